@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A growing run of bytes. The first failed allocation latches: later calls do nothing, and the user
+ * asks once, at the end, with buf_error().
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "macros.h"
+
+/**
+ * struct buf - bytes that grow
+ * @data: the bytes, followed by a NUL that @len does not count; NULL while nothing was written
+ * @len: bytes in use
+ * @cap: bytes allocated
+ * @error: 0, or -ENOMEM once an allocation has failed
+ *
+ * All zero is an empty buffer. Release with buf_done() (or _cleanup_(buf_done)).
+ */
+struct buf {
+    char *data;
+    size_t len;
+    size_t cap;
+    int error;
+};
+
+#define BUF_INIT \
+    {            \
+        0        \
+    }
+
+void buf_done(struct buf *b);
+
+/* Forgets the content, keeps the memory and the error. */
+void buf_clear(struct buf *b);
+
+/**
+ * buf_extend() - make room for more
+ * @b: the buffer
+ * @n: bytes that will be written
+ *
+ * Return: where to write @n bytes, which already count as content (undefined until written), or
+ * NULL when memory is out.
+ */
+char *buf_extend(struct buf *b, size_t n);
+
+void buf_add(struct buf *b, const void *data, size_t n);
+void buf_add_str(struct buf *b, const char *s);
+void buf_add_char(struct buf *b, char c);
+void buf_add_repeat(struct buf *b, char c, size_t n);
+void buf_printf(struct buf *b, const char *fmt, ...) _printf_(2, 3);
+
+/* The content as a string; "" when empty. */
+const char *buf_str(const struct buf *b);
+
+/* The content as a string that the caller frees, or NULL when memory ran out; @b is empty then. */
+char *buf_steal(struct buf *b);
+
+/* 0, or -ENOMEM when anything was lost. */
+int buf_error(const struct buf *b);

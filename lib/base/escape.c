@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Hostile bytes made harmless. */
+#include "escape.h"
+
+#include <string.h>
+#include <wchar.h>
+
+size_t esc_utf8_decode(const void *data, size_t n, uint32_t *cp)
+{
+    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+    const unsigned char *p = data;
+    uint32_t c = p[0];
+    size_t len;
+
+    if (c < 0x80) {
+        *cp = c;
+        return 1;
+    }
+    if (c >= 0xc2 && c < 0xe0)
+        len = 2;
+    else if (c >= 0xe0 && c < 0xf0)
+        len = 3;
+    else if (c >= 0xf0 && c < 0xf5)
+        len = 4;
+    else
+        return 0;
+    if (len > n)
+        return 0;
+    c &= 0x7fu >> len;
+    for (size_t i = 1; i < len; i++) {
+        if ((p[i] & 0xc0) != 0x80)
+            return 0;
+        c = c << 6 | (p[i] & 0x3f);
+    }
+    if (c < least[len] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000))
+        return 0;
+    *cp = c;
+    return len;
+}
+
+bool esc_is_utf8(const void *data, size_t n)
+{
+    const char *p = data;
+    uint32_t cp;
+
+    for (size_t i = 0, len; i < n; i += len) {
+        len = esc_utf8_decode(p + i, n - i, &cp);
+        if (!len || cp == 0)
+            return false;
+    }
+    return true;
+}
+
+/*
+ * Columns of a character, or -1 for one that must not reach a terminal as it is: controls, marks
+ * that turn or hide text (general categories Cc, Cf, Zl, Zp, and the private and unassigned ones,
+ * which the C library gives no width).
+ */
+static int cp_columns(uint32_t cp)
+{
+    int w;
+
+    if (cp < 0x20 || (cp >= 0x7f && cp < 0xa0) || cp == 0xad)
+        return -1;
+    if (cp < 0x300)
+        return 1;
+    if ((cp >= 0x200b && cp <= 0x200f) || (cp >= 0x2028 && cp <= 0x202e) ||
+        (cp >= 0x2060 && cp <= 0x206f) || cp == 0x61c || cp == 0xfeff || cp >= 0xe0000)
+        return -1;
+    w = wcwidth((wchar_t)cp);
+    return w;
+}
+
+bool esc_is_text(const void *data, size_t n)
+{
+    const char *p = data;
+    uint32_t cp;
+
+    for (size_t i = 0, len; i < n; i += len) {
+        len = esc_utf8_decode(p + i, n - i, &cp);
+        if (!len)
+            return false;
+        if (cp != '\t' && cp != '\n' && cp != '\r' && cp_columns(cp) < 0)
+            return false;
+    }
+    return true;
+}
+
+static void escape_byte(struct buf *b, unsigned char c)
+{
+    switch (c) {
+    case '\n':
+        buf_add_str(b, "\\n");
+        break;
+    case '\t':
+        buf_add_str(b, "\\t");
+        break;
+    case '\r':
+        buf_add_str(b, "\\r");
+        break;
+    default:
+        buf_printf(b, "\\x%02x", c);
+    }
+}
+
+void esc_terminal(struct buf *b, const void *data, size_t n)
+{
+    const char *p = data;
+
+    for (size_t i = 0, len; i < n; i += len) {
+        uint32_t cp;
+
+        len = esc_utf8_decode(p + i, n - i, &cp);
+        if (!len) {
+            escape_byte(b, (unsigned char)p[i]);
+            len = 1;
+        } else if (cp == '\\') {
+            buf_add_str(b, "\\\\");
+        } else if (cp_columns(cp) >= 0) {
+            buf_add(b, p + i, len);
+        } else if (cp < 0x80) {
+            escape_byte(b, (unsigned char)cp);
+        } else {
+            buf_printf(b, "\\u{%x}", cp);
+        }
+    }
+}
+
+void esc_terminal_str(struct buf *b, const char *s)
+{
+    esc_terminal(b, s, strlen(s));
+}
+
+size_t esc_columns(const char *s, size_t n)
+{
+    size_t columns = 0;
+    uint32_t cp;
+
+    for (size_t i = 0, len; i < n; i += len) {
+        int w = 1;
+
+        len = esc_utf8_decode(s + i, n - i, &cp);
+        if (len)
+            w = cp_columns(cp);
+        else
+            len = 1;
+        columns += w < 0 ? 0 : (size_t)w;
+    }
+    return columns;
+}
+
+size_t esc_fit(const char *s, size_t n, size_t columns)
+{
+    size_t used = 0, i = 0;
+    uint32_t cp;
+
+    while (i < n) {
+        size_t len = esc_utf8_decode(s + i, n - i, &cp);
+        int w = len ? cp_columns(cp) : 1;
+
+        if (w > 0 && used + (size_t)w > columns)
+            break;
+        used += w < 0 ? 0 : (size_t)w;
+        i += len ? len : 1;
+    }
+    return i;
+}
+
+void esc_hex(struct buf *b, const void *data, size_t n, size_t max)
+{
+    const unsigned char *p = data;
+
+    for (size_t i = 0; i < MIN(n, max); i++)
+        buf_printf(b, i ? " %02x" : "%02x", p[i]);
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Files: read a small one whole, write one whole or not at all. */
+#pragma once
+
+#include <stddef.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+#include "buf.h"
+
+/**
+ * file_read() - read a whole small file, also one of /proc that tells no size
+ * @dirfd: directory that @path is relative to, or AT_FDCWD
+ * @path: the file
+ * @max: most bytes to take
+ * @out: the content is appended
+ *
+ * Return: 0; -EFBIG when there is more than @max; -ENOMEM; or what open() or read() said.
+ */
+int file_read(int dirfd, const char *path, size_t max, struct buf *out);
+
+/* Writes all of it, over short writes and EINTR. Return: 0 or -errno. */
+int file_write_all(int fd, const void *data, size_t n);
+
+/**
+ * struct file_out - a file that appears whole or not at all
+ *
+ * file_out_open() makes a temporary file in the target's directory; file_out_commit() syncs it and
+ * renames it into place; file_out_close() without a commit removes it. A crash leaves the old file,
+ * if any, as it was (and at worst a file named ".NAME.XXXXXX").
+ */
+struct file_out;
+
+/**
+ * file_out_open() - begin
+ * @path: the final name. A name that exists and is no regular file (a device, a pipe) is written
+ *   directly, since it cannot be replaced
+ * @mode: permission bits of the new file; an existing file's are kept
+ * @ret: the handle
+ */
+int file_out_open(const char *path, mode_t mode, struct file_out **ret);
+
+/* The stream to write to, owned by the handle. */
+FILE *file_out_stream(struct file_out *o);
+
+/* Flush, sync, rename. Return: 0 or -errno; after an error the target is as it was. */
+int file_out_commit(struct file_out *o);
+
+/* Releases the handle; what was not committed is removed. NULL is fine. */
+void file_out_close(struct file_out *o);
+void file_out_closep(struct file_out **o);

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* lib/base: buffers, escaping, base 64, numbers, times, files. */
+#include <errno.h>
+#include <fcntl.h>
+#include <locale.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base64.h"
+#include "buf.h"
+#include "check.h"
+#include "cleanup.h"
+#include "errinfo.h"
+#include "escape.h"
+#include "fileio.h"
+#include "parse.h"
+#include "timefmt.h"
+
+static void test_buf(void)
+{
+    struct buf b = BUF_INIT;
+
+    CHECK_STR(buf_str(&b), "");
+    buf_add_str(&b, "one");
+    buf_add_char(&b, ' ');
+    buf_printf(&b, "%d", 2);
+    buf_add_repeat(&b, '.', 3);
+    CHECK_STR(buf_str(&b), "one 2...");
+    CHECK_INT(b.len, 8);
+    buf_clear(&b);
+    CHECK_STR(buf_str(&b), "");
+    CHECK(!buf_extend(&b, SIZE_MAX / 2));
+    CHECK_INT(buf_error(&b), -ENOMEM);
+    buf_add_str(&b, "lost");
+    CHECK_INT(b.len, 0);
+    CHECK(!buf_steal(&b));
+    buf_done(&b);
+}
+
+static void check_escape(const char *in, size_t n, const char *want)
+{
+    _cleanup_(buf_done)
+    struct buf b = BUF_INIT;
+
+    esc_terminal(&b, in, n);
+    CHECK_STR(buf_str(&b), want);
+}
+
+static void test_escape(void)
+{
+    check_escape("plain", 5, "plain");
+    check_escape("a\033[31mb", 7, "a\\x1b[31mb");
+    check_escape("\n\t\r\\", 4, "\\n\\t\\r\\\\");
+    check_escape("\0", 1, "\\x00");
+    check_escape("gr\xc3\xbc\xc3\x9f", 6, "gr\xc3\xbc\xc3\x9f");
+    check_escape("\xc3", 1, "\\xc3");
+    check_escape("\xc0\xaf", 2, "\\xc0\\xaf");
+    check_escape("\xed\xa0\x80", 3, "\\xed\\xa0\\x80");
+    check_escape("\xe2\x80\xae"
+                 "evil",
+                 7, "\\u{202e}evil");
+    check_escape("\xc2\x9b", 2, "\\u{9b}");
+    check_escape("\x7f", 1, "\\x7f");
+    CHECK(esc_is_text("a\tb\n", 4));
+    CHECK(!esc_is_text("a\033", 2));
+    CHECK(esc_is_text("", 0));
+    CHECK(esc_is_utf8("a\033", 2));
+    CHECK(!esc_is_utf8("a\0", 2));
+    CHECK(!esc_is_utf8("\xff", 1));
+    CHECK_INT(esc_columns("\xe6\xbc\xa2x", 4), 3);
+    CHECK_INT(esc_fit("\xe6\xbc\xa2x", 4, 1), 0);
+    CHECK_INT(esc_fit("\xe6\xbc\xa2x", 4, 2), 3);
+}
+
+static void test_base64(void)
+{
+    static const struct {
+        const char *data, *text;
+    } good[] = {{"", ""},
+                {"f", "Zg=="},
+                {"fo", "Zm8="},
+                {"foo", "Zm9v"},
+                {"foob", "Zm9vYg=="},
+                {"fooba", "Zm9vYmE="},
+                {"foobar", "Zm9vYmFy"}};
+    static const char *const bad[] = {
+        "Z", "Zg", "Zg=", "Zh==", "Zm9=", "Z===", "====", "Zg==Zg==", "Zm9v\n Zg", "Zm-v"};
+    char out[64];
+
+    for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+        size_t n = strlen(good[i].data);
+
+        b64_encode(out, good[i].data, n);
+        out[b64_encoded_size(n)] = '\0';
+        CHECK_STR(out, good[i].text);
+        CHECK_INT(b64_decode(out, good[i].text, strlen(good[i].text)), n);
+        CHECK(!memcmp(out, good[i].data, n));
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+        CHECK_INT(b64_decode(out, bad[i], strlen(bad[i])), -EINVAL);
+}
+
+static void test_parse(void)
+{
+    uint64_t v = 7;
+    uint32_t m = 7;
+
+    CHECK(parse_u64("0", &v) == 0 && v == 0);
+    CHECK(parse_u64("18446744073709551615", &v) == 0 && v == UINT64_MAX);
+    CHECK_INT(parse_u64("18446744073709551616", &v), -ERANGE);
+    CHECK(parse_u64("0xFf", &v) == 0 && v == 255);
+    CHECK_INT(parse_u64("", &v), -EINVAL);
+    CHECK_INT(parse_u64("-1", &v), -EINVAL);
+    CHECK_INT(parse_u64(" 1", &v), -EINVAL);
+    CHECK_INT(parse_u64("1 ", &v), -EINVAL);
+    CHECK_INT(parse_u64("0x", &v), -EINVAL);
+    CHECK_INT(parse_u64_max("11", 10, &v), -ERANGE);
+    CHECK(parse_size("64K", &v) == 0 && v == 65536);
+    CHECK(parse_size("1MiB", &v) == 0 && v == 1048576);
+    CHECK(parse_size("12B", &v) == 0 && v == 12);
+    CHECK_INT(parse_size("12iB", &v), -EINVAL);
+    CHECK_INT(parse_size("99999999999999G", &v), -ERANGE);
+    CHECK(parse_span("1.5", &v) == 0 && v == 1500000000);
+    CHECK(parse_span("250ms", &v) == 0 && v == 250000000);
+    CHECK(parse_span("0.25us", &v) == 0 && v == 250);
+    CHECK(parse_span("2m", &v) == 0 && v == 120 * NSEC_PER_SEC);
+    CHECK_INT(parse_span("1.", &v), -EINVAL);
+    CHECK_INT(parse_span("1d", &v), -EINVAL);
+    CHECK_INT(parse_span("18446744074", &v), -ERANGE);
+    CHECK(parse_mode("0640", &m) == 0 && m == 0640);
+    CHECK_INT(parse_mode("1777", &m), -ERANGE);
+    CHECK_INT(parse_mode("8", &m), -EINVAL);
+}
+
+static void test_time(void)
+{
+    char b[TIMEFMT_RFC3339_SIZE], s[TIMEFMT_SPAN_SIZE];
+
+    timefmt_rfc3339(b, UINT64_C(1795386802000000042));
+    CHECK_STR(b, "2026-11-22T22:33:22.000000042Z");
+    timefmt_span(s, 850);
+    CHECK_STR(s, "850ns");
+    timefmt_span(s, 42 * NSEC_PER_SEC);
+    CHECK_STR(s, "42s");
+    timefmt_span(s, 192 * NSEC_PER_SEC);
+    CHECK_STR(s, "3m12s");
+    timefmt_span(s, UINT64_MAX);
+    CHECK(strlen(s) < sizeof(s));
+}
+
+static void test_err(void)
+{
+    struct err e = ERR_INIT;
+
+    CHECK_STR(err_text(&e, -ENOENT), "No such file or directory");
+    CHECK_INT(err_set(&e, -EPERM, "run as root", "no %s", "way"), -EPERM);
+    CHECK_STR(err_text(&e, -EPERM), "no way");
+    CHECK_STR(e.remedy, "run as root");
+    CHECK_INT(err_set(NULL, -EIO, NULL, "x"), -EIO);
+}
+
+static void test_file(void)
+{
+    char dir[] = "/tmp/test_base.XXXXXX", path[64];
+    _cleanup_(buf_done)
+    struct buf b = BUF_INIT;
+    struct file_out *o = NULL;
+    struct stat st;
+
+    CHECK(mkdtemp(dir) != NULL);
+    snprintf(path, sizeof(path), "%s/f", dir);
+    CHECK_INT(file_out_open(path, 0640, &o), 0);
+    fputs("half", file_out_stream(o));
+    file_out_close(o);
+    CHECK(access(path, F_OK) < 0);
+    CHECK(rmdir(dir) == 0 && mkdir(dir, 0700) == 0);
+
+    umask(022);
+    CHECK_INT(file_out_open(path, 0666, &o), 0);
+    fputs("whole", file_out_stream(o));
+    CHECK_INT(file_out_commit(o), 0);
+    file_out_close(o);
+    CHECK(stat(path, &st) == 0 && (st.st_mode & 0777) == 0644);
+    CHECK_INT(file_read(AT_FDCWD, path, 5, &b), 0);
+    CHECK_STR(buf_str(&b), "whole");
+    buf_clear(&b);
+    CHECK_INT(file_read(AT_FDCWD, path, 4, &b), -EFBIG);
+    CHECK_INT(file_read(AT_FDCWD, "/no/such/file", 4, &b), -ENOENT);
+    CHECK_INT(file_out_open(dir, 0600, &o), -EISDIR);
+    CHECK_INT(file_out_open("/dev/full", 0600, &o), 0);
+    fputs("lost", file_out_stream(o));
+    CHECK_INT(file_out_commit(o), -ENOSPC);
+    file_out_close(o);
+    CHECK(unlink(path) == 0 && rmdir(dir) == 0);
+}
+
+int main(void)
+{
+    setlocale(LC_CTYPE, "C.UTF-8");
+    test_buf();
+    test_escape();
+    test_base64();
+    test_parse();
+    test_time();
+    test_err();
+    test_file();
+    return check_done();
+}
