@@ -5,8 +5,7 @@
 #include <errno.h>
 #include <stdint.h>
 
-static const char alphabet[64]
-    __attribute__((nonstring)) = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 void b64_encode(char *out, const void *data, size_t n)
 {
