@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * POSIX message queues: naming, opening, asking, listing and peeking. What users of lib/pmq need;
+ * how the backends are made is in pmq_backend.h.
+ *
+ * Nothing here changes a queue, but for the drain backend, which is only taken when it is named.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "errinfo.h"
+#include "macros.h"
+
+enum {
+    PMQ_NAME_MAX = 255,                     /* bytes after the slash; mq_overview(7) */
+    PMQ_PRIO_MAX = 32768,                   /* priorities are below it; MQ_PRIO_MAX */
+    PMQ_HARD_MSGMAX = 65536,                /* HARD_MSGMAX of the kernel */
+    PMQ_HARD_MSGSIZEMAX = 16 * 1024 * 1024, /* HARD_MSGSIZEMAX of the kernel */
+};
+
+#define PMQ_UNKNOWN UINT64_MAX
+
+/* ---- naming and opening ---- */
+
+enum pmq_ref_kind {
+    PMQ_REF_NAME,     /* /name, in the caller's IPC namespace */
+    PMQ_REF_PID_FD,   /* pid:PID:FD, open in a process; also unlinked ones */
+    PMQ_REF_PID_NAME, /* pid:PID:/name, in that process's IPC namespace */
+};
+
+/**
+ * struct pmq_ref - how a user names a queue
+ * @kind: which of the three
+ * @pid: process, for the last two
+ * @fd: descriptor in it, for PMQ_REF_PID_FD
+ * @name: with its leading slash, for the other two
+ */
+struct pmq_ref {
+    enum pmq_ref_kind kind;
+    pid_t pid;
+    int fd;
+    char name[PMQ_NAME_MAX + 2];
+};
+
+/**
+ * pmq_ref_parse() - read a QUEUE operand
+ * @text: "/name", "pid:PID:FD", "pid:PID:/name"; a "name" without a slash is taken as "/name"
+ * @out: the reference
+ * @e: why not
+ *
+ * Return: 0; -EINVAL with a reason for an empty name, a slash inside, a malformed pid;
+ * -ENAMETOOLONG.
+ */
+int pmq_ref_parse(const char *text, struct pmq_ref *out, struct err *e);
+
+/* An open queue. */
+struct pmq_queue;
+
+enum pmq_open_flags {
+    PMQ_OPEN_READ = 0,       /* for looking: O_RDONLY */
+    PMQ_OPEN_WRITE = 1 << 0, /* also for sending: O_RDWR */
+};
+
+/**
+ * pmq_queue_open() - open what a reference names
+ * @ref: the reference
+ * @flags: enum pmq_open_flags
+ * @ret: the queue; close with pmq_queue_close()
+ * @e: why not
+ *
+ * It is always the kernel that decides: the queue is opened for reading by this process, through
+ * mq_open() or /proc/PID/fd/N, never reached by an address. The descriptor is O_NONBLOCK and
+ * O_CLOEXEC. For PMQ_REF_PID_NAME the process's IPC namespace is entered by a short-lived child.
+ *
+ * Return: 0; -ENOENT, -EACCES, -ESRCH (no such process), -EBADF (no queue at that descriptor), …
+ */
+int pmq_queue_open(const struct pmq_ref *ref, unsigned int flags, struct pmq_queue **ret,
+                   struct err *e);
+void pmq_queue_close(struct pmq_queue *q);
+void pmq_queue_closep(struct pmq_queue **q);
+
+/* Its descriptor, owned by the queue. */
+int pmq_queue_fd(const struct pmq_queue *q);
+
+/* What to call it in output: "/name", or the reference's text for a queue without a known name. */
+const char *pmq_queue_label(const struct pmq_queue *q);
+
+/* ---- attributes ---- */
+
+enum pmq_notify_method {
+    PMQ_NOTIFY_NONE,   /* nobody is registered */
+    PMQ_NOTIFY_SIGNAL, /* SIGEV_SIGNAL */
+    PMQ_NOTIFY_SILENT, /* SIGEV_NONE: registered, told nothing */
+    PMQ_NOTIFY_THREAD, /* SIGEV_THREAD */
+    PMQ_NOTIFY_UNKNOWN,
+};
+
+/**
+ * struct pmq_attr - what a queue is, at one moment
+ * @name: "/name"; "" when not known
+ * @dev, @ino: identity: the inode in its mqueue filesystem
+ * @unlinked: it has no name any more
+ * @curmsgs: messages waiting
+ * @maxmsg: most messages
+ * @msgsize: largest message, bytes
+ * @bytes: payload bytes waiting (QSIZE); PMQ_UNKNOWN when it could not be read
+ * @uid, @gid: owner
+ * @mode: permission bits
+ * @changed: time of the last send, receive or change of the inode, ns since 1970; the kernel keeps
+ *   whole seconds on many versions
+ * @notify: who is told when a message arrives at the empty queue
+ * @notify_pid: 0 for nobody, and for one that is outside the caller's pid namespace
+ * @notify_signo: for PMQ_NOTIFY_SIGNAL
+ */
+struct pmq_attr {
+    char name[PMQ_NAME_MAX + 2];
+    uint64_t dev;
+    uint64_t ino;
+    bool unlinked;
+    uint64_t curmsgs;
+    uint64_t maxmsg;
+    uint64_t msgsize;
+    uint64_t bytes;
+    uint32_t uid;
+    uint32_t gid;
+    uint32_t mode;
+    uint64_t changed;
+    enum pmq_notify_method notify;
+    pid_t notify_pid;
+    int notify_signo;
+};
+
+/* Attributes now, from the descriptor alone (fstat, mq_getattr, read). Return: 0 or -errno. */
+int pmq_queue_attr(const struct pmq_queue *q, struct pmq_attr *out);
+
+/* ---- peeking ---- */
+
+/**
+ * struct pmq_message - one message, borrowed for the time of a visit
+ * @index: 0 is what mq_receive() would return next
+ * @priority: below PMQ_PRIO_MAX
+ * @length: bytes
+ * @data: the payload; NULL when only heads were asked for
+ */
+struct pmq_message {
+    uint64_t index;
+    uint32_t priority;
+    size_t length;
+    const void *data;
+};
+
+/* Called for each message in receive order. A value other than 0 stops the walk and is returned. */
+typedef int (*pmq_visit_fn)(const struct pmq_message *m, void *ctx);
+
+/* How far a snapshot can be trusted to show one moment. */
+enum pmq_consistency {
+    PMQ_TORN,      /* messages were moving: it may mix moments */
+    PMQ_VERIFIED,  /* two collections agreed to the byte, with an untouched queue between them */
+    PMQ_ATOMIC,    /* taken while the queue was locked */
+    PMQ_EXCLUSIVE, /* nobody else could touch the queue */
+};
+
+/* "torn", "verified", "atomic", "exclusive" */
+const char *pmq_consistency_name(enum pmq_consistency c);
+
+/**
+ * struct pmq_peek_opts - how to peek
+ * @backend: name, or NULL for the first that works; a named one never falls back
+ * @force: let the drain backend take a queue that others use
+ * @atomic: prefer a locked snapshot where the kernel allows one (touches the access time)
+ * @heads: lengths and priorities only, no payload
+ * @max_snapshot: bytes that may be held at once; 0 for the default (64 MiB). A larger queue is read
+ *   in windows and is PMQ_TORN
+ * @mq_syscall: number of mq_timedreceive2, 0 for the default (IPCBOX_MQ_SYSCALL, or 548)
+ */
+struct pmq_peek_opts {
+    const char *backend;
+    bool force;
+    bool atomic;
+    bool heads;
+    uint64_t max_snapshot;
+    long mq_syscall;
+};
+
+/* A peeker: a backend that was chosen and loaded once, for any number of queues. */
+struct pmq_peeker;
+
+/**
+ * pmq_peeker_new() - choose a backend and make it ready
+ * @opts: how; borrowed until the peeker is freed
+ * @ret: the peeker
+ * @e: why none can be used, with what would help
+ *
+ * Return: 0; -EPERM, -EOPNOTSUPP, -EINVAL (no such backend), …
+ */
+int pmq_peeker_new(const struct pmq_peek_opts *opts, struct pmq_peeker **ret, struct err *e);
+void pmq_peeker_free(struct pmq_peeker *p);
+void pmq_peeker_freep(struct pmq_peeker **p);
+
+/* The backend's name: "bpf", "syscall", "fcntl", "ioctl", "drain". */
+const char *pmq_peeker_backend(const struct pmq_peeker *p);
+
+/* Why a preferred backend was passed over; "" when the first was taken. */
+const char *pmq_peeker_reason(const struct pmq_peeker *p);
+
+/* One queue's messages at one moment. */
+struct pmq_snapshot;
+
+/**
+ * struct pmq_snapshot_info - what is known before the first message is visited
+ * @backend: who took it
+ * @consistency: how far it is one moment
+ * @tries: collections it took
+ * @messages: how many are in it; PMQ_UNKNOWN when it is read in windows
+ * @bytes: their payload; PMQ_UNKNOWN likewise
+ * @taken: when, ns since 1970
+ */
+struct pmq_snapshot_info {
+    const char *backend;
+    enum pmq_consistency consistency;
+    unsigned int tries;
+    uint64_t messages;
+    uint64_t bytes;
+    uint64_t taken;
+};
+
+/**
+ * pmq_peek() - take a snapshot
+ * @p: the peeker
+ * @q: the queue; must stay open as long as the snapshot
+ * @ret: the snapshot; a peeker may have one at a time
+ * @e: why not
+ */
+int pmq_peek(struct pmq_peeker *p, const struct pmq_queue *q, struct pmq_snapshot **ret,
+             struct err *e);
+const struct pmq_snapshot_info *pmq_snapshot_info(const struct pmq_snapshot *s);
+
+/* Visits messages in receive order. Return: 0, what @visit returned, or -errno with a reason. */
+int pmq_snapshot_visit(struct pmq_snapshot *s, pmq_visit_fn visit, void *ctx, struct err *e);
+void pmq_snapshot_free(struct pmq_snapshot *s);
+void pmq_snapshot_freep(struct pmq_snapshot **s);
+
+/* ---- who uses a queue ---- */
+
+/**
+ * struct pmq_holder - an open descriptor of a queue
+ * @pid: process
+ * @fd: descriptor in it
+ * @access: O_RDONLY, O_WRONLY or O_RDWR
+ * @nonblock: O_NONBLOCK is set
+ * @comm: the process's name, hostile bytes included
+ */
+struct pmq_holder {
+    pid_t pid;
+    int fd;
+    int access;
+    bool nonblock;
+    char comm[16];
+};
+
+enum pmq_direction { PMQ_SEND, PMQ_RECEIVE };
+
+/**
+ * struct pmq_waiter - a thread blocked in mq_send() or mq_receive()
+ * @tid, @pid: thread and process, in the caller's pid namespace
+ * @direction: which call
+ * @comm: the thread's name
+ * @since: for how long it has been blocked, ns; PMQ_UNKNOWN when it cannot be known
+ */
+struct pmq_waiter {
+    pid_t tid;
+    pid_t pid;
+    enum pmq_direction direction;
+    char comm[16];
+    uint64_t since;
+};
+
+/* ---- listing ---- */
+
+/**
+ * struct pmq_info - one queue of a listing
+ * @attr: what it is
+ * @ipc_ns: inode number of its IPC namespace
+ * @ns_pid: a process in that namespace; 0 for the caller's own
+ * @known: @attr's counts could be read (the queue could be opened for reading)
+ * @holders, @n_holders: who has it open, as far as the caller may see
+ * @waiters, @n_waiters: who is blocked, as far as the caller may see
+ */
+struct pmq_info {
+    struct pmq_attr attr;
+    uint64_t ipc_ns;
+    pid_t ns_pid;
+    bool known;
+    struct pmq_holder *holders;
+    size_t n_holders;
+    struct pmq_waiter *waiters;
+    size_t n_waiters;
+};
+
+/**
+ * struct pmq_set - a listing
+ * @v, @n: queues, by name
+ * @holders_complete: every process could be looked at
+ * @waiters_complete: likewise every thread
+ * @names_complete: false where only the caller's own open queues could be listed
+ * @note: one sentence on what is missing and what would show it; "" for nothing
+ */
+struct pmq_set {
+    struct pmq_info *v;
+    size_t n;
+    bool holders_complete;
+    bool waiters_complete;
+    bool names_complete;
+    char note[256];
+};
+
+enum pmq_scan_flags {
+    PMQ_SCAN_HOLDERS = 1 << 0,
+    PMQ_SCAN_WAITERS = 1 << 1,
+    PMQ_SCAN_ALL_NAMESPACES = 1 << 2, /* every IPC namespace that a visible process is in */
+    PMQ_SCAN_UNLINKED = 1 << 3,       /* also queues without a name that somebody has open */
+};
+
+/**
+ * pmq_scan() - list queues, without BPF and without privilege
+ * @flags: enum pmq_scan_flags
+ * @pid: only queues that this process has open; 0 for all
+ * @ret: the listing; release with pmq_set_free()
+ * @e: why not
+ *
+ * One pass over the directory and one over /proc: linear in queues plus open files.
+ */
+int pmq_scan(unsigned int flags, pid_t pid, struct pmq_set **ret, struct err *e);
+void pmq_set_free(struct pmq_set *s);
+void pmq_set_freep(struct pmq_set **s);
+
+/* ---- limits ---- */
+
+/**
+ * pmq_charge() - what a queue costs its creator
+ * @maxmsg: messages
+ * @msgsize: bytes of a message
+ *
+ * Bytes charged against RLIMIT_MSGQUEUE when a queue is created, full or empty: the payloads, a
+ * struct msg_msg each, and the tree nodes (ipc/mqueue.c, mqueue_get_inode(); 64-bit kernels
+ * since 3.5).
+ *
+ * Return: bytes, or PMQ_UNKNOWN when they do not fit into 64 bits.
+ */
+uint64_t pmq_charge(uint64_t maxmsg, uint64_t msgsize);
+
+/**
+ * struct pmq_limits - /proc/sys/fs/mqueue of the caller's IPC namespace, and RLIMIT_MSGQUEUE
+ *
+ * PMQ_UNKNOWN for what could not be read; @rlimit_soft and @rlimit_hard are bytes, UINT64_MAX - 1
+ * for no limit.
+ */
+struct pmq_limits {
+    uint64_t queues_max;
+    uint64_t msg_max;
+    uint64_t msgsize_max;
+    uint64_t msg_default;
+    uint64_t msgsize_default;
+    uint64_t rlimit_soft;
+    uint64_t rlimit_hard;
+};
+
+#define PMQ_UNLIMITED (UINT64_MAX - 1)
+
+int pmq_limits_read(struct pmq_limits *out);
