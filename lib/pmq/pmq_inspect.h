@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What only the kernel's memory tells about a queue: who sleeps on it in which order, who is to be
+ * notified, whose account it is charged to. Through BPF; pmq_scan() has what /proc knows.
+ */
+#pragma once
+
+#include "pmq.h"
+
+/**
+ * struct pmq_inspect - one queue, looked at closely
+ * @waiters, @n_waiters: threads blocked in send or receive, those that will be served first first.
+ *   Pids are in the caller's pid namespace; 0 for one that is not visible there
+ * @waiters_complete: false when the queue of waiters moved or was longer than can be shown
+ * @notify: method of the registered notification
+ * @notify_pid: process that registered; 0 for nobody or an invisible one
+ * @notify_signo: for PMQ_NOTIFY_SIGNAL
+ * @charged_uid: user whose account the queue is charged to
+ * @charged_bytes: that user's total for all queues, bytes; PMQ_UNKNOWN on a kernel that keeps it
+ *   elsewhere. What this queue costs: pmq_charge()
+ */
+struct pmq_inspect {
+    struct pmq_waiter *waiters;
+    size_t n_waiters;
+    bool waiters_complete;
+    enum pmq_notify_method notify;
+    pid_t notify_pid;
+    int notify_signo;
+    uint32_t charged_uid;
+    uint64_t charged_bytes;
+};
+
+/**
+ * pmq_inspect() - look
+ * @q: the queue, open for reading
+ * @ret: release with pmq_inspect_free()
+ * @e: why not, with what would help
+ *
+ * Return: 0; -EPERM (privilege missing), -EOPNOTSUPP (kernel or build lacks it), …
+ */
+int pmq_inspect(const struct pmq_queue *q, struct pmq_inspect **ret, struct err *e);
+void pmq_inspect_free(struct pmq_inspect *i);
+void pmq_inspect_freep(struct pmq_inspect **i);
