@@ -57,6 +57,11 @@ struct pmq_ref {
  */
 int pmq_ref_parse(const char *text, struct pmq_ref *out, struct err *e);
 
+#define PMQ_REF_SIZE (PMQ_NAME_MAX + 2 + 16)
+
+/* The text that pmq_ref_parse() reads as @ref. */
+void pmq_ref_format(const struct pmq_ref *ref, char out[PMQ_REF_SIZE]);
+
 /* An open queue. */
 struct pmq_queue;
 
@@ -73,20 +78,25 @@ enum pmq_open_flags {
  * @e: why not
  *
  * It is always the kernel that decides: the queue is opened for reading by this process, through
- * mq_open() or /proc/PID/fd/N, never reached by an address. The descriptor is O_NONBLOCK and
+ * mq_open() or /proc/PID/fd/N, never reached by an address; and with the rights of its real user,
+ * whatever capabilities the program was given (realuser.h). The descriptor is O_NONBLOCK and
  * O_CLOEXEC. For PMQ_REF_PID_NAME the process's IPC namespace is entered by a short-lived child.
  *
  * Return: 0; -ENOENT, -EACCES, -ESRCH (no such process), -EBADF (no queue at that descriptor), …
  */
 int pmq_queue_open(const struct pmq_ref *ref, unsigned int flags, struct pmq_queue **ret,
                    struct err *e);
+
+/* Opens once more what is open already, e.g. to write to it. The label stays. */
+int pmq_queue_reopen(const struct pmq_queue *from, unsigned int flags, struct pmq_queue **ret,
+                     struct err *e);
 void pmq_queue_close(struct pmq_queue *q);
 void pmq_queue_closep(struct pmq_queue **q);
 
 /* Its descriptor, owned by the queue. */
 int pmq_queue_fd(const struct pmq_queue *q);
 
-/* What to call it in output: "/name", or the reference's text for a queue without a known name. */
+/* What to call it in output: the text of the reference it was opened by. */
 const char *pmq_queue_label(const struct pmq_queue *q);
 
 /* ---- attributes ---- */
@@ -110,8 +120,8 @@ enum pmq_notify_method {
  * @bytes: payload bytes waiting (QSIZE); PMQ_UNKNOWN when it could not be read
  * @uid, @gid: owner
  * @mode: permission bits
- * @changed: time of the last send, receive or change of the inode, ns since 1970; the kernel keeps
- *   whole seconds on many versions
+ * @changed: time of the last send or receive (mtime), or of its creation, ns since 1970; the kernel
+ *   keeps whole seconds on many versions
  * @notify: who is told when a message arrives at the empty queue
  * @notify_pid: 0 for nobody, and for one that is outside the caller's pid namespace
  * @notify_signo: for PMQ_NOTIFY_SIGNAL
@@ -134,8 +144,17 @@ struct pmq_attr {
     int notify_signo;
 };
 
-/* Attributes now, from the descriptor alone (fstat, mq_getattr, read). Return: 0 or -errno. */
+/*
+ * Attributes now, from the descriptor alone (fstat, mq_getattr, read). The read touches the inode's
+ * access and change times. Return: 0 or -errno.
+ */
 int pmq_queue_attr(const struct pmq_queue *q, struct pmq_attr *out);
+
+/* The same without the read: touches nothing, @bytes and @notify stay unknown. */
+int pmq_queue_attr_basic(const struct pmq_queue *q, struct pmq_attr *out);
+
+/* Reads "QSIZE:… NOTIFY:… SIGNO:… NOTIFY_PID:…" into @out's fields. Return: 0 or -EBADMSG. */
+int pmq_attr_parse_line(const char *line, struct pmq_attr *out);
 
 /* ---- peeking ---- */
 
@@ -176,6 +195,8 @@ const char *pmq_consistency_name(enum pmq_consistency c);
  * @max_snapshot: bytes that may be held at once; 0 for the default (64 MiB). A larger queue is read
  *   in windows and is PMQ_TORN
  * @mq_syscall: number of mq_timedreceive2, 0 for the default (IPCBOX_MQ_SYSCALL, or 548)
+ * @sample: a queue on which a backend may be tried (nothing in it changes); must outlive
+ *   pmq_peeker_new(). NULL: where one is needed, a queue of one byte is made and unlinked at once
  */
 struct pmq_peek_opts {
     const char *backend;
@@ -184,6 +205,7 @@ struct pmq_peek_opts {
     bool heads;
     uint64_t max_snapshot;
     long mq_syscall;
+    const struct pmq_queue *sample;
 };
 
 /* A peeker: a backend that was chosen and loaded once, for any number of queues. */

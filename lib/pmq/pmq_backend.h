@@ -47,5 +47,5 @@ extern const struct pmq_ops pmq_ioctl_ops;
 extern const struct pmq_ops pmq_bpf_ops;
 extern const struct pmq_ops pmq_drain_ops;
 
-/* All of them in order of preference, ended by NULL. */
+/* Those of this build in order of preference, ended by NULL. */
 extern const struct pmq_ops *const pmq_backends[];

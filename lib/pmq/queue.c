@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * An open queue: always opened for reading by this process, with its user's own rights, so that it
+ * is the kernel that says who may look. Everything else works on that descriptor.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/nsfs.h>
+#include <mqueue.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "pmq.h"
+#include "realuser.h"
+#include "timefmt.h"
+
+enum {
+    MQUEUE_MAGIC = 0x19800202, /* linux/magic.h has none for mqueue; ipc/mqueue.c */
+};
+
+struct pmq_queue {
+    int fd;
+    char label[PMQ_REF_SIZE];
+};
+
+static int open_flags(unsigned int flags)
+{
+    return (flags & PMQ_OPEN_WRITE ? O_RDWR : O_RDONLY) | O_NONBLOCK | O_CLOEXEC;
+}
+
+static int explain_open(int r, unsigned int flags, struct err *e)
+{
+    switch (r) {
+    case -ENOENT:
+        return err_set(e, r, "mqpeek list shows the queues there are", "no such queue");
+    case -EACCES:
+        return err_set(e, r, "only its owner, and whom its mode lets in, may",
+                       "not permitted to %s",
+                       flags & PMQ_OPEN_WRITE ? "read and write it" : "read it");
+    case -ENOSYS:
+        return err_set(e, r, NULL, "this kernel has no POSIX message queues");
+    case -EMFILE:
+    case -ENFILE:
+        return err_set(e, r, "raise ulimit -n", "too many open files");
+    default:
+        return err_set(e, r, NULL, "%s", err_text(NULL, r));
+    }
+}
+
+static int open_name(const char *name, unsigned int flags)
+{
+    mqd_t fd = mq_open(name, open_flags(flags));
+
+    return fd < 0 ? -errno : (int)fd;
+}
+
+/* ---- a queue in another IPC namespace ---- */
+
+/* Runs in the child: joins the namespace, and the one that owns it where that is what it takes. */
+static int open_name_inside(int ns, const char *name, unsigned int flags)
+{
+    int owner;
+
+    if (setns(ns, CLONE_NEWIPC) < 0) {
+        if (errno != EPERM)
+            return -errno;
+        owner = ioctl(ns, NS_GET_USERNS);
+        if (owner < 0 || setns(owner, CLONE_NEWUSER) < 0 || setns(ns, CLONE_NEWIPC) < 0)
+            return -EPERM;
+    }
+    return open_name(name, flags);
+}
+
+/* An errno as payload, the descriptor beside it. */
+union fd_message {
+    struct cmsghdr align;
+    char control[CMSG_SPACE(sizeof(int))];
+};
+
+static void send_result(int sock, int fd)
+{
+    union fd_message u = {0};
+    int code = fd < 0 ? fd : 0;
+    struct iovec iov = {.iov_base = &code, .iov_len = sizeof(code)};
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+    struct cmsghdr *c;
+
+    if (fd >= 0) {
+        msg.msg_control = u.control;
+        msg.msg_controllen = sizeof(u.control);
+        c = CMSG_FIRSTHDR(&msg);
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SCM_RIGHTS;
+        c->cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(c), &fd, sizeof(fd));
+    }
+    (void)sendmsg(sock, &msg, MSG_NOSIGNAL);
+}
+
+static int receive_result(int sock)
+{
+    union fd_message u;
+    int code = 0, fd;
+    struct iovec iov = {.iov_base = &code, .iov_len = sizeof(code)};
+    struct msghdr msg = {
+        .msg_iov = &iov,
+        .msg_iovlen = 1,
+        .msg_control = u.control,
+        .msg_controllen = sizeof(u.control),
+    };
+    struct cmsghdr *c;
+    ssize_t n;
+
+    do
+        n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return -errno;
+    if (n != sizeof(code))
+        return -EIO;
+    if (code < 0)
+        return code;
+    c = CMSG_FIRSTHDR(&msg);
+    if (!c || c->cmsg_type != SCM_RIGHTS || c->cmsg_len != CMSG_LEN(sizeof(int)))
+        return -EIO;
+    memcpy(&fd, CMSG_DATA(c), sizeof(fd));
+    return fd;
+}
+
+static int open_name_in(int ns, const char *name, unsigned int flags)
+{
+    int sock[2], fd;
+    pid_t child;
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sock) < 0)
+        return -errno;
+    child = fork();
+    if (child == 0) {
+        send_result(sock[1], open_name_inside(ns, name, flags));
+        _exit(0);
+    }
+    fd = child < 0 ? -errno : 0;
+    close(sock[1]);
+    if (child > 0) {
+        fd = receive_result(sock[0]);
+        while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
+            ;
+    }
+    close(sock[0]);
+    return fd;
+}
+
+static int process_error(pid_t pid, int r, struct err *e)
+{
+    if (r == -ENOENT || r == -ESRCH)
+        return err_set(e, -ESRCH, NULL, "there is no process %d", (int)pid);
+    if (r == -EACCES || r == -EPERM)
+        return err_set(e, r, "run as root", "not permitted to look into process %d", (int)pid);
+    return err_set(e, r, NULL, "process %d: %s", (int)pid, err_text(NULL, r));
+}
+
+static int open_pid_name(const struct pmq_ref *ref, unsigned int flags, struct err *e)
+{
+    struct stat own, other;
+    char path[64];
+    _cleanup_(closep)
+    int ns = -1;
+    int fd;
+
+    snprintf(path, sizeof(path), "/proc/%d/ns/ipc", (int)ref->pid);
+    ns = open(path, O_RDONLY | O_CLOEXEC);
+    if (ns < 0)
+        return process_error(ref->pid, -errno, e);
+    if (fstat(ns, &other) < 0)
+        return process_error(ref->pid, -errno, e);
+    if (stat("/proc/self/ns/ipc", &own) == 0 && own.st_ino == other.st_ino &&
+        own.st_dev == other.st_dev)
+        fd = open_name(ref->name, flags);
+    else
+        fd = open_name_in(ns, ref->name, flags);
+    if (fd == -EPERM)
+        return err_set(e, fd, "run as root", "not permitted to enter process %d's IPC namespace",
+                       (int)ref->pid);
+    return fd < 0 ? explain_open(fd, flags, e) : fd;
+}
+
+/* ---- a descriptor of a process ---- */
+
+static int is_queue(int fd)
+{
+    struct statfs fs;
+    struct stat st;
+
+    if (fstatfs(fd, &fs) < 0 || fstat(fd, &st) < 0)
+        return -errno;
+    return fs.f_type == MQUEUE_MAGIC && S_ISREG(st.st_mode) ? 0 : -EBADF;
+}
+
+static int open_pid_fd(const struct pmq_ref *ref, unsigned int flags, struct err *e)
+{
+    _cleanup_(closep)
+    int at = -1;
+    char path[64];
+    int fd, r;
+
+    /* Looked at before it is opened: to open a pipe or a device is to act on it. */
+    snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)ref->pid, ref->fd);
+    at = open(path, O_PATH | O_CLOEXEC);
+    if (at < 0) {
+        r = -errno;
+        snprintf(path, sizeof(path), "/proc/%d", (int)ref->pid);
+        if (r == -ENOENT && access(path, F_OK) == 0)
+            return err_set(e, -EBADF, NULL, "process %d has no descriptor %d", (int)ref->pid,
+                           ref->fd);
+        return process_error(ref->pid, r, e);
+    }
+    r = is_queue(at);
+    if (r == -EBADF)
+        return err_set(e, r, NULL, "descriptor %d of process %d is no message queue", ref->fd,
+                       (int)ref->pid);
+    if (r < 0)
+        return process_error(ref->pid, r, e);
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", at);
+    fd = open(path, open_flags(flags));
+    return fd < 0 ? explain_open(-errno, flags, e) : fd;
+}
+
+/* ---- the queue ---- */
+
+int pmq_queue_open(const struct pmq_ref *ref, unsigned int flags, struct pmq_queue **ret,
+                   struct err *e)
+{
+    struct realuser rights;
+    struct pmq_queue *q;
+    int fd = -EINVAL;
+    int r = realuser_enter(&rights);
+
+    if (r < 0)
+        return err_set(e, r, NULL, "cannot lay down privileges: %s", err_text(NULL, r));
+    switch (ref->kind) {
+    case PMQ_REF_NAME:
+        fd = open_name(ref->name, flags);
+        if (fd < 0)
+            fd = explain_open(fd, flags, e);
+        break;
+    case PMQ_REF_PID_FD:
+        fd = open_pid_fd(ref, flags, e);
+        break;
+    case PMQ_REF_PID_NAME:
+        fd = open_pid_name(ref, flags, e);
+        break;
+    }
+    realuser_leave(&rights);
+    if (fd < 0)
+        return fd;
+    q = calloc(1, sizeof(*q));
+    if (!q) {
+        close(fd);
+        return -ENOMEM;
+    }
+    q->fd = fd;
+    pmq_ref_format(ref, q->label);
+    *ret = q;
+    return 0;
+}
+
+int pmq_queue_reopen(const struct pmq_queue *from, unsigned int flags, struct pmq_queue **ret,
+                     struct err *e)
+{
+    const struct pmq_ref ref = {.kind = PMQ_REF_PID_FD, .pid = getpid(), .fd = from->fd};
+    int r = pmq_queue_open(&ref, flags, ret, e);
+
+    if (r == 0)
+        memcpy((*ret)->label, from->label, sizeof(from->label));
+    return r;
+}
+
+void pmq_queue_close(struct pmq_queue *q)
+{
+    if (!q)
+        return;
+    close(q->fd);
+    free(q);
+}
+
+void pmq_queue_closep(struct pmq_queue **q)
+{
+    pmq_queue_close(*q);
+}
+
+int pmq_queue_fd(const struct pmq_queue *q)
+{
+    return q->fd;
+}
+
+const char *pmq_queue_label(const struct pmq_queue *q)
+{
+    return q->label;
+}
+
+/* ---- attributes ---- */
+
+/* The name behind the last slash of what the descriptor points to. */
+static void read_name(int fd, bool unlinked, char out[PMQ_NAME_MAX + 2])
+{
+    static const char deleted[] = " (deleted)";
+    char path[64], target[4096 + PMQ_NAME_MAX];
+    const char *slash;
+    ssize_t n;
+
+    out[0] = '\0';
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    n = readlink(path, target, sizeof(target) - 1);
+    if (n <= 0)
+        return;
+    target[n] = '\0';
+    if (unlinked && (size_t)n > strlen(deleted) && !strcmp(target + n - strlen(deleted), deleted))
+        target[(size_t)n - strlen(deleted)] = '\0';
+    slash = strrchr(target, '/');
+    if (slash && slash[1] && strlen(slash) <= PMQ_NAME_MAX + 1)
+        memcpy(out, slash, strlen(slash) + 1);
+}
+
+int pmq_attr_parse_line(const char *line, struct pmq_attr *out)
+{
+    unsigned long long bytes;
+    int method, signo, pid;
+
+    /* The kernel's own format (ipc/mqueue.c, mqueue_read_file()), from the kernel: trusted. */
+    if (sscanf(line, "QSIZE:%llu NOTIFY:%d SIGNO:%d NOTIFY_PID:%d", &bytes, &method, &signo,
+               &pid) != 4)
+        return -EBADMSG;
+    out->bytes = bytes;
+    out->notify_pid = pid;
+    out->notify_signo = signo;
+    /* Nobody, and a SIGEV_SIGNAL (0) with signal 0 from another pid namespace, look the same. */
+    if (method == SIGEV_SIGNAL)
+        out->notify = pid || signo ? PMQ_NOTIFY_SIGNAL : PMQ_NOTIFY_NONE;
+    else if (method == SIGEV_NONE)
+        out->notify = PMQ_NOTIFY_SILENT;
+    else if (method == SIGEV_THREAD)
+        out->notify = PMQ_NOTIFY_THREAD;
+    else
+        out->notify = PMQ_NOTIFY_UNKNOWN;
+    return 0;
+}
+
+int pmq_queue_attr_basic(const struct pmq_queue *q, struct pmq_attr *out)
+{
+    struct pmq_attr a = {.bytes = PMQ_UNKNOWN, .notify = PMQ_NOTIFY_UNKNOWN};
+    struct mq_attr attr;
+    struct stat st;
+
+    if (fstat(q->fd, &st) < 0 || mq_getattr(q->fd, &attr) < 0)
+        return -errno;
+    a.dev = st.st_dev;
+    a.ino = st.st_ino;
+    a.unlinked = st.st_nlink == 0;
+    a.curmsgs = (uint64_t)attr.mq_curmsgs;
+    a.maxmsg = (uint64_t)attr.mq_maxmsg;
+    a.msgsize = (uint64_t)attr.mq_msgsize;
+    a.uid = st.st_uid;
+    a.gid = st.st_gid;
+    a.mode = st.st_mode & 07777;
+    a.changed = timefmt_from_timespec(&st.st_mtim);
+    read_name(q->fd, a.unlinked, a.name);
+    *out = a;
+    return 0;
+}
+
+int pmq_queue_attr(const struct pmq_queue *q, struct pmq_attr *out)
+{
+    struct pmq_attr a;
+    char line[256];
+    ssize_t n;
+    int r = pmq_queue_attr_basic(q, &a);
+
+    if (r < 0)
+        return r;
+    n = pread(q->fd, line, sizeof(line) - 1, 0);
+    if (n < 0)
+        return -errno;
+    line[n] = '\0';
+    r = pmq_attr_parse_line(line, &a);
+    if (r == 0)
+        *out = a;
+    return r;
+}
