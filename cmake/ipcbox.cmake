@@ -10,7 +10,8 @@ find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 
 add_library(ipcbox_flags INTERFACE)
-target_compile_definitions(ipcbox_flags INTERFACE _GNU_SOURCE IPCBOX_VERSION="${PROJECT_VERSION}")
+target_compile_definitions(ipcbox_flags INTERFACE _GNU_SOURCE IPCBOX_VERSION="${PROJECT_VERSION}"
+  IPCBOX_DATE="${IPCBOX_DATE}")
 target_compile_options(ipcbox_flags INTERFACE
   -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 -Wundef
   -Wvla -Wcast-qual -Wwrite-strings -Wpointer-arith -Wimplicit-fallthrough -Wnull-dereference
@@ -24,14 +25,15 @@ if(IPCBOX_SANITIZE)
   target_link_options(ipcbox_flags INTERFACE -fsanitize=${IPCBOX_SANITIZE})
 endif()
 
-# ipcbox_library(NAME [SOURCES file...] [DEPENDS target...])
+# ipcbox_library(NAME [SOURCES file...] [DEPENDS target...] [USES target...])
 # The static library of one directory of lib/. Its headers are found only by those that name it in
-# DEPENDS: a directory that reaches where it should not fails to compile.
+# DEPENDS: a directory that reaches where it should not fails to compile. USES is for libraries whose
+# headers its users do not see.
 function(ipcbox_library name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS;USES" ${ARGN})
   add_library(${name} STATIC ${ARG_SOURCES})
   target_include_directories(${name} PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
-  target_link_libraries(${name} PRIVATE ipcbox_flags PUBLIC ${ARG_DEPENDS})
+  target_link_libraries(${name} PRIVATE ipcbox_flags ${ARG_USES} PUBLIC ${ARG_DEPENDS})
 endfunction()
 
 # ipcbox_pkg(VAR module) finds a pkg-config module as the imported target PkgConfig::VAR.

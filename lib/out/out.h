@@ -200,6 +200,9 @@ void out_hexdump(struct out *o, const void *data, size_t n);
 /* Writes out what is held back, e.g. rows whose widths are being gathered. */
 void out_flush(struct out *o);
 
+/* Whether the document has any content yet. */
+bool out_started(const struct out *o);
+
 /* The first error so far: 0 or -errno. -EPIPE means that the reader has gone. */
 int out_error(const struct out *o);
 

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* ipcbox itself: what is about all applets. */
+#include "verbs.h"
+
+static const char *const usage[] = {
+    "ipcbox APPLET …\trun an applet; a link of its name does the same",
+    "ipcbox --list\tthe applets",
+    NULL,
+};
+
+static const struct cli_verb *const verbs[] = {
+    &ipcbox_install_verb,
+    NULL,
+};
+
+const struct cli_applet ipcbox_applet = {
+    .name = "ipcbox",
+    .summary = "tools for Linux IPC in one binary",
+    .usage = usage,
+    .verbs = verbs,
+    .description = "ipcbox holds several applets. Each can be called through its first argument "
+                   "(ipcbox mqpeek /jobs) or through a link of its name (mqpeek /jobs).",
+};

@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The verbs of ipcbox itself. */
+#pragma once
+
+#include "cli.h"
+
+extern const struct cli_verb ipcbox_install_verb;

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* One binary, many names: the name it is called by is the applet. */
+#include <stdio.h>
+#include <string.h>
+
+#include "applets.h"
+
+static const struct cli_applet *find(const char *name)
+{
+    for (size_t i = 0; applets[i]; i++)
+        if (!strcmp(applets[i]->name, name))
+            return applets[i];
+    return NULL;
+}
+
+static int list(void)
+{
+    for (size_t i = 0; applets[i]; i++)
+        if (strcmp(applets[i]->name, "ipcbox"))
+            puts(applets[i]->name);
+    return fflush(stdout) ? CLI_FAILED : CLI_OK;
+}
+
+int main(int argc, char **argv)
+{
+    const struct cli_applet *applet;
+    const char *base;
+
+    if (argc < 1)
+        return CLI_USAGE;
+    base = strrchr(argv[0], '/');
+    applet = find(base ? base + 1 : argv[0]);
+    if (applet && strcmp(applet->name, "ipcbox"))
+        return cli_main(applet, argc, argv);
+    /* Any other name is ipcbox itself: the first word names the applet. */
+    if (argc > 1) {
+        applet = find(argv[1]);
+        if (applet)
+            return cli_main(applet, argc - 1, argv + 1);
+        if (!strcmp(argv[1], "--list"))
+            return list();
+    }
+    return cli_main(find("ipcbox"), argc, argv);
+}

@@ -1,0 +1,61 @@
+# bash completion for ipcbox and its applets
+
+# Queue names that are visible here.
+_ipcbox_queues() {
+  local q
+  for q in /dev/mqueue/*; do [ -e "$q" ] && printf '%s\n' "/${q##*/}"; done
+}
+
+# Fills COMPREPLY from what an applet's function found: $words, $kind, $opts, $operand.
+_ipcbox_reply() {
+  if [ -z "$words$kind" ]; then
+    case $cur in -*) words=$opts ;; *) kind=$operand ;; esac
+  elif [ -n "$operand" ] && [ -z "$kind" ] && [ -z "$verb" ]; then
+    case $cur in -*) words=$opts ;; /*) kind=$operand ;; esac
+  fi
+  case $kind in
+    file) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
+    dir) mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;
+    command) mapfile -t COMPREPLY < <(compgen -c -- "$cur") ;;
+    queue) mapfile -t COMPREPLY < <(compgen -W "$(_ipcbox_queues)" -- "$cur") ;;
+    pid) mapfile -t COMPREPLY < <(compgen -W "$(cd /proc && echo [0-9]*)" -- "$cur") ;;
+    *) mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur") ;;
+  esac
+}
+
+_ipcbox_ipcbox() {
+  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
+  local verb='' opts='' operand='' words='' kind='' w i
+  for ((i = ${1:-1}; i < COMP_CWORD; i++)); do
+    w=${COMP_WORDS[i]}
+    case $w in
+      -*) ;;
+      *) verb=$w; break ;;
+    esac
+  done
+  case $verb in
+    install)
+      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color '
+      operand='dir'
+      case $prev in
+        -o|--output) words=''; kind='' ;;
+        --color) words='auto always never'; kind='' ;;
+      esac ;;
+    *)
+      words='install '
+      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color '
+      operand='' ;;
+  esac
+  _ipcbox_reply
+}
+
+# As an argument of ipcbox an applet's words begin one later.
+_ipcbox() {
+  case ${COMP_CWORD}:${COMP_WORDS[1]} in
+    1:*) ;;
+  esac
+  _ipcbox_ipcbox
+  [ "$COMP_CWORD" = 1 ] && mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W '' -- "${COMP_WORDS[1]}")
+}
+
+complete -F _ipcbox ipcbox

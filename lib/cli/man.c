@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Manual pages, from the tables, in the man(7) macros. */
+#include <errno.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "cli_internal.h"
+
+enum { LINE_COLUMNS = 78 };
+
+static void escaped(FILE *f, const char *s, size_t n, bool start)
+{
+    if (start && n && (*s == '.' || *s == '\''))
+        fputs("\\&", f);
+    for (; n; n--, s++)
+        if (*s == '\\')
+            fputs("\\e", f);
+        else if (*s == '-')
+            fputs("\\-", f);
+        else
+            fputc(*s, f);
+}
+
+/* Text inside a line. */
+static void text(FILE *f, const char *s)
+{
+    escaped(f, s, strlen(s), false);
+}
+
+/* Running text: broken at spaces, and after a sentence. */
+static void prose(FILE *f, const char *s)
+{
+    size_t column = 0;
+
+    while (*s) {
+        size_t n = strcspn(s, " \n");
+
+        if (column && column + 1 + n > LINE_COLUMNS) {
+            fputc('\n', f);
+            column = 0;
+        } else if (column) {
+            fputc(' ', f);
+            column++;
+        }
+        escaped(f, s, n, column == 0);
+        column += n;
+        if (n && s[n - 1] == '.')
+            column = LINE_COLUMNS;
+        s += n;
+        s += strspn(s, " \n");
+    }
+    fputc('\n', f);
+}
+
+/* Lines as they are. */
+static void verbatim(FILE *f, const char *s)
+{
+    while (*s) {
+        size_t n = strcspn(s, "\n");
+
+        escaped(f, s, n, true);
+        fputc('\n', f);
+        s += n + (s[n] == '\n');
+    }
+}
+
+static void title(FILE *f, const char *name, const char *section, const char *summary)
+{
+    fputs(".TH ", f);
+    for (const char *p = name; *p; p++)
+        fputc(*p >= 'a' && *p <= 'z' ? *p - 32 : *p, f);
+    fprintf(f, " %s %s \"ipcbox %s\"\n.SH NAME\n", section, IPCBOX_DATE, IPCBOX_VERSION);
+    text(f, name);
+    fputs(" \\- ", f);
+    text(f, summary);
+    fputc('\n', f);
+}
+
+/* One paragraph: verbatim when its lines begin with a space. */
+static void paragraph(FILE *f, const char *s, size_t n, bool first, const char *with)
+{
+    _cleanup_(freep)
+    char *copy = strndup(s, n);
+
+    if (!copy)
+        return;
+    if (copy[0] == ' ') {
+        fputs(first ? ".nf\n" : ".PP\n.nf\n", f);
+        verbatim(f, copy);
+        fputs(".fi\n", f);
+    } else {
+        if (!first)
+            fprintf(f, "%s\n", with);
+        prose(f, copy);
+    }
+}
+
+/* Paragraphs, separated by empty lines. @with: the macro between them. */
+static void paragraphs(FILE *f, const char *s, const char *with)
+{
+    bool first = true;
+
+    while (s && *s) {
+        const char *end = strstr(s, "\n\n");
+        size_t n = end ? (size_t)(end - s) : strlen(s);
+
+        while (n && s[n - 1] == '\n')
+            n--;
+        paragraph(f, s, n, first, with);
+        first = false;
+        s = end ? end + 2 : NULL;
+    }
+}
+
+static void section(FILE *f, const char *name, const char *s)
+{
+    if (!s)
+        return;
+    fprintf(f, ".SH %s\n", name);
+    paragraphs(f, s, ".PP");
+}
+
+static void options(FILE *f, const struct cli_opt *opts)
+{
+    for (; opts->type != CLI_TYPE_END; opts++) {
+        const char *metavar = cli_metavar(opts);
+
+        fputs(".TP\n", f);
+        if (opts->short_name)
+            fprintf(f, "\\fB\\-%c\\fR, ", opts->short_name);
+        fputs("\\fB\\-\\-", f);
+        text(f, opts->name);
+        fputs("\\fR", f);
+        if (metavar) {
+            fputs(" \\fI", f);
+            text(f, metavar);
+            fputs("\\fR", f);
+        }
+        fputc('\n', f);
+        text(f, opts->help);
+        for (size_t i = 0; opts->choices && opts->choices[i]; i++) {
+            fputs(i ? ", " : ": ", f);
+            text(f, opts->choices[i]);
+        }
+        fputc('\n', f);
+    }
+}
+
+static const char *json_type(const struct out_col *col)
+{
+    switch (col->type) {
+    case OUT_TYPE_BOOL:
+        return "boolean";
+    case OUT_TYPE_STR:
+    case OUT_TYPE_CHARS:
+    case OUT_TYPE_HEX64:
+    case OUT_TYPE_MODE:
+    case OUT_TYPE_TIME:
+        return "string";
+    case OUT_TYPE_BYTES:
+        return "data_base64 and text";
+    case OUT_TYPE_SPAN:
+        return "number, seconds";
+    case OUT_TYPE_SIZE:
+        return "number, bytes";
+    default:
+        return "number";
+    }
+}
+
+static void columns(FILE *f, const struct out_col *cols)
+{
+    for (; cols->type != OUT_TYPE_END; cols++) {
+        fputs(".TP\n\\fB", f);
+        text(f, cols->key);
+        fprintf(f, "\\fR (%s)\n", json_type(cols));
+        text(f, cols->help);
+        if (cols->flags & OUT_JSON)
+            fputs("; in JSON only", f);
+        else if (cols->flags & OUT_HIDDEN)
+            fputs("; with \\-o or in JSON", f);
+        fputc('\n', f);
+    }
+}
+
+static void examples(FILE *f, const struct cli_example *e)
+{
+    for (; e && e->command; e++) {
+        fputs(".PP\n", f);
+        prose(f, e->text);
+        fputs(".PP\n.nf\n    ", f);
+        text(f, e->command);
+        fputc('\n', f);
+        fputs(".fi\n", f);
+    }
+}
+
+static void verb(FILE *f, const struct cli_applet *applet, const struct cli_verb *v)
+{
+    fputs(".SS \"", f);
+    text(f, applet->name);
+    fputc(' ', f);
+    text(f, v->name);
+    fputs(" [OPTIONS]", f);
+    if (v->operands) {
+        fputc(' ', f);
+        text(f, v->operands);
+    }
+    fputs("\"\n", f);
+    if (v->description) {
+        paragraphs(f, v->description, ".PP");
+    } else {
+        fprintf(f, "%c",
+                v->summary[0] >= 'a' && v->summary[0] <= 'z' ? v->summary[0] - 32 : v->summary[0]);
+        text(f, v->summary + 1);
+        fputs(".\n", f);
+    }
+    options(f, cli_group(applet, v, GROUP_VERB));
+    if (v->cols) {
+        fputs(".PP\nColumns:\n", f);
+        columns(f, v->cols);
+    }
+    examples(f, v->examples);
+}
+
+int cli_write_man(FILE *f, const struct cli_applet *applet)
+{
+    title(f, applet->name, "1", applet->summary);
+    fputs(".SH SYNOPSIS\n.nf\n", f);
+    for (size_t i = 0; applet->verbs[i]; i++) {
+        const struct cli_verb *v = applet->verbs[i];
+
+        fputs("\\fB", f);
+        text(f, applet->name);
+        fputc(' ', f);
+        text(f, v->name);
+        fputs("\\fR [OPTIONS]", f);
+        if (v->operands) {
+            fputs(" \\fI", f);
+            text(f, v->operands);
+            fputs("\\fR", f);
+        }
+        fputc('\n', f);
+    }
+    fputs(".fi\n", f);
+    section(f, "DESCRIPTION", applet->description);
+    fputs(".SH COMMANDS\n", f);
+    for (size_t i = 0; applet->verbs[i]; i++)
+        verb(f, applet, applet->verbs[i]);
+    fputs(".SH OPTIONS\nThese may stand anywhere after the applet's name; \"\\-\\-\" ends them.\n",
+          f);
+    for (enum cli_group g = 0; g < GROUP_VERB; g++)
+        options(f, cli_group(applet, NULL, g));
+    fputs(".SH EXIT STATUS\n"
+          ".TP\n0\nDone.\n"
+          ".TP\n1\nFailed.\n"
+          ".TP\n2\nWrong usage.\n"
+          ".TP\n3\nNo such queue, peer, channel or process.\n"
+          ".TP\n4\nThis kernel or this build lacks it.\n"
+          ".TP\n5\nNot permitted.\n"
+          ".PP\nOf several operands the numerically highest counts.\n",
+          f);
+    section(f, "ENVIRONMENT", applet->environment);
+    section(f, "FILES", applet->files);
+    section(f, "NOTES", applet->notes);
+    fputs(".SH SEE ALSO\n"
+          ".BR ipcbox (1),\n.BR mqpeek (1),\n.BR ipcbox\\-json (7),\n.BR mq_overview (7)\n",
+          f);
+    return ferror(f) ? -EIO : 0;
+}
+
+static void json_verb(FILE *f, const struct cli_applet *applet, const struct cli_verb *v)
+{
+    if (!v->cols && !v->more_cols)
+        return;
+    fputs(".SS \"", f);
+    text(f, applet->name);
+    fputc(' ', f);
+    text(f, v->name);
+    fputs("\"\n", f);
+    prose(f, v->summary);
+    if (v->cols) {
+        fputs(".PP\nEach record:\n", f);
+        columns(f, v->cols);
+    }
+    for (const struct cli_table *t = v->more_cols; t && t->key; t++) {
+        if (t->key[0]) {
+            fputs(".PP\nEach element of \\fB", f);
+            text(f, t->key);
+            fputs("\\fR:\n", f);
+        } else {
+            fputs(".PP\nAround the records:\n", f);
+        }
+        columns(f, t->cols);
+    }
+}
+
+int cli_write_json_man(FILE *f, const struct cli_applet *const *applets)
+{
+    title(f, "ipcbox-json", "7", "the JSON that ipcbox writes");
+    section(f, "DESCRIPTION",
+            "With -J (--json) a command writes one JSON document, with --jsonl one JSON object a "
+            "line. Commands that follow something write lines for -J too. In lines, what stands "
+            "around the records in the document is repeated in each record.\n\n"
+            "Keys do not change between versions; new ones may be added. Numbers are exact, also "
+            "beyond 2^53 where a reader keeps them; identifiers that may pass 2^53 are strings "
+            "(\"0x1f\"). What is not known is null; an empty list is an empty array. Times are RFC "
+            "3339 in UTC with nanoseconds, spans are decimal seconds, modes are octal strings.\n\n"
+            "A payload is length, data_base64, and text, which is present only when the bytes are "
+            "UTF-8 without U+0000. A string that is not UTF-8 has U+FFFD for what cannot be "
+            "written, and a second member KEY_base64 with its bytes.");
+    fputs(".SH COMMANDS\n", f);
+    for (; *applets; applets++)
+        for (size_t i = 0; (*applets)->verbs[i]; i++)
+            json_verb(f, *applets, (*applets)->verbs[i]);
+    fputs(".SH SEE ALSO\n.BR ipcbox (1),\n.BR jq (1)\n", f);
+    return ferror(f) ? -EIO : 0;
+}

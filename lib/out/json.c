@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* One value as JSON. Numbers are written exactly; strings are escaped by cJSON. */
+#include <cjson/cJSON.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base64.h"
+#include "cleanup.h"
+#include "escape.h"
+#include "out_internal.h"
+#include "timefmt.h"
+
+#define FIELD(ctype) (*(const ctype *)(const void *)((const char *)row + col->offset))
+
+/* Bytes that JSON takes as they are. */
+static size_t plain_prefix(const unsigned char *p, size_t n)
+{
+    size_t i = 0;
+
+    while (i < n && p[i] >= 0x20 && p[i] < 0x7f && p[i] != '"' && p[i] != '\\')
+        i++;
+    return i;
+}
+
+/* A piece of text through cJSON, without its quotes. @piece ends with a NUL. */
+static void escaped(struct out *o, const char *piece)
+{
+    cJSON *item = cJSON_CreateStringReference(piece);
+    char *text = item ? cJSON_PrintUnformatted(item) : NULL;
+
+    if (text)
+        emit(o, text + 1, strlen(text) - 2);
+    cJSON_free(text);
+    cJSON_Delete(item);
+    if (!text)
+        out_latch(o, -ENOMEM);
+}
+
+/*
+ * Plain runs go out as they are; the rest is cut into pieces at character boundaries. What is no
+ * UTF-8, and U+0000, becomes U+FFFD: json_member() adds the bytes.
+ */
+void json_string(struct out *o, const void *data, size_t n)
+{
+    const char *p = data;
+
+    emit(o, "\"", 1);
+    while (n) {
+        size_t used = plain_prefix((const unsigned char *)p, n);
+        char piece[256];
+        size_t len = 0;
+
+        emit(o, p, used);
+        p += used;
+        n -= used;
+        while (n && len < sizeof(piece) - 4 &&
+               !(len && plain_prefix((const unsigned char *)p, 1))) {
+            uint32_t cp;
+            size_t k = esc_utf8_decode(p, n, &cp);
+
+            if (!k || cp == 0) {
+                memcpy(piece + len, "\xef\xbf\xbd", 3);
+                len += 3;
+                k = k ? k : 1;
+            } else {
+                memcpy(piece + len, p, k);
+                len += k;
+            }
+            p += k;
+            n -= k;
+        }
+        piece[len] = '\0';
+        if (len)
+            escaped(o, piece);
+    }
+    emit(o, "\"", 1);
+}
+
+static void base64(struct out *o, const void *data, size_t n)
+{
+    enum { CHUNK = 3 * 4096 };
+    const char *p = data;
+    char text[CHUNK / 3 * 4];
+
+    emit(o, "\"", 1);
+    while (n) {
+        size_t k = MIN(n, (size_t)CHUNK);
+
+        b64_encode(text, p, k);
+        emit(o, text, b64_encoded_size(k));
+        p += k;
+        n -= k;
+    }
+    emit(o, "\"", 1);
+}
+
+static void key(struct out *o, const char *name, const char *suffix, bool comma)
+{
+    if (comma)
+        emit(o, ",", 1);
+    emit(o, "\"", 1);
+    emit_str(o, name);
+    emit_str(o, suffix);
+    emit(o, "\":", 2);
+}
+
+/* A string that may hold bytes which JSON cannot: then "KEY_base64" has them all. */
+static void string_member(struct out *o, const char *name, const char *s)
+{
+    json_string(o, s, strlen(s));
+    if (!esc_is_utf8(s, strlen(s))) {
+        key(o, name, "_base64", true);
+        base64(o, s, strlen(s));
+    }
+}
+
+static void payload_members(struct out *o, const struct out_bytes *b, bool comma)
+{
+    key(o, "data_base64", "", comma);
+    base64(o, b->data, b->len);
+    if (esc_is_utf8(b->data, b->len)) {
+        key(o, "text", "", true);
+        json_string(o, b->data, b->len);
+    }
+}
+
+static void number(struct out *o, const char *fmt, ...) _printf_(2, 3);
+
+static void number(struct out *o, const char *fmt, ...)
+{
+    char text[48];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    emit_str(o, text);
+}
+
+bool json_member(struct out *o, const struct out_col *col, const void *row, bool comma)
+{
+    char time[TIMEFMT_RFC3339_SIZE];
+
+    if (value_unknown(col, row)) {
+        if (col->flags & OUT_OPTIONAL)
+            return false;
+        key(o, col->type == OUT_TYPE_BYTES ? "data_base64" : col->key, "", comma);
+        emit_str(o, "null");
+        return true;
+    }
+    if (col->type == OUT_TYPE_BYTES) {
+        payload_members(o, &FIELD(struct out_bytes), comma);
+        return true;
+    }
+    key(o, col->key, "", comma);
+    switch (col->type) {
+    case OUT_TYPE_STR:
+        string_member(o, col->key, FIELD(str_t));
+        break;
+    case OUT_TYPE_CHARS:
+        string_member(o, col->key, &FIELD(char));
+        break;
+    case OUT_TYPE_U64:
+    case OUT_TYPE_SIZE:
+        number(o, "%" PRIu64, FIELD(uint64_t));
+        break;
+    case OUT_TYPE_U32:
+        number(o, "%" PRIu32, FIELD(uint32_t));
+        break;
+    case OUT_TYPE_I64:
+        number(o, "%" PRId64, FIELD(int64_t));
+        break;
+    case OUT_TYPE_I32:
+        number(o, "%" PRId32, FIELD(int32_t));
+        break;
+    case OUT_TYPE_BOOL:
+        emit_str(o, FIELD(bool) ? "true" : "false");
+        break;
+    case OUT_TYPE_HEX64:
+        number(o, "\"0x%" PRIx64 "\"", FIELD(uint64_t));
+        break;
+    case OUT_TYPE_MODE:
+        number(o, "\"%04o\"", FIELD(uint32_t));
+        break;
+    case OUT_TYPE_TIME:
+        timefmt_rfc3339(time, FIELD(uint64_t));
+        number(o, "\"%s\"", time);
+        break;
+    case OUT_TYPE_SPAN:
+        number(o, "%" PRIu64 ".%09" PRIu64, FIELD(uint64_t) / NSEC_PER_SEC,
+               FIELD(uint64_t) % NSEC_PER_SEC);
+        break;
+    case OUT_TYPE_BYTES:
+    case OUT_TYPE_END:
+        break;
+    }
+    return true;
+}

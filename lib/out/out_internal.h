@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the files of lib/out share: values, the table that is being filled, the writer. */
+#pragma once
+
+#include "buf.h"
+#include "out.h"
+
+typedef const char *str_t;
+
+/* Whether the value is not known (see OUT_UNKNOWN_…). */
+bool value_unknown(const struct out_col *col, const void *row);
+
+/* Whether the column is aligned to the right. */
+bool value_right(const struct out_col *col);
+
+/*
+ * The value as a table shows it, escaped. At most @max columns of a payload are looked at; longer
+ * ones end in "…".
+ */
+void value_text(struct buf *b, const struct out_col *col, const void *row, size_t max);
+
+/* Writes bytes to where the document goes at the moment; errors latch in @o. */
+void emit(struct out *o, const void *data, size_t n);
+void emit_str(struct out *o, const char *s);
+
+/* Keeps the first error. */
+void out_latch(struct out *o, int r);
+
+/* `"key":value` of one column, with a comma before it when @comma; false when it was left out. */
+bool json_member(struct out *o, const struct out_col *col, const void *row, bool comma);
+void json_string(struct out *o, const void *data, size_t n);
+
+/* The rows of one list, shown as a table. */
+struct table;
+
+/**
+ * table_new() - begin a table
+ * @cols: of the list
+ * @pick: indices into @cols, in the order to show them
+ * @n: how many
+ * @opts: terminal, headings, colour
+ * @stream: rows are shown as they come
+ */
+struct table *table_new(const struct out_col *cols, const size_t *pick, size_t n,
+                        const struct out_opts *opts, bool stream);
+void table_free(struct table *t);
+
+/* Adds a row; what can be shown already is appended to @text. Return: 0 or -ENOMEM. */
+int table_row(struct table *t, const void *row, struct buf *text);
+
+/* Appends the rows that were held back to gather widths. A table without rows shows nothing. */
+int table_flush(struct table *t, struct buf *text);

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Aligned columns. The first rows are held back to find the widths; when they are many, what has
+ * been seen decides for the rest, so that memory stays bounded.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "escape.h"
+#include "out_internal.h"
+
+enum {
+    HELD_ROWS = 2000,
+    HELD_BYTES = 512 * 1024,
+    CELL_MAX = 64 * 1024, /* columns of a payload in a pipe; --raw and JSON have it all */
+    GAP = 2,
+};
+
+struct cell {
+    size_t at; /* in held.data */
+    size_t len;
+    size_t columns;
+};
+
+struct table {
+    const struct out_col *cols;
+    size_t *pick;
+    size_t n;
+    struct out_opts opts;
+    bool fixed; /* widths are decided, the heading is out */
+    size_t *widths;
+    struct buf held;
+    struct cell *cells; /* rows * n */
+    size_t rows, rows_max;
+};
+
+static const struct out_col *column(const struct table *t, size_t i)
+{
+    return &t->cols[t->pick[i]];
+}
+
+static void heading(struct buf *b, const struct out_col *col)
+{
+    if (col->heading) {
+        buf_add_str(b, col->heading);
+        return;
+    }
+    for (const char *p = col->key; *p; p++)
+        buf_add_char(b, *p == '_' ? ' ' : (char)(*p >= 'a' && *p <= 'z' ? *p - 32 : *p));
+}
+
+static size_t heading_width(const struct out_col *col)
+{
+    return strlen(col->heading ? col->heading : col->key);
+}
+
+void table_free(struct table *t)
+{
+    if (!t)
+        return;
+    free(t->pick);
+    free(t->widths);
+    free(t->cells);
+    buf_done(&t->held);
+    free(t);
+}
+
+struct table *table_new(const struct out_col *cols, const size_t *pick, size_t n,
+                        const struct out_opts *opts, bool stream)
+{
+    struct table *t = calloc(1, sizeof(*t));
+
+    if (!t)
+        return NULL;
+    t->cols = cols;
+    t->n = n;
+    t->opts = *opts;
+    t->pick = calloc(n + 1, sizeof(*t->pick));
+    t->widths = calloc(n + 1, sizeof(*t->widths));
+    if (!t->pick || !t->widths) {
+        table_free(t);
+        return NULL;
+    }
+    if (n)
+        memcpy(t->pick, pick, n * sizeof(*pick));
+    for (size_t i = 0; i < n; i++) {
+        size_t head = opts->noheadings ? 0 : heading_width(column(t, i));
+
+        t->widths[i] = stream ? MAX(head, (size_t)column(t, i)->width) : head;
+    }
+    t->rows_max = stream ? 1 : HELD_ROWS;
+    t->cells = calloc(t->rows_max * n + 1, sizeof(*t->cells));
+    if (!t->cells) {
+        table_free(t);
+        return NULL;
+    }
+    return t;
+}
+
+/* Columns that the wide column may use, when the terminal has an edge. */
+static size_t wide_room(const struct table *t)
+{
+    size_t used = 0;
+
+    if (!t->opts.width)
+        return CELL_MAX;
+    for (size_t i = 0; i < t->n; i++)
+        if (!(column(t, i)->flags & OUT_WIDE))
+            used += t->widths[i] + GAP;
+    return used + 8 < t->opts.width ? t->opts.width - used : 8;
+}
+
+static void put_cell(const struct table *t, size_t i, const char *s, size_t len, size_t columns,
+                     struct buf *text)
+{
+    const struct out_col *col = column(t, i);
+    size_t width = t->widths[i];
+    const char *cut = "";
+
+    if (col->flags & OUT_WIDE && t->opts.width && columns > wide_room(t)) {
+        len = esc_fit(s, len, wide_room(t) - 1);
+        columns = esc_columns(s, len) + 1;
+        cut = "…";
+    }
+    if (value_right(col) && columns < width)
+        buf_add_repeat(text, ' ', width - columns);
+    buf_add(text, s, len);
+    buf_add_str(text, cut);
+    if (i + 1 == t->n)
+        return;
+    if (!value_right(col) && columns < width)
+        buf_add_repeat(text, ' ', width - columns);
+    buf_add_repeat(text, ' ', GAP);
+}
+
+static void put_heading(const struct table *t, struct buf *text)
+{
+    _cleanup_(buf_done)
+    struct buf b = BUF_INIT;
+
+    if (t->opts.noheadings)
+        return;
+    if (t->opts.color)
+        buf_add_str(text, "\033[1m");
+    for (size_t i = 0; i < t->n; i++) {
+        buf_clear(&b);
+        heading(&b, column(t, i));
+        put_cell(t, i, buf_str(&b), b.len, b.len, text);
+    }
+    if (t->opts.color)
+        buf_add_str(text, "\033[0m");
+    buf_add_char(text, '\n');
+}
+
+int table_flush(struct table *t, struct buf *text)
+{
+    if (t->rows && !t->fixed) {
+        t->fixed = true;
+        for (size_t k = 0; k < t->rows * t->n; k++)
+            t->widths[k % t->n] = MAX(t->widths[k % t->n], t->cells[k].columns);
+        put_heading(t, text);
+    }
+    for (size_t k = 0; k < t->rows * t->n; k++) {
+        const struct cell *c = &t->cells[k];
+
+        put_cell(t, k % t->n, buf_str(&t->held) + c->at, c->len, c->columns, text);
+        if ((k + 1) % t->n == 0)
+            buf_add_char(text, '\n');
+    }
+    t->rows = 0;
+    buf_clear(&t->held);
+    return buf_error(text) ? buf_error(text) : buf_error(&t->held);
+}
+
+int table_row(struct table *t, const void *row, struct buf *text)
+{
+    for (size_t i = 0; i < t->n; i++) {
+        const struct out_col *col = column(t, i);
+        struct cell *c = &t->cells[t->rows * t->n + i];
+
+        c->at = t->held.len;
+        value_text(&t->held, col, row, t->opts.width ? t->opts.width : CELL_MAX);
+        c->len = t->held.len - c->at;
+        c->columns = esc_columns(buf_str(&t->held) + c->at, c->len);
+    }
+    t->rows++;
+    if (t->rows == t->rows_max || t->held.len > HELD_BYTES)
+        return table_flush(t, text);
+    return buf_error(&t->held);
+}

@@ -1,0 +1,71 @@
+#!/usr/bin/env bats
+# ipcbox itself: applets by name and by link, help, install.
+
+load common
+
+@test "ipcbox: every applet is listed, sorted, and has help that fits a screen" {
+    expect 0 ipcbox --list
+    is "$out" "$(sort <<<"$out")"
+    for applet in $out; do
+        expect 0 ipcbox "$applet" --help
+        [ "$(wc -l <<<"$out")" -le 24 ]
+        [ -z "$(awk 'length > 80' <<<"$out")" ]
+    done
+}
+
+@test "ipcbox: help without arguments, with help, for a verb" {
+    expect 0 ipcbox
+    has "$out" "ipcbox APPLET"
+    expect 0 ipcbox help install
+    has "$out" "Usage: ipcbox install"
+    expect 0 ipcbox install --help
+    has "$out" "Usage: ipcbox install" "Columns:"
+    expect 0 ipcbox --version
+    has "$out" "ipcbox"
+}
+
+@test "ipcbox: a typo is answered with what was meant" {
+    expect 2 ipcbox instal
+    has "$err" 'did you mean "install"?'
+    expect 2 ipcbox install --jsn /tmp
+    has "$err" "did you mean --json?"
+    expect 2 ipcbox install -Z /tmp
+    has "$err" "no option -Z"
+    expect 2 ipcbox install
+    has "$err" "install needs DIR"
+    expect 2 ipcbox install a b
+    has "$err" '"b" is too much'
+    expect 2 ipcbox install -o nope /tmp
+    has "$err" 'no column "nope"'
+}
+
+@test "ipcbox install: links once, leaves strangers alone" {
+    dir=$BATS_TEST_TMPDIR/bin
+    mkdir "$dir"
+    expect 0 ipcbox install "$dir"
+    for applet in $("$IPCBOX" --list); do
+        [ "$(readlink "$dir/$applet")" = "$(realpath "$IPCBOX")" ]
+        "$dir/$applet" --version
+    done
+    expect 0 ipcbox -J install "$dir"
+    jq -e '.links | map(.state == "there already") | all' <<<"$out"
+    for applet in $("$IPCBOX" --list); do
+        rm "$dir/$applet"
+        echo mine >"$dir/$applet"
+    done
+    if [ -n "$("$IPCBOX" --list)" ]; then
+        expect 1 ipcbox install "$dir"
+        has "$err" "there is something else of that name"
+        is "$(cat "$dir/$("$IPCBOX" --list | head -n 1)")" mine
+    fi
+    expect 3 ipcbox install "$BATS_TEST_TMPDIR/none"
+}
+
+@test "ipcbox: output that cannot be written is an error, a reader that leaves is none" {
+    expect 1 sh -c '"$IPCBOX" -J install "$1" >/dev/full' sh "$BATS_TEST_TMPDIR"
+    has "$err" "No space left on device"
+    expect 1 sh -c '"$IPCBOX" -J install "$1" >&-' sh "$BATS_TEST_TMPDIR"
+    has "$err" "cannot write"
+    expect 0 bash -c 'set -o pipefail; "$IPCBOX" install --help | true'
+    is "$err" ""
+}
