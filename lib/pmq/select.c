@@ -12,6 +12,9 @@
 #include "pmq_backend.h"
 
 const struct pmq_ops *const pmq_backends[] = {
+    &pmq_syscall_ops,
+    &pmq_fcntl_ops,
+    &pmq_ioctl_ops,
 #ifdef PMQ_HAVE_BPF
     &pmq_bpf_ops,
 #endif
@@ -56,17 +59,15 @@ static int try_backend(struct pmq_peeker *p, const struct pmq_ops *ops,
 
 static int choose_named(struct pmq_peeker *p, const struct pmq_peek_opts *opts, struct err *e)
 {
+    _cleanup_(buf_done)
     struct buf names = BUF_INIT;
-    int r;
 
     for (const struct pmq_ops *const *o = pmq_backends; *o; o++) {
         if (!strcmp((*o)->name, opts->backend))
             return try_backend(p, *o, opts, e);
         buf_printf(&names, "%s%s", names.len ? ", " : "", (*o)->name);
     }
-    r = err_set(e, -EINVAL, NULL, "there is no backend of that name, only %s", buf_str(&names));
-    buf_done(&names);
-    return r;
+    return err_set(e, -EINVAL, NULL, "there is no backend of that name, only %s", buf_str(&names));
 }
 
 /* The failure that a user can most likely do something about: a missing permission. */
