@@ -48,14 +48,49 @@ _ipcbox_ipcbox() {
   esac
   _ipcbox_reply
 }
+_ipcbox_mqpeek() {
+  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
+  local verb='' opts='' operand='' words='' kind='' w i
+  for ((i = ${1:-1}; i < COMP_CWORD; i++)); do
+    w=${COMP_WORDS[i]}
+    case $w in
+      -*) ;;
+      *) verb=$w; break ;;
+    esac
+  done
+  case $verb in /*|pid:*) verb=peek ;; esac
+  case $verb in
+    peek)
+      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --backend --max-snapshot --mq-syscall -n --count -i --index -p --priority -m --max-bytes --hex --text --raw --force '
+      operand='queue'
+      case $prev in
+        -o|--output) words=''; kind='' ;;
+        --color) words='auto always never'; kind='' ;;
+        --backend) words=''; kind='' ;;
+        --max-snapshot) words=''; kind='' ;;
+        --mq-syscall) words=''; kind='' ;;
+        -n|--count) words=''; kind='' ;;
+        -i|--index) words=''; kind='' ;;
+        -p|--priority) words=''; kind='' ;;
+        -m|--max-bytes) words=''; kind='' ;;
+      esac ;;
+    *)
+      words='peek '
+      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --backend --max-snapshot --mq-syscall '
+      operand='queue' ;;
+  esac
+  _ipcbox_reply
+}
 
 # As an argument of ipcbox an applet's words begin one later.
 _ipcbox() {
   case ${COMP_CWORD}:${COMP_WORDS[1]} in
     1:*) ;;
+    *:mqpeek) _ipcbox_mqpeek 2; return ;;
   esac
   _ipcbox_ipcbox
-  [ "$COMP_CWORD" = 1 ] && mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W '' -- "${COMP_WORDS[1]}")
+  [ "$COMP_CWORD" = 1 ] && mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W 'mqpeek ' -- "${COMP_WORDS[1]}")
 }
 
 complete -F _ipcbox ipcbox
+complete -F _ipcbox_mqpeek mqpeek

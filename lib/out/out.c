@@ -169,6 +169,11 @@ bool out_get_color(const struct out *o)
     return o->opts.color;
 }
 
+bool out_get_headings(const struct out *o)
+{
+    return !o->opts.noheadings;
+}
+
 /* ---- choosing columns ---- */
 
 static size_t find_column(const struct out_col *cols, const char *name, size_t n)

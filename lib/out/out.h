@@ -166,6 +166,9 @@ void out_freep(struct out **o);
 enum out_mode out_get_mode(const struct out *o);
 bool out_get_color(const struct out *o);
 
+/* Whether headings and what stands around a table are wanted. */
+bool out_get_headings(const struct out *o);
+
 /**
  * out_columns_check() - whether --output names columns that exist
  * @columns: the option's text

@@ -82,7 +82,7 @@ enum pmq_open_flags {
  * whatever capabilities the program was given (realuser.h). The descriptor is O_NONBLOCK and
  * O_CLOEXEC. For PMQ_REF_PID_NAME the process's IPC namespace is entered by a short-lived child.
  *
- * Return: 0; -ENOENT, -EACCES, -ESRCH (no such process), -EBADF (no queue at that descriptor), …
+ * Return: 0; -ENOENT (also: no queue at that descriptor), -EACCES, -ESRCH (no such process), …
  */
 int pmq_queue_open(const struct pmq_ref *ref, unsigned int flags, struct pmq_queue **ret,
                    struct err *e);

@@ -165,7 +165,8 @@ static int process_error(pid_t pid, int r, struct err *e)
     if (r == -ENOENT || r == -ESRCH)
         return err_set(e, -ESRCH, NULL, "there is no process %d", (int)pid);
     if (r == -EACCES || r == -EPERM)
-        return err_set(e, r, "run as root", "not permitted to look into process %d", (int)pid);
+        return err_set(e, r, geteuid() ? "run as root" : NULL,
+                       "not permitted to look into process %d", (int)pid);
     return err_set(e, r, NULL, "process %d: %s", (int)pid, err_text(NULL, r));
 }
 
@@ -189,8 +190,8 @@ static int open_pid_name(const struct pmq_ref *ref, unsigned int flags, struct e
     else
         fd = open_name_in(ns, ref->name, flags);
     if (fd == -EPERM)
-        return err_set(e, fd, "run as root", "not permitted to enter process %d's IPC namespace",
-                       (int)ref->pid);
+        return err_set(e, fd, geteuid() ? "run as root" : NULL,
+                       "not permitted to enter process %d's IPC namespace", (int)ref->pid);
     return fd < 0 ? explain_open(fd, flags, e) : fd;
 }
 
@@ -220,13 +221,13 @@ static int open_pid_fd(const struct pmq_ref *ref, unsigned int flags, struct err
         r = -errno;
         snprintf(path, sizeof(path), "/proc/%d", (int)ref->pid);
         if (r == -ENOENT && access(path, F_OK) == 0)
-            return err_set(e, -EBADF, NULL, "process %d has no descriptor %d", (int)ref->pid,
+            return err_set(e, -ENOENT, NULL, "process %d has no descriptor %d", (int)ref->pid,
                            ref->fd);
         return process_error(ref->pid, r, e);
     }
     r = is_queue(at);
     if (r == -EBADF)
-        return err_set(e, r, NULL, "descriptor %d of process %d is no message queue", ref->fd,
+        return err_set(e, -ENOENT, NULL, "descriptor %d of process %d is no message queue", ref->fd,
                        (int)ref->pid);
     if (r < 0)
         return process_error(ref->pid, r, e);

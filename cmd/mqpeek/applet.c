@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* mqpeek: look into POSIX message queues, never touch them. */
+#include "mqpeek_verbs.h"
+#include "qcmd.h"
+
+static const char *const usage[] = {
+    "mqpeek /QUEUE\tits messages, in the order in which they would be received",
+    NULL,
+};
+
+static const struct cli_verb *const verbs[] = {
+    &mqpeek_peek_verb,
+    NULL,
+};
+
+const struct cli_applet mqpeek_applet = {
+    .name = "mqpeek",
+    .summary = "look into POSIX message queues without touching them",
+    .usage = usage,
+    .verbs = verbs,
+    .operand_verb = &mqpeek_peek_verb,
+    .common_opts = qcmd_common_opts,
+    .common_size = sizeof(struct qcmd_common),
+    .common_defaults = &qcmd_common_defaults,
+    .backends = qcmd_backends,
+    .description =
+        "mqpeek shows what is in POSIX message queues, and who uses them. Looking leaves a queue "
+        "exactly as it was: messages, their order, blocked threads and a registered notification.\n"
+        "\n"
+        "A QUEUE is /name, pid:PID:FD (a descriptor open in a process; also a queue that has been "
+        "unlinked) or pid:PID:/name (in that process's IPC namespace).\n"
+        "\n"
+        "Only queues that the caller may open for reading are shown, whatever capabilities the "
+        "program was given.",
+    .environment = "IPCBOX_MQ_SYSCALL: the number of mq_timedreceive2, as --mq-syscall.",
+};

@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The verbs of mqpeek. */
+#pragma once
+
+#include "cli.h"
+
+extern const struct cli_verb mqpeek_peek_verb;

@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* mqpeek peek: the messages of a queue, in receive order. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "buf.h"
+#include "mqpeek_verbs.h"
+#include "qcmd.h"
+
+struct peek_args {
+    struct qcmd_common common;
+    uint64_t count;
+    struct cli_range index;
+    struct cli_range priority;
+    uint64_t preview;
+    bool hex;
+    bool text;
+    bool raw;
+    bool force;
+};
+
+static const struct peek_args peek_defaults = {
+    .common = {.max_snapshot = 64 * 1024 * 1024},
+    .count = UINT64_MAX,
+    .preview = UINT64_MAX,
+};
+
+static const struct cli_opt peek_opts[] = {
+    CLI_U64(struct peek_args, count, 'n', "count", "N", "at most N messages"),
+    CLI_RANGE(struct peek_args, index, 'i', "index", "INDEX[:LAST]",
+              "only these; 0 is received next"),
+    CLI_RANGE(struct peek_args, priority, 'p', "priority", "PRIO[:MAX]",
+              "only with these priorities"),
+    CLI_SIZE(struct peek_args, preview, 'm', "max-bytes", "BYTES",
+             "cut each message's content; 0: none at all"),
+    CLI_FLAG(struct peek_args, hex, 0, "hex", "content as hexdump -C shows it"),
+    CLI_FLAG(struct peek_args, text, 0, "text", "content as text, whole, its line breaks kept"),
+    CLI_FLAG(struct peek_args, raw, 0, "raw", "the bytes as they are and nothing else, for pipes"),
+    CLI_FLAG(struct peek_args, force, 0, "force",
+             "let --backend drain take a queue that others use"),
+    CLI_END,
+};
+
+struct peek_head {
+    const char *queue;
+    struct pmq_attr attr;
+    const char *backend;
+    const char *reason;
+    bool consistent;
+    const char *consistency;
+    uint64_t tries;
+    uint64_t taken;
+    uint64_t total;
+    uint64_t bytes;
+};
+
+static const struct out_col head_cols[] = {
+    OUT_STR(struct peek_head, queue, "queue", "as it was asked for", .flags = OUT_JSON),
+    OUT_CHARS(struct peek_head, attr.name, "name", "its name", .flags = OUT_JSON),
+    OUT_BOOL(struct peek_head, attr.unlinked, "unlinked", "it has no name any more",
+             .flags = OUT_JSON),
+    OUT_U64(struct peek_head, attr.maxmsg, "maxmsg", "most messages", .flags = OUT_JSON),
+    OUT_SIZE(struct peek_head, attr.msgsize, "msgsize", "largest message, bytes",
+             .flags = OUT_JSON),
+    OUT_U64(struct peek_head, total, "total", "messages in the queue; null when read in windows",
+            .flags = OUT_JSON),
+    OUT_SIZE(struct peek_head, bytes, "bytes", "their content", .flags = OUT_JSON),
+    OUT_STR(struct peek_head, backend, "backend", "how it was read", .flags = OUT_JSON),
+    OUT_STR(struct peek_head, reason, "backend_reason", "why no preferred backend was taken",
+            .flags = OUT_JSON | OUT_OPTIONAL),
+    OUT_BOOL(struct peek_head, consistent, "consistent", "the messages are of one moment",
+             .flags = OUT_JSON),
+    OUT_STR(struct peek_head, consistency, "consistency", "torn, verified, atomic or exclusive",
+            .flags = OUT_JSON),
+    OUT_U64(struct peek_head, tries, "tries", "readings it took", .flags = OUT_JSON),
+    OUT_TIME(struct peek_head, taken, "taken", "when", .flags = OUT_JSON),
+    OUT_END,
+};
+
+struct peek_row {
+    uint64_t index;
+    uint32_t priority;
+    uint64_t length;
+    struct out_bytes content;
+};
+
+static const struct out_col peek_cols[] = {
+    OUT_U64(struct peek_row, index, "index", "0 is what mq_receive(3) would return next"),
+    OUT_U32(struct peek_row, priority, "priority", "of the message"),
+    OUT_SIZE(struct peek_row, length, "length", "bytes"),
+    OUT_BYTES(struct peek_row, content, "content",
+              "text if it is text, else <hex>; in JSON data_base64 and text", .flags = OUT_WIDE),
+    OUT_END,
+};
+
+/* What a visit needs: where to write, and what has been shown. */
+struct peek_walk {
+    struct cli_ctx *ctx;
+    const struct peek_args *args;
+    uint64_t shown;
+    uint64_t visited;
+};
+
+static bool in_range(const struct cli_range *range, uint64_t v)
+{
+    return !range->set || (v >= range->first && v <= range->last);
+}
+
+/* The content with its own line breaks; the output escapes the rest. A NUL would end it. */
+static void show_text(struct out *out, const struct out_bytes *content)
+{
+    _cleanup_(buf_done)
+    struct buf b = BUF_INIT;
+    const char *p = content->data;
+
+    for (size_t i = 0; i < content->len; i++)
+        if (p[i])
+            buf_add_char(&b, p[i]);
+        else
+            buf_add_str(&b, "␀");
+    out_text(out, "%s", buf_str(&b));
+}
+
+static void show(struct peek_walk *w, const struct peek_row *row)
+{
+    struct out *out = w->ctx->out;
+
+    if (w->args->raw) {
+        out_raw(out, row->content.data, row->content.len);
+        return;
+    }
+    if (out_get_mode(out) != OUT_MODE_TABLE || !(w->args->hex || w->args->text)) {
+        out_row(out, row);
+        return;
+    }
+    if (out_get_headings(out))
+        out_text(out, "[%" PRIu64 "] priority %" PRIu32 ", %" PRIu64 " bytes", row->index,
+                 row->priority, row->length);
+    if (!row->content.data)
+        return;
+    if (w->args->hex)
+        out_hexdump(out, row->content.data, row->content.len);
+    else
+        show_text(out, &row->content);
+}
+
+/* Return: 1 when nothing more is wanted. */
+static int visit(const struct pmq_message *m, void *argp)
+{
+    struct peek_walk *w = argp;
+    struct peek_row row = {.index = m->index, .priority = m->priority, .length = m->length};
+
+    w->visited++;
+    if (w->shown == w->args->count || (w->args->index.set && m->index > w->args->index.last))
+        return 1;
+    if (!in_range(&w->args->index, m->index) || !in_range(&w->args->priority, m->priority))
+        return 0;
+    if (m->data && w->args->preview > 0)
+        row.content = (struct out_bytes){m->data, MIN(m->length, (size_t)w->args->preview)};
+    show(w, &row);
+    w->shown++;
+    return out_error(w->ctx->out) != 0;
+}
+
+static void show_head(struct cli_ctx *ctx, const struct peek_head *head)
+{
+    if (!out_get_headings(ctx->out))
+        return;
+    if (head->total == PMQ_UNKNOWN)
+        out_text(ctx->out, "%s: too large for one snapshot, read in windows (%s, %s)", head->queue,
+                 head->backend, head->consistency);
+    else if (head->total == 0)
+        out_text(ctx->out, "%s: empty (%s, %s)", head->queue, head->backend, head->consistency);
+    else
+        out_text(ctx->out, "%s: %" PRIu64 " of %" PRIu64 " messages, %" PRIu64 " bytes (%s, %s)",
+                 head->queue, head->total, head->attr.maxmsg, head->bytes, head->backend,
+                 head->consistency);
+}
+
+static int walk(struct cli_ctx *ctx, const struct peek_args *args, struct pmq_snapshot *s,
+                const struct peek_head *head)
+{
+    struct peek_walk w = {.ctx = ctx, .args = args};
+    struct err e = ERR_INIT;
+    int r;
+
+    if (!args->raw) {
+        out_item_begin(ctx->out, head_cols, head);
+        show_head(ctx, head);
+        out_list_begin(ctx->out, "messages", peek_cols, OUT_RECORDS);
+    }
+    r = pmq_snapshot_visit(s, visit, &w, &e);
+    if (!args->raw) {
+        out_list_end(ctx->out);
+        out_item_end(ctx->out);
+    }
+    if (r < 0)
+        return cli_fail(ctx, r, &e, "%s: cannot read on", head->queue);
+    if (args->index.set && w.visited <= args->index.first)
+        return cli_fail_status(ctx, CLI_FAILED,
+                               "%s: there is no message %" PRIu64 ", it has %" PRIu64, head->queue,
+                               args->index.first, w.visited);
+    return CLI_OK;
+}
+
+static int peek_queue(struct cli_ctx *ctx, const struct peek_args *args, struct pmq_peeker *p,
+                      const struct pmq_queue *q)
+{
+    _cleanup_(pmq_snapshot_freep)
+    struct pmq_snapshot *s = NULL;
+    const struct pmq_snapshot_info *info;
+    struct peek_head head = {.queue = pmq_queue_label(q), .backend = pmq_peeker_backend(p)};
+    struct err e = ERR_INIT;
+    int r = pmq_queue_attr_basic(q, &head.attr);
+
+    if (r == 0)
+        r = pmq_peek(p, q, &s, &e);
+    if (r < 0)
+        return cli_fail(ctx, r, &e, "%s: cannot peek", head.queue);
+    info = pmq_snapshot_info(s);
+    head.reason = pmq_peeker_reason(p)[0] ? pmq_peeker_reason(p) : NULL;
+    head.consistency = pmq_consistency_name(info->consistency);
+    head.consistent = info->consistency != PMQ_TORN;
+    head.tries = info->tries;
+    head.taken = info->taken;
+    head.total = info->messages;
+    head.bytes = info->bytes;
+    if (!head.consistent)
+        cli_note(ctx, "%s: messages were moving: what is shown may mix several moments",
+                 head.queue);
+    return walk(ctx, args, s, &head);
+}
+
+static int check(struct cli_ctx *ctx, const struct peek_args *args)
+{
+    if (args->hex + args->text + args->raw > 1)
+        return cli_usage(ctx, "--hex, --text and --raw exclude each other");
+    if (args->raw && out_get_mode(ctx->out) != OUT_MODE_TABLE)
+        return cli_usage(ctx, "--raw and JSON exclude each other");
+    if (args->raw && isatty(STDOUT_FILENO))
+        return cli_usage(ctx, "--raw writes bytes as they are: send them to a pipe or a file");
+    if (args->force && (!ctx->backend || strcmp(ctx->backend, "drain")))
+        return cli_usage(ctx, "--force is for --backend drain only");
+    return CLI_OK;
+}
+
+static int peek_run(struct cli_ctx *ctx, const void *argp)
+{
+    const struct peek_args *args = argp;
+    struct pmq_peek_opts opts = {.force = args->force, .heads = args->preview == 0};
+    _cleanup_(pmq_peeker_freep)
+    struct pmq_peeker *peeker = NULL;
+    int status = check(ctx, args);
+
+    if (status)
+        return status;
+    if (!args->raw)
+        out_list_begin(ctx->out, "queues", NULL, 0);
+    for (size_t i = 0; i < ctx->n_operands && !out_error(ctx->out); i++) {
+        _cleanup_(pmq_queue_closep)
+        struct pmq_queue *q = NULL;
+
+        if (qcmd_open(ctx, ctx->operands[i], PMQ_OPEN_READ, &q))
+            continue;
+        if (!peeker && qcmd_peeker(ctx, &args->common, q, &opts, &peeker))
+            break;
+        (void)peek_queue(ctx, args, peeker, q);
+    }
+    if (!args->raw)
+        out_list_end(ctx->out);
+    return ctx->status;
+}
+
+static const struct cli_example peek_examples[] = {
+    {"mqpeek /jobs", "the messages of /jobs"},
+    {"mqpeek /jobs -i 0 --raw | xxd", "the next message, byte by byte"},
+    {"mqpeek -J /jobs | jq -r '.queues[].messages[] | select(.priority > 5) | .text'",
+     "texts of the urgent ones"},
+    {"mqpeek pid:4711:5", "the queue that process 4711 has open as descriptor 5"},
+    {NULL, NULL},
+};
+
+static const struct cli_table peek_tables[] = {
+    {"queues", head_cols},
+    {"messages", peek_cols},
+    {NULL, NULL},
+};
+
+const struct cli_verb mqpeek_peek_verb = {
+    .name = "peek",
+    .operands = "QUEUE…",
+    .min_operands = 1,
+    .max_operands = SIZE_MAX,
+    .complete = CLI_COMPLETE_QUEUE,
+    .summary = "show the messages of queues, in receive order",
+    .description =
+        "Shows each queue's messages in the order in which mq_receive(3) would return them. "
+        "Nothing in the queue changes.\n"
+        "\n"
+        "The first line and the JSON tell how far the messages are of one moment: verified (read "
+        "twice, equal to the byte, the queue untouched between), atomic (read while the queue was "
+        "locked), exclusive (nobody else had it open), torn (messages were moving).\n"
+        "\n"
+        "In a table content is shown as text if it is text, else as hexadecimal bytes; what a "
+        "terminal could take for a command is escaped. JSON and --raw have all bytes.\n"
+        "\n"
+        "Backends, in the order in which they are tried: syscall, fcntl, ioctl (patched kernels), "
+        "bpf (5.17 or later). --backend drain is taken only when named: it receives every message "
+        "and sends it again. While it does, a receiver can find the queue empty; it refuses a "
+        "queue that somebody else has open or where that cannot be known, and one with a "
+        "registered notification, unless --force is given. It keeps a journal: should it be "
+        "killed, mqpeek recover puts everything back.",
+    .examples = peek_examples,
+    .opts = peek_opts,
+    .args_size = sizeof(struct peek_args),
+    .defaults = &peek_defaults,
+    .cols = peek_cols,
+    .more_cols = peek_tables,
+    .run = peek_run,
+};

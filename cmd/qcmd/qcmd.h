@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the verbs of mqpeek and mqdump share: their common options, and opening a QUEUE operand. */
+#pragma once
+
+#include "cli.h"
+#include "pmq.h"
+
+/**
+ * struct qcmd_common - options of all verbs; first in each verb's structure
+ * @mq_syscall: number of mq_timedreceive2, 0 for the default
+ * @max_snapshot: bytes that a snapshot may hold
+ */
+struct qcmd_common {
+    uint64_t mq_syscall;
+    uint64_t max_snapshot;
+};
+
+extern const struct cli_opt qcmd_common_opts[];
+extern const struct qcmd_common qcmd_common_defaults;
+
+/* Names for --backend, ended by NULL. */
+extern const char *const qcmd_backends[];
+
+/**
+ * qcmd_open() - open a QUEUE operand
+ * @ctx: the verb
+ * @operand: /name, pid:PID:FD, pid:PID:/name; a name without a slash is taken, with a note
+ * @flags: enum pmq_open_flags
+ * @ret: the queue
+ *
+ * Return: CLI_OK, or the status of an error that has been reported.
+ */
+int qcmd_open(struct cli_ctx *ctx, const char *operand, unsigned int flags, struct pmq_queue **ret);
+
+/**
+ * qcmd_peeker() - choose a backend as the options say
+ * @ctx: the verb
+ * @common: its options
+ * @sample: the first queue
+ * @opts: what else is wanted; filled from @common, and must outlive the peeker
+ * @ret: the peeker
+ *
+ * Return: CLI_OK, or the status of an error that has been reported.
+ */
+int qcmd_peeker(struct cli_ctx *ctx, const struct qcmd_common *common,
+                const struct pmq_queue *sample, struct pmq_peek_opts *opts,
+                struct pmq_peeker **ret);
