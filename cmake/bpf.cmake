@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# BPF programs: source -> object -> skeleton header, and the library that loads them.
+
+# ipcbox_libbpf() makes the target "libbpf". Linked statically where the archives are there: that
+# saves a third of the start of a short-lived tool.
+function(ipcbox_libbpf)
+  if(TARGET libbpf)
+    return()
+  endif()
+  ipcbox_pkg(LIBBPF libbpf>=1.1)
+  add_library(libbpf INTERFACE)
+  find_library(IPCBOX_LIBBPF_A libbpf.a HINTS ${LIBBPF_LIBRARY_DIRS})
+  find_library(IPCBOX_LIBELF_A libelf.a HINTS ${LIBBPF_LIBRARY_DIRS})
+  find_library(IPCBOX_LIBZ_A libz.a HINTS ${LIBBPF_LIBRARY_DIRS})
+  if(IPCBOX_LIBBPF_A AND IPCBOX_LIBELF_A AND IPCBOX_LIBZ_A)
+    target_include_directories(libbpf SYSTEM INTERFACE ${LIBBPF_INCLUDE_DIRS})
+    target_link_libraries(libbpf INTERFACE ${IPCBOX_LIBBPF_A} ${IPCBOX_LIBELF_A} ${IPCBOX_LIBZ_A})
+  else()
+    target_link_libraries(libbpf INTERFACE PkgConfig::LIBBPF)
+  endif()
+endfunction()
+
+# ipcbox_bpf(TARGET NAME...): NAME.bpf.c of this directory becomes "NAME.skel.h" for TARGET. The
+# source finds TARGET's and lib/bpf's headers.
+function(ipcbox_bpf target)
+  find_program(IPCBOX_CLANG NAMES clang clang-19 clang-16 clang-14 REQUIRED)
+  find_program(IPCBOX_LLVM_STRIP NAMES llvm-strip llvm-strip-19 llvm-strip-16 llvm-strip-14
+    REQUIRED)
+  find_program(IPCBOX_BPFTOOL bpftool PATHS /usr/sbin /sbin REQUIRED)
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|amd64)$")
+    set(arch x86)
+  elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
+    set(arch arm64)
+  else()
+    message(FATAL_ERROR "no BPF for ${CMAKE_SYSTEM_PROCESSOR}: configure with -DIPCBOX_BPF=OFF")
+  endif()
+  set(dir ${CMAKE_CURRENT_BINARY_DIR}/skel)
+  file(MAKE_DIRECTORY ${dir})
+  foreach(name ${ARGN})
+    set(object ${dir}/${name}.bpf.o)
+    add_custom_command(
+      OUTPUT ${dir}/${name}.skel.h
+      BYPRODUCTS ${object}
+      COMMAND ${IPCBOX_CLANG} -g -O2 -target bpf -mcpu=v3 -std=gnu11 -Wall -Wextra -Werror
+        -Wno-unused-parameter -D__TARGET_ARCH_${arch}
+        -I${PROJECT_SOURCE_DIR}/lib/bpf -I${CMAKE_CURRENT_SOURCE_DIR}
+        -idirafter /usr/include/${CMAKE_C_LIBRARY_ARCHITECTURE}
+        -MMD -MF ${object}.d -MT ${dir}/${name}.skel.h
+        -c ${CMAKE_CURRENT_SOURCE_DIR}/${name}.bpf.c -o ${object}
+      COMMAND ${IPCBOX_LLVM_STRIP} -g ${object}
+      COMMAND ${IPCBOX_BPFTOOL} gen skeleton ${object} name ${name}_bpf > ${dir}/${name}.skel.h
+      DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${name}.bpf.c
+      DEPFILE ${object}.d
+      COMMENT "BPF object ${name}"
+      VERBATIM)
+    target_sources(${target} PRIVATE ${dir}/${name}.skel.h)
+  endforeach()
+  target_include_directories(${target} SYSTEM PRIVATE ${dir})
+endfunction()

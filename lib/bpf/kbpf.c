@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Loading with little BTF and many words. The kernel answers a missing capability with EINVAL and a
+ * missing BTF with ENOENT or ESRCH, so what can be looked up is looked up before.
+ */
+#include "kbpf.h"
+
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "caps.h"
+#include "cleanup.h"
+#include "fileio.h"
+#include "kbtf.h"
+
+enum { MAX_NAMES = 256 };
+
+/* Where libbpf's messages go; one load at a time in a thread. */
+static _Thread_local struct buf *log_to;
+
+static int log_line(enum libbpf_print_level level, const char *fmt, va_list ap)
+{
+    char line[512];
+
+    if (level != LIBBPF_WARN || !log_to)
+        return 0;
+    vsnprintf(line, sizeof(line), fmt, ap);
+    buf_add_str(log_to, line);
+    return 0;
+}
+
+/*
+ * The BTF to relocate against. A file may be named for kernels that carry none, but not to a program
+ * that has privileges of its own: wrong offsets read wrong memory.
+ */
+static const char *btf_source(void)
+{
+    const char *path = secure_getenv("IPCBOX_BTF");
+
+    return path ? path : KBTF_PATH;
+}
+
+bool kbpf_is_root(void)
+{
+    return geteuid() == 0 && caps_check_bpf(NULL) == 0;
+}
+
+/* ---- probing ---- */
+
+static bool locked_down(void)
+{
+    _cleanup_(buf_done) struct buf b = BUF_INIT;
+
+    return file_read(AT_FDCWD, "/sys/kernel/security/lockdown", 4096, &b) == 0 &&
+           strstr(buf_str(&b), "[confidentiality]");
+}
+
+/* The words for a kernel that has the interface but would not take the program. */
+static int refused(int r, const char *doing, struct err *e)
+{
+    if (r == -ENOSYS)
+        return err_set(e, -EOPNOTSUPP, NULL, "this kernel is built without BPF");
+    if (locked_down())
+        return err_set(e, -EPERM, "boot without lockdown=confidentiality",
+                       "%s: lockdown forbids BPF to read kernel memory", doing);
+    if (r == -EPERM || r == -EACCES)
+        return err_set(e, -EPERM, "run it where seccomp and security modules allow bpf(2)",
+                       "%s: the kernel does not permit it in spite of the capabilities", doing);
+    return err_set(e, -EOPNOTSUPP, NULL, "%s: the kernel refuses it (%s)", doing,
+                   err_text(NULL, r));
+}
+
+static int probe_load(enum bpf_prog_type type, enum bpf_attach_type attach, uint32_t btf_id)
+{
+    /* r0 = 0; exit */
+    const struct bpf_insn nothing[] = {
+        {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0},
+        {.code = BPF_JMP | BPF_EXIT},
+    };
+    LIBBPF_OPTS(bpf_prog_load_opts, o, .expected_attach_type = attach, .attach_btf_id = btf_id,
+                .prog_flags = type == BPF_PROG_TYPE_SYSCALL ? BPF_F_SLEEPABLE : 0);
+
+    return bpf_prog_load(type, "ipcbox_probe", "GPL", nothing, ARRAY_SIZE(nothing), &o);
+}
+
+static int probe_syscall(struct err *e)
+{
+    _cleanup_(closep) int fd = probe_load(BPF_PROG_TYPE_SYSCALL, 0, 0);
+
+    if (fd >= 0)
+        return 0;
+    if (fd == -EINVAL && !locked_down())
+        return err_set(e, -EOPNOTSUPP, "use Linux 5.17 or later",
+                       "this kernel has no BPF programs that run on demand");
+    return refused(fd, "loading a BPF program", e);
+}
+
+/* Of a trampoline the kernel may refuse the attachment, too: try it on a function made for that. */
+static int probe_trampoline(struct err *e)
+{
+    _cleanup_(kbtf_closep) struct kbtf *btf = NULL;
+    _cleanup_(closep) int prog = -1, link = -1;
+    uint32_t id;
+    int r = kbtf_open(KBTF_PATH, &btf);
+
+    if (r < 0)
+        return refused(r, "reading the kernel's BTF", e);
+    id = kbtf_func_id(btf, "bpf_fentry_test1");
+    if (!id)
+        return err_set(e, -EOPNOTSUPP, NULL, "this kernel has no function to try a trampoline on");
+    prog = probe_load(BPF_PROG_TYPE_TRACING, BPF_TRACE_FENTRY, id);
+    if (prog < 0)
+        return refused(prog, "loading a BPF trampoline (fentry)", e);
+    link = bpf_raw_tracepoint_open(NULL, prog);
+    return link < 0 ? refused(link, "attaching a BPF trampoline (fentry)", e) : 0;
+}
+
+static int check_btf(enum kbpf_kind kind, struct err *e)
+{
+    const char *path = kind == KBPF_SYSCALL ? btf_source() : KBTF_PATH;
+
+    if (access(path, R_OK) == 0)
+        return 0;
+    return err_set(e, -EOPNOTSUPP,
+                   "use a kernel built with CONFIG_DEBUG_INFO_BTF, or name a BTF file of this very "
+                   "kernel in IPCBOX_BTF",
+                   "no BTF of the kernel: %s: %s", path, err_text(NULL, -errno));
+}
+
+static int probe(enum kbpf_kind kind, struct err *e)
+{
+    int r = check_btf(kind, e);
+
+    if (r < 0)
+        return r;
+    return kind == KBPF_TRAMPOLINE ? probe_trampoline(e) : probe_syscall(e);
+}
+
+int kbpf_probe(enum kbpf_kind kind, struct err *e)
+{
+    bool raised;
+    int r = caps_check_bpf(e);
+
+    if (r < 0)
+        return r;
+    raised = caps_raise_bpf();
+    libbpf_set_print(log_line);
+    r = probe(kind, e);
+    if (raised && !kbpf_is_root())
+        caps_lower_bpf();
+    return r;
+}
+
+/* ---- loading ---- */
+
+int kbpf_begin(struct kbpf *k, enum kbpf_kind kind, struct err *e)
+{
+    int r = caps_check_bpf(e);
+
+    if (r < 0)
+        return r;
+    r = check_btf(kind, e);
+    if (r < 0)
+        return r;
+    k->btf_fd = memfd_create("ipcbox-btf", MFD_CLOEXEC);
+    if (k->btf_fd < 0)
+        return err_set(e, -errno, NULL, "cannot make a file in memory: %s", err_text(NULL, -errno));
+    snprintf(k->btf_path, sizeof(k->btf_path), "/proc/self/fd/%d", k->btf_fd);
+    caps_raise_bpf();
+    libbpf_set_print(log_line);
+    log_to = &k->log;
+    return 0;
+}
+
+const char *kbpf_btf_path(const struct kbpf *k)
+{
+    return k->btf_path;
+}
+
+/* "inode___old" names a flavour of "inode": what follows the three underscores is ours. */
+static char *plain_name(const char *name)
+{
+    const char *flavour = strstr(name, "___");
+
+    return flavour && flavour != name ? strndup(name, (size_t)(flavour - name)) : strdup(name);
+}
+
+static void names_free(char ***names)
+{
+    for (char **n = *names; n && *n; n++)
+        free(*n);
+    free(*names);
+}
+
+/* Every type that the object could relocate against, ended by NULL. */
+static int object_names(const struct bpf_object *obj, char ***ret, size_t *n)
+{
+    const struct btf *btf = bpf_object__btf(obj);
+    _cleanup_(names_free) char **names = calloc(MAX_NAMES + 1, sizeof(*names));
+    size_t have = 0;
+
+    if (!names)
+        return -ENOMEM;
+    for (uint32_t id = 1; btf && id < btf__type_cnt(btf); id++) {
+        const struct btf_type *t = btf__type_by_id(btf, id);
+        const char *name = btf__name_by_offset(btf, t->name_off);
+
+        if (!(btf_is_composite(t) || btf_is_any_enum(t)) || !name || !*name)
+            continue;
+        if (have == MAX_NAMES)
+            return -E2BIG;
+        names[have] = plain_name(name);
+        if (!names[have++])
+            return -ENOMEM;
+    }
+    *n = have;
+    *ret = TAKE_PTR(names);
+    return 0;
+}
+
+static int write_small_btf(const struct kbpf *k, const struct bpf_object *obj)
+{
+    _cleanup_(names_free) char **names = NULL;
+    _cleanup_(kbtf_closep) struct kbtf *btf = NULL;
+    _cleanup_(buf_done) struct buf small = BUF_INIT;
+    size_t n = 0;
+    int r = object_names(obj, &names, &n);
+
+    if (r < 0)
+        return r;
+    r = kbtf_open(btf_source(), &btf);
+    if (r < 0)
+        return r;
+    r = kbtf_extract(btf, (const char *const *)names, n, &small);
+    return r < 0 ? r : file_write_all(k->btf_fd, small.data, small.len);
+}
+
+/* The slow way: the whole BTF, under the name that libbpf has already been given. */
+static int use_whole_btf(const struct kbpf *k)
+{
+    _cleanup_(closep) int fd = open(btf_source(), O_RDONLY | O_CLOEXEC);
+
+    return fd < 0 || dup3(fd, k->btf_fd, O_CLOEXEC) < 0 ? -errno : 0;
+}
+
+int kbpf_explain(const struct kbpf *k, int r, const char *doing, struct err *e)
+{
+    const char *log = buf_str((struct buf *)&k->log);
+    const char *line = strstr(log, "libbpf: ");
+    int n;
+
+    if (locked_down() || r == -EPERM || r == -EACCES || r == -ENOSYS) {
+        refused(r, doing, e);
+        return r;
+    }
+    if (r == -ENOMEM)
+        return err_set(e, r, NULL, "%s: out of memory", doing);
+    /* The first complaint is the cause, the others follow from it. */
+    line = line ? line + strlen("libbpf: ") : "";
+    n = (int)MIN(strcspn(line, "\n"), (size_t)200);
+    return err_set(e, r, NULL, "%s: %s%s%.*s", doing, err_text(NULL, r), n ? ": " : "", n, line);
+}
+
+int kbpf_load(struct kbpf *k, struct bpf_object_skeleton *s, struct err *e)
+{
+    int r = s ? write_small_btf(k, *s->obj) : -errno;
+
+    if (!s)
+        return kbpf_explain(k, r, "cannot open the BPF object", e);
+    if (r < 0)
+        r = use_whole_btf(k);
+    if (r < 0)
+        return err_set(e, r, NULL, "cannot read the kernel's BTF: %s", err_text(NULL, r));
+    r = bpf_object__load_skeleton(s);
+    return r < 0 ? kbpf_explain(k, r, "cannot load the BPF programs", e) : 0;
+}
+
+void kbpf_done(struct kbpf *k)
+{
+    if (k->btf_fd >= 0) {
+        close(k->btf_fd);
+        log_to = NULL;
+        if (!kbpf_is_root())
+            caps_lower_bpf();
+    }
+    buf_done(&k->log);
+    *k = (struct kbpf)KBPF_INIT;
+}
