@@ -41,7 +41,7 @@ function(ipcbox_bpf target)
     add_custom_command(
       OUTPUT ${dir}/${name}.skel.h
       BYPRODUCTS ${object}
-      COMMAND ${IPCBOX_CLANG} -g -O2 -target bpf -mcpu=v3 -std=gnu11 -Wall -Wextra -Werror
+      COMMAND ${IPCBOX_CLANG} -g -O2 -target bpf -mcpu=v3 -std=gnu11 -ffreestanding -Wall -Wextra -Werror
         -Wno-unused-parameter -D__TARGET_ARCH_${arch}
         -I${PROJECT_SOURCE_DIR}/lib/bpf -I${CMAKE_CURRENT_SOURCE_DIR}
         -idirafter /usr/include/${CMAKE_C_LIBRARY_ARCHITECTURE}

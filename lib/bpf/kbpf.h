@@ -20,9 +20,9 @@
  * finds them in the kernel's BTF in one pass and gives libbpf a BTF of these alone. Own structures
  * in the object do no harm. Whatever goes wrong with that, libbpf gets the whole BTF instead.
  *
- * A monitor of system calls (tp_btf/sys_enter, tp_btf/sys_exit) needs KBPF_TRACEPOINT; filter on the
- * system call's number first and leave: every call on the machine runs it. Restrict it to
- * the caller's own processes unless kbpf_is_root().
+ * A monitor of system calls (tp_btf/sys_enter, tp_btf/sys_exit) needs KBPF_TRACEPOINT; filter on
+ * the system call's number first and leave: every call on the machine runs it. Restrict it to the
+ * caller's own processes unless kbpf_is_root().
  */
 #pragma once
 
@@ -44,7 +44,8 @@ enum kbpf_kind {
  * @kind: which
  * @e: why not, and what would help
  *
- * Return: 0; -EPERM when a capability is missing, -EOPNOTSUPP when the kernel or this build lacks it.
+ * Return: 0; -EPERM when a capability is missing, -EOPNOTSUPP when the kernel or this build lacks
+ * it.
  */
 int kbpf_probe(enum kbpf_kind kind, struct err *e);
 

@@ -418,11 +418,11 @@ static int extract_run(struct extract *x, const uint32_t *ids, size_t n)
     }
     for (uint32_t i = VOID_POINTER + 1; i <= x->n; i++) {
         const struct btf_type *t = type_by_id(x->b, x->from[i]);
-        size_t size = type_size(t);
+        size_t size = t ? type_size(t) : 0;
         struct btf_type *d = (struct btf_type *)(void *)buf_extend(&x->types, size);
         int r;
 
-        if (!d)
+        if (!t || !d)
             return -ENOMEM;
         memcpy(d, t, size);
         d->name_off = extract_str(x, t->name_off);
