@@ -2,6 +2,7 @@
 /* Times in words. */
 #include "timefmt.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -23,6 +24,61 @@ void timefmt_rfc3339(char out[TIMEFMT_RFC3339_SIZE], uint64_t realtime_ns)
     n = strftime(out, TIMEFMT_RFC3339_SIZE, "%Y-%m-%dT%H:%M:%S", &tm);
     snprintf(out + n, TIMEFMT_RFC3339_SIZE - n, ".%09uZ",
              (unsigned int)(realtime_ns % NSEC_PER_SEC));
+}
+
+/* "YYYY-MM-DDTHH:MM:SS" as seconds; whatever mktime() would correct is refused. */
+static int parse_seconds(const char *s, uint64_t *seconds)
+{
+    static const char form[] = "dddd-dd-ddTdd:dd:dd";
+    struct tm tm, want;
+    time_t t;
+
+    for (size_t i = 0; form[i]; i++)
+        if (form[i] == 'd' ? s[i] < '0' || s[i] > '9' : s[i] != form[i])
+            return -EINVAL;
+    want = (struct tm){
+        .tm_year = (s[0] - '0') * 1000 + (s[1] - '0') * 100 + (s[2] - '0') * 10 + s[3] - '0' - 1900,
+        .tm_mon = (s[5] - '0') * 10 + s[6] - '0' - 1,
+        .tm_mday = (s[8] - '0') * 10 + s[9] - '0',
+        .tm_hour = (s[11] - '0') * 10 + s[12] - '0',
+        .tm_min = (s[14] - '0') * 10 + s[15] - '0',
+        .tm_sec = (s[17] - '0') * 10 + s[18] - '0',
+    };
+    tm = want;
+    t = timegm(&tm);
+    if (t < 0 || tm.tm_mon != want.tm_mon || tm.tm_mday != want.tm_mday ||
+        tm.tm_hour != want.tm_hour || tm.tm_min != want.tm_min || tm.tm_sec != want.tm_sec)
+        return -EINVAL;
+    *seconds = (uint64_t)t;
+    return 0;
+}
+
+int timefmt_parse_rfc3339(const char *s, uint64_t *realtime_ns)
+{
+    uint64_t seconds, ns = 0;
+
+    if (parse_seconds(s, &seconds) < 0)
+        return -EINVAL;
+    s += 19;
+    if (*s == '.') {
+        uint64_t unit = NSEC_PER_SEC / 10;
+
+        s++;
+        if (*s < '0' || *s > '9')
+            return -EINVAL;
+        for (; *s >= '0' && *s <= '9'; s++, unit /= 10) {
+            if (!unit)
+                return -EINVAL;
+            ns += (uint64_t)(*s - '0') * unit;
+        }
+    }
+    if (s[0] != 'Z' || s[1])
+        return -EINVAL;
+    if (__builtin_mul_overflow(seconds, NSEC_PER_SEC, &seconds) ||
+        __builtin_add_overflow(seconds, ns, &seconds))
+        return -EINVAL;
+    *realtime_ns = seconds;
+    return 0;
 }
 
 void timefmt_span(char out[TIMEFMT_SPAN_SIZE], uint64_t ns)

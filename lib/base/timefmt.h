@@ -34,5 +34,11 @@ uint64_t timefmt_now(clockid_t clock);
 /* "2026-11-22T22:33:22.123456789Z", always in UTC, always nine decimals. */
 void timefmt_rfc3339(char out[TIMEFMT_RFC3339_SIZE], uint64_t realtime_ns);
 
+/*
+ * The same back: "T" and "Z" upper case, up to nine decimals, no time before 1970 and no leap
+ * second. Return: 0 or -EINVAL.
+ */
+int timefmt_parse_rfc3339(const char *s, uint64_t *realtime_ns);
+
 /* A span for eyes, two units at most: "850ns", "12.3ms", "42s", "3m12s", "5h02m", "12d3h". */
 void timefmt_span(char out[TIMEFMT_SPAN_SIZE], uint64_t ns);

@@ -195,6 +195,33 @@ static void test_file(void)
     CHECK(unlink(path) == 0 && rmdir(dir) == 0);
 }
 
+static void test_rfc3339_back(void)
+{
+    static const char *const bad[] = {
+        "",
+        "2026-11-22T22:33:22",
+        "2026-11-22T22:33:22.Z",
+        "2026-11-22T22:33:22.1234567890Z",
+        "2026-11-22T22:33:22Zx",
+        "2026-13-22T22:33:22Z",
+        "2026-02-30T22:33:22Z",
+        "2026-11-22t22:33:22Z",
+        "1969-12-31T23:59:59Z",
+        "9999-11-22T22:33:22Z",
+        "2026-11-22T24:00:00Z",
+    };
+    char text[TIMEFMT_RFC3339_SIZE];
+    uint64_t ns = 0;
+
+    for (uint64_t t = 1; t < UINT64_MAX / 3; t = t * 3 + 1) {
+        timefmt_rfc3339(text, t);
+        CHECK(timefmt_parse_rfc3339(text, &ns) == 0 && ns == t);
+    }
+    CHECK(timefmt_parse_rfc3339("1970-01-01T00:00:01.5Z", &ns) == 0 && ns == 1500000000);
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+        CHECK_INT(timefmt_parse_rfc3339(bad[i], &ns), -EINVAL);
+}
+
 int main(void)
 {
     setlocale(LC_CTYPE, "C.UTF-8");
@@ -205,5 +232,6 @@ int main(void)
     test_time();
     test_err();
     test_file();
+    test_rfc3339_back();
     return check_done();
 }

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Writing a dump: a line is built in a buffer, counted into the CRC, and given to the stream. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <zlib.h>
+
+#include "base64.h"
+#include "buf.h"
+#include "cleanup.h"
+#include "dump.h"
+#include "dump_crc.h"
+#include "escape.h"
+#include "timefmt.h"
+
+struct dump_writer {
+    FILE *stream;
+    struct buf line;
+    struct dump_tally tally;
+    size_t type; /* of the open record, in the tally */
+    int error;
+};
+
+static void put_key(struct dump_writer *w, const char *key)
+{
+    if (w->line.len > 1)
+        buf_add_char(&w->line, ',');
+    buf_add_char(&w->line, '"');
+    buf_add_str(&w->line, key);
+    buf_add(&w->line, "\":", 2);
+}
+
+static void put_escaped_byte(struct buf *b, unsigned char c)
+{
+    static const char from[] = "\"\\\b\f\n\r\t", to[] = "\"\\bfnrt";
+    const char *at = c ? strchr(from, c) : NULL;
+
+    if (at) {
+        buf_add_char(b, '\\');
+        buf_add_char(b, to[at - from]);
+    } else {
+        buf_printf(b, "\\u%04x", c);
+    }
+}
+
+/* Whether the byte stands for itself in a string: no quote, backslash or control. */
+static bool is_literal(unsigned char c)
+{
+    return c >= 0x20 && c != '"' && c != '\\' && c != 0x7f;
+}
+
+/* Returns false when something had to be replaced. */
+static bool put_string(struct buf *b, const char *s, size_t n)
+{
+    bool exact = true;
+
+    buf_add_char(b, '"');
+    for (size_t i = 0, len; i < n; i += len) {
+        uint32_t cp;
+
+        for (len = 0; i + len < n && is_literal((unsigned char)s[i + len]) && !(s[i + len] & 0x80);)
+            len++;
+        if (len) {
+            buf_add(b, s + i, len);
+            continue;
+        }
+        len = esc_utf8_decode(s + i, n - i, &cp);
+        if (!len) {
+            buf_add_str(b, "\xef\xbf\xbd");
+            exact = false;
+            len = 1;
+        } else if (len == 1) {
+            put_escaped_byte(b, (unsigned char)s[i]);
+        } else {
+            buf_add(b, s + i, len);
+        }
+    }
+    buf_add_char(b, '"');
+    return exact;
+}
+
+static void put_base64(struct buf *b, const void *data, size_t n)
+{
+    char *at;
+
+    buf_add_char(b, '"');
+    at = buf_extend(b, b64_encoded_size(n));
+    if (at)
+        b64_encode(at, data, n);
+    buf_add_char(b, '"');
+}
+
+void dump_put_str(struct dump_writer *w, const char *key, const char *value)
+{
+    put_key(w, key);
+    if (put_string(&w->line, value, strlen(value)))
+        return;
+    buf_printf(&w->line, ",\"%s_base64\":", key);
+    put_base64(&w->line, value, strlen(value));
+}
+
+void dump_put_u64(struct dump_writer *w, const char *key, uint64_t value)
+{
+    put_key(w, key);
+    buf_printf(&w->line, "%" PRIu64, value);
+}
+
+void dump_put_i64(struct dump_writer *w, const char *key, int64_t value)
+{
+    put_key(w, key);
+    buf_printf(&w->line, "%" PRId64, value);
+}
+
+void dump_put_bool(struct dump_writer *w, const char *key, bool value)
+{
+    put_key(w, key);
+    buf_add_str(&w->line, value ? "true" : "false");
+}
+
+void dump_put_hex64(struct dump_writer *w, const char *key, uint64_t value)
+{
+    put_key(w, key);
+    buf_printf(&w->line, "\"0x%" PRIx64 "\"", value);
+}
+
+void dump_put_mode(struct dump_writer *w, const char *key, uint32_t mode)
+{
+    put_key(w, key);
+    buf_printf(&w->line, "\"%04o\"", mode & 07777);
+}
+
+void dump_put_time(struct dump_writer *w, const char *key, uint64_t realtime_ns)
+{
+    char text[TIMEFMT_RFC3339_SIZE];
+
+    timefmt_rfc3339(text, realtime_ns);
+    put_key(w, key);
+    buf_printf(&w->line, "\"%s\"", text);
+}
+
+void dump_put_u64_array(struct dump_writer *w, const char *key, const uint64_t *v, size_t n)
+{
+    put_key(w, key);
+    buf_add_char(&w->line, '[');
+    for (size_t i = 0; i < n; i++)
+        buf_printf(&w->line, i ? ",%" PRIu64 : "%" PRIu64, v[i]);
+    buf_add_char(&w->line, ']');
+}
+
+void dump_put_payload(struct dump_writer *w, const void *data, size_t captured, uint64_t length)
+{
+    dump_put_u64(w, "length", length);
+    put_key(w, "data_base64");
+    put_base64(&w->line, data, captured);
+    if (captured == length && captured <= DUMP_TEXT_MAX && esc_is_utf8(data, captured)) {
+        put_key(w, "text");
+        put_string(&w->line, data, captured);
+    }
+}
+
+static void latch(struct dump_writer *w, int r)
+{
+    if (!w->error)
+        w->error = r;
+}
+
+static void write_line(struct dump_writer *w)
+{
+    buf_add(&w->line, "}\n", 2);
+    latch(w, buf_error(&w->line));
+    if (!w->error && w->line.len > DUMP_LINE_MAX)
+        latch(w, -EMSGSIZE);
+    if (w->error)
+        return;
+    errno = 0;
+    if (fwrite(w->line.data, 1, w->line.len, w->stream) != w->line.len)
+        latch(w, errno ? -errno : -EIO);
+    w->tally.crc = dump_crc(w->tally.crc, w->line.data, w->line.len);
+}
+
+void dump_begin(struct dump_writer *w, const char *type)
+{
+    int r = dump_tally_type(&w->tally, type, strlen(type), &w->type);
+
+    if (r < 0)
+        latch(w, r);
+    buf_clear(&w->line);
+    buf_add_char(&w->line, '{');
+    put_key(w, "type");
+    buf_printf(&w->line, "\"%s\"", type);
+}
+
+void dump_end(struct dump_writer *w)
+{
+    write_line(w);
+    if (!w->error)
+        dump_tally_add(&w->tally, w->type);
+}
+
+static void write_header(struct dump_writer *w, const char *kind, const char *tool,
+                         const char *backend)
+{
+    struct utsname un;
+
+    buf_add_char(&w->line, '{');
+    put_key(w, "type");
+    buf_add_str(&w->line, "\"header\",\"format\":\"ipcbox-dump\"");
+    dump_put_u64(w, "version", DUMP_VERSION);
+    dump_put_str(w, "kind", kind);
+    dump_put_str(w, "tool", tool);
+    if (uname(&un) == 0) {
+        dump_put_str(w, "kernel", un.release);
+        dump_put_str(w, "host", un.nodename);
+    }
+    dump_put_time(w, "time", timefmt_now(CLOCK_REALTIME));
+    if (backend)
+        dump_put_str(w, "backend", backend);
+    write_line(w);
+}
+
+int dump_writer_new(FILE *stream, const char *kind, const char *tool, const char *backend,
+                    struct dump_writer **ret)
+{
+    _cleanup_(dump_writer_freep)
+    struct dump_writer *w = calloc(1, sizeof(*w));
+
+    if (!w)
+        return -ENOMEM;
+    w->stream = stream;
+    write_header(w, kind, tool, backend);
+    if (w->error)
+        return w->error;
+    *ret = TAKE_PTR(w);
+    return 0;
+}
+
+int dump_writer_flush(struct dump_writer *w)
+{
+    errno = 0;
+    if (!w->error && fflush(w->stream) != 0)
+        latch(w, errno ? -errno : -EIO);
+    return w->error;
+}
+
+int dump_writer_error(const struct dump_writer *w)
+{
+    return w->error;
+}
+
+int dump_writer_finish(struct dump_writer *w)
+{
+    if (w->error)
+        return w->error;
+    buf_clear(&w->line);
+    dump_tally_end_line(&w->tally, &w->line);
+    latch(w, buf_error(&w->line));
+    errno = 0;
+    if (!w->error && fwrite(w->line.data, 1, w->line.len, w->stream) != w->line.len)
+        latch(w, errno ? -errno : -EIO);
+    return dump_writer_flush(w);
+}
+
+void dump_writer_free(struct dump_writer *w)
+{
+    if (!w)
+        return;
+    buf_done(&w->line);
+    free(w);
+}
+
+void dump_writer_freep(struct dump_writer **w)
+{
+    dump_writer_free(*w);
+}
