@@ -21,10 +21,8 @@ typedef int (*write_all_fn)(FILE *f, const struct cli_applet *const *all);
 static int write_file(const char *dir, const char *name, write_all_fn all,
                       const struct cli_applet *applet)
 {
-    _cleanup_(file_out_closep)
-    struct file_out *o = NULL;
-    _cleanup_(freep)
-    char *path = NULL;
+    _cleanup_(file_out_closep) struct file_out *o = NULL;
+    _cleanup_(freep) char *path = NULL;
     int r;
 
     if (asprintf(&path, "%s/%s", dir, name) < 0) {

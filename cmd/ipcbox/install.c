@@ -48,8 +48,7 @@ static int make_link(int dir, const char *name, const char *self, struct err *e)
 static int install_run(struct cli_ctx *ctx, const void *argp _unused_)
 {
     const char *path = ctx->operands[0];
-    _cleanup_(closep)
-    int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    _cleanup_(closep) int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     char self[PATH_MAX];
     ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 

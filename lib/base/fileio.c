@@ -24,8 +24,7 @@ void closep(const int *fd)
 
 int file_read(int dirfd, const char *path, size_t max, struct buf *out)
 {
-    _cleanup_(closep)
-    int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC);
+    _cleanup_(closep) int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC);
     size_t total = 0;
 
     if (fd < 0)
@@ -98,10 +97,8 @@ void file_out_closep(struct file_out **o)
 
 static int make_temporary(struct file_out *o, mode_t mode, const struct stat *old)
 {
-    _cleanup_(freep)
-    char *copy = strdup(o->path);
-    _cleanup_(closep)
-    int fd = -1;
+    _cleanup_(freep) char *copy = strdup(o->path);
+    _cleanup_(closep) int fd = -1;
     mode_t mask;
 
     if (!copy)
@@ -136,8 +133,7 @@ static int make_temporary(struct file_out *o, mode_t mode, const struct stat *ol
 
 int file_out_open(const char *path, mode_t mode, struct file_out **ret)
 {
-    _cleanup_(file_out_closep)
-    struct file_out *o = calloc(1, sizeof(*o));
+    _cleanup_(file_out_closep) struct file_out *o = calloc(1, sizeof(*o));
     bool exists;
     struct stat st;
     int r;
@@ -172,8 +168,7 @@ FILE *file_out_stream(struct file_out *o)
 int file_out_commit(struct file_out *o)
 {
     FILE *stream = TAKE_PTR(o->stream);
-    _cleanup_(closep)
-    int dir = -1;
+    _cleanup_(closep) int dir = -1;
     int r = 0;
 
     if (fflush(stream) != 0 || ferror(stream))

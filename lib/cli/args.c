@@ -248,8 +248,7 @@ static int unknown_verb(const struct cli_applet *applet, const char *name, struc
 /* The place of the first operand in argv, or 0 when there is none. */
 static int first_operand(const struct cli_applet *applet, int argc, char **argv)
 {
-    _cleanup_(freep)
-    struct optset *s = calloc(1, sizeof(*s));
+    _cleanup_(freep) struct optset *s = calloc(1, sizeof(*s));
     int c;
 
     if (!s)
@@ -290,8 +289,7 @@ static int unknown_option(const struct optset *s, const char *text, struct err *
 static int read_options(const struct cli_applet *applet, int argc, struct cli_parsed *p,
                         struct err *e)
 {
-    _cleanup_(freep)
-    struct optset *s = calloc(1, sizeof(*s));
+    _cleanup_(freep) struct optset *s = calloc(1, sizeof(*s));
     int c, r;
 
     if (!s)

@@ -40,8 +40,7 @@ enum cli_exit cli_exit_status(int r)
 /* One line on stderr, escaped as a whole: parts of it come from anywhere. */
 static void say(const char *applet, const char *text)
 {
-    _cleanup_(buf_done)
-    struct buf b = BUF_INIT;
+    _cleanup_(buf_done) struct buf b = BUF_INIT;
 
     buf_printf(&b, "%s: ", applet);
     esc_terminal_str(&b, text);
@@ -57,10 +56,8 @@ static void keep_status(struct cli_ctx *ctx, enum cli_exit status)
 
 int cli_fail(struct cli_ctx *ctx, int r, const struct err *e, const char *fmt, ...)
 {
-    _cleanup_(buf_done)
-    struct buf b = BUF_INIT;
-    _cleanup_(freep)
-    char *what = NULL;
+    _cleanup_(buf_done) struct buf b = BUF_INIT;
+    _cleanup_(freep) char *what = NULL;
     va_list ap;
 
     va_start(ap, fmt);
@@ -78,8 +75,7 @@ int cli_fail(struct cli_ctx *ctx, int r, const struct err *e, const char *fmt, .
 
 int cli_fail_status(struct cli_ctx *ctx, enum cli_exit status, const char *fmt, ...)
 {
-    _cleanup_(freep)
-    char *text = NULL;
+    _cleanup_(freep) char *text = NULL;
     va_list ap;
 
     va_start(ap, fmt);
@@ -94,8 +90,7 @@ int cli_fail_status(struct cli_ctx *ctx, enum cli_exit status, const char *fmt, 
 
 static void say_usage(const struct cli_applet *applet, const struct cli_verb *verb, const char *why)
 {
-    _cleanup_(buf_done)
-    struct buf b = BUF_INIT;
+    _cleanup_(buf_done) struct buf b = BUF_INIT;
 
     buf_printf(&b, "%s (try: %s%s%s --help)", why, applet->name, verb ? " " : "",
                verb ? verb->name : "");
@@ -104,8 +99,7 @@ static void say_usage(const struct cli_applet *applet, const struct cli_verb *ve
 
 int cli_usage(struct cli_ctx *ctx, const char *fmt, ...)
 {
-    _cleanup_(freep)
-    char *text = NULL;
+    _cleanup_(freep) char *text = NULL;
     va_list ap;
 
     va_start(ap, fmt);
@@ -119,8 +113,7 @@ int cli_usage(struct cli_ctx *ctx, const char *fmt, ...)
 
 void cli_note(const struct cli_ctx *ctx, const char *fmt, ...)
 {
-    _cleanup_(freep)
-    char *text = NULL;
+    _cleanup_(freep) char *text = NULL;
     va_list ap;
 
     if (ctx->quiet)
@@ -202,8 +195,7 @@ static int print_text(const char *applet, const struct buf *b)
 
 static int show_help(const struct cli_applet *applet, const struct cli_verb *verb)
 {
-    _cleanup_(buf_done)
-    struct buf b = BUF_INIT;
+    _cleanup_(buf_done) struct buf b = BUF_INIT;
 
     cli_help(&b, applet, verb);
     return print_text(applet->name, &b);
@@ -211,8 +203,7 @@ static int show_help(const struct cli_applet *applet, const struct cli_verb *ver
 
 static int show_version(const struct cli_applet *applet)
 {
-    _cleanup_(buf_done)
-    struct buf b = BUF_INIT;
+    _cleanup_(buf_done) struct buf b = BUF_INIT;
 
     buf_printf(&b, "%s (ipcbox) %s\n", applet->name, IPCBOX_VERSION);
     return print_text(applet->name, &b);
@@ -258,8 +249,7 @@ static int run_verb(const struct cli_applet *applet, const struct cli_parsed *p)
 int cli_main(const struct cli_applet *applet, int argc, char **argv)
 {
     static char buffer[64 * 1024];
-    _cleanup_(cli_parsed_done)
-    struct cli_parsed p;
+    _cleanup_(cli_parsed_done) struct cli_parsed p;
     struct err e = ERR_INIT;
     int r;
 

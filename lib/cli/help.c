@@ -58,10 +58,8 @@ static void term(struct buf *b, const char *name, const char *text, size_t at)
 static void options(struct buf *b, const struct cli_opt *opts)
 {
     for (; opts->type != CLI_TYPE_END; opts++) {
-        _cleanup_(buf_done)
-        struct buf name = BUF_INIT;
-        _cleanup_(buf_done)
-        struct buf text = BUF_INIT;
+        _cleanup_(buf_done) struct buf name = BUF_INIT;
+        _cleanup_(buf_done) struct buf text = BUF_INIT;
 
         if (!opts->short_name)
             buf_add_str(&name, "    ");
@@ -80,8 +78,7 @@ static void short_list(struct buf *b, const struct cli_applet *applet)
     buf_add_str(b, "Everywhere: ");
     for (enum cli_group g = 0; g <= GROUP_COMMON; g++)
         for (const struct cli_opt *o = cli_group(applet, NULL, g); o->type != CLI_TYPE_END; o++) {
-            _cleanup_(buf_done)
-            struct buf one = BUF_INIT;
+            _cleanup_(buf_done) struct buf one = BUF_INIT;
             size_t line = b->len;
 
             buf_add_str(&one, first ? "" : ", ");
@@ -125,8 +122,7 @@ static void applet_help(struct buf *b, const struct cli_applet *applet)
     }
     buf_add_str(b, "\nCommands:\n");
     for (size_t i = 0; applet->verbs[i]; i++) {
-        _cleanup_(buf_done)
-        struct buf name = BUF_INIT;
+        _cleanup_(buf_done) struct buf name = BUF_INIT;
 
         buf_printf(&name, "%s%s%s", applet->verbs[i]->name, applet->verbs[i]->operands ? " " : "",
                    applet->verbs[i]->operands ? applet->verbs[i]->operands : "");
@@ -140,8 +136,7 @@ static void applet_help(struct buf *b, const struct cli_applet *applet)
 static void columns(struct buf *b, const struct out_col *cols)
 {
     for (; cols->type != OUT_TYPE_END; cols++) {
-        _cleanup_(buf_done)
-        struct buf text = BUF_INIT;
+        _cleanup_(buf_done) struct buf text = BUF_INIT;
 
         buf_add_str(&text, cols->help);
         if (cols->flags & OUT_JSON)

@@ -79,8 +79,7 @@ static void title(FILE *f, const char *name, const char *section, const char *su
 /* One paragraph: verbatim when its lines begin with a space. */
 static void paragraph(FILE *f, const char *s, size_t n, bool first, const char *with)
 {
-    _cleanup_(freep)
-    char *copy = strndup(s, n);
+    _cleanup_(freep) char *copy = strndup(s, n);
 
     if (!copy)
         return;

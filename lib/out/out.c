@@ -298,8 +298,7 @@ static void write_text(struct out *o, struct buf *b)
 
 static void text_members(struct out *o, const struct out_col *cols, const void *row)
 {
-    _cleanup_(buf_done)
-    struct buf b = BUF_INIT;
+    _cleanup_(buf_done) struct buf b = BUF_INIT;
     size_t width = 0;
 
     if (o->opts.noheadings)
@@ -377,8 +376,7 @@ void out_row(struct out *o, const void *row)
     if (o->error)
         return;
     if (o->opts.mode == OUT_MODE_TABLE) {
-        _cleanup_(buf_done)
-        struct buf b = BUF_INIT;
+        _cleanup_(buf_done) struct buf b = BUF_INIT;
 
         out_latch(o, table_row(l->table, row, &b));
         write_text(o, &b);
@@ -405,8 +403,7 @@ void out_list_end(struct out *o)
     bool filled = l->filled;
 
     if (l->table) {
-        _cleanup_(buf_done)
-        struct buf b = BUF_INIT;
+        _cleanup_(buf_done) struct buf b = BUF_INIT;
 
         out_latch(o, table_flush(l->table, &b));
         write_text(o, &b);
@@ -455,10 +452,8 @@ void out_item_end(struct out *o)
 
 void out_text(struct out *o, const char *fmt, ...)
 {
-    _cleanup_(buf_done)
-    struct buf b = BUF_INIT;
-    _cleanup_(freep)
-    char *line = NULL;
+    _cleanup_(buf_done) struct buf b = BUF_INIT;
+    _cleanup_(freep) char *line = NULL;
     va_list ap;
     int n;
 
@@ -494,8 +489,7 @@ void out_raw(struct out *o, const void *data, size_t n)
 void out_hexdump(struct out *o, const void *data, size_t n)
 {
     const unsigned char *p = data;
-    _cleanup_(buf_done)
-    struct buf b = BUF_INIT;
+    _cleanup_(buf_done) struct buf b = BUF_INIT;
 
     if (o->opts.mode != OUT_MODE_TABLE)
         return;
@@ -527,8 +521,7 @@ void out_hexdump(struct out *o, const void *data, size_t n)
 void out_flush(struct out *o)
 {
     for (size_t i = 0; i < o->depth; i++) {
-        _cleanup_(buf_done)
-        struct buf b = BUF_INIT;
+        _cleanup_(buf_done) struct buf b = BUF_INIT;
 
         if (!o->levels[i].table)
             continue;

@@ -137,8 +137,7 @@ static void put_cell(const struct table *t, size_t i, const char *s, size_t len,
 
 static void put_heading(const struct table *t, struct buf *text)
 {
-    _cleanup_(buf_done)
-    struct buf b = BUF_INIT;
+    _cleanup_(buf_done) struct buf b = BUF_INIT;
 
     if (t->opts.noheadings)
         return;

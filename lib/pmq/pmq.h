@@ -87,6 +87,16 @@ enum pmq_open_flags {
 int pmq_queue_open(const struct pmq_ref *ref, unsigned int flags, struct pmq_queue **ret,
                    struct err *e);
 
+/**
+ * pmq_queue_adopt() - make a queue of a descriptor
+ * @fd: an open message queue, readable; the queue's from now on, closed also on failure
+ * @label: what to call it
+ * @ret: the queue
+ *
+ * Return: 0, -EBADF when it is no queue or not open for reading, -ENOMEM.
+ */
+int pmq_queue_adopt(int fd, const char *label, struct pmq_queue **ret);
+
 /* Opens once more what is open already, e.g. to write to it. The label stays. */
 int pmq_queue_reopen(const struct pmq_queue *from, unsigned int flags, struct pmq_queue **ret,
                      struct err *e);

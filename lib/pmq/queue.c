@@ -174,8 +174,7 @@ static int open_pid_name(const struct pmq_ref *ref, unsigned int flags, struct e
 {
     struct stat own, other;
     char path[64];
-    _cleanup_(closep)
-    int ns = -1;
+    _cleanup_(closep) int ns = -1;
     int fd;
 
     snprintf(path, sizeof(path), "/proc/%d/ns/ipc", (int)ref->pid);
@@ -209,8 +208,7 @@ static int is_queue(int fd)
 
 static int open_pid_fd(const struct pmq_ref *ref, unsigned int flags, struct err *e)
 {
-    _cleanup_(closep)
-    int at = -1;
+    _cleanup_(closep) int at = -1;
     char path[64];
     int fd, r;
 
@@ -271,6 +269,25 @@ int pmq_queue_open(const struct pmq_ref *ref, unsigned int flags, struct pmq_que
     }
     q->fd = fd;
     pmq_ref_format(ref, q->label);
+    *ret = q;
+    return 0;
+}
+
+int pmq_queue_adopt(int fd, const char *label, struct pmq_queue **ret)
+{
+    _cleanup_(closep) int own = fd;
+    struct pmq_queue *q;
+    struct statfs fs;
+    int flags = fcntl(fd, F_GETFL);
+
+    if (flags < 0 || (flags & O_ACCMODE) == O_WRONLY || fstatfs(fd, &fs) < 0 ||
+        fs.f_type != MQUEUE_MAGIC)
+        return -EBADF;
+    q = calloc(1, sizeof(*q));
+    if (!q)
+        return -ENOMEM;
+    q->fd = TAKE_FD(own);
+    snprintf(q->label, sizeof(q->label), "%s", label);
     *ret = q;
     return 0;
 }

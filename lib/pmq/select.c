@@ -105,8 +105,7 @@ static int choose_first(struct pmq_peeker *p, const struct pmq_peek_opts *opts, 
 
 int pmq_peeker_new(const struct pmq_peek_opts *opts, struct pmq_peeker **ret, struct err *e)
 {
-    _cleanup_(pmq_peeker_freep)
-    struct pmq_peeker *p = calloc(1, sizeof(*p));
+    _cleanup_(pmq_peeker_freep) struct pmq_peeker *p = calloc(1, sizeof(*p));
     int r;
 
     if (!p)
@@ -146,8 +145,7 @@ const char *pmq_peeker_reason(const struct pmq_peeker *p)
 int pmq_peek(struct pmq_peeker *p, const struct pmq_queue *q, struct pmq_snapshot **ret,
              struct err *e)
 {
-    _cleanup_(pmq_snapshot_freep)
-    struct pmq_snapshot *s = NULL;
+    _cleanup_(pmq_snapshot_freep) struct pmq_snapshot *s = NULL;
     int r;
 
     if (p->snapshot)

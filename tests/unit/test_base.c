@@ -40,8 +40,7 @@ static void test_buf(void)
 
 static void check_escape(const char *in, size_t n, const char *want)
 {
-    _cleanup_(buf_done)
-    struct buf b = BUF_INIT;
+    _cleanup_(buf_done) struct buf b = BUF_INIT;
 
     esc_terminal(&b, in, n);
     CHECK_STR(buf_str(&b), want);
@@ -163,8 +162,7 @@ static void test_err(void)
 static void test_file(void)
 {
     char dir[] = "/tmp/test_base.XXXXXX", path[64];
-    _cleanup_(buf_done)
-    struct buf b = BUF_INIT;
+    _cleanup_(buf_done) struct buf b = BUF_INIT;
     struct file_out *o = NULL;
     struct stat st;
 

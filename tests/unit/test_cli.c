@@ -112,8 +112,7 @@ static int parse(const char *line, struct cli_parsed *p, struct err *e)
 
 static void test_values(void)
 {
-    _cleanup_(cli_parsed_done)
-    struct cli_parsed p;
+    _cleanup_(cli_parsed_done) struct cli_parsed p;
     const struct peek_args *a;
     struct err e;
 
@@ -177,8 +176,7 @@ static void test_verbs(void)
 
 static void test_defaults(void)
 {
-    _cleanup_(cli_parsed_done)
-    struct cli_parsed p;
+    _cleanup_(cli_parsed_done) struct cli_parsed p;
     const struct peek_args *a;
     struct err e;
 
@@ -243,8 +241,7 @@ static void test_status(void)
 static void test_documents(void)
 {
     static const struct cli_applet *const all[] = {&demo, NULL};
-    _cleanup_(buf_done)
-    struct buf help = BUF_INIT;
+    _cleanup_(buf_done) struct buf help = BUF_INIT;
     FILE *f = fopen("/dev/null", "w");
 
     cli_help(&help, &demo, &peek);

@@ -149,8 +149,7 @@ static void fill_members(struct out *o)
 
 static void check_render(const struct out_opts *opts, fill_fn fill, const char *want)
 {
-    _cleanup_(freep)
-    char *got = render(opts, fill, 0);
+    _cleanup_(freep) char *got = render(opts, fill, 0);
 
     CHECK_STR(got, want);
 }
@@ -195,10 +194,8 @@ static void test_json_terminal(void)
 {
     static const struct out_opts plain = {.mode = OUT_MODE_JSON};
     static const struct out_opts tty = {.mode = OUT_MODE_JSON, .tty = true};
-    _cleanup_(freep)
-    char *a = render(&plain, fill_nested, 0);
-    _cleanup_(freep)
-    char *b = render(&tty, fill_nested, 0);
+    _cleanup_(freep) char *a = render(&plain, fill_nested, 0);
+    _cleanup_(freep) char *b = render(&tty, fill_nested, 0);
     cJSON *ja = cJSON_Parse(a), *jb = cJSON_Parse(b);
 
     CHECK(strchr(b, '\n') != strrchr(b, '\n'));
@@ -281,8 +278,7 @@ static void test_many(void)
 {
     static const struct out_opts opts = {
         .mode = OUT_MODE_TABLE, .columns = "count", .noheadings = true};
-    _cleanup_(freep)
-    char *text = render(&opts, fill_many, 0);
+    _cleanup_(freep) char *text = render(&opts, fill_many, 0);
     unsigned long want = 0;
 
     for (char *p = text; *p; p = strchr(p, '\n') + 1) {
@@ -309,8 +305,7 @@ static void fill_long(struct out *o)
 static void test_long(void)
 {
     static const struct out_opts opts = {.mode = OUT_MODE_JSONL, .columns = "name"};
-    _cleanup_(freep)
-    char *line = render(&opts, fill_long, 0);
+    _cleanup_(freep) char *line = render(&opts, fill_long, 0);
     cJSON *j = cJSON_Parse(line);
     const char *name = cJSON_GetStringValue(cJSON_GetObjectItem(j, "name"));
 
