@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Who holds what: processes, their threads and descriptors, as /proc tells them. Processes come and
+ * go while they are looked at, and many may not be looked at: both are ordinary results, -ESRCH and
+ * -EACCES. Every text of another process is hostile.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "errinfo.h"
+
+/* Bytes of a thread's name with its NUL; TASK_COMM_LEN of the kernel. */
+enum { PROC_COMM_SIZE = 16 };
+
+/**
+ * proc_open() - open a /proc
+ * @root: its path; NULL for "/proc". Another tree of the same shape will do
+ *
+ * Return: a directory descriptor, to be closed by the caller, or -errno.
+ */
+int proc_open(const char *root);
+
+/* A value other than 0 ends the walk and is returned by it. */
+typedef int (*proc_id_fn)(pid_t id, void *ctx);
+
+/* Every process that is visible. Return: 0, what @visit returned, or -errno. */
+int proc_visit_pids(int proc, proc_id_fn visit, void *ctx);
+
+/* Every thread of a process. Return: also -ESRCH when the process has gone, -EACCES. */
+int proc_visit_tids(int proc, pid_t pid, proc_id_fn visit, void *ctx);
+
+/**
+ * struct proc_fd - a descriptor of a process, borrowed for the time of a visit
+ * @pid: the process
+ * @fd: the number
+ * @link: what its link in /proc/PID/fd says: a path, "socket:[123]", …; cut at PATH_MAX
+ * @dir: descriptor of /proc/PID/fd
+ * @entry: @fd in text: fstatat(@dir, @entry) asks what it points to
+ */
+struct proc_fd {
+    pid_t pid;
+    int fd;
+    const char *link;
+    int dir;
+    const char *entry;
+};
+
+typedef int (*proc_fd_fn)(const struct proc_fd *fd, void *ctx);
+
+/* Every descriptor of a process. Return: also -ESRCH, -EACCES. */
+int proc_visit_fds(int proc, pid_t pid, proc_fd_fn visit, void *ctx);
+
+/* Open flags (O_ACCMODE, O_NONBLOCK, …) of a process's descriptor. */
+int proc_fd_flags(int proc, pid_t pid, int fd, int *flags);
+
+/* A thread's name; a process's is that of its first thread (@tid == @pid). */
+int proc_comm(int proc, pid_t pid, pid_t tid, char out[PROC_COMM_SIZE]);
+
+/* Inode number of a namespace of a process; @kind is "ipc", "pid", … */
+int proc_ns(int proc, pid_t pid, const char *kind, uint64_t *out);
+
+enum proc_call_state {
+    PROC_CALL_RUNNING, /* not blocked: on a processor, or waiting for one */
+    PROC_CALL_OUTSIDE, /* blocked, but not in a system call */
+    PROC_CALL_BLOCKED,
+};
+
+/**
+ * struct proc_call - the system call in which a thread is blocked
+ * @state: the rest counts for PROC_CALL_BLOCKED only
+ * @nr: number, in the numbering of the caller's own program format
+ * @args: arguments
+ */
+struct proc_call {
+    enum proc_call_state state;
+    long nr;
+    uint64_t args[6];
+};
+
+/* Needs the right to trace the thread: -EPERM or -EACCES without. */
+int proc_thread_call(int proc, pid_t pid, pid_t tid, struct proc_call *out);
+
+/**
+ * proc_fd_take() - a duplicate of another process's descriptor
+ * @pid: process
+ * @fd: descriptor in it
+ * @e: why not
+ *
+ * pidfd_getfd(2), since Linux 5.6.
+ *
+ * Return: the descriptor (O_CLOEXEC); -ESRCH, -EBADF, -EPERM, -ENOSYS.
+ */
+int proc_fd_take(pid_t pid, int fd, struct err *e);
+
+/* ---- the texts, for those who have them already ---- */
+
+/* Content of /proc/PID/fdinfo/N. Return: 0 or -EBADMSG. */
+int proc_parse_fd_flags(const char *text, int *flags);
+
+/* Content of /proc/PID/task/TID/syscall. */
+int proc_parse_call(const char *text, struct proc_call *out);
+
+/* "ipc:[4026531839]" for the kind "ipc". */
+int proc_parse_ns(const char *text, const char *kind, uint64_t *out);
+
+/* A process or thread number: decimal, positive, nothing else. */
+int proc_parse_id(const char *text, pid_t *out);

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The process connector. A subscription that the kernel does not like is not refused but ignored,
+ * so the acknowledgement is waited for.
+ */
+#include "proc_events.h"
+
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/cn_proc.h>
+#include <linux/connector.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "macros.h"
+#include "timefmt.h"
+
+enum { ACK_TIMEOUT_MS = 1000, DATA_SIZE = 8192 };
+
+/* Room for many processes that end while nobody reads. */
+enum { RECEIVE_BUFFER = 4 * 1024 * 1024 };
+
+struct proc_events {
+    struct mnl_socket *nl;
+};
+
+static int send_op(struct mnl_socket *nl, enum proc_cn_mcast_op op)
+{
+    char data[64] __attribute__((aligned(NLMSG_ALIGNTO))) = {0};
+    struct nlmsghdr *h = mnl_nlmsg_put_header(data);
+    struct cn_msg *cn = mnl_nlmsg_put_extra_header(h, sizeof(*cn) + sizeof(op));
+
+    h->nlmsg_type = NLMSG_DONE;
+    h->nlmsg_pid = mnl_socket_get_portid(nl);
+    cn->id.idx = CN_IDX_PROC;
+    cn->id.val = CN_VAL_PROC;
+    cn->len = sizeof(op);
+    memcpy(cn->data, &op, sizeof(op));
+    return mnl_socket_sendto(nl, h, h->nlmsg_len) < 0 ? -errno : 0;
+}
+
+/* The event in a netlink message, or NULL when it is something else. */
+static const struct cn_msg *message_of(const struct nlmsghdr *h)
+{
+    const struct cn_msg *cn = mnl_nlmsg_get_payload(h);
+
+    if (mnl_nlmsg_get_payload_len(h) < sizeof(*cn) || cn->id.idx != CN_IDX_PROC ||
+        cn->id.val != CN_VAL_PROC || mnl_nlmsg_get_payload_len(h) < sizeof(*cn) + cn->len)
+        return NULL;
+    return cn;
+}
+
+/* Kernels of different age have events of different length: take what is there. */
+static bool event_of(const struct nlmsghdr *h, struct proc_event *out)
+{
+    const struct cn_msg *cn = message_of(h);
+
+    if (!cn || cn->len < offsetof(struct proc_event, event_data))
+        return false;
+    memset(out, 0, sizeof(*out));
+    memcpy(out, cn->data, MIN(sizeof(*out), (size_t)cn->len));
+    return true;
+}
+
+/* One datagram. Return: its length, 0 when there is none, -errno. Only the kernel's are taken. */
+static ssize_t receive(struct mnl_socket *nl, char data[DATA_SIZE])
+{
+    struct sockaddr_nl from = {0};
+    socklen_t len = sizeof(from);
+    ssize_t n;
+
+    do
+        n = recvfrom(mnl_socket_get_fd(nl), data, DATA_SIZE, MSG_DONTWAIT, (struct sockaddr *)&from,
+                     &len);
+    while ((n < 0 && errno == EINTR) || (n >= 0 && from.nl_pid != 0));
+    if (n < 0)
+        return errno == EAGAIN ? 0 : -errno;
+    return n;
+}
+
+/* Return: 1 the kernel has said yes, 0 nothing yet, -errno. */
+static int look_for_ack(struct mnl_socket *nl)
+{
+    char data[DATA_SIZE] __attribute__((aligned(NLMSG_ALIGNTO)));
+    struct proc_event ev;
+    ssize_t n;
+
+    while ((n = receive(nl, data)) > 0) {
+        int left = (int)n;
+
+        for (const struct nlmsghdr *h = (void *)data; mnl_nlmsg_ok(h, left);
+             h = mnl_nlmsg_next(h, &left)) {
+            if (!event_of(h, &ev))
+                continue;
+            /* Another event can only have come to one who is subscribed. */
+            if (ev.what != (__typeof__(ev.what))0)
+                return 1;
+            return ev.event_data.ack.err ? -(int)ev.event_data.ack.err : 1;
+        }
+    }
+    return (int)n;
+}
+
+static int wait_for_ack(struct mnl_socket *nl)
+{
+    uint64_t end = timefmt_now(CLOCK_MONOTONIC) + ACK_TIMEOUT_MS * NSEC_PER_MSEC;
+    struct pollfd p = {.fd = mnl_socket_get_fd(nl), .events = POLLIN};
+
+    for (;;) {
+        uint64_t now = timefmt_now(CLOCK_MONOTONIC);
+        int r = look_for_ack(nl);
+
+        if (r)
+            return r < 0 ? r : 0;
+        if (now >= end)
+            return -EOPNOTSUPP;
+        if (poll(&p, 1, (int)((end - now) / NSEC_PER_MSEC) + 1) < 0 && errno != EINTR)
+            return -errno;
+    }
+}
+
+static int explain(int r, struct err *e)
+{
+    static const char who[] = "run as root, outside of containers";
+
+    switch (r) {
+    case -EPERM:
+    case -EACCES:
+        return err_set(e, -EPERM, who,
+                       "not permitted to watch processes end (it needs CAP_NET_ADMIN)");
+    case -EOPNOTSUPP:
+    case -ECONNREFUSED:
+    case -EPROTONOSUPPORT:
+        return err_set(e, -EOPNOTSUPP, who,
+                       "the kernel does not tell of processes that end: it has no process "
+                       "connector, or does not serve this pid, user or network namespace");
+    default:
+        return err_set(e, r, NULL, "cannot watch processes end: %s", err_text(NULL, r));
+    }
+}
+
+int proc_events_open(struct proc_events **ret, struct err *e)
+{
+    int size = RECEIVE_BUFFER;
+    struct proc_events *ev = calloc(1, sizeof(*ev));
+    int r;
+
+    if (!ev)
+        return -ENOMEM;
+    ev->nl = mnl_socket_open2(NETLINK_CONNECTOR, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (!ev->nl) {
+        r = -errno;
+        free(ev);
+        return explain(r, e);
+    }
+    /* Beyond what the system allows it is cut, which costs nothing but lost events, reported. */
+    (void)setsockopt(mnl_socket_get_fd(ev->nl), SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
+    r = mnl_socket_bind(ev->nl, CN_IDX_PROC, MNL_SOCKET_AUTOPID) < 0 ? -errno : 0;
+    if (r == 0)
+        r = send_op(ev->nl, PROC_CN_MCAST_LISTEN);
+    if (r == 0)
+        r = wait_for_ack(ev->nl);
+    if (r < 0) {
+        mnl_socket_close(ev->nl);
+        free(ev);
+        return explain(r, e);
+    }
+    *ret = ev;
+    return 0;
+}
+
+void proc_events_close(struct proc_events *ev)
+{
+    if (!ev)
+        return;
+    /* The kernel counts listeners and does not notice a closed socket before 6.6. */
+    (void)send_op(ev->nl, PROC_CN_MCAST_IGNORE);
+    mnl_socket_close(ev->nl);
+    free(ev);
+}
+
+void proc_events_closep(struct proc_events **ev)
+{
+    proc_events_close(*ev);
+}
+
+int proc_events_fd(const struct proc_events *ev)
+{
+    return mnl_socket_get_fd(ev->nl);
+}
+
+int proc_events_read(struct proc_events *ev, int (*visit)(const struct proc_exit *x, void *ctx),
+                     void *ctx)
+{
+    char data[DATA_SIZE] __attribute__((aligned(NLMSG_ALIGNTO)));
+    struct proc_event got;
+    ssize_t n;
+
+    while ((n = receive(ev->nl, data)) > 0) {
+        int left = (int)n;
+
+        for (const struct nlmsghdr *h = (void *)data; mnl_nlmsg_ok(h, left);
+             h = mnl_nlmsg_next(h, &left)) {
+            struct proc_exit x = {.time = timefmt_now(CLOCK_REALTIME)};
+            int r;
+
+            if (!event_of(h, &got) || (unsigned int)got.what != PROC_EVENT_EXIT)
+                continue;
+            /* Threads end, too. */
+            if (got.event_data.exit.process_pid != got.event_data.exit.process_tgid)
+                continue;
+            x.pid = got.event_data.exit.process_pid;
+            x.status = (int)got.event_data.exit.exit_code;
+            r = visit(&x, ctx);
+            if (r)
+                return r;
+        }
+    }
+    return (int)n;
+}

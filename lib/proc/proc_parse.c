@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The texts of /proc. Whatever they contain, the parsers stay inside them. */
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proc.h"
+
+/* A number at *@p, in @base; moves *@p behind it. */
+static int take_number(const char **p, int base, uint64_t *out)
+{
+    const char *digits = base == 8 ? "01234567" : base == 10 ? "0123456789" : "0123456789abcdef";
+    uint64_t v = 0;
+    size_t n = 0;
+
+    for (const char *at; (*p)[n] && (at = strchr(digits, (*p)[n])); n++)
+        if (__builtin_mul_overflow(v, (uint64_t)base, &v) ||
+            __builtin_add_overflow(v, (uint64_t)(at - digits), &v))
+            return -EBADMSG;
+    if (!n)
+        return -EBADMSG;
+    *p += n;
+    *out = v;
+    return 0;
+}
+
+int proc_parse_id(const char *text, pid_t *out)
+{
+    uint64_t v;
+
+    if (take_number(&text, 10, &v) < 0 || *text || !v || v > INT_MAX)
+        return -EBADMSG;
+    *out = (pid_t)v;
+    return 0;
+}
+
+int proc_parse_fd_flags(const char *text, int *flags)
+{
+    static const char key[] = "flags:";
+    uint64_t v;
+
+    for (; text; text = strchr(text, '\n')) {
+        text += *text == '\n';
+        if (strncmp(text, key, sizeof(key) - 1))
+            continue;
+        text += sizeof(key) - 1;
+        text += strspn(text, " \t");
+        if (take_number(&text, 8, &v) < 0 || v > INT_MAX || (*text && *text != '\n'))
+            return -EBADMSG;
+        *flags = (int)v;
+        return 0;
+    }
+    return -EBADMSG;
+}
+
+int proc_parse_call(const char *text, struct proc_call *out)
+{
+    struct proc_call c = {.state = PROC_CALL_BLOCKED};
+    uint64_t v;
+
+    if (!strncmp(text, "running", 7)) {
+        *out = (struct proc_call){.state = PROC_CALL_RUNNING};
+        return 0;
+    }
+    if (!strncmp(text, "-1 ", 3)) {
+        *out = (struct proc_call){.state = PROC_CALL_OUTSIDE};
+        return 0;
+    }
+    if (take_number(&text, 10, &v) < 0 || v > LONG_MAX)
+        return -EBADMSG;
+    c.nr = (long)v;
+    for (size_t i = 0; i < ARRAY_SIZE(c.args); i++) {
+        if (strncmp(text, " 0x", 3))
+            return -EBADMSG;
+        text += 3;
+        if (take_number(&text, 16, &c.args[i]) < 0)
+            return -EBADMSG;
+    }
+    *out = c;
+    return 0;
+}
+
+int proc_parse_ns(const char *text, const char *kind, uint64_t *out)
+{
+    size_t n = strlen(kind);
+    uint64_t v;
+
+    if (strncmp(text, kind, n) || strncmp(text + n, ":[", 2))
+        return -EBADMSG;
+    text += n + 2;
+    if (take_number(&text, 10, &v) < 0 || strcmp(text, "]"))
+        return -EBADMSG;
+    *out = v;
+    return 0;
+}
