@@ -176,6 +176,9 @@ bool json_member(struct out *o, const struct out_col *col, const void *row, bool
     case OUT_TYPE_I32:
         number(o, "%" PRId32, FIELD(int32_t));
         break;
+    case OUT_TYPE_F64:
+        number(o, "%.3f", FIELD(double));
+        break;
     case OUT_TYPE_BOOL:
         emit_str(o, FIELD(bool) ? "true" : "false");
         break;

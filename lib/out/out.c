@@ -265,11 +265,23 @@ static bool record_begin(struct out *o)
     return any;
 }
 
+static void stream_flush(struct out *o)
+{
+    if (!o->error && fflush(o->opts.stream) != 0)
+        out_latch(o, -errno);
+}
+
+/* Whether a row must not wait for the next. */
+static bool flush_each(const struct level *l)
+{
+    return (l->flags & (OUT_STREAM | OUT_BATCH)) == OUT_STREAM;
+}
+
 static void record_end(struct out *o)
 {
     emit(o, "}\n", 2);
-    if (top(o)->flags & OUT_STREAM && !o->error && fflush(o->opts.stream) != 0)
-        out_latch(o, -errno);
+    if (flush_each(top(o)))
+        stream_flush(o);
     o->record_open = false;
     o->target = &o->doc;
 }
@@ -363,12 +375,6 @@ void out_list_begin(struct out *o, const char *key, const struct out_col *cols, 
     }
 }
 
-static void stream_flush(struct out *o)
-{
-    if (!o->error && fflush(o->opts.stream) != 0)
-        out_latch(o, -errno);
-}
-
 void out_row(struct out *o, const void *row)
 {
     struct level *l = top(o);
@@ -380,7 +386,7 @@ void out_row(struct out *o, const void *row)
 
         out_latch(o, table_row(l->table, row, &b));
         write_text(o, &b);
-        if (l->flags & OUT_STREAM)
+        if (flush_each(l))
             stream_flush(o);
         return;
     }
@@ -393,7 +399,7 @@ void out_row(struct out *o, const void *row)
     emit(o, "{", 1);
     json_picked(o, l, row, false);
     emit(o, "}", 1);
-    if (l->flags & OUT_STREAM && !o->target)
+    if (flush_each(l) && !o->target)
         stream_flush(o);
 }
 

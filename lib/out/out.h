@@ -36,6 +36,7 @@
 #define OUT_UNKNOWN_U32 UINT32_MAX
 #define OUT_UNKNOWN_I64 INT64_MIN
 #define OUT_UNKNOWN_I32 INT32_MIN
+#define OUT_UNKNOWN_F64 __builtin_nan("")
 
 /**
  * struct out_bytes - a payload
@@ -55,6 +56,7 @@ enum out_type {
     OUT_TYPE_U32,
     OUT_TYPE_I64,
     OUT_TYPE_I32,
+    OUT_TYPE_F64, /* double; for rates, three decimals at most */
     OUT_TYPE_BOOL,
     OUT_TYPE_HEX64, /* uint64_t; "0x1f", in JSON a string: keys and ids may pass 2^53 */
     OUT_TYPE_MODE,  /* uint32_t, permission bits; "0640", in JSON a string */
@@ -107,6 +109,7 @@ struct out_col {
 #define OUT_U32(T, f, k, h, ...)   OUT_COL(T, f, uint32_t, OUT_TYPE_U32, k, h, __VA_ARGS__)
 #define OUT_I64(T, f, k, h, ...)   OUT_COL(T, f, int64_t, OUT_TYPE_I64, k, h, __VA_ARGS__)
 #define OUT_I32(T, f, k, h, ...)   OUT_COL(T, f, int32_t, OUT_TYPE_I32, k, h, __VA_ARGS__)
+#define OUT_F64(T, f, k, h, ...)   OUT_COL(T, f, double, OUT_TYPE_F64, k, h, __VA_ARGS__)
 #define OUT_BOOL(T, f, k, h, ...)  OUT_COL(T, f, bool, OUT_TYPE_BOOL, k, h, __VA_ARGS__)
 #define OUT_HEX64(T, f, k, h, ...) OUT_COL(T, f, uint64_t, OUT_TYPE_HEX64, k, h, __VA_ARGS__)
 #define OUT_MODE(T, f, k, h, ...)  OUT_COL(T, f, uint32_t, OUT_TYPE_MODE, k, h, __VA_ARGS__)
@@ -154,6 +157,8 @@ struct out_opts {
 enum out_list_flags {
     OUT_RECORDS = 1 << 0, /* what the verb is about: --output and JSON Lines apply here */
     OUT_STREAM = 1 << 1,  /* rows come over time: each is shown and flushed at once */
+    OUT_BATCH =
+        1 << 2, /* with OUT_STREAM: out_flush() is called when no more rows wait, not before */
 };
 
 struct out;

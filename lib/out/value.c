@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* One value as text. */
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 #include <time.h>
 
@@ -34,6 +35,8 @@ bool value_unknown(const struct out_col *col, const void *row)
         return FIELD(int64_t) == OUT_UNKNOWN_I64;
     case OUT_TYPE_I32:
         return FIELD(int32_t) == OUT_UNKNOWN_I32;
+    case OUT_TYPE_F64:
+        return isnan(FIELD(double));
     case OUT_TYPE_BYTES:
         return FIELD(struct out_bytes).data == NULL;
     case OUT_TYPE_BOOL:
@@ -53,6 +56,7 @@ bool value_right(const struct out_col *col)
     case OUT_TYPE_I32:
     case OUT_TYPE_SIZE:
     case OUT_TYPE_SPAN:
+    case OUT_TYPE_F64:
         return true;
     default:
         return false;
@@ -125,6 +129,9 @@ void value_text(struct buf *b, const struct out_col *col, const void *row, size_
         break;
     case OUT_TYPE_I32:
         buf_printf(b, "%" PRId32, FIELD(int32_t));
+        break;
+    case OUT_TYPE_F64:
+        buf_printf(b, "%.1f", FIELD(double));
         break;
     case OUT_TYPE_BOOL:
         buf_add_str(b, FIELD(bool) ? "yes" : "no");
