@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What a handle of an embedded channel is made of: shared by chan_file.c and engine.c only. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "chan_layout.h"
+#include "engine.h"
+#include "guard.h"
+
+/**
+ * struct chan - a handle
+ * @map, @data, @ext: the data file; @data and @ext may be written only with CHAN_SEND
+ * @ctl: the control file
+ * @data_file, @ctl_file: the mappings
+ * @data_fd, @ctl_fd: the files: their open descriptions own our locks
+ * @access, @delivery: as opened and created
+ * @uid, @gid, @mode: of the data file
+ * @sender: our entry of ext->senders, or -1
+ * @sub: our entry of ctl->subs, or -1
+ * @sub_id: our subscriber id
+ * @head: the next position we want (unicast, broadcast)
+ * @fresh: nothing received yet: what was overwritten meanwhile was not ours
+ * @min_head: no receiver was behind this, as of @epoch
+ */
+struct chan {
+    struct ringmap map;
+    unsigned char *data;
+    struct chan_ext *ext;
+    struct chan_ctl *ctl;
+    struct guard *data_file;
+    struct guard *ctl_file;
+    int data_fd;
+    int ctl_fd;
+    unsigned int access;
+    enum chan_delivery delivery;
+    uid_t uid;
+    gid_t gid;
+    uint32_t mode;
+    int sender;
+    int sub;
+    uint32_t sub_id;
+    uint64_t head;
+    bool fresh;
+    uint64_t min_head;
+    uint32_t epoch;
+};
+
+/* Where the extension begins in the data file. */
+static inline size_t chan_ext_offset(uint32_t entries, uint32_t max_msg)
+{
+    size_t align = URING_IPC_DATA_ALIGN;
+
+    return (ringmap_size(entries, max_msg) + align - 1) / align * align;
+}
+
+/* Takes the write lock on one byte. Return: whether it is ours now. */
+bool chan_lock(int fd, uint32_t byte);
+void chan_unlock(int fd, uint32_t byte);
+
+/* Whether another open description holds it. When in doubt, yes: better late than corrupt. */
+bool chan_lock_held(int fd, uint32_t byte);
+
+/* Whether the channel has been destroyed. (The word in the control file is only a hint to look.) */
+bool chan_unlinked(const struct chan *c);
+
+/* Takes an entry of the table. Return: 0 or -EUSERS. */
+int chan_join_senders(struct chan *c);
+int chan_join_subs(struct chan *c);
+void chan_leave(struct chan *c);
+
+/* Wakes everyone who sleeps on the channel. */
+void chan_wake_all(struct chan_ctl *ctl);

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The two files of an embedded channel, as its processes share them.
+ *
+ * ID ("data"): the mapping of uring_ipc_abi.h, then, at the next page, struct chan_ext. Receivers
+ * have it read-only: nothing in it can be changed by who may only receive.
+ * ID.ctl ("control"): struct chan_ctl, written by everyone who may do anything with the channel.
+ *
+ * Fields that change are accessed only by the __atomic builtins.
+ */
+#pragma once
+
+#include <stdalign.h>
+#include <stdint.h>
+
+enum {
+    CHAN_VERSION = 1,
+    CHAN_SENDERS = 64, /* handles that may send, and the same for receiving: bits of a u64 */
+    CHAN_SUBS = 64,
+    CHAN_LINE = 128, /* two cache lines, since processors fetch them in pairs */
+};
+
+#define CHAN_EXT_MAGIC UINT64_C(0x3174786563706962) /* "bipcext1" */
+#define CHAN_CTL_MAGIC UINT64_C(0x316c746363706962) /* "bipcctl1" */
+
+/* A handle that may send. It belongs to who holds the lock on this byte of the data file. */
+struct chan_sender {
+    alignas(64) uint64_t intent; /* position + 1 that it may be claiming or writing; 0: none */
+    uint64_t sent;
+    uint32_t pid; /* for people; 0: not in use */
+};
+
+struct chan_ext {
+    uint64_t magic;
+    uint32_t version;
+    uint32_t id;
+    uint64_t key;
+    uint64_t created_ns;              /* CLOCK_REALTIME */
+    uint32_t delivery;                /* enum chan_delivery */
+    uint32_t creator;                 /* pid */
+    char name[64];                    /* what the key was made from; "": nothing */
+    alignas(CHAN_LINE) uint64_t tail; /* positions ever claimed */
+    uint64_t lost;                    /* slots found whose sender died while it wrote them */
+    alignas(CHAN_LINE) struct chan_sender senders[CHAN_SENDERS];
+};
+
+/* A handle that may receive. It belongs to who holds the lock on this byte of the control file. */
+struct chan_sub {
+    alignas(CHAN_LINE) uint64_t head; /* next position it wants (unicast, broadcast) */
+    uint32_t id;                      /* subscriber id; 0: not subscribed */
+    uint32_t generation;              /* of the id, counts up with each use of the entry */
+    uint32_t pid;                     /* for people */
+    uint32_t pad;
+    uint64_t received;
+    uint64_t lost;
+};
+
+struct chan_ctl {
+    uint64_t magic;
+    uint32_t version;
+    uint32_t id;
+    alignas(CHAN_LINE) uint32_t destroyed; /* a hint to look whether the name has gone */
+    uint32_t epoch;                        /* changes when someone subscribes: senders look again */
+    uint32_t sub_limit;                    /* entries of subs from here on were never used */
+    alignas(CHAN_LINE) uint64_t rbits;     /* who of subs sleeps */
+    uint32_t rgen;                         /* what receivers sleep on */
+    alignas(CHAN_LINE) uint64_t wbits;     /* who of senders sleeps */
+    uint32_t wgen;                         /* what senders sleep on */
+    alignas(CHAN_LINE) uint64_t head;      /* multicast: next position; unicast: where nobody was */
+    struct chan_sub subs[CHAN_SUBS];
+};
+
+/* How far behind its final value seq is while a sender writes the slot: so far that it is behind
+ * for every position that anyone may look for in this slot, and not 2^31, where signs turn. */
+#define CHAN_MARK (UINT32_C(1) << 30)
+
+/* Subscriber ids name their entry, and are not used again for 2^26 uses of it. */
+static inline uint32_t chan_sub_index(uint32_t id)
+{
+    return id % CHAN_SUBS;
+}
