@@ -205,7 +205,7 @@ static void send_and_die(struct model *m, uint32_t id, bool marked)
         d->seq = marked ? d->seq - CHAN_MARK : (uint32_t)(m->tail + 1 - m->entries);
         m->msgs[m->tail++] = msg;
     } else {
-        CHECK(!"room in the model, none in the channel");
+        CHECK_STR("no room in the channel", "room in the model");
     }
     drop(c);
 }

@@ -309,6 +309,16 @@ static int destroy_one(const struct chan_info *info, int r, void *ctx _unused_)
     return 0;
 }
 
+static _noreturn_ void create_and_destroy(const struct chan_conf *conf)
+{
+    uint32_t mine;
+
+    for (;;)
+        if (chan_create(dir, conf, &mine, NULL) < 0 ||
+            chan_destroy(dir, &(struct chan_ref){.id = mine}, NULL) < 0)
+            abort();
+}
+
 /* Those who make and destroy channels are killed: what is left can be listed and destroyed. */
 static void storm_of_creators(unsigned long kills)
 {
@@ -319,11 +329,8 @@ static void storm_of_creators(unsigned long kills)
         struct timespec ts = {.tv_nsec = rand_r(&seed) % 1000000};
         pid_t pid = fork();
 
-        for (uint32_t mine; pid == 0;) {
-            if (chan_create(dir, &conf, &mine, NULL) < 0 ||
-                chan_destroy(dir, &(struct chan_ref){.id = mine}, NULL) < 0)
-                abort();
-        }
+        if (pid == 0)
+            create_and_destroy(&conf);
         nanosleep(&ts, NULL);
         kill(pid, SIGKILL);
         CHECK_INT(waitpid(pid, &(int){0}, 0), pid);
