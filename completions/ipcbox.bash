@@ -41,8 +41,15 @@ _ipcbox_ipcbox() {
         -o|--output) words=''; kind='' ;;
         --color) words='auto always never'; kind='' ;;
       esac ;;
+    run)
+      opts='-q --quiet -h --help --version --only --mq-syscall --allow-drain -v --verbose '
+      operand='command'
+      case $prev in
+        --only) words=''; kind='' ;;
+        --mq-syscall) words=''; kind='' ;;
+      esac ;;
     *)
-      words='install '
+      words='install run '
       opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color '
       operand='' ;;
   esac

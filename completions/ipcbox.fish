@@ -23,6 +23,12 @@ end
 complete -c ipcbox -f
 complete -c ipcbox -n '__ipcbox_verb' -a install -d 'make a link for each applet in DIR'
 complete -c ipcbox -n '__ipcbox_verb install' -F
+complete -c ipcbox -n '__ipcbox_verb' -a run -d 'run a command as on a kernel with the proposed interfaces'
+complete -c ipcbox -n '__ipcbox_verb run' -F
+complete -c ipcbox -n '__ipcbox_verb run' -l only -x -d 'emulate only these: mq'
+complete -c ipcbox -n '__ipcbox_verb run' -l mq-syscall -x -d 'number of mq_timedreceive2'
+complete -c ipcbox -n '__ipcbox_verb run' -l allow-drain -d 'where nothing better works, peek by receiving and sending again'
+complete -c ipcbox -n '__ipcbox_verb run' -s v -l verbose -d 'say what is emulated'
 complete -c ipcbox -s q -l quiet -d 'no notes on stderr'
 complete -c ipcbox -s h -l help -d 'show this'
 complete -c ipcbox -l version -d 'show the version'

@@ -5,3 +5,4 @@
 #include "cli.h"
 
 extern const struct cli_verb ipcbox_install_verb;
+extern const struct cli_verb ipcbox_run_verb;

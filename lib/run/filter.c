@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Which system calls are trapped. Everything else is allowed in a few instructions; calls through
+ * another architecture's entry are trapped whole, so that they can be refused in words.
+ */
+#include <errno.h>
+#include <linux/audit.h>
+#include <sys/syscall.h>
+
+#include "mqpeek_abi.h"
+#include "run_internal.h"
+
+#if defined(__x86_64__)
+#define NATIVE_ARCH AUDIT_ARCH_X86_64
+#define X32_BIT     0x40000000u
+#elif defined(__aarch64__)
+#define NATIVE_ARCH AUDIT_ARCH_AARCH64
+#else
+#error "the filter knows x86-64 and arm64"
+#endif
+
+enum {
+    AT_NR = offsetof(struct seccomp_data, nr),
+    AT_ARCH = offsetof(struct seccomp_data, arch),
+};
+
+/* The low half of an argument: little endian on both architectures. */
+static unsigned int at_arg(unsigned int n)
+{
+    return (unsigned int)offsetof(struct seccomp_data, args) + 8 * n;
+}
+
+struct program {
+    struct sock_filter *code;
+    size_t n;
+};
+
+static void add(struct program *p, unsigned int code, unsigned int jt, unsigned int jf,
+                unsigned int k)
+{
+    if (p->n < FILTER_MAX)
+        p->code[p->n++] = (struct sock_filter){
+            .code = (uint16_t)code, .jt = (uint8_t)jt, .jf = (uint8_t)jf, .k = k};
+}
+
+static void load(struct program *p, unsigned int at)
+{
+    add(p, BPF_LD | BPF_W | BPF_ABS, 0, 0, at);
+}
+
+static void give(struct program *p, unsigned int action)
+{
+    add(p, BPF_RET | BPF_K, 0, 0, action);
+}
+
+/* Trap system call @nr, whatever its arguments. */
+static void trap(struct program *p, unsigned int nr)
+{
+    add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 1, nr);
+    give(p, SECCOMP_RET_USER_NOTIF);
+}
+
+/* Trap system call @nr when its argument @arg is @value. */
+static void trap_arg(struct program *p, unsigned int nr, unsigned int arg, unsigned int value)
+{
+    add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 4, nr);
+    load(p, at_arg(arg));
+    add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 1, value);
+    give(p, SECCOMP_RET_USER_NOTIF);
+    load(p, AT_NR);
+}
+
+size_t filter_build(const struct run_opts *opts, struct sock_filter code[FILTER_MAX])
+{
+    struct program p = {.code = code};
+
+    load(&p, AT_ARCH);
+    add(&p, BPF_JMP | BPF_JEQ | BPF_K, 1, 0, NATIVE_ARCH);
+    give(&p, SECCOMP_RET_USER_NOTIF);
+    load(&p, AT_NR);
+#ifdef X32_BIT
+    add(&p, BPF_JMP | BPF_JSET | BPF_K, 0, 1, X32_BIT);
+    give(&p, SECCOMP_RET_USER_NOTIF);
+#endif
+    if (opts->parts & RUN_MQ_SYSCALL)
+        trap(&p, (unsigned int)opts->mq_syscall);
+    if (opts->parts & RUN_MQ_FCNTL)
+        trap_arg(&p, SYS_fcntl, 1, XLAT_F_MQ_PEEK);
+    if (opts->parts & RUN_MQ_IOCTL)
+        trap_arg(&p, SYS_ioctl, 1, XLAT_MQ_IOC_BULK_PEEK);
+    give(&p, SECCOMP_RET_ALLOW);
+    return p.n;
+}
+
+bool filter_foreign(const struct seccomp_data *data)
+{
+#ifdef X32_BIT
+    if ((unsigned int)data->nr & X32_BIT)
+        return true;
+#endif
+    return data->arch != NATIVE_ARCH;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Runs a command under a seccomp filter and answers, in its kernel's place, the system calls of
+ * proposed interfaces. A call that is not one of them is not touched and costs nothing more.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "errinfo.h"
+
+/* What is answered. */
+enum run_parts {
+    RUN_MQ_SYSCALL = 1 << 0, /* mq_timedreceive2 */
+    RUN_MQ_FCNTL = 1 << 1,   /* F_MQ_PEEK */
+    RUN_MQ_IOCTL = 1 << 2,   /* MQ_IOC_BULK_PEEK */
+    RUN_MQ = RUN_MQ_SYSCALL | RUN_MQ_FCNTL | RUN_MQ_IOCTL,
+};
+
+/* Those of @parts that this kernel has by itself. */
+unsigned int run_parts_native(unsigned int parts, long mq_syscall);
+
+/**
+ * struct run_opts - how to run
+ * @parts: enum run_parts
+ * @mq_syscall: number of mq_timedreceive2; 0 for the default
+ * @allow_drain: let a queue be peeked by receiving and sending again where nothing better works
+ * @log: told what happens, one line without a newline each time, from any thread; may be NULL
+ * @log_ctx: its first argument
+ */
+struct run_opts {
+    unsigned int parts;
+    long mq_syscall;
+    bool allow_drain;
+    void (*log)(void *ctx, const char *line);
+    void *log_ctx;
+};
+
+/**
+ * run_command() - run it to its end
+ * @opts: how
+ * @argv: the command and its arguments, ended by NULL; found through PATH
+ * @status: on success its wait status
+ * @e: why it could not be run
+ *
+ * Signals that are sent to the caller go on to the command. The command dies with the caller; what
+ * it leaves behind when it ends goes on, with ENOSYS for the calls that were answered.
+ *
+ * Return: 0 when the command ran; -ENOENT or another error of execvp() when it could not be started
+ * (@e says so); other errors of the supervision, with -EBUSY when a supervisor is there already.
+ */
+int run_command(const struct run_opts *opts, char *const argv[], int *status, struct err *e);

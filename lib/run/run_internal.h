@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the files of lib/run share: a trapped call, the memory of who made it, and the emulators. */
+#pragma once
+
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "run.h"
+
+/* ---- the supervisor, as the emulators see it ---- */
+
+/**
+ * struct run - one supervised command
+ * @opts: with defaults filled in
+ * @listener: the filter's notifications
+ * @stop: readable when it is time to end
+ * @crew: the threads that answer
+ * @mq: NULL when message queues are not answered
+ */
+struct run {
+    struct run_opts opts;
+    int listener;
+    int stop;
+    struct crew *crew;
+    struct mq_emulator *mq;
+};
+
+/* To be called before waiting for long: keeps a thread free for other calls. */
+void run_will_wait(struct run *run);
+
+void run_log(const struct run *run, const char *fmt, ...) _printf_(2, 3);
+
+/* ---- one trapped call ---- */
+
+/**
+ * struct call - a system call that waits for its answer
+ * @run: the supervisor
+ * @id: the notification
+ * @tid: the thread that made it, in our pid namespace
+ * @nr, @args: the call
+ */
+struct call {
+    struct run *run;
+    uint64_t id;
+    pid_t tid;
+    int nr;
+    uint64_t args[6];
+};
+
+/* What becomes of a call, beside a result >= 0 or -errno: the kernel goes on with it as it is. */
+#define CALL_CONTINUE INT64_MIN
+
+/* Whether the thread still waits: what was read of it is of it only while this is true. */
+bool call_alive(const struct call *c);
+
+/* The process that the thread belongs to, or -ESRCH. */
+pid_t call_process(const struct call *c);
+
+/*
+ * The caller's descriptor @fd, as one of our own (O_CLOEXEC) for the same open file. Return: it, or
+ * -EBADF, -ESRCH, -EPERM.
+ */
+int call_getfd(const struct call *c, int fd);
+
+/*
+ * Copies from and to the caller's memory. Return: 0; -EFAULT when not all of it is there, as the
+ * kernel would say, with what is there before it copied; -ESRCH, -EPERM.
+ */
+int call_read(const struct call *c, uint64_t from, void *to, size_t n);
+int call_write(const struct call *c, uint64_t to, const void *from, size_t n);
+
+/* ---- the filter ---- */
+
+enum { FILTER_MAX = 128 };
+
+/**
+ * filter_build() - the program that decides what is trapped
+ * @opts: the parts
+ * @code: room for FILTER_MAX instructions
+ *
+ * Return: instructions written.
+ */
+size_t filter_build(const struct run_opts *opts, struct sock_filter code[FILTER_MAX]);
+
+/* Whether the call was made through another architecture's entry, which is not supported. */
+bool filter_foreign(const struct seccomp_data *data);
+
+/* ---- message queues ---- */
+
+int mq_emulator_new(const struct run_opts *opts, struct mq_emulator **ret, struct err *e);
+void mq_emulator_free(struct mq_emulator *m);
+
+/* Each returns a result, -errno, or CALL_CONTINUE. */
+int64_t mq_timedreceive2(struct mq_emulator *m, const struct call *c);
+int64_t mq_fcntl_peek(struct mq_emulator *m, const struct call *c);
+int64_t mq_bulk_peek(struct mq_emulator *m, const struct call *c);

@@ -1,0 +1,115 @@
+#!/usr/bin/env bats
+# ipcbox run: programs written for the proposed interfaces, on this kernel.
+
+load common
+
+@test "run: a program written for the three peek interfaces finds them as proposed" {
+    expect 0 ipcbox run "$HELPERS/mq_abi"
+    has "$out" " 0 failed"
+    expect 0 ipcbox run --mq-syscall 600 "$HELPERS/mq_abi" 600
+    has "$out" " 0 failed"
+}
+
+@test "run: without it the same program fails" {
+    expect 1 "$HELPERS/mq_abi"
+}
+
+@test "run: mqpeek's own code for patched kernels sees what its other backends see" {
+    q=/$(unique)
+    "$HELPERS/mqmake" "$q" 10 128 3:three 1:one 9:nine 1:again 0:
+    want=$(mqpeek -J "$q" | jq -c '.queues[0].messages')
+    [ "$(jq length <<<"$want")" = 5 ]
+    for backend in syscall fcntl ioctl; do
+        expect 0 ipcbox run "$IPCBOX" mqpeek --backend "$backend" -J "$q"
+        is "$(jq -c '.queues[0].messages' <<<"$out")" "$want"
+        is "$(jq -r '.queues[0].backend' <<<"$out")" "$backend"
+    done
+    is "$(mqpeek -J "$q" | jq -c '.queues[0].messages')" "$want"
+    "$HELPERS/mqmake" -u "$q"
+}
+
+@test "run: ends as the command ends" {
+    expect 0 ipcbox run true
+    expect 7 ipcbox run sh -c 'exit 7'
+    expect 143 bash -c '"$IPCBOX" run sh -c "kill -TERM \$\$"'
+    expect 127 ipcbox run no-such-command
+    has "$err" "no-such-command: No such file or directory"
+    expect 126 ipcbox run /etc/passwd
+    has "$err" "Permission denied"
+    expect 125 ipcbox run --only nothing true
+    has "$err" "not a list of"
+    expect 2 ipcbox run
+    has "$err" "run needs CMD"
+}
+
+@test "run: options of the command are the command's" {
+    expect 0 ipcbox run sh -c 'echo "$@"' sh -v --json
+    is "$out" "-v --json"
+    expect 0 ipcbox run -- printf '%s\n' -J
+    is "$out" "-J"
+}
+
+@test "run: nothing of the supervisor leaks into the command" {
+    expect 0 ipcbox run sh -c 'ls /proc/$$/fd; env; trap'
+    inside=$out
+    expect 0 sh -c 'ls /proc/$$/fd; env; trap'
+    is "$(grep -v '^_=' <<<"$inside")" "$(grep -v '^_=' <<<"$out")"
+    expect 0 ipcbox run grep -E '^Sig(Blk|Ign)' /proc/self/status
+    inside=$out
+    expect 0 grep -E '^Sig(Blk|Ign)' /proc/self/status
+    is "$inside" "$out"
+}
+
+@test "run: signals sent to it reach the command" {
+    "$IPCBOX" run sh -c 'trap "echo got it >'"$BATS_TEST_TMPDIR"'/got; exit 3" TERM
+                      touch '"$BATS_TEST_TMPDIR"'/ready
+                      while :; do sleep 0.05; done' 3>&- &
+    pid=$!
+    within 20 test -e "$BATS_TEST_TMPDIR/ready"
+    kill -TERM "$pid"
+    status=0
+    wait "$pid" || status=$?
+    is "$status" 3
+    is "$(cat "$BATS_TEST_TMPDIR/got")" "got it"
+}
+
+@test "run: the command dies with its supervisor" {
+    "$IPCBOX" run sh -c 'echo $$ >'"$BATS_TEST_TMPDIR"'/pid; exec sleep 1000' 3>&- &
+    pid=$!
+    within 20 test -s "$BATS_TEST_TMPDIR/pid"
+    kill -KILL "$pid"
+    wait "$pid" || true
+    gone() { ! kill -0 "$(cat "$BATS_TEST_TMPDIR/pid")"; }
+    within 20 gone
+}
+
+@test "run: inside of run the outer one serves" {
+    expect 0 ipcbox run "$IPCBOX" run -v "$HELPERS/mq_abi"
+    has "$err" "left to the kernel, which has it: mq_timedreceive2 F_MQ_PEEK MQ_IOC_BULK_PEEK"
+}
+
+@test "run: a 32-bit caller is ended with a message" {
+    "$HELPERS/foreign" || skip "this kernel has no 32-bit system calls"
+    expect 137 bash -c '"$IPCBOX" run -v "$HELPERS/foreign"'
+    has "$err" "32-bit programs (i386, x32) cannot run under ipcbox run"
+}
+
+@test "run: fifty at once, and five hundred short children of one" {
+    for i in $(seq 50); do
+        ipcbox run "$HELPERS/mq_abi" >"$BATS_TEST_TMPDIR/many.$i" 3>&- &
+    done
+    wait
+    is "$(grep -l ' 0 failed' "$BATS_TEST_TMPDIR"/many.* | wc -l)" 50
+    q=/$(unique)
+    "$HELPERS/mqmake" "$q" 10 128 1:x
+    expect 0 ipcbox run sh -c '
+        i=0
+        while [ $i -lt 500 ]; do
+            "$HELPERS/mqmake" -2 "$1" & i=$((i + 1))
+            [ $((i % 25)) = 0 ] && wait
+        done
+        wait' sh "$q"
+    is "$(wc -l <<<"$out")" 500
+    is "$(sort -u <<<"$out")" "1:x"
+    "$HELPERS/mqmake" -u "$q"
+}

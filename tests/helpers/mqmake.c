@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Queues for shell tests.
+ *
+ *     mqmake NAME MAXMSG MSGSIZE PRIO:TEXT…    makes the queue and sends the messages
+ *     mqmake -u NAME                           unlinks it
+ *     mqmake -2 NAME                           prints PRIO:TEXT of its first message, peeked with
+ *                                              mq_timedreceive2
+ */
+#include <mqueue.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static int fail(const char *what)
+{
+    perror(what);
+    return 1;
+}
+
+static int peek(const char *name)
+{
+    static char buf[1 << 16];
+    unsigned int prio = 0;
+    struct {
+        size_t len;
+        unsigned int *prio;
+        char *data;
+    } args = {sizeof(buf), &prio, buf};
+    mqd_t q = mq_open(name, O_RDONLY);
+    long n = q < 0 ? -1 : syscall(548, q, &args, 2, 0ul, NULL);
+
+    if (n < 0)
+        return fail(name);
+    printf("%u:%.*s\n", prio, (int)n, buf);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct mq_attr attr = {0};
+    mqd_t q;
+
+    if (argc == 3 && !strcmp(argv[1], "-u"))
+        return mq_unlink(argv[2]) ? fail(argv[2]) : 0;
+    if (argc == 3 && !strcmp(argv[1], "-2"))
+        return peek(argv[2]);
+    if (argc < 4)
+        return 2;
+    attr.mq_maxmsg = atol(argv[2]);
+    attr.mq_msgsize = atol(argv[3]);
+    q = mq_open(argv[1], O_RDWR | O_CREAT | O_EXCL | O_NONBLOCK, 0600, &attr);
+    if (q < 0)
+        return fail(argv[1]);
+    for (int i = 4; i < argc; i++) {
+        char *text = strchr(argv[i], ':');
+
+        if (!text || mq_send(q, text + 1, strlen(text + 1), (unsigned int)atoi(argv[i])) < 0)
+            return fail(argv[i]);
+    }
+    return 0;
+}
