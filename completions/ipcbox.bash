@@ -81,8 +81,18 @@ _ipcbox_mqpeek() {
         -p|--priority) words=''; kind='' ;;
         -m|--max-bytes) words=''; kind='' ;;
       esac ;;
+    recover)
+      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --backend --max-snapshot --mq-syscall --force '
+      operand='queue'
+      case $prev in
+        -o|--output) words=''; kind='' ;;
+        --color) words='auto always never'; kind='' ;;
+        --backend) words=''; kind='' ;;
+        --max-snapshot) words=''; kind='' ;;
+        --mq-syscall) words=''; kind='' ;;
+      esac ;;
     *)
-      words='peek '
+      words='peek recover '
       opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --backend --max-snapshot --mq-syscall '
       operand='queue' ;;
   esac

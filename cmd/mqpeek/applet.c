@@ -10,6 +10,7 @@ static const char *const usage[] = {
 
 static const struct cli_verb *const verbs[] = {
     &mqpeek_peek_verb,
+    &mqpeek_recover_verb,
     NULL,
 };
 
@@ -32,5 +33,7 @@ const struct cli_applet mqpeek_applet = {
         "\n"
         "Only queues that the caller may open for reading are shown, whatever capabilities the "
         "program was given.",
+    .files = "/var/lib/ipcbox, $XDG_STATE_HOME/ipcbox (~/.local/state/ipcbox): journals of drains "
+             "that were interrupted; of root, of other users.",
     .environment = "IPCBOX_MQ_SYSCALL: the number of mq_timedreceive2, as --mq-syscall.",
 };

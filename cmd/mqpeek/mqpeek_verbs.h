@@ -5,3 +5,4 @@
 #include "cli.h"
 
 extern const struct cli_verb mqpeek_peek_verb;
+extern const struct cli_verb mqpeek_recover_verb;

@@ -111,8 +111,7 @@ static bool in_range(const struct cli_range *range, uint64_t v)
 /* The content with its own line breaks; the output escapes the rest. A NUL would end it. */
 static void show_text(struct out *out, const struct out_bytes *content)
 {
-    _cleanup_(buf_done)
-    struct buf b = BUF_INIT;
+    _cleanup_(buf_done) struct buf b = BUF_INIT;
     const char *p = content->data;
 
     for (size_t i = 0; i < content->len; i++)
@@ -208,8 +207,7 @@ static int walk(struct cli_ctx *ctx, const struct peek_args *args, struct pmq_sn
 static int peek_queue(struct cli_ctx *ctx, const struct peek_args *args, struct pmq_peeker *p,
                       const struct pmq_queue *q)
 {
-    _cleanup_(pmq_snapshot_freep)
-    struct pmq_snapshot *s = NULL;
+    _cleanup_(pmq_snapshot_freep) struct pmq_snapshot *s = NULL;
     const struct pmq_snapshot_info *info;
     struct peek_head head = {.queue = pmq_queue_label(q), .backend = pmq_peeker_backend(p)};
     struct err e = ERR_INIT;
@@ -228,7 +226,7 @@ static int peek_queue(struct cli_ctx *ctx, const struct peek_args *args, struct 
     head.total = info->messages;
     head.bytes = info->bytes;
     if (!head.consistent)
-        cli_note(ctx, "%s: messages were moving: what is shown may mix several moments",
+        cli_note(ctx, "%s: the messages may be of several moments: others could use the queue",
                  head.queue);
     return walk(ctx, args, s, &head);
 }
@@ -250,17 +248,18 @@ static int peek_run(struct cli_ctx *ctx, const void *argp)
 {
     const struct peek_args *args = argp;
     struct pmq_peek_opts opts = {.force = args->force, .heads = args->preview == 0};
-    _cleanup_(pmq_peeker_freep)
-    struct pmq_peeker *peeker = NULL;
+    _cleanup_(pmq_peeker_freep) struct pmq_peeker *peeker = NULL;
     int status = check(ctx, args);
 
     if (status)
         return status;
+    if (ctx->backend && !strcmp(ctx->backend, "drain"))
+        cli_note(ctx, "drain receives every message and sends it again: meanwhile others can find "
+                      "the queue empty, or get ahead of what is put back");
     if (!args->raw)
         out_list_begin(ctx->out, "queues", NULL, 0);
     for (size_t i = 0; i < ctx->n_operands && !out_error(ctx->out); i++) {
-        _cleanup_(pmq_queue_closep)
-        struct pmq_queue *q = NULL;
+        _cleanup_(pmq_queue_closep) struct pmq_queue *q = NULL;
 
         if (qcmd_open(ctx, ctx->operands[i], PMQ_OPEN_READ, &q))
             continue;

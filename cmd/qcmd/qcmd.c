@@ -2,7 +2,10 @@
 /* What the verbs of mqpeek and mqdump share. */
 #include "qcmd.h"
 
+#include <inttypes.h>
 #include <string.h>
+
+#include "pmq_journal.h"
 
 const struct qcmd_common qcmd_common_defaults = {
     .max_snapshot = 64 * 1024 * 1024,
@@ -19,6 +22,30 @@ const struct cli_opt qcmd_common_opts[] = {
 
 const char *const qcmd_backends[] = {"syscall", "fcntl", "ioctl", "bpf", "drain", NULL};
 
+/* Messages that are in no queue are not for -q to hide. */
+static void tell_journal(struct cli_ctx *ctx, const char *operand, const struct pmq_queue *q)
+{
+    struct cli_ctx loud = *ctx;
+    struct pmq_journal_info j;
+    struct pmq_attr attr;
+
+    loud.quiet = false;
+    if (pmq_queue_attr_basic(q, &attr) < 0 || pmq_journal_pending(&attr, &j) <= 0)
+        return;
+    if (j.busy)
+        cli_note(ctx, "%s: a drain is at work on it: messages are out of it for a moment", operand);
+    else if (j.readable)
+        cli_note(&loud,
+                 "%s: a drain was interrupted: %" PRIu64 " of its messages are in %s "
+                 "(put them back: mqpeek recover %s)",
+                 operand, j.held, j.path, operand);
+    else
+        cli_note(&loud,
+                 "%s: a drain was interrupted: messages of it are in %s (put them back, with "
+                 "the rights of who drained: mqpeek recover %s)",
+                 operand, j.path, operand);
+}
+
 int qcmd_open(struct cli_ctx *ctx, const char *operand, unsigned int flags, struct pmq_queue **ret)
 {
     struct err e = ERR_INIT;
@@ -30,7 +57,10 @@ int qcmd_open(struct cli_ctx *ctx, const char *operand, unsigned int flags, stru
     if (ref.kind == PMQ_REF_NAME && operand[0] != '/')
         cli_note(ctx, "taking \"%s\" as %s", operand, ref.name);
     r = pmq_queue_open(&ref, flags, ret, &e);
-    return r < 0 ? cli_fail(ctx, r, &e, "%s", operand) : CLI_OK;
+    if (r < 0)
+        return cli_fail(ctx, r, &e, "%s", operand);
+    tell_journal(ctx, operand, *ret);
+    return CLI_OK;
 }
 
 int qcmd_peeker(struct cli_ctx *ctx, const struct qcmd_common *common,

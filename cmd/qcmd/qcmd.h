@@ -28,6 +28,8 @@ extern const char *const qcmd_backends[];
  * @flags: enum pmq_open_flags
  * @ret: the queue
  *
+ * Says so when an interrupted drain has left messages of this queue in a journal.
+ *
  * Return: CLI_OK, or the status of an error that has been reported.
  */
 int qcmd_open(struct cli_ctx *ctx, const char *operand, unsigned int flags, struct pmq_queue **ret);

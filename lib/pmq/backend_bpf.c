@@ -79,8 +79,7 @@ static int object_map(struct peek_object *o, size_t room, struct err *e)
 
 static int object_load(struct peek_object *o, size_t room, bool locked, struct err *e)
 {
-    _cleanup_(kbpf_done)
-    struct kbpf k = KBPF_INIT;
+    _cleanup_(kbpf_done) struct kbpf k = KBPF_INIT;
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     int r = kbpf_begin(&k, locked ? KBPF_TRAMPOLINE : KBPF_SYSCALL, e);
 

@@ -11,8 +11,7 @@ static int fcntl_probe(const struct pmq_peek_opts *opts, struct err *e)
 {
     /* Past the end of any queue: where the command exists the answer is always the same. */
     struct xlat_mq_peek_attr attr = {.offset = INT32_MAX};
-    _cleanup_(closep)
-    int own = -1;
+    _cleanup_(closep) int own = -1;
     int fd = pmq_sample(opts, &own, e);
     int n;
 

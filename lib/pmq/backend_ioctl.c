@@ -31,8 +31,7 @@ static int ioctl_probe(const struct pmq_peek_opts *opts, struct err *e)
         .buf_size = sizeof(buffer),
         .out_count = UINT32_MAX,
     };
-    _cleanup_(closep)
-    int own = -1;
+    _cleanup_(closep) int own = -1;
     int fd = pmq_sample(opts, &own, e);
 
     if (fd < 0)

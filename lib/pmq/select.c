@@ -12,13 +12,11 @@
 #include "pmq_backend.h"
 
 const struct pmq_ops *const pmq_backends[] = {
-    &pmq_syscall_ops,
-    &pmq_fcntl_ops,
-    &pmq_ioctl_ops,
+    &pmq_syscall_ops, &pmq_fcntl_ops, &pmq_ioctl_ops,
 #ifdef PMQ_HAVE_BPF
     &pmq_bpf_ops,
 #endif
-    NULL,
+    &pmq_drain_ops,   NULL,
 };
 
 struct pmq_peeker {
@@ -59,8 +57,7 @@ static int try_backend(struct pmq_peeker *p, const struct pmq_ops *ops,
 
 static int choose_named(struct pmq_peeker *p, const struct pmq_peek_opts *opts, struct err *e)
 {
-    _cleanup_(buf_done)
-    struct buf names = BUF_INIT;
+    _cleanup_(buf_done) struct buf names = BUF_INIT;
 
     for (const struct pmq_ops *const *o = pmq_backends; *o; o++) {
         if (!strcmp((*o)->name, opts->backend))
