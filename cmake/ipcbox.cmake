@@ -24,6 +24,9 @@ if(IPCBOX_SANITIZE)
     -fsanitize=${IPCBOX_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   target_link_options(ipcbox_flags INTERFACE -fsanitize=${IPCBOX_SANITIZE})
 endif()
+if(IPCBOX_FUZZ)
+  target_compile_options(ipcbox_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
 
 # ipcbox_library(NAME [SOURCES file...] [DEPENDS target...] [USES target...])
 # The static library of one directory of lib/. Its headers are found only by those that name it in

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What /proc says of other processes: their names, links and descriptors are their own choice. */
+#include "fuzz.h"
+#include "proc.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    char *s = fuzz_string(data, size);
+    struct proc_call call;
+    uint64_t ns;
+    pid_t pid;
+    int flags;
+
+    proc_parse_fd_flags(s, &flags);
+    proc_parse_ns(s, "ipc", &ns);
+    if (proc_parse_call(s, &call) == 0)
+        MUST(call.state == PROC_CALL_RUNNING || call.state == PROC_CALL_OUTSIDE ||
+             call.state == PROC_CALL_BLOCKED);
+    if (proc_parse_id(s, &pid) == 0)
+        MUST(pid > 0);
+    free(s);
+    return 0;
+}
