@@ -70,7 +70,10 @@ struct pmq_event {
     uint64_t count;
 };
 
-/* A value other than 0 stops the reading after this event and is returned. */
+/*
+ * A value other than 0 stops the reading after this event and is returned; after PMQ_EVENT_LOST,
+ * the event that tells of the loss is still visited.
+ */
 typedef int (*pmq_event_fn)(const struct pmq_event *ev, void *ctx);
 
 /**
@@ -116,7 +119,8 @@ int pmq_follow_probe(const char *backend, struct err *e);
 /* Names for .backend and the list of backends, in order of preference, ended by NULL. */
 extern const char *const pmq_follow_backends[];
 
-/* "fexit" (exact payload, all priorities, 32-bit callers) or "tracepoint". */
+/* "fexit" (knows all priorities, covers 32-bit callers, no cost for other calls) or "tracepoint".
+ */
 const char *pmq_follow_backend(const struct pmq_follow *f);
 
 /* Why the preferred backend was passed over; "" when it was not. */
@@ -127,6 +131,8 @@ const char *pmq_follow_reason(const struct pmq_follow *f);
  * @q: the queue, open for reading: that is the caller's right to see its traffic. It may be closed
  *   afterwards
  * @cookie: given back in each of its events
+ *
+ * Not together with .all.
  *
  * Return: 0; -ENOSPC when there are too many (4096); …
  */

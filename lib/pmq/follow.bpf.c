@@ -1,0 +1,542 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * Records successful sends and receives. Where the kernel lets a program run around a function, it
+ * runs around the two that do the work; else around every system call, of which it picks two.
+ *
+ * What was followed at the beginning of a call is kept with the task: at the end the descriptor may
+ * be somebody else's. A record that does not fit is counted, and each record carries the count.
+ */
+#include "follow_abi.h"
+#include "pids.bpf.h"
+#include "queue.bpf.h"
+
+#include <bpf/bpf_tracing.h>
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+const volatile struct follow_config config = {0};
+
+/* Read by the user. */
+uint64_t lost = 0;
+uint64_t uncovered = 0;
+
+static uint32_t user_dev; /* of the user's IPC namespace */
+static uint32_t next_index;
+static uint64_t last_wake;
+
+/* Sized, and in named mode filled, by the user. With config.all it forgets the least used. */
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, 4096);
+    __type(key, struct follow_key);
+    __type(value, struct follow_queue);
+} queues SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_RINGBUF);
+    __uint(max_entries, 4096);
+} ring SEC(".maps");
+
+/* A call in progress. */
+struct flight {
+    struct follow_key key;
+    uint64_t begun;
+    uint64_t switches; /* how often the task had gone to sleep */
+    uint32_t kind;     /* enum follow_kind, or 0 for no call */
+    uint32_t which; /* enum which: of another queue it is kept, too, to be recognised at its end */
+    uint32_t priority; /* of a message that is being received, where it can be known */
+};
+
+struct {
+    __uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, int);
+    __type(value, struct flight);
+} flights SEC(".maps");
+
+/* Two for each CPU, one a direction: a program cannot be interrupted by itself. */
+struct scratch {
+    struct follow_event event;
+    char data[FOLLOW_SCRATCH - sizeof(struct follow_event)];
+    char slack[FOLLOW_SCRATCH];
+};
+
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, 2);
+    __type(key, uint32_t);
+    __type(value, struct scratch);
+} scratches SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, 1024);
+    __type(key, uint32_t);
+    __type(value, uint32_t);
+} warned SEC(".maps");
+
+SEC("syscall")
+int follow_setup(void *ctx)
+{
+    struct task_struct *task = (void *)bpf_get_current_task();
+
+    pids_init();
+    user_dev = BPF_CORE_READ(task, nsproxy, ipc_ns, mq_mnt, mnt_sb, s_dev);
+    return 0;
+}
+
+/* ---- which queue ---- */
+
+static __always_inline bool may_read(struct inode *inode)
+{
+    uint32_t mode = BPF_CORE_READ(inode, i_mode), gid = BPF_CORE_READ(inode, i_gid.val);
+
+    if (config.see_all)
+        return true;
+    if (BPF_CORE_READ(inode, i_uid.val) == config.uid)
+        return mode & 0400;
+    for (uint32_t i = 0; i < FOLLOW_GROUPS && i < config.n_groups; i++)
+        if (config.groups[i] == gid)
+            return mode & 0040;
+    return mode & 0004;
+}
+
+static __always_inline uint64_t wake_flag(void)
+{
+    uint64_t now = bpf_ktime_get_ns();
+
+    if (now - last_wake < FOLLOW_LATENCY_NS &&
+        bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) < config.ring_wake)
+        return BPF_RB_NO_WAKEUP;
+    last_wake = now;
+    return BPF_RB_FORCE_WAKEUP;
+}
+
+static __always_inline void count_lost(void)
+{
+    __sync_fetch_and_add(&lost, 1);
+}
+
+/* A queue that is met for the first time, where all are followed. */
+static __always_inline struct follow_queue *announce(struct file *file, struct inode *inode,
+                                                     const struct follow_key *key)
+{
+    struct follow_queue queue = {.hidden = !may_read(inode)};
+    struct follow_announce *a;
+
+    if (!queue.hidden && !config.counters_only) {
+        queue.index = __sync_fetch_and_add(&next_index, 1);
+        a = bpf_ringbuf_reserve(&ring, sizeof(*a), 0);
+        if (!a)
+            return NULL;
+        a->head.kind = FOLLOW_QUEUE;
+        a->head.index = queue.index;
+        a->head.lost = lost;
+        a->key = *key;
+        a->name[0] = '\0';
+        bpf_probe_read_kernel_str(a->name, sizeof(a->name),
+                                  BPF_CORE_READ(file, f_path.dentry, d_name.name));
+        bpf_ringbuf_submit(a, BPF_RB_NO_WAKEUP);
+    }
+    bpf_map_update_elem(&queues, key, &queue, BPF_ANY);
+    return bpf_map_lookup_elem(&queues, key);
+}
+
+enum which { NOT_FOLLOWED, FOLLOWED, NO_ROOM };
+
+/* Whether the descriptor is of a queue that is followed; with its key. */
+static __always_inline enum which which_queue(unsigned int fd, struct follow_key *key)
+{
+    struct task_struct *task = (void *)bpf_get_current_task();
+    struct file *file = file_by_fd(task, fd);
+    struct follow_queue *queue;
+    struct inode *inode;
+
+    if (!file)
+        return NOT_FOLLOWED;
+    inode = BPF_CORE_READ(file, f_inode);
+    key->dev = BPF_CORE_READ(inode, i_sb, s_dev);
+    key->ino = BPF_CORE_READ(inode, i_ino);
+    if (config.all && key->dev != user_dev)
+        return NOT_FOLLOWED;
+    queue = bpf_map_lookup_elem(&queues, key);
+    if (!queue && config.all && queue_by_inode(inode)) {
+        queue = announce(file, inode, key);
+        if (!queue)
+            return NO_ROOM;
+    }
+    return queue && !queue->hidden ? FOLLOWED : NOT_FOLLOWED;
+}
+
+static __always_inline bool wanted(enum follow_kind kind)
+{
+    struct task_struct *task = (void *)bpf_get_current_task();
+
+    if (kind == FOLLOW_SEND ? !config.send : !config.receive)
+        return false;
+    return !config.pid ||
+           config.pid == (uint32_t)pid_for_user(BPF_CORE_READ(task, group_leader, thread_pid));
+}
+
+/* ---- calls ---- */
+
+static __always_inline uint64_t switches(void)
+{
+    struct task_struct *task = (void *)bpf_get_current_task();
+
+    return BPF_CORE_READ(task, nvcsw);
+}
+
+static __always_inline void call_begins(enum follow_kind kind, unsigned int fd)
+{
+    struct follow_key key = {0};
+    struct flight *f;
+
+    if (!wanted(kind))
+        return;
+    f = bpf_task_storage_get(&flights, bpf_get_current_task_btf(), NULL,
+                             BPF_LOCAL_STORAGE_GET_F_CREATE);
+    if (!f)
+        return;
+    f->kind = kind;
+    f->which = which_queue(fd, &key);
+    if (f->which != FOLLOWED)
+        return;
+    f->key = key;
+    f->begun = bpf_ktime_get_ns();
+    f->switches = switches();
+    f->priority = FOLLOW_UNKNOWN_PRIORITY;
+}
+
+static __always_inline void count_call(struct follow_queue *queue, enum follow_kind kind,
+                                       uint64_t length, bool blocked)
+{
+    if (kind == FOLLOW_SEND) {
+        __sync_fetch_and_add(&queue->sent, 1);
+        __sync_fetch_and_add(&queue->sent_bytes, length);
+        if (blocked)
+            __sync_fetch_and_add(&queue->send_blocked, 1);
+    } else {
+        __sync_fetch_and_add(&queue->received, 1);
+        __sync_fetch_and_add(&queue->received_bytes, length);
+        if (blocked)
+            __sync_fetch_and_add(&queue->receive_blocked, 1);
+    }
+}
+
+/*
+ * A payload that does not fit into the scratch: piece by piece into the ring. The pieces are of one
+ * size but for the last, so that the verifier has little to tell apart.
+ */
+static __noinline int write_long(struct scratch *s, uint64_t from)
+{
+    uint64_t captured = s->event.captured, tail = captured & (FOLLOW_SCRATCH - 1);
+    const uint32_t header = sizeof(s->event);
+    struct bpf_dynptr to;
+
+    if (bpf_ringbuf_reserve_dynptr(&ring, header + captured, 0, &to)) {
+        bpf_ringbuf_discard_dynptr(&to, 0);
+        return -1;
+    }
+    bpf_dynptr_write(&to, 0, &s->event, header, 0);
+    for (uint32_t i = 0; i < FOLLOW_CHUNKS; i++) {
+        if ((i + 1) * FOLLOW_SCRATCH > captured)
+            break;
+        bpf_probe_read_user(s->slack, FOLLOW_SCRATCH, (const void *)(from + i * FOLLOW_SCRATCH));
+        bpf_dynptr_write(&to, header + i * FOLLOW_SCRATCH, s->slack, FOLLOW_SCRATCH, 0);
+    }
+    bpf_probe_read_user(s->slack, tail, (const void *)(from + captured - tail));
+    bpf_dynptr_write(&to, header + captured - tail, s->slack, tail, 0);
+    bpf_ringbuf_submit_dynptr(&to, wake_flag());
+    return 0;
+}
+
+static __always_inline int write_event(struct scratch *s, uint64_t from)
+{
+    uint64_t n = s->event.captured;
+
+    if (n > sizeof(s->data))
+        return write_long(s, from);
+    asm volatile("" : "+r"(n));
+    n &= FOLLOW_SCRATCH - 1;
+    if (bpf_probe_read_user(s->data, n, (const void *)from)) {
+        s->event.captured = 0;
+        n = 0;
+    }
+    return bpf_ringbuf_output(&ring, s, sizeof(s->event) + n, wake_flag());
+}
+
+struct call {
+    enum follow_kind kind;
+    uint32_t fd;
+    uint32_t priority; /* FOLLOW_UNKNOWN_PRIORITY: look at the flight */
+    uint64_t buffer;
+    uint64_t length;
+};
+
+static __always_inline void emit(const struct call *call, uint32_t index, uint64_t blocked)
+{
+    struct task_struct *task = (void *)bpf_get_current_task();
+    uint32_t slot = 2 * bpf_get_smp_processor_id() + (call->kind == FOLLOW_SEND);
+    struct scratch *s = bpf_map_lookup_elem(&scratches, &slot);
+
+    if (!s) {
+        count_lost();
+        return;
+    }
+    s->event.head.kind = call->kind;
+    s->event.head.index = index;
+    s->event.head.lost = lost;
+    s->event.time = bpf_ktime_get_ns();
+    s->event.blocked = blocked;
+    s->event.length = call->length;
+    s->event.captured = call->length < config.capture ? call->length : config.capture;
+    s->event.priority = call->priority;
+    s->event.pid = pid_for_user(BPF_CORE_READ(task, group_leader, thread_pid));
+    s->event.tid = pid_for_user(BPF_CORE_READ(task, thread_pid));
+    bpf_get_current_comm(s->event.comm, sizeof(s->event.comm));
+    if (write_event(s, call->buffer))
+        count_lost();
+}
+
+/* A call that succeeded. */
+static __always_inline void call_ends(struct call *call)
+{
+    struct flight *f = bpf_task_storage_get(&flights, bpf_get_current_task_btf(), NULL, 0);
+    uint64_t blocked = FOLLOW_UNKNOWN_SPAN;
+    struct follow_key key = {0};
+    struct follow_queue *queue;
+    enum which which;
+
+    if (!wanted(call->kind))
+        return;
+    if (f && f->kind == call->kind) {
+        f->kind = 0;
+        which = f->which;
+        if (which == FOLLOWED) {
+            blocked = switches() == f->switches ? 0 : bpf_ktime_get_ns() - f->begun;
+            key = f->key;
+            if (call->priority == FOLLOW_UNKNOWN_PRIORITY)
+                call->priority = f->priority;
+        }
+    } else {
+        which = which_queue(call->fd, &key);
+    }
+    if (which == NOT_FOLLOWED)
+        return;
+    queue = which == FOLLOWED ? bpf_map_lookup_elem(&queues, &key) : NULL;
+    if (!queue) {
+        count_lost();
+        return;
+    }
+    count_call(queue, call->kind, call->length, blocked && blocked != FOLLOW_UNKNOWN_SPAN);
+    if (!config.counters_only)
+        emit(call, queue->index, blocked);
+}
+
+static __always_inline void call_failed(void)
+{
+    struct flight *f = bpf_task_storage_get(&flights, bpf_get_current_task_btf(), NULL, 0);
+
+    if (f)
+        f->kind = 0;
+}
+
+/* ---- around the functions ---- */
+
+SEC("?fentry/do_mq_timedsend")
+int BPF_PROG(send_begins, int fd)
+{
+    call_begins(FOLLOW_SEND, fd);
+    return 0;
+}
+
+SEC("?fexit/do_mq_timedsend")
+int BPF_PROG(send_ends, int fd, const char *buffer, size_t length, unsigned int priority,
+             void *timeout, int ret)
+{
+    struct call call = {FOLLOW_SEND, fd, priority, (uint64_t)buffer, length};
+
+    if (ret < 0)
+        call_failed();
+    else
+        call_ends(&call);
+    return 0;
+}
+
+SEC("?fentry/do_mq_timedreceive")
+int BPF_PROG(receive_begins, int fd)
+{
+    call_begins(FOLLOW_RECEIVE, fd);
+    return 0;
+}
+
+/* The message that is about to be copied to the receiver; also called for System V queues. */
+SEC("?fentry/store_msg")
+int BPF_PROG(receive_copies, void *to, struct msg_msg *m)
+{
+    struct flight *f = bpf_task_storage_get(&flights, bpf_get_current_task_btf(), NULL, 0);
+
+    if (f && f->kind == FOLLOW_RECEIVE)
+        f->priority = BPF_CORE_READ(m, m_type);
+    return 0;
+}
+
+SEC("?fexit/do_mq_timedreceive")
+int BPF_PROG(receive_ends, int fd, char *buffer, size_t size, unsigned int *priority, void *timeout,
+             int ret)
+{
+    struct call call = {FOLLOW_RECEIVE, fd, FOLLOW_UNKNOWN_PRIORITY, (uint64_t)buffer, ret};
+
+    if (ret < 0)
+        call_failed();
+    else
+        call_ends(&call);
+    return 0;
+}
+
+/* ---- around system calls ---- */
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+#if defined(__TARGET_ARCH_x86)
+struct pt_regs {
+    unsigned long r10, bx, dx, si, di, orig_ax;
+};
+struct thread_info {
+    uint32_t status;
+};
+struct task_struct___info {
+    struct thread_info thread_info;
+};
+#elif defined(__TARGET_ARCH_arm64)
+struct pt_regs {
+    uint64_t regs[31];
+    uint64_t orig_x0;
+    int32_t syscallno;
+};
+struct thread_info {
+    unsigned long flags;
+};
+struct task_struct___info {
+    struct thread_info thread_info;
+};
+#endif
+#pragma clang attribute pop
+
+#if defined(__TARGET_ARCH_x86)
+enum {
+    NR_SEND = 242, /* arch/x86/entry/syscalls/syscall_64.tbl */
+    NR_RECEIVE = 243,
+    NR_X32 = 0x40000000,
+    NR_SEND_32 = 279, /* syscall_32.tbl */
+    NR_RECEIVE_32 = 280,
+    COMPAT = 2, /* TS_COMPAT */
+};
+#define REGS_NR(r)     ((long)((r)->orig_ax & ~(unsigned long)NR_X32))
+#define REGS_FD(r)     ((r)->di)
+#define REGS_BUFFER(r) ((r)->si)
+#define REGS_LENGTH(r) ((r)->dx)
+#define REGS_PRIO(r)   ((r)->r10)
+#define REGS_FD_32(r)  ((r)->bx)
+#define NR_NATIVE(id)  ((id) & ~(long)NR_X32)
+#elif defined(__TARGET_ARCH_arm64)
+enum {
+    NR_SEND = 182, /* include/uapi/asm-generic/unistd.h */
+    NR_RECEIVE = 183,
+    NR_SEND_32 = 276, /* arch/arm/tools/syscall.tbl */
+    NR_RECEIVE_32 = 277,
+    COMPAT = 1 << 22, /* TIF_32BIT */
+};
+#define REGS_NR(r)     ((long)(r)->syscallno)
+#define REGS_FD(r)     ((r)->orig_x0)
+#define REGS_BUFFER(r) ((r)->regs[1])
+#define REGS_LENGTH(r) ((r)->regs[2])
+#define REGS_PRIO(r)   ((r)->regs[3])
+#define REGS_FD_32(r)  ((r)->orig_x0)
+#define NR_NATIVE(id)  (id)
+#endif
+enum { NR_SEND_TIME64 = 418, NR_RECEIVE_TIME64 = 419 }; /* only 32-bit programs have them */
+
+static __always_inline bool is_compat(void)
+{
+    struct task_struct___info *task = (void *)bpf_get_current_task();
+
+#if defined(__TARGET_ARCH_x86)
+    return BPF_CORE_READ(task, thread_info.status) & COMPAT;
+#else
+    return BPF_CORE_READ(task, thread_info.flags) & COMPAT;
+#endif
+}
+
+/* Says once a process that it calls in a way whose arguments are not understood here. */
+static __always_inline void call_uncovered(enum follow_kind kind, unsigned int fd)
+{
+    struct task_struct *task = (void *)bpf_get_current_task();
+    uint32_t tgid = bpf_get_current_pid_tgid() >> 32, one = 1;
+    struct follow_key key = {0};
+    struct follow_event *e;
+
+    if (!is_compat() || !wanted(kind) || which_queue(fd, &key) != FOLLOWED)
+        return;
+    __sync_fetch_and_add(&uncovered, 1);
+    if (config.counters_only || bpf_map_update_elem(&warned, &tgid, &one, BPF_NOEXIST))
+        return;
+    e = bpf_ringbuf_reserve(&ring, sizeof(*e), 0);
+    if (!e) {
+        bpf_map_delete_elem(&warned, &tgid);
+        return;
+    }
+    __builtin_memset(e, 0, sizeof(*e));
+    e->head.kind = FOLLOW_UNCOVERED;
+    e->head.lost = lost;
+    e->time = bpf_ktime_get_ns();
+    e->pid = pid_for_user(BPF_CORE_READ(task, group_leader, thread_pid));
+    e->tid = pid_for_user(BPF_CORE_READ(task, thread_pid));
+    bpf_get_current_comm(e->comm, sizeof(e->comm));
+    bpf_ringbuf_submit(e, wake_flag());
+}
+
+SEC("?tp_btf/sys_enter")
+int BPF_PROG(call_enter, struct pt_regs *regs, long id)
+{
+    id = NR_NATIVE(id);
+    if (id == NR_SEND || id == NR_RECEIVE) {
+        if (!is_compat())
+            call_begins(id == NR_SEND ? FOLLOW_SEND : FOLLOW_RECEIVE, REGS_FD(regs));
+    } else if (id == NR_SEND_32 || id == NR_SEND_TIME64) {
+        call_uncovered(FOLLOW_SEND, REGS_FD_32(regs));
+    } else if (id == NR_RECEIVE_32 || id == NR_RECEIVE_TIME64) {
+        call_uncovered(FOLLOW_RECEIVE, REGS_FD_32(regs));
+    }
+    return 0;
+}
+
+SEC("?tp_btf/sys_exit")
+int BPF_PROG(call_exit, struct pt_regs *regs, long ret)
+{
+    long id = REGS_NR(regs);
+    struct call call = {0};
+    uint32_t priority;
+
+    if ((id != NR_SEND && id != NR_RECEIVE) || is_compat())
+        return 0;
+    if (ret < 0) {
+        call_failed();
+        return 0;
+    }
+    call.kind = id == NR_SEND ? FOLLOW_SEND : FOLLOW_RECEIVE;
+    call.fd = REGS_FD(regs);
+    call.buffer = REGS_BUFFER(regs);
+    if (id == NR_SEND) {
+        call.priority = REGS_PRIO(regs);
+        call.length = REGS_LENGTH(regs);
+    } else {
+        call.priority = FOLLOW_UNKNOWN_PRIORITY;
+        call.length = ret;
+        if (REGS_PRIO(regs) &&
+            !bpf_probe_read_user(&priority, sizeof(priority), (const void *)REGS_PRIO(regs)))
+            call.priority = priority;
+    }
+    call_ends(&call);
+    return 0;
+}

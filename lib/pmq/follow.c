@@ -1,0 +1,516 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Following: the programs are loaded with what is to be followed as constants, write into a ring
+ * buffer, and wake its reader at most every 10 ms. What they wrote after that wake-up is found by a
+ * timer, so that a user need only wait for one descriptor.
+ */
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "follow_abi.h"
+#include "kbpf.h"
+#include "pmq_follow.h"
+#include "timefmt.h"
+
+#include "follow.skel.h"
+
+enum {
+    MAX_QUEUES = 4096,
+    DEFAULT_RING = 16 << 20,
+    BATCH = 16384,  /* records read before the user gets to do something else */
+    IDLE_TICKS = 3, /* of the timer, before it rests until the next wake-up */
+    MAX_LINKS = 5,
+};
+
+const char *const pmq_follow_backends[] = {"fexit", "tracepoint", NULL};
+
+/* A queue that events refer to by its index. */
+struct target {
+    struct follow_key key;
+    char *label;
+    void *cookie;
+};
+
+struct pmq_follow {
+    struct pmq_follow_opts opts;
+    const char *backend;
+    struct err reason;
+    struct follow_bpf *skel;
+    struct bpf_link *links[MAX_LINKS];
+    struct ring_buffer *ring;
+    int epoll;
+    int timer;
+    unsigned int idle;
+    struct target *targets;
+    size_t n_targets;
+    uint64_t begun, ended; /* CLOCK_MONOTONIC */
+    struct pmq_follow_totals totals;
+    uint64_t missed; /* runs of a program that the kernel skipped */
+    /* While reading. */
+    uint64_t realtime; /* to be added to CLOCK_MONOTONIC */
+    pmq_event_fn visit;
+    void *ctx;
+    int stopped; /* what visit returned, or -errno */
+    unsigned int batch;
+};
+
+/* ---- loading ---- */
+
+static uint64_t device_in_kernel(uint64_t dev)
+{
+    return (uint64_t)major(dev) << 20 | minor(dev);
+}
+
+static uint64_t device_for_user(uint64_t dev)
+{
+    return makedev((unsigned int)(dev >> 20), (unsigned int)(dev & 0xfffff));
+}
+
+static uint32_t ring_size(const struct pmq_follow_opts *opts)
+{
+    uint64_t want = opts->ring_bytes ? opts->ring_bytes : DEFAULT_RING;
+    uint64_t size = (uint64_t)sysconf(_SC_PAGESIZE);
+
+    while (size < want && size < UINT64_C(1) << 30)
+        size *= 2;
+    return (uint32_t)size;
+}
+
+static void configure(struct follow_config *c, const struct pmq_follow_opts *opts)
+{
+    gid_t groups[FOLLOW_GROUPS];
+    int n = getgroups(FOLLOW_GROUPS - 1, groups);
+
+    *c = (struct follow_config){
+        .all = opts->all,
+        .counters_only = opts->counters_only,
+        .send = opts->send || !opts->receive,
+        .receive = opts->receive || !opts->send,
+        .pid = (uint32_t)opts->pid,
+        .see_all = kbpf_is_root(),
+        .uid = geteuid(),
+        .capture = MIN(opts->capture, (uint64_t)PMQ_HARD_MSGSIZEMAX),
+        .ring_wake = ring_size(opts) / 4,
+    };
+    /* Of a user with more groups than that the rest do not count: less is seen, never more. */
+    c->groups[c->n_groups++] = getegid();
+    for (int i = 0; i < n; i++)
+        c->groups[c->n_groups++] = groups[i];
+}
+
+static struct bpf_program **programs(struct follow_bpf *s, bool fexit)
+{
+    static _Thread_local struct bpf_program *list[MAX_LINKS + 1];
+
+    memset(list, 0, sizeof(list));
+    if (fexit) {
+        list[0] = s->progs.send_ends;
+        list[1] = s->progs.receive_ends;
+        list[2] = s->progs.receive_copies;
+        list[3] = s->progs.send_begins;
+        list[4] = s->progs.receive_begins;
+    } else {
+        list[0] = s->progs.call_exit;
+        list[1] = s->progs.call_enter;
+    }
+    return list;
+}
+
+static int prepare(struct pmq_follow *f, bool fexit)
+{
+    struct follow_bpf *s = f->skel;
+    int cpus = libbpf_num_possible_cpus(), r = cpus < 0 ? cpus : 0;
+
+    configure(&s->rodata->config, &f->opts);
+    for (struct bpf_program **p = programs(s, fexit); *p && r == 0; p++)
+        r = bpf_program__set_autoload(*p, true);
+    if (r == 0 && f->opts.all)
+        r = bpf_map__set_type(s->maps.queues, BPF_MAP_TYPE_LRU_HASH);
+    if (r == 0)
+        r = bpf_map__set_max_entries(s->maps.queues, MAX_QUEUES);
+    if (r == 0)
+        r = bpf_map__set_max_entries(s->maps.ring, ring_size(&f->opts));
+    return r < 0 ? r : bpf_map__set_max_entries(s->maps.scratches, 2 * (uint32_t)cpus);
+}
+
+static int load(struct pmq_follow *f, bool fexit, struct err *e)
+{
+    _cleanup_(kbpf_done) struct kbpf k = KBPF_INIT;
+    int r = kbpf_begin(&k, fexit ? KBPF_TRAMPOLINE : KBPF_TRACEPOINT, e);
+
+    if (r < 0)
+        return r;
+    LIBBPF_OPTS(bpf_object_open_opts, opts, .btf_custom_path = kbpf_btf_path(&k));
+    LIBBPF_OPTS(bpf_test_run_opts, once);
+    f->skel = follow_bpf__open_opts(&opts);
+    if (f->skel && prepare(f, fexit) < 0)
+        return err_set(e, -EINVAL, NULL, "cannot prepare the BPF programs");
+    r = kbpf_load(&k, f->skel ? f->skel->skeleton : NULL, e);
+    if (r < 0)
+        return r;
+    r = bpf_prog_test_run_opts(bpf_program__fd(f->skel->progs.follow_setup), &once);
+    if (r < 0)
+        return kbpf_explain(&k, r, "cannot run the BPF program", e);
+    f->backend = pmq_follow_backends[fexit ? 0 : 1];
+    return 0;
+}
+
+static int try_backend(struct pmq_follow *f, bool fexit, struct err *e)
+{
+    int r = kbpf_probe(fexit ? KBPF_TRAMPOLINE : KBPF_TRACEPOINT, e);
+
+    if (r == 0)
+        r = load(f, fexit, e);
+    if (r < 0) {
+        follow_bpf__destroy(f->skel);
+        f->skel = NULL;
+    }
+    return r;
+}
+
+static int choose(struct pmq_follow *f, struct err *e)
+{
+    const char *name = f->opts.backend;
+    int r;
+
+    if (name && !strcmp(name, "fexit"))
+        return try_backend(f, true, e);
+    if (name && !strcmp(name, "tracepoint"))
+        return try_backend(f, false, e);
+    if (name)
+        return err_set(e, -EINVAL, NULL, "no such backend: there are fexit and tracepoint");
+    r = try_backend(f, true, &f->reason);
+    return r < 0 ? try_backend(f, false, e) : 0;
+}
+
+int pmq_follow_probe(const char *backend, struct err *e)
+{
+    return kbpf_probe(!strcmp(backend, "fexit") ? KBPF_TRAMPOLINE : KBPF_TRACEPOINT, e);
+}
+
+static int on_record(void *ctx, void *data, size_t size);
+
+static int open_descriptors(struct pmq_follow *f)
+{
+    struct epoll_event ev = {.events = EPOLLIN};
+
+    f->ring = ring_buffer__new(bpf_map__fd(f->skel->maps.ring), on_record, f, NULL);
+    if (!f->ring)
+        return -errno;
+    f->epoll = epoll_create1(EPOLL_CLOEXEC);
+    f->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (f->epoll < 0 || f->timer < 0 || epoll_ctl(f->epoll, EPOLL_CTL_ADD, f->timer, &ev) < 0 ||
+        epoll_ctl(f->epoll, EPOLL_CTL_ADD, ring_buffer__epoll_fd(f->ring), &ev) < 0)
+        return -errno;
+    return 0;
+}
+
+int pmq_follow_new(const struct pmq_follow_opts *opts, struct pmq_follow **ret, struct err *e)
+{
+    _cleanup_(pmq_follow_freep) struct pmq_follow *f = calloc(1, sizeof(*f));
+    int r;
+
+    if (!f)
+        return -ENOMEM;
+    f->epoll = f->timer = -1;
+    f->opts = *opts;
+    r = choose(f, e);
+    if (r < 0)
+        return r;
+    r = open_descriptors(f);
+    if (r < 0)
+        return err_set(e, r, NULL, "cannot open the ring buffer: %s", err_text(NULL, r));
+    *ret = TAKE_PTR(f);
+    return 0;
+}
+
+void pmq_follow_free(struct pmq_follow *f)
+{
+    if (!f)
+        return;
+    pmq_follow_stop(f);
+    ring_buffer__free(f->ring);
+    follow_bpf__destroy(f->skel);
+    closep(&f->epoll);
+    closep(&f->timer);
+    for (size_t i = 0; i < f->n_targets; i++)
+        free(f->targets[i].label);
+    free(f->targets);
+    free(f);
+}
+
+void pmq_follow_freep(struct pmq_follow **f)
+{
+    pmq_follow_free(*f);
+}
+
+const char *pmq_follow_backend(const struct pmq_follow *f)
+{
+    return f->backend;
+}
+
+const char *pmq_follow_reason(const struct pmq_follow *f)
+{
+    return f->reason.why;
+}
+
+/* ---- queues ---- */
+
+/* Sets the target of an index, which may be the next or one that is left out between. */
+static int target_set(struct pmq_follow *f, uint32_t index, const struct follow_key *key,
+                      const char *label, void *cookie)
+{
+    char *copy = strdup(label);
+
+    if (!copy)
+        return -ENOMEM;
+    if (index >= f->n_targets) {
+        size_t n = index + 1U;
+        struct target *more = reallocarray(f->targets, n, sizeof(*more));
+
+        if (!more) {
+            free(copy);
+            return -ENOMEM;
+        }
+        memset(more + f->n_targets, 0, (n - f->n_targets) * sizeof(*more));
+        f->targets = more;
+        f->n_targets = n;
+    }
+    free(f->targets[index].label);
+    f->targets[index] = (struct target){.key = *key, .label = copy, .cookie = cookie};
+    return 0;
+}
+
+int pmq_follow_add(struct pmq_follow *f, const struct pmq_queue *q, void *cookie, struct err *e)
+{
+    struct follow_queue value = {.index = (uint32_t)f->n_targets};
+    struct follow_key key;
+    struct stat st;
+    int r;
+
+    if (f->opts.all)
+        return err_set(e, -EINVAL, NULL, "all queues are followed already");
+    if (f->n_targets == MAX_QUEUES)
+        return err_set(e, -ENOSPC, NULL, "no more than %d queues can be followed", MAX_QUEUES);
+    if (fstat(pmq_queue_fd(q), &st) < 0)
+        return -errno;
+    key = (struct follow_key){.dev = device_in_kernel(st.st_dev), .ino = st.st_ino};
+    r = target_set(f, value.index, &key, pmq_queue_label(q), cookie);
+    if (r == 0)
+        r = bpf_map__update_elem(f->skel->maps.queues, &key, sizeof(key), &value, sizeof(value),
+                                 BPF_NOEXIST);
+    return r == -EEXIST ? err_set(e, r, NULL, "this queue is followed already") : r;
+}
+
+int pmq_follow_start(struct pmq_follow *f, struct err *e)
+{
+    struct bpf_program **p = programs(f->skel, f->backend == pmq_follow_backends[0]);
+
+    f->begun = timefmt_now(CLOCK_MONOTONIC);
+    f->ended = 0;
+    for (size_t i = 0; p[i]; i++) {
+        f->links[i] = bpf_program__attach(p[i]);
+        if (!f->links[i]) {
+            int r = -errno;
+
+            pmq_follow_stop(f);
+            return err_set(e, r, NULL, "cannot attach the BPF programs: %s", err_text(NULL, r));
+        }
+    }
+    return 0;
+}
+
+void pmq_follow_stop(struct pmq_follow *f)
+{
+    for (size_t i = 0; i < MAX_LINKS; i++) {
+        bpf_link__destroy(f->links[i]);
+        f->links[i] = NULL;
+    }
+    if (f->begun && !f->ended)
+        f->ended = timefmt_now(CLOCK_MONOTONIC);
+}
+
+/* ---- reading ---- */
+
+int pmq_follow_fd(const struct pmq_follow *f)
+{
+    return f->epoll;
+}
+
+static int deliver(struct pmq_follow *f, const struct pmq_event *ev)
+{
+    int r = f->visit(ev, f->ctx);
+
+    if (r)
+        f->stopped = r;
+    return r;
+}
+
+/* Announces what was lost since the last time. */
+static int deliver_lost(struct pmq_follow *f, uint64_t lost, uint64_t time)
+{
+    struct pmq_event ev = {.kind = PMQ_EVENT_LOST, .time = time, .blocked = PMQ_UNKNOWN};
+
+    if (lost <= f->totals.lost)
+        return 0;
+    ev.count = lost - f->totals.lost;
+    f->totals.lost = lost;
+    return deliver(f, &ev);
+}
+
+static int on_event(struct pmq_follow *f, const struct follow_event *r, size_t size)
+{
+    static const enum pmq_event_kind kinds[] = {
+        [FOLLOW_SEND] = PMQ_EVENT_SEND,
+        [FOLLOW_RECEIVE] = PMQ_EVENT_RECEIVE,
+        [FOLLOW_UNCOVERED] = PMQ_EVENT_UNCOVERED,
+    };
+    struct pmq_event ev = {
+        .kind = kinds[r->head.kind],
+        .time = r->time + f->realtime,
+        .pid = (pid_t)r->pid,
+        .tid = (pid_t)r->tid,
+        .priority = r->priority,
+        .length = r->length,
+        .data = r + 1,
+        .captured = MIN((size_t)r->captured, size - sizeof(*r)),
+        .blocked = r->blocked,
+    };
+    int stop;
+
+    memcpy(ev.comm, r->comm, sizeof(ev.comm));
+    ev.comm[sizeof(ev.comm) - 1] = '\0';
+    if (ev.kind != PMQ_EVENT_UNCOVERED) {
+        if (r->head.index >= f->n_targets)
+            return -EBADMSG;
+        ev.dev = device_for_user(f->targets[r->head.index].key.dev);
+        ev.ino = f->targets[r->head.index].key.ino;
+        ev.label = f->targets[r->head.index].label;
+        ev.cookie = f->targets[r->head.index].cookie;
+    }
+    stop = deliver_lost(f, r->head.lost + f->missed, ev.time);
+    /* A visit that stops at the loss would otherwise miss the event itself. */
+    if (ev.kind != PMQ_EVENT_UNCOVERED)
+        f->totals.events++;
+    return deliver(f, &ev) || stop;
+}
+
+static int on_announce(struct pmq_follow *f, const struct follow_announce *a)
+{
+    char label[FOLLOW_NAME + 1] = "/";
+
+    memcpy(label + 1, a->name, sizeof(a->name));
+    label[FOLLOW_NAME] = '\0';
+    return target_set(f, a->head.index, &a->key, label, NULL);
+}
+
+/* Called by libbpf. A negative value ends the reading behind this record. */
+static int on_record(void *ctx, void *data, size_t size)
+{
+    struct pmq_follow *f = ctx;
+    const struct follow_record *head = data;
+    int r = 0;
+
+    f->idle = 0;
+    if (size >= sizeof(struct follow_announce) && head->kind == FOLLOW_QUEUE)
+        r = on_announce(f, data);
+    else if (size >= sizeof(struct follow_event) && head->kind >= FOLLOW_SEND &&
+             head->kind <= FOLLOW_UNCOVERED && head->kind != FOLLOW_QUEUE)
+        r = on_event(f, data, size);
+    else
+        r = -EBADMSG;
+    if (r < 0 && !f->stopped)
+        f->stopped = r;
+    return f->stopped || ++f->batch >= BATCH ? -ECANCELED : 0;
+}
+
+/* Runs that the kernel skipped, because the program was interrupted in the middle by itself. */
+static uint64_t skipped_runs(const struct pmq_follow *f)
+{
+    uint64_t n = 0;
+
+    for (struct bpf_program **p = programs(f->skel, f->backend == pmq_follow_backends[0]); *p;
+         p++) {
+        struct bpf_prog_info info = {0};
+        uint32_t len = sizeof(info);
+        bool ends = *p == f->skel->progs.send_ends || *p == f->skel->progs.receive_ends ||
+                    *p == f->skel->progs.call_exit;
+
+        if (ends && bpf_obj_get_info_by_fd(bpf_program__fd(*p), &info, &len) == 0)
+            n += info.recursion_misses;
+    }
+    return n;
+}
+
+static int rearm(const struct pmq_follow *f, bool at_once)
+{
+    const struct itimerspec in = {.it_value.tv_nsec = at_once ? 1 : FOLLOW_LATENCY_NS};
+
+    return timerfd_settime(f->timer, 0, &in, NULL) < 0 ? -errno : 0;
+}
+
+int pmq_follow_read(struct pmq_follow *f, pmq_event_fn visit, void *ctx, struct err *e)
+{
+    uint64_t ticks, lost;
+    int r;
+
+    f->visit = visit;
+    f->ctx = ctx;
+    f->stopped = 0;
+    f->batch = 0;
+    f->realtime = timefmt_now(CLOCK_REALTIME) - timefmt_now(CLOCK_MONOTONIC);
+    if (read(f->timer, &ticks, sizeof(ticks)) < 0 && errno != EAGAIN)
+        return -errno;
+    lost = __atomic_load_n(&f->skel->bss->lost, __ATOMIC_ACQUIRE);
+    r = ring_buffer__consume(f->ring);
+    if (r < 0 && r != -ECANCELED)
+        return err_set(e, r, NULL, "cannot read the ring buffer: %s", err_text(NULL, r));
+    f->totals.uncovered = f->skel->bss->uncovered;
+    /* What was lost when all that was read had been written: no later record need come to tell. */
+    if (r >= 0) {
+        f->missed = skipped_runs(f);
+        deliver_lost(f, lost + f->missed, timefmt_now(CLOCK_REALTIME));
+    }
+    if (r == -ECANCELED || f->idle++ < IDLE_TICKS) {
+        r = rearm(f, r == -ECANCELED);
+        if (r < 0)
+            return r;
+    }
+    return f->stopped;
+}
+
+void pmq_follow_totals(const struct pmq_follow *f, struct pmq_follow_totals *out)
+{
+    *out = f->totals;
+    out->span = f->begun ? (f->ended ? f->ended : timefmt_now(CLOCK_MONOTONIC)) - f->begun : 0;
+}
+
+int pmq_follow_counters(struct pmq_follow *f, uint64_t dev, uint64_t ino, struct pmq_counters *out)
+{
+    const struct follow_key key = {.dev = device_in_kernel(dev), .ino = ino};
+    struct follow_queue value = {0};
+    int r = bpf_map__lookup_elem(f->skel->maps.queues, &key, sizeof(key), &value, sizeof(value), 0);
+
+    if (r < 0 && r != -ENOENT)
+        return r;
+    *out = (struct pmq_counters){
+        .dev = dev,
+        .ino = ino,
+        .sent = value.sent,
+        .received = value.received,
+        .sent_bytes = value.sent_bytes,
+        .received_bytes = value.received_bytes,
+        .send_blocked = value.send_blocked,
+        .receive_blocked = value.receive_blocked,
+    };
+    return 0;
+}

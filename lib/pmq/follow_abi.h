@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Between follow.bpf.c and follow.c: records in the ring buffer, queues and counters in a map. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    FOLLOW_LATENCY_NS = 10 * 1000 * 1000, /* a reader is woken at most that often */
+    FOLLOW_GROUPS = 64,
+    FOLLOW_NAME = 256,
+    FOLLOW_SCRATCH = 64 * 1024, /* a record of this size is written in one go */
+    FOLLOW_CHUNKS = 256,        /* of scratch size: 16 MiB, the largest message */
+};
+
+enum follow_kind {
+    FOLLOW_SEND = 1,
+    FOLLOW_RECEIVE,
+    FOLLOW_QUEUE,     /* a queue is seen for the first time */
+    FOLLOW_UNCOVERED, /* a 32-bit program's call */
+};
+
+/* Of a queue, in the map. */
+struct follow_key {
+    uint64_t dev; /* as the kernel keeps it: major << 20 | minor */
+    uint64_t ino;
+};
+
+struct follow_queue {
+    uint32_t index;  /* what its events carry */
+    uint32_t hidden; /* the user may not read it */
+    uint64_t sent;
+    uint64_t received;
+    uint64_t sent_bytes;
+    uint64_t received_bytes;
+    uint64_t send_blocked;
+    uint64_t receive_blocked;
+};
+
+/* Begins every record. */
+struct follow_record {
+    uint32_t kind; /* enum follow_kind */
+    uint32_t index;
+    uint64_t lost; /* events that could not be recorded, until now */
+};
+
+struct follow_announce {
+    struct follow_record head;
+    struct follow_key key;
+    char name[FOLLOW_NAME]; /* without a slash */
+};
+
+#define FOLLOW_UNKNOWN_PRIORITY UINT32_MAX
+#define FOLLOW_UNKNOWN_SPAN     UINT64_MAX
+
+struct follow_event {
+    struct follow_record head;
+    uint64_t time;    /* CLOCK_MONOTONIC, ns */
+    uint64_t blocked; /* ns */
+    uint64_t length;
+    uint32_t captured; /* bytes that follow */
+    uint32_t priority;
+    uint32_t pid;
+    uint32_t tid;
+    char comm[16];
+};
+
+/* Read-only data, set before loading. */
+struct follow_config {
+    uint32_t all;
+    uint32_t counters_only;
+    uint32_t send;
+    uint32_t receive;
+    uint32_t pid;
+    uint32_t see_all; /* root: no check of modes */
+    uint32_t uid;
+    uint32_t n_groups;
+    uint32_t groups[FOLLOW_GROUPS];
+    uint64_t capture;
+    uint64_t ring_wake; /* waiting bytes at which a reader is woken at once */
+};
+
+_Static_assert(sizeof(struct follow_key) == 16, "the same for both sides");
+_Static_assert(sizeof(struct follow_queue) == 56, "the same for both sides");
+_Static_assert(sizeof(struct follow_record) == 16, "the same for both sides");
+_Static_assert(sizeof(struct follow_announce) == 288, "the same for both sides");
+_Static_assert(offsetof(struct follow_event, captured) == 40, "the same for both sides");
+_Static_assert(sizeof(struct follow_event) == 72, "the same for both sides");
+_Static_assert(sizeof(struct follow_config) == 304, "the same for both sides");

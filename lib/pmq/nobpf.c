@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* A build without BPF: what needs it says so. */
+#include <errno.h>
+#include <string.h>
+
+#include "pmq_follow.h"
+#include "pmq_inspect.h"
+
+static int lacking(struct err *e)
+{
+    return err_set(e, -EOPNOTSUPP, "build it with -DIPCBOX_BPF=ON", "this build is without BPF");
+}
+
+const char *const pmq_follow_backends[] = {NULL};
+
+int pmq_follow_probe(const char *backend _unused_, struct err *e)
+{
+    return lacking(e);
+}
+
+int pmq_follow_new(const struct pmq_follow_opts *opts _unused_, struct pmq_follow **ret _unused_,
+                   struct err *e)
+{
+    return lacking(e);
+}
+
+int pmq_inspect(const struct pmq_queue *q _unused_, struct pmq_inspect **ret _unused_,
+                struct err *e)
+{
+    return lacking(e);
+}
+
+/* There is never a follower or an inspection to give to these. */
+
+void pmq_follow_free(struct pmq_follow *f _unused_)
+{
+}
+
+void pmq_follow_freep(struct pmq_follow **f _unused_)
+{
+}
+
+const char *pmq_follow_backend(const struct pmq_follow *f _unused_)
+{
+    return "";
+}
+
+const char *pmq_follow_reason(const struct pmq_follow *f _unused_)
+{
+    return "";
+}
+
+int pmq_follow_add(struct pmq_follow *f _unused_, const struct pmq_queue *q _unused_,
+                   void *cookie _unused_, struct err *e)
+{
+    return lacking(e);
+}
+
+int pmq_follow_start(struct pmq_follow *f _unused_, struct err *e)
+{
+    return lacking(e);
+}
+
+int pmq_follow_fd(const struct pmq_follow *f _unused_)
+{
+    return -1;
+}
+
+int pmq_follow_read(struct pmq_follow *f _unused_, pmq_event_fn visit _unused_, void *ctx _unused_,
+                    struct err *e)
+{
+    return lacking(e);
+}
+
+void pmq_follow_stop(struct pmq_follow *f _unused_)
+{
+}
+
+void pmq_follow_totals(const struct pmq_follow *f _unused_, struct pmq_follow_totals *out)
+{
+    memset(out, 0, sizeof(*out));
+}
+
+int pmq_follow_counters(struct pmq_follow *f _unused_, uint64_t dev _unused_, uint64_t ino _unused_,
+                        struct pmq_counters *out _unused_)
+{
+    return -EOPNOTSUPP;
+}
+
+void pmq_inspect_free(struct pmq_inspect *i _unused_)
+{
+}
+
+void pmq_inspect_freep(struct pmq_inspect **i _unused_)
+{
+}
