@@ -4,11 +4,13 @@
 #include "qcmd.h"
 
 static const char *const usage[] = {
+    "mqpeek\tevery queue: messages, owner, holders, blocked threads",
     "mqpeek /QUEUE\tits messages, in the order in which they would be received",
     NULL,
 };
 
 static const struct cli_verb *const verbs[] = {
+    &mqpeek_list_verb,
     &mqpeek_peek_verb,
     &mqpeek_recover_verb,
     NULL,
@@ -19,6 +21,7 @@ const struct cli_applet mqpeek_applet = {
     .summary = "look into POSIX message queues without touching them",
     .usage = usage,
     .verbs = verbs,
+    .default_verb = &mqpeek_list_verb,
     .operand_verb = &mqpeek_peek_verb,
     .common_opts = qcmd_common_opts,
     .common_size = sizeof(struct qcmd_common),

@@ -4,5 +4,6 @@
 
 #include "cli.h"
 
+extern const struct cli_verb mqpeek_list_verb;
 extern const struct cli_verb mqpeek_peek_verb;
 extern const struct cli_verb mqpeek_recover_verb;

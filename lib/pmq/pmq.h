@@ -404,3 +404,31 @@ struct pmq_limits {
 #define PMQ_UNLIMITED (UINT64_MAX - 1)
 
 int pmq_limits_read(struct pmq_limits *out);
+
+/**
+ * struct pmq_usage - what a user's queues cost, as far as it can be told from their owners
+ * @uid: owner
+ * @queues: how many
+ * @charged: the sum of their pmq_charge(), bytes
+ * @unread: how many of them could not be read, and are missing in @charged
+ */
+struct pmq_usage {
+    uint32_t uid;
+    uint64_t queues;
+    uint64_t charged;
+    uint64_t unread;
+};
+
+/**
+ * pmq_usage_estimate() - add up a listing by owner
+ * @set: the listing
+ * @ret: by uid; the caller frees it
+ * @n: entries
+ *
+ * An estimate: the kernel charges the real uid of the process that made the queue, which chown(2),
+ * set-user-ID programs and user namespaces make another than the owner, and it counts queues of
+ * every IPC namespace, also ones that were not listed.
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int pmq_usage_estimate(const struct pmq_set *set, struct pmq_usage **ret, size_t *n);

@@ -5,28 +5,21 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/nsfs.h>
 #include <mqueue.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "ipcns.h"
 #include "pmq.h"
+#include "pmq_attr.h"
 #include "realuser.h"
 #include "timefmt.h"
-
-enum {
-    MQUEUE_MAGIC = 0x19800202, /* linux/magic.h has none for mqueue; ipc/mqueue.c */
-};
 
 struct pmq_queue {
     int fd;
@@ -66,98 +59,16 @@ static int open_name(const char *name, unsigned int flags)
 
 /* ---- a queue in another IPC namespace ---- */
 
-/* Runs in the child: joins the namespace, and the one that owns it where that is what it takes. */
-static int open_name_inside(int ns, const char *name, unsigned int flags)
-{
-    int owner;
-
-    if (setns(ns, CLONE_NEWIPC) < 0) {
-        if (errno != EPERM)
-            return -errno;
-        owner = ioctl(ns, NS_GET_USERNS);
-        if (owner < 0 || setns(owner, CLONE_NEWUSER) < 0 || setns(ns, CLONE_NEWIPC) < 0)
-            return -EPERM;
-    }
-    return open_name(name, flags);
-}
-
-/* An errno as payload, the descriptor beside it. */
-union fd_message {
-    struct cmsghdr align;
-    char control[CMSG_SPACE(sizeof(int))];
+struct name_open {
+    const char *name;
+    unsigned int flags;
 };
 
-static void send_result(int sock, int fd)
+static int open_name_inside(const void *ctx)
 {
-    union fd_message u = {0};
-    int code = fd < 0 ? fd : 0;
-    struct iovec iov = {.iov_base = &code, .iov_len = sizeof(code)};
-    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
-    struct cmsghdr *c;
+    const struct name_open *n = ctx;
 
-    if (fd >= 0) {
-        msg.msg_control = u.control;
-        msg.msg_controllen = sizeof(u.control);
-        c = CMSG_FIRSTHDR(&msg);
-        c->cmsg_level = SOL_SOCKET;
-        c->cmsg_type = SCM_RIGHTS;
-        c->cmsg_len = CMSG_LEN(sizeof(int));
-        memcpy(CMSG_DATA(c), &fd, sizeof(fd));
-    }
-    (void)sendmsg(sock, &msg, MSG_NOSIGNAL);
-}
-
-static int receive_result(int sock)
-{
-    union fd_message u;
-    int code = 0, fd;
-    struct iovec iov = {.iov_base = &code, .iov_len = sizeof(code)};
-    struct msghdr msg = {
-        .msg_iov = &iov,
-        .msg_iovlen = 1,
-        .msg_control = u.control,
-        .msg_controllen = sizeof(u.control),
-    };
-    struct cmsghdr *c;
-    ssize_t n;
-
-    do
-        n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
-    while (n < 0 && errno == EINTR);
-    if (n < 0)
-        return -errno;
-    if (n != sizeof(code))
-        return -EIO;
-    if (code < 0)
-        return code;
-    c = CMSG_FIRSTHDR(&msg);
-    if (!c || c->cmsg_type != SCM_RIGHTS || c->cmsg_len != CMSG_LEN(sizeof(int)))
-        return -EIO;
-    memcpy(&fd, CMSG_DATA(c), sizeof(fd));
-    return fd;
-}
-
-static int open_name_in(int ns, const char *name, unsigned int flags)
-{
-    int sock[2], fd;
-    pid_t child;
-
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sock) < 0)
-        return -errno;
-    child = fork();
-    if (child == 0) {
-        send_result(sock[1], open_name_inside(ns, name, flags));
-        _exit(0);
-    }
-    fd = child < 0 ? -errno : 0;
-    close(sock[1]);
-    if (child > 0) {
-        fd = receive_result(sock[0]);
-        while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
-            ;
-    }
-    close(sock[0]);
-    return fd;
+    return open_name(n->name, n->flags);
 }
 
 static int process_error(pid_t pid, int r, struct err *e)
@@ -187,7 +98,7 @@ static int open_pid_name(const struct pmq_ref *ref, unsigned int flags, struct e
         own.st_dev == other.st_dev)
         fd = open_name(ref->name, flags);
     else
-        fd = open_name_in(ns, ref->name, flags);
+        fd = ipcns_call(ns, open_name_inside, &(struct name_open){ref->name, flags});
     if (fd == -EPERM)
         return err_set(e, fd, geteuid() ? "run as root" : NULL,
                        "not permitted to enter process %d's IPC namespace", (int)ref->pid);
@@ -203,7 +114,7 @@ static int is_queue(int fd)
 
     if (fstatfs(fd, &fs) < 0 || fstat(fd, &st) < 0)
         return -errno;
-    return fs.f_type == MQUEUE_MAGIC && S_ISREG(st.st_mode) ? 0 : -EBADF;
+    return fs.f_type == PMQ_FS_MAGIC && S_ISREG(st.st_mode) ? 0 : -EBADF;
 }
 
 static int open_pid_fd(const struct pmq_ref *ref, unsigned int flags, struct err *e)
@@ -281,7 +192,7 @@ int pmq_queue_adopt(int fd, const char *label, struct pmq_queue **ret)
     int flags = fcntl(fd, F_GETFL);
 
     if (flags < 0 || (flags & O_ACCMODE) == O_WRONLY || fstatfs(fd, &fs) < 0 ||
-        fs.f_type != MQUEUE_MAGIC)
+        fs.f_type != PMQ_FS_MAGIC)
         return -EBADF;
     q = calloc(1, sizeof(*q));
     if (!q)
@@ -328,25 +239,30 @@ const char *pmq_queue_label(const struct pmq_queue *q)
 
 /* ---- attributes ---- */
 
-/* The name behind the last slash of what the descriptor points to. */
-static void read_name(int fd, bool unlinked, char out[PMQ_NAME_MAX + 2])
+void pmq_name_from_link(const char *link, bool unlinked, char out[PMQ_NAME_MAX + 2])
 {
     static const char deleted[] = " (deleted)";
-    char path[64], target[4096 + PMQ_NAME_MAX];
-    const char *slash;
-    ssize_t n;
+    const char *slash = strrchr(link, '/');
+    size_t n = slash ? strlen(slash) : 0, tail = strlen(deleted);
 
     out[0] = '\0';
+    if (unlinked && n > tail + 1 && !strcmp(slash + n - tail, deleted))
+        n -= tail;
+    if (n < 2 || n > PMQ_NAME_MAX + 1)
+        return;
+    memcpy(out, slash, n);
+    out[n] = '\0';
+}
+
+static void read_name(int fd, bool unlinked, char out[PMQ_NAME_MAX + 2])
+{
+    char path[64], target[4096 + PMQ_NAME_MAX];
+    ssize_t n;
+
     snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
     n = readlink(path, target, sizeof(target) - 1);
-    if (n <= 0)
-        return;
-    target[n] = '\0';
-    if (unlinked && (size_t)n > strlen(deleted) && !strcmp(target + n - strlen(deleted), deleted))
-        target[(size_t)n - strlen(deleted)] = '\0';
-    slash = strrchr(target, '/');
-    if (slash && slash[1] && strlen(slash) <= PMQ_NAME_MAX + 1)
-        memcpy(out, slash, strlen(slash) + 1);
+    target[MAX(n, 0)] = '\0';
+    pmq_name_from_link(target, unlinked, out);
 }
 
 int pmq_attr_parse_line(const char *line, struct pmq_attr *out)
@@ -373,13 +289,13 @@ int pmq_attr_parse_line(const char *line, struct pmq_attr *out)
     return 0;
 }
 
-int pmq_queue_attr_basic(const struct pmq_queue *q, struct pmq_attr *out)
+int pmq_fd_attr_basic(int fd, struct pmq_attr *out)
 {
     struct pmq_attr a = {.bytes = PMQ_UNKNOWN, .notify = PMQ_NOTIFY_UNKNOWN};
     struct mq_attr attr;
     struct stat st;
 
-    if (fstat(q->fd, &st) < 0 || mq_getattr(q->fd, &attr) < 0)
+    if (fstat(fd, &st) < 0 || mq_getattr(fd, &attr) < 0)
         return -errno;
     a.dev = st.st_dev;
     a.ino = st.st_ino;
@@ -391,21 +307,21 @@ int pmq_queue_attr_basic(const struct pmq_queue *q, struct pmq_attr *out)
     a.gid = st.st_gid;
     a.mode = st.st_mode & 07777;
     a.changed = timefmt_from_timespec(&st.st_mtim);
-    read_name(q->fd, a.unlinked, a.name);
+    read_name(fd, a.unlinked, a.name);
     *out = a;
     return 0;
 }
 
-int pmq_queue_attr(const struct pmq_queue *q, struct pmq_attr *out)
+int pmq_fd_attr(int fd, struct pmq_attr *out)
 {
     struct pmq_attr a;
     char line[256];
     ssize_t n;
-    int r = pmq_queue_attr_basic(q, &a);
+    int r = pmq_fd_attr_basic(fd, &a);
 
     if (r < 0)
         return r;
-    n = pread(q->fd, line, sizeof(line) - 1, 0);
+    n = pread(fd, line, sizeof(line) - 1, 0);
     if (n < 0)
         return -errno;
     line[n] = '\0';
@@ -413,4 +329,14 @@ int pmq_queue_attr(const struct pmq_queue *q, struct pmq_attr *out)
     if (r == 0)
         *out = a;
     return r;
+}
+
+int pmq_queue_attr_basic(const struct pmq_queue *q, struct pmq_attr *out)
+{
+    return pmq_fd_attr_basic(q->fd, out);
+}
+
+int pmq_queue_attr(const struct pmq_queue *q, struct pmq_attr *out)
+{
+    return pmq_fd_attr(q->fd, out);
 }

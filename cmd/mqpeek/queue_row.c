@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A queue as list, info and metrics show it. */
+#include "queue_row.h"
+
+#include <inttypes.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+
+const struct out_col queue_row_cols[] = {
+    OUT_STR(struct queue_row, name, "name", "queue; null for one whose name is not known"),
+    OUT_CHARS(struct queue_row, reference, "reference",
+              "the operand that leads to it: /name, pid:PID:FD or pid:PID:/name",
+              .flags = OUT_HIDDEN),
+    OUT_BOOL(struct queue_row, attr.unlinked, "unlinked", "it has no name any more",
+             .flags = OUT_HIDDEN),
+    OUT_U64(struct queue_row, attr.curmsgs, "messages", "messages waiting", .heading = "MSGS"),
+    OUT_U64(struct queue_row, attr.maxmsg, "maxmsg", "most messages", .heading = "MAX"),
+    OUT_SIZE(struct queue_row, attr.msgsize, "msgsize", "largest message, bytes",
+             .heading = "SIZE"),
+    OUT_SIZE(struct queue_row, attr.bytes, "bytes", "bytes waiting"),
+    OUT_CHARS(struct queue_row, owner, "owner", "owner's name, or number"),
+    OUT_U32(struct queue_row, attr.uid, "uid", "owner", .flags = OUT_HIDDEN),
+    OUT_U32(struct queue_row, attr.gid, "gid", "group", .flags = OUT_HIDDEN),
+    OUT_MODE(struct queue_row, attr.mode, "mode", "permissions"),
+    OUT_SPAN(struct queue_row, age, "age", "since the last send or receive, or the creation"),
+    OUT_TIME(struct queue_row, attr.changed, "changed", "when that was", .flags = OUT_HIDDEN),
+    OUT_U64(struct queue_row, holders, "holders",
+            "open descriptors; where the caller may not see every process: those it may see, null "
+            "for none",
+            .heading = "HELD"),
+    OUT_U64(struct queue_row, senders, "senders", "threads blocked in mq_send(3), likewise",
+            .heading = "SEND"),
+    OUT_U64(struct queue_row, receivers, "receivers", "threads blocked in mq_receive(3), likewise",
+            .heading = "RECV"),
+    OUT_STR(struct queue_row, notify, "notify",
+            "registered notification: signal, thread, none (SIGEV_NONE)"),
+    OUT_U32(struct queue_row, notify_pid, "notify_pid",
+            "process that registered it; null for one in another pid namespace",
+            .flags = OUT_HIDDEN),
+    OUT_U32(struct queue_row, notify_signo, "notify_signo", "its signal", .flags = OUT_HIDDEN),
+    OUT_SIZE(struct queue_row, charged, "charged",
+             "bytes charged to its creator's RLIMIT_MSGQUEUE, full or empty", .flags = OUT_HIDDEN),
+    OUT_U64(struct queue_row, ipc_ns, "ipc_namespace", "inode number of its IPC namespace",
+            .flags = OUT_HIDDEN),
+    OUT_END,
+};
+
+const struct out_col set_state_cols[] = {
+    OUT_BOOL(struct set_state, names_complete, "names_complete",
+             "every queue with a name is listed", .flags = OUT_JSON),
+    OUT_BOOL(struct set_state, holders_complete, "holders_complete",
+             "every process could be looked at", .flags = OUT_JSON),
+    OUT_BOOL(struct set_state, waiters_complete, "waiters_complete",
+             "every thread could be looked at", .flags = OUT_JSON),
+    OUT_STR(struct set_state, note, "note", "what is missing, and what would show it",
+            .flags = OUT_JSON),
+    OUT_END,
+};
+
+struct set_state set_state_of(const struct pmq_set *set)
+{
+    return (struct set_state){
+        .names_complete = set->names_complete,
+        .holders_complete = set->holders_complete,
+        .waiters_complete = set->waiters_complete,
+        .note = set->note[0] ? set->note : NULL,
+    };
+}
+
+void queue_row_user(uint32_t uid, char *out, size_t size)
+{
+    /* A listing has many queues of few users: the last answer is mostly the next. */
+    static struct {
+        bool known;
+        uint32_t uid;
+        char name[40];
+    } last;
+    const struct passwd *pw;
+
+    if (!last.known || last.uid != uid) {
+        pw = getpwuid(uid);
+        if (pw)
+            snprintf(last.name, sizeof(last.name), "%s", pw->pw_name);
+        else
+            snprintf(last.name, sizeof(last.name), "%" PRIu32, uid);
+        last.uid = uid;
+        last.known = true;
+    }
+    snprintf(out, size, "%s", last.name);
+}
+
+const char *queue_row_direction(enum pmq_direction d)
+{
+    return d == PMQ_SEND ? "send" : "receive";
+}
+
+static void fill_notify(struct queue_row *row)
+{
+    static const char *const methods[] = {
+        [PMQ_NOTIFY_SIGNAL] = "signal",
+        [PMQ_NOTIFY_SILENT] = "none",
+        [PMQ_NOTIFY_THREAD] = "thread",
+        [PMQ_NOTIFY_UNKNOWN] = NULL,
+    };
+    enum pmq_notify_method m = row->attr.notify;
+
+    row->notify = methods[m];
+    row->notify_pid = row->notify && row->attr.notify_pid ? (uint32_t)row->attr.notify_pid
+                                                          : OUT_UNKNOWN_U32;
+    row->notify_signo = m == PMQ_NOTIFY_SIGNAL ? (uint32_t)row->attr.notify_signo : OUT_UNKNOWN_U32;
+}
+
+/* Of what only some is visible, nothing is not zero. */
+static uint64_t count(uint64_t n, bool complete)
+{
+    return n || complete ? n : OUT_UNKNOWN_U64;
+}
+
+static void fill_reference(struct queue_row *row, const struct pmq_info *q)
+{
+    struct pmq_ref ref = {.kind = PMQ_REF_NAME};
+
+    if (q->attr.unlinked) {
+        if (!q->n_holders)
+            return;
+        ref = (struct pmq_ref){
+            .kind = PMQ_REF_PID_FD,
+            .pid = q->holders[0].pid,
+            .fd = q->holders[0].fd,
+        };
+    } else if (q->ns_pid) {
+        ref.kind = PMQ_REF_PID_NAME;
+        ref.pid = q->ns_pid;
+    }
+    memcpy(ref.name, q->attr.name, sizeof(ref.name));
+    pmq_ref_format(&ref, row->reference);
+}
+
+void queue_row_fill(struct queue_row *row, const struct pmq_set *set, const struct pmq_info *q,
+                    uint64_t now)
+{
+    uint64_t senders = 0;
+
+    *row = (struct queue_row){.attr = q->attr, .ipc_ns = q->ipc_ns ? q->ipc_ns : OUT_UNKNOWN_U64};
+    row->name = q->attr.name[0] ? q->attr.name : NULL;
+    queue_row_user(q->attr.uid, row->owner, sizeof(row->owner));
+    row->age = now > q->attr.changed ? now - q->attr.changed : 0;
+    row->charged = q->known ? pmq_charge(q->attr.maxmsg, q->attr.msgsize) : OUT_UNKNOWN_U64;
+    for (size_t i = 0; i < q->n_waiters; i++)
+        senders += q->waiters[i].direction == PMQ_SEND;
+    row->holders = count(q->n_holders, set->holders_complete);
+    row->senders = count(senders, set->waiters_complete);
+    row->receivers = count(q->n_waiters - senders, set->waiters_complete);
+    fill_notify(row);
+    fill_reference(row, q);
+}

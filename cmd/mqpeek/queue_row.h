@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A queue as list, info and metrics show it: one structure, so that they never disagree. */
+#pragma once
+
+#include "out.h"
+#include "pmq.h"
+
+/**
+ * struct queue_row - what is shown of a queue
+ * @owner: the user's name, or the number where it has none
+ * @notify: "signal", "thread" or "none" for a registration; NULL for no registration or unknown
+ * @age: since @attr.changed, ns
+ * @charged: what it costs its creator
+ * @holders: OUT_UNKNOWN_U64 when there may be some that the caller cannot see, and none is visible
+ * @senders, @receivers: blocked threads, likewise
+ * @reference: the operand that leads to it; NULL when none does
+ */
+struct queue_row {
+    struct pmq_attr attr;
+    const char *name;
+    uint64_t ipc_ns;
+    char owner[40];
+    const char *notify;
+    uint32_t notify_pid;
+    uint32_t notify_signo;
+    uint64_t age;
+    uint64_t charged;
+    uint64_t holders;
+    uint64_t senders;
+    uint64_t receivers;
+    char reference[PMQ_REF_SIZE];
+};
+
+/* The columns of a list of queues. */
+extern const struct out_col queue_row_cols[];
+
+/* Fills @row from @q, an entry of @set. @now: CLOCK_REALTIME. */
+void queue_row_fill(struct queue_row *row, const struct pmq_set *set, const struct pmq_info *q,
+                    uint64_t now);
+
+/* The name of a user, or the number. */
+void queue_row_user(uint32_t uid, char *out, size_t size);
+
+/* "send" or "receive" */
+const char *queue_row_direction(enum pmq_direction d);
+
+/* How complete a listing is: members of the JSON that holds it. */
+struct set_state {
+    bool names_complete;
+    bool holders_complete;
+    bool waiters_complete;
+    const char *note;
+};
+
+extern const struct out_col set_state_cols[];
+struct set_state set_state_of(const struct pmq_set *set);

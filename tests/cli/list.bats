@@ -1,0 +1,163 @@
+#!/usr/bin/env bats
+# mqpeek list, against queues whose state the helper tells.
+
+load common
+load scene
+
+setup() { scene_start; }
+teardown() { scene_stop; }
+
+# queue WHICH: its object in $out
+queue() { jq -e --arg name "/$scene-$1" '.queues[] | select(.name == $name)' <<<"$out"; }
+
+@test "list: every queue with what is in it, who holds it, who is blocked" {
+    expect 0 mqpeek -J
+    is "$(queue full | jq -c '[.messages,.maxmsg,.msgsize,.bytes,.mode,.holders,.senders]')" '[1,1,16,3,"0640",1,1]'
+    is "$(queue empty | jq -c '[.messages,.maxmsg,.bytes,.holders,.receivers]')" '[0,4,0,1,1]'
+    is "$(queue orphan | jq -c '[.messages,.bytes,.unlinked]')" '[2,6,false]'
+    is "$(queue notify | jq -c '[.notify,.notify_pid,.notify_signo]')" "$(wanted '["signal",.pid,.signo]|tojson')"
+    is "$(queue gone | jq -c '[.unlinked,.reference,.holders]')" "$(wanted '[true,"pid:\(.pid):\(.gone_fd)",3]|tojson')"
+    is "$(queue full | jq -c '[.owner,.uid,.charged]')" "$(jq -nc --arg u "$(id -un)" --argjson i "$(id -u)" '[$u,$i,112]')"
+    is "$(queue full | jq .ipc_namespace)" "$(readlink /proc/self/ns/ipc | tr -dc 0-9)"
+    # What changed last is the message, also after it has been listed.
+    changed=$(queue full | jq -r .changed)
+    expect 0 mqpeek -J list
+    is "$(queue full | jq -r .changed)" "$changed"
+    # The reference leads there.
+    expect 0 mqpeek peek --backend drain --help
+    expect 0 mqpeek list -o reference --noheadings
+    has "$out" "/$scene-full" "$(wanted '"pid:\(.pid):\(.gone_fd)"')"
+}
+
+@test "list: a table, JSON Lines and chosen columns agree" {
+    expect 0 mqpeek list
+    has "$out" "NAME" "/$scene-full" "/$scene-gone"
+    expect 0 mqpeek list --jsonl
+    is "$(jq -s --arg p "/$scene-" '[.[] | select(.name | startswith($p))] | length' <<<"$out")" 5
+    jq -se 'all(has("names_complete"))' <<<"$out"
+    expect 0 mqpeek list -o name,messages --noheadings
+    has "$out" "/$scene-orphan"
+    is "$(grep -F "/$scene-orphan " <<<"$out" | tr -s ' ')" "/$scene-orphan 2"
+    expect 0 mqpeek list -o +uid
+    has "$out" "UID"
+}
+
+@test "list: --nonempty, --orphans, --pid, --sort" {
+    expect 0 mqpeek -J list --nonempty
+    is "$(jq -c --arg p "/$scene-" '[.queues[].name | select(startswith($p)) | ltrimstr($p)] | sort' <<<"$out")" '["full","gone","orphan"]'
+    expect 0 mqpeek -J list --orphans
+    is "$(jq -c --arg p "/$scene-" '[.queues[].name | select(startswith($p)) | ltrimstr($p)]' <<<"$out")" '["orphan"]'
+    expect 0 mqpeek -J list --pid "$(wanted .sender.pid)"
+    is "$(jq -c --arg p "/$scene-" '[.queues[].name | ltrimstr($p)]' <<<"$out")" '["full","gone"]'
+    expect 0 mqpeek -J list --sort messages
+    jq -e '[.queues[].messages] | . == (sort | reverse)' <<<"$out"
+    expect 0 mqpeek -J list --sort name
+    jq -e '[.queues[].name] | . == sort' <<<"$out"
+    expect 0 mqpeek -J list --sort age
+    jq -e '[.queues[].age] | . == (sort | reverse)' <<<"$out"
+    for column in reference unlinked uid mode notify notify_pid holders changed; do
+        expect 0 mqpeek -J list --sort "$column"
+        jq -e --arg p "/$scene-" '[.queues[].name | select(startswith($p))] | length == 5' <<<"$out"
+    done
+}
+
+@test "list: wrong usage and processes that are not there" {
+    expect 2 mqpeek list --sort mesages
+    has "$err" 'no column "mesages"' 'did you mean "messages"?'
+    expect 2 mqpeek list --sort zzzzzz
+    expect 2 mqpeek list --pid 0
+    expect 2 mqpeek list --pid x
+    expect 2 mqpeek list --nonemty
+    has "$err" "--nonempty"
+    expect 2 mqpeek lits
+    has "$err" 'did you mean "list"?'
+    expect 2 mqpeek list surplus
+    sleep 0 &
+    gone=$!
+    wait "$gone"
+    expect 3 mqpeek list --pid "$gone"
+    has "$err" "there is no process $gone"
+}
+
+@test "list: where all can be seen nothing is unknown, and no note is printed" {
+    expect 0 alone sh -c '"$HELPERS/mqscene" inner >"$1" & while ! test -s "$1"; do sleep 0.05; done; "$IPCBOX" mqpeek -J; kill $!; wait' sh "$BATS_TEST_TMPDIR/inner"
+    is "$err" ""
+    jq -e '.names_complete and .holders_complete and .waiters_complete and .note == null' <<<"$out"
+    is "$(jq -c '[.queues[] | [.name,.holders,.senders,.receivers]]' <<<"$out")" \
+        '[["/inner-empty",1,0,1],["/inner-full",1,1,0],["/inner-gone",3,0,0],["/inner-notify",1,0,0],["/inner-orphan",0,0,0]]'
+}
+
+@test "list: another user, who may not look everywhere, is told so" {
+    expect 0 setpriv --reuid 54321 --regid 54321 --clear-groups "$IPCBOX" mqpeek -J
+    has "$err" "run as root"
+    jq -e '.holders_complete == false and .waiters_complete == false' <<<"$out"
+    jq -e --arg n "/$scene-orphan" '[.queues[] | select(.name == $n)] | all(.holders == null and .messages == null)' <<<"$out"
+}
+
+@test "list: a user's own queues where nothing is mounted" {
+    q=$(unique own)
+    expect 0 unshare -m sh -c 'umount /dev/mqueue 2>/dev/null; exec setpriv --reuid 54322 --clear-groups sh -c '\''
+        "$HELPERS/mqscene" '"$q"' >"$0" & while ! test -s "$0"; do sleep 0.05; done
+        "$IPCBOX" mqpeek -J; s=$?; kill $!; wait; exit $s'\'' "$1"' sh "$(mktemp -p /tmp --suffix "-$q" && chmod 666 /tmp/*"-$q")"
+    rm -f /tmp/*"-$q"
+    has "$err" "only queues that processes visible to you have open are listed"
+    jq -e '.names_complete == false' <<<"$out"
+    is "$(jq -c --arg p "/$q-" '[.queues[].name | select(startswith($p)) | ltrimstr($p)]' <<<"$out")" '["empty","full","gone","notify"]'
+}
+
+@test "list: a mount of another namespace's queues is not believed" {
+    # The mount belongs to the outer namespace, the caller to the inner one.
+    expect 0 unshare -m sh -c 'mkdir -p "$1" && mount -t tmpfs none /dev && mkdir /dev/mqueue &&
+        mount -t mqueue none /dev/mqueue && exec unshare -i "$IPCBOX" mqpeek -J' sh "$BATS_TEST_TMPDIR/dev"
+    is "$(jq -c '[.queues[].name]' <<<"$out")" '[]'
+    # The own mount is.
+    expect 0 unshare -m sh -c 'mount -t tmpfs none /dev && mkdir /dev/mqueue &&
+        mount -t mqueue none /dev/mqueue && exec setpriv --reuid 54321 --clear-groups "$IPCBOX" mqpeek -J'
+    jq -e --arg n "/$scene-orphan" '.names_complete and any(.queues[]; .name == $n and .messages == null and .mode == "0640")' <<<"$out"
+}
+
+@test "list -A: other namespaces, entered and left" {
+    mkfifo "$BATS_TEST_TMPDIR/go"
+    unshare -i sh -c '"$HELPERS/mqscene" '"$scene"'-in >"$1" 3>&- & read -r x <"$2"; kill $!; wait' sh \
+        "$BATS_TEST_TMPDIR/inner" "$BATS_TEST_TMPDIR/go" 3>&- &
+    within 60 test -s "$BATS_TEST_TMPDIR/inner"
+    inner=$(jq .pid "$BATS_TEST_TMPDIR/inner")
+    expect 0 mqpeek -J list
+    [ -z "$(jq -r --arg p "/$scene-in-" '.queues[].name | select(startswith($p))' <<<"$out")" ]
+    expect 0 mqpeek -J list -A
+    is "$(jq -c --arg p "/$scene-in-" '[.queues[] | select(.name | startswith($p)) | .name | ltrimstr($p)] | sort' <<<"$out")" '["empty","full","gone","notify","orphan"]'
+    is "$(jq --arg n "/$scene-in-orphan" '.queues[] | select(.name == $n) | .ipc_namespace' <<<"$out")" "$(readlink "/proc/$inner/ns/ipc" | tr -dc 0-9)"
+    jq -e --arg n "/$scene-in-full" '.queues[] | select(.name == $n) | .senders == 1 and (.reference | startswith("pid:"))' <<<"$out"
+    jq -e --arg n "/$scene-full" 'any(.queues[]; .name == $n)' <<<"$out"
+    # One process's queues are shown wherever they are.
+    expect 0 mqpeek -J list --pid "$inner"
+    jq -e --arg n "/$scene-in-notify" 'any(.queues[]; .name == $n)' <<<"$out"
+    echo >"$BATS_TEST_TMPDIR/go"
+    wait
+}
+
+@test "list: hostile names reach no terminal raw" {
+    q="$(unique)"$'\e[31m\n"x'
+    "$HELPERS/mqmake" "/$q" 2 8 0:a
+    expect 0 mqpeek list -o name
+    has "$out" '\x1b[31m\n"x'
+    [[ "$out" != *$'\e'* ]]
+    expect 0 mqpeek -J list
+    jq -e --arg n "/$q" 'any(.queues[]; .name == $n)' <<<"$out"
+    "$HELPERS/mqmake" -u "/$q"
+}
+
+@test "list: 5000 queues, 500 processes" {
+    expect 0 alone sh -c 'echo 6000 >/proc/sys/fs/mqueue/queues_max || exit 9
+        setpriv --reuid 54323 --clear-groups "$HELPERS/mqmany" many 5000 500 20 >"$1" &
+        while ! test -s "$1"; do kill -0 $! || exit 8; sleep 0.1; done
+        "$IPCBOX" mqpeek -J; s=$?; kill $!; wait; exit $s' sh "$BATS_TEST_TMPDIR/many"
+    is "$(jq -c '[(.queues | length), ([.queues[].holders] | add), ([.queues[].holders] | max), .holders_complete]' <<<"$out")" '[5000,10000,2,true]'
+}
+
+@test "list: full disks are errors, readers that leave are none" {
+    expect 1 sh -c '"$IPCBOX" mqpeek list >/dev/full'
+    has "$err" "No space left"
+    expect 0 bash -c 'set -o pipefail; "$IPCBOX" mqpeek -q list --jsonl | head -n 1'
+    jq -e .name <<<"$out"
+}
