@@ -67,6 +67,18 @@ _ipcbox_mqpeek() {
   done
   case $verb in /*|pid:*) verb=peek ;; esac
   case $verb in
+    list)
+      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --backend --max-snapshot --mq-syscall -A --all-namespaces -p --pid --orphans --nonempty -s --sort '
+      operand=''
+      case $prev in
+        -o|--output) words=''; kind='' ;;
+        --color) words='auto always never'; kind='' ;;
+        --backend) words=''; kind='' ;;
+        --max-snapshot) words=''; kind='' ;;
+        --mq-syscall) words=''; kind='' ;;
+        -p|--pid) words=''; kind='pid' ;;
+        -s|--sort) words=''; kind='' ;;
+      esac ;;
     peek)
       opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --backend --max-snapshot --mq-syscall -n --count -i --index -p --priority -m --max-bytes --hex --text --raw --force '
       operand='queue'
@@ -92,8 +104,8 @@ _ipcbox_mqpeek() {
         --mq-syscall) words=''; kind='' ;;
       esac ;;
     *)
-      words='peek recover '
-      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --backend --max-snapshot --mq-syscall '
+      words='list peek recover '
+      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --backend --max-snapshot --mq-syscall -A --all-namespaces -p --pid --orphans --nonempty -s --sort '
       operand='queue' ;;
   esac
   _ipcbox_reply

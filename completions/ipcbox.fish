@@ -39,6 +39,12 @@ complete -c ipcbox -l noheadings -d 'rows only'
 complete -c ipcbox -l color -x -a 'auto always never' -d 'colours'
 
 complete -c mqpeek -f
+complete -c mqpeek -n '__ipcbox_verb' -a list -d 'list queues, with who holds them and who is blocked'
+complete -c mqpeek -n '__ipcbox_verb list' -s A -l all-namespaces -d 'queues of every IPC namespace that a process is in'
+complete -c mqpeek -n '__ipcbox_verb list' -s p -l pid -x -a '(__fish_complete_pids)' -d 'only queues that this process has open'
+complete -c mqpeek -n '__ipcbox_verb list' -l orphans -d 'only queues that nobody has open'
+complete -c mqpeek -n '__ipcbox_verb list' -l nonempty -d 'only queues with messages'
+complete -c mqpeek -n '__ipcbox_verb list' -s s -l sort -x -d 'by this column: texts from a to z, numbers from the largest'
 complete -c mqpeek -n '__ipcbox_verb' -a peek -d 'show the messages of queues, in receive order'
 complete -c mqpeek -n '__ipcbox_verb peek' -a '(__ipcbox_queues)'
 complete -c mqpeek -n '__ipcbox_verb peek' -s n -l count -x -d 'at most N messages'

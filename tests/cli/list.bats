@@ -112,7 +112,7 @@ queue() { jq -e --arg name "/$scene-$1" '.queues[] | select(.name == $name)' <<<
     is "$(jq -c '[.queues[].name]' <<<"$out")" '[]'
     # The own mount is.
     expect 0 unshare -m sh -c 'mount -t tmpfs none /dev && mkdir /dev/mqueue &&
-        mount -t mqueue none /dev/mqueue && exec setpriv --reuid 54321 --clear-groups "$IPCBOX" mqpeek -J'
+        mount -t mqueue none /dev/mqueue && exec setpriv --reuid 54321 --regid 54321 --clear-groups "$IPCBOX" mqpeek -J'
     jq -e --arg n "/$scene-orphan" '.names_complete and any(.queues[]; .name == $n and .messages == null and .mode == "0640")' <<<"$out"
 }
 
@@ -120,6 +120,7 @@ queue() { jq -e --arg name "/$scene-$1" '.queues[] | select(.name == $name)' <<<
     mkfifo "$BATS_TEST_TMPDIR/go"
     unshare -i sh -c '"$HELPERS/mqscene" '"$scene"'-in >"$1" 3>&- & read -r x <"$2"; kill $!; wait' sh \
         "$BATS_TEST_TMPDIR/inner" "$BATS_TEST_TMPDIR/go" 3>&- &
+    outer=$!
     within 60 test -s "$BATS_TEST_TMPDIR/inner"
     inner=$(jq .pid "$BATS_TEST_TMPDIR/inner")
     expect 0 mqpeek -J list
@@ -133,7 +134,7 @@ queue() { jq -e --arg name "/$scene-$1" '.queues[] | select(.name == $name)' <<<
     expect 0 mqpeek -J list --pid "$inner"
     jq -e --arg n "/$scene-in-notify" 'any(.queues[]; .name == $n)' <<<"$out"
     echo >"$BATS_TEST_TMPDIR/go"
-    wait
+    wait "$outer"
 }
 
 @test "list: hostile names reach no terminal raw" {
