@@ -50,7 +50,7 @@ static const char *btf_source(void)
 
 bool kbpf_is_root(void)
 {
-    return geteuid() == 0 && caps_check_bpf(NULL) == 0;
+    return getuid() == 0 && geteuid() == 0 && caps_check_bpf(NULL) == 0;
 }
 
 /* ---- probing ---- */

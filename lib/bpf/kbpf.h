@@ -49,7 +49,8 @@ enum kbpf_kind {
  */
 int kbpf_probe(enum kbpf_kind kind, struct err *e);
 
-/* Whether this process is root of the machine: what it may see is everything. */
+/* Whether the user is root of the machine, who may see everything; not one who runs a set-user-ID
+ * program. */
 bool kbpf_is_root(void);
 
 /**

@@ -159,8 +159,12 @@ struct sigevent {
     int sigev_notify;
 };
 
+enum rlimit_type { UCOUNT_RLIMIT_MSGQUEUE };
+
 struct ucounts {
     kuid_t uid;
+    struct {
+    } rlimit[1]; /* atomic_long_t */
 };
 
 struct spinlock {

@@ -97,12 +97,12 @@ static void configure(struct follow_config *c, const struct pmq_follow_opts *opt
         .receive = opts->receive || !opts->send,
         .pid = (uint32_t)opts->pid,
         .see_all = kbpf_is_root(),
-        .uid = geteuid(),
+        .uid = getuid(),
         .capture = MIN(opts->capture, (uint64_t)PMQ_HARD_MSGSIZEMAX),
         .ring_wake = ring_size(opts) / 4,
     };
     /* Of a user with more groups than that the rest do not count: less is seen, never more. */
-    c->groups[c->n_groups++] = getegid();
+    c->groups[c->n_groups++] = getgid();
     for (int i = 0; i < n; i++)
         c->groups[c->n_groups++] = groups[i];
 }
