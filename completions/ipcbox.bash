@@ -55,6 +55,76 @@ _ipcbox_ipcbox() {
   esac
   _ipcbox_reply
 }
+_ipcbox_mqdump() {
+  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
+  local verb='' opts='' operand='' words='' kind='' w i
+  for ((i = ${1:-1}; i < COMP_CWORD; i++)); do
+    w=${COMP_WORDS[i]}
+    case $w in
+      -*) ;;
+      *) verb=$w; break ;;
+    esac
+  done
+  case $verb in
+    save)
+      opts='-q --quiet -h --help --version --backend --max-snapshot --mq-syscall -O --output-file -a --all -A --all-namespaces --pid --force '
+      operand='queue'
+      case $prev in
+        --backend) words=''; kind='' ;;
+        --max-snapshot) words=''; kind='' ;;
+        --mq-syscall) words=''; kind='' ;;
+        -O|--output-file) words=''; kind='file' ;;
+        --pid) words=''; kind='pid' ;;
+      esac ;;
+    restore)
+      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --backend --max-snapshot --mq-syscall --rename --replace --append --dry-run --partial --namespace --timeout --recover '
+      operand='file'
+      case $prev in
+        -o|--output) words=''; kind='' ;;
+        --color) words='auto always never'; kind='' ;;
+        --backend) words=''; kind='' ;;
+        --max-snapshot) words=''; kind='' ;;
+        --mq-syscall) words=''; kind='' ;;
+        --rename) words=''; kind='' ;;
+        --namespace) words=''; kind='' ;;
+        --timeout) words=''; kind='' ;;
+      esac ;;
+    show)
+      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --backend --max-snapshot --mq-syscall --messages '
+      operand='file'
+      case $prev in
+        -o|--output) words=''; kind='' ;;
+        --color) words='auto always never'; kind='' ;;
+        --backend) words=''; kind='' ;;
+        --max-snapshot) words=''; kind='' ;;
+        --mq-syscall) words=''; kind='' ;;
+      esac ;;
+    verify)
+      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --backend --max-snapshot --mq-syscall '
+      operand='file'
+      case $prev in
+        -o|--output) words=''; kind='' ;;
+        --color) words='auto always never'; kind='' ;;
+        --backend) words=''; kind='' ;;
+        --max-snapshot) words=''; kind='' ;;
+        --mq-syscall) words=''; kind='' ;;
+      esac ;;
+    seal)
+      opts='-q --quiet -h --help --version --backend --max-snapshot --mq-syscall -O --output-file '
+      operand='file'
+      case $prev in
+        --backend) words=''; kind='' ;;
+        --max-snapshot) words=''; kind='' ;;
+        --mq-syscall) words=''; kind='' ;;
+        -O|--output-file) words=''; kind='file' ;;
+      esac ;;
+    *)
+      words='save restore show verify seal '
+      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --backend --max-snapshot --mq-syscall '
+      operand='' ;;
+  esac
+  _ipcbox_reply
+}
 _ipcbox_mqpeek() {
   local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
   local verb='' opts='' operand='' words='' kind='' w i
@@ -115,11 +185,13 @@ _ipcbox_mqpeek() {
 _ipcbox() {
   case ${COMP_CWORD}:${COMP_WORDS[1]} in
     1:*) ;;
+    *:mqdump) _ipcbox_mqdump 2; return ;;
     *:mqpeek) _ipcbox_mqpeek 2; return ;;
   esac
   _ipcbox_ipcbox
-  [ "$COMP_CWORD" = 1 ] && mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W 'mqpeek ' -- "${COMP_WORDS[1]}")
+  [ "$COMP_CWORD" = 1 ] && mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W 'mqdump mqpeek ' -- "${COMP_WORDS[1]}")
 }
 
 complete -F _ipcbox ipcbox
+complete -F _ipcbox_mqdump mqdump
 complete -F _ipcbox_mqpeek mqpeek

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* mqdump restore: all queues of a dump, or none. */
+#include <errno.h>
+#include <stdio.h>
+
+#include "mqdump_verbs.h"
+#include "pmqdump.h"
+#include "qcmd.h"
+
+struct restore_args {
+    struct qcmd_common common;
+    struct cli_strv renames;
+    uint64_t ipc_ns;
+    uint64_t timeout;
+    bool replace;
+    bool append;
+    bool dry_run;
+    bool partial;
+    bool recover;
+};
+
+static const struct restore_args restore_defaults = {
+    .common = {.max_snapshot = 64 * 1024 * 1024},
+    .timeout = 10 * UINT64_C(1000000000),
+};
+
+static const struct cli_opt restore_opts[] = {
+    CLI_STRV(struct restore_args, renames, 0, "rename", "/OLD=/NEW", "give a queue another name"),
+    CLI_FLAG(struct restore_args, replace, 0, "replace",
+             "save queues that exist, and make them anew"),
+    CLI_FLAG(struct restore_args, append, 0, "append",
+             "send the messages to queues that exist, behind those they have"),
+    CLI_FLAG(struct restore_args, dry_run, 0, "dry-run",
+             "check everything, say what would be done"),
+    CLI_FLAG(struct restore_args, partial, 0, "partial", "take what is there of a truncated dump"),
+    CLI_U64(struct restore_args, ipc_ns, 0, "namespace", "N",
+            "only queues that were in IPC namespace N", .min = 1, .max = UINT64_MAX),
+    CLI_SPAN(struct restore_args, timeout, 0, "timeout", "SEC",
+             "how long --append waits for room (10)"),
+    CLI_FLAG(struct restore_args, recover, 0, "recover",
+             "only finish or undo restores that were killed"),
+    CLI_END,
+};
+
+struct restore_row {
+    const char *name;
+    const char *action;
+    uint64_t messages;
+    uint64_t bytes;
+    const char *saved;
+    const char *from;
+};
+
+static const struct out_col restore_cols[] = {
+    OUT_STR(struct restore_row, name, "name", "queue name"),
+    OUT_STR(struct restore_row, action, "action", "create, replace, append or skip"),
+    OUT_U64(struct restore_row, messages, "messages", "messages of the dump"),
+    OUT_SIZE(struct restore_row, bytes, "bytes", "their content"),
+    OUT_STR(struct restore_row, saved, "saved", "where the queue that was replaced is"),
+    OUT_STR(struct restore_row, from, "from", "its name in the dump", .flags = OUT_HIDDEN),
+    OUT_END,
+};
+
+static void show_plan(struct cli_ctx *ctx, const struct pmqdump_plan *plan)
+{
+    size_t n;
+    const struct pmqdump_item *items = pmqdump_plan_items(plan, &n);
+
+    out_list_begin(ctx->out, "queues", restore_cols, OUT_RECORDS);
+    for (size_t i = 0; i < n; i++)
+        out_row(ctx->out, &(const struct restore_row){
+                              .name = items[i].name,
+                              .action = pmqdump_action_name(items[i].action),
+                              .messages = items[i].messages,
+                              .bytes = items[i].bytes,
+                              .saved = items[i].saved,
+                              .from = items[i].queue.name,
+                          });
+    out_list_end(ctx->out);
+}
+
+static void note_owners(struct cli_ctx *ctx, const struct pmqdump_plan *plan)
+{
+    size_t n;
+    const struct pmqdump_item *items = pmqdump_plan_items(plan, &n);
+
+    for (size_t i = 0; i < n; i++)
+        if (items[i].foreign_owner)
+            cli_note(ctx, "%s: it is yours now: only root can give it back to %u:%u", items[i].name,
+                     items[i].queue.uid, items[i].queue.gid);
+}
+
+static void tell_recovered(void *ctxp, const struct pmqdump_recovered *what)
+{
+    struct cli_ctx *ctx = ctxp;
+
+    cli_note(ctx, "%s: left by an interrupted restore: %s%s%s", what->name, what->what,
+             what->detail[0] ? ": " : "", what->detail);
+}
+
+static int restore_file(struct cli_ctx *ctx, const struct restore_args *args, const char *path)
+{
+    const struct pmq_peek_opts peek = {
+        .backend = ctx->backend,
+        .max_snapshot = args->common.max_snapshot,
+        .mq_syscall = (long)args->common.mq_syscall,
+    };
+    const struct pmqdump_opts opts = {
+        .only = (const char *const *)(ctx->operands + 1),
+        .n_only = ctx->n_operands - 1,
+        .renames = args->renames.v,
+        .n_renames = args->renames.n,
+        .replace = args->replace,
+        .append = args->append,
+        .ipc_ns = args->ipc_ns,
+        .timeout = args->timeout,
+        .peek = &peek,
+        .tool = ctx->applet->name,
+    };
+    _cleanup_(dump_reader_freep) struct dump_reader *reader = NULL;
+    _cleanup_(pmqdump_plan_freep) struct pmqdump_plan *plan = NULL;
+    unsigned int flags = DUMP_REWIND | (args->partial ? DUMP_PARTIAL : 0);
+    struct err e = ERR_INIT;
+    int r = dump_reader_open(path, flags, &reader, &e);
+
+    if (r == 0)
+        r = pmqdump_plan_new(reader, &opts, &plan, &e);
+    if (r < 0) {
+        if (r == -ENODATA && !args->partial && !e.remedy[0])
+            snprintf(e.remedy, sizeof(e.remedy), "--partial takes what is there");
+        return cli_fail(ctx, r, &e, "%s: nothing was restored", path);
+    }
+    if (!args->dry_run) {
+        r = pmqdump_plan_run(plan, &e);
+        if (r < 0)
+            return cli_fail(ctx, r, &e, "%s: nothing was restored", path);
+    }
+    show_plan(ctx, plan);
+    if (!args->dry_run)
+        note_owners(ctx, plan);
+    return CLI_OK;
+}
+
+static int restore_run(struct cli_ctx *ctx, const void *argp)
+{
+    const struct restore_args *args = argp;
+    struct err e = ERR_INIT;
+    int r;
+
+    if (args->recover ? ctx->n_operands > 0 : ctx->n_operands == 0)
+        return cli_usage(ctx, args->recover ? "--recover takes no FILE" : "restore needs FILE");
+    if (args->append && args->replace)
+        return cli_usage(ctx, "--append and --replace exclude each other");
+    if (!args->dry_run) {
+        r = pmqdump_recover(tell_recovered, ctx, &e);
+        if (r < 0)
+            return cli_fail(ctx, r, &e, "cannot look for interrupted restores");
+    }
+    return args->recover ? CLI_OK : restore_file(ctx, args, ctx->operands[0]);
+}
+
+static const struct cli_example restore_examples[] = {
+    {"mqdump restore jobs.dump --dry-run", "whether it can be done, and what would be"},
+    {"mqdump restore jobs.dump --rename /jobs=/jobs.old", "under another name"},
+    {"jq -c 'select(.type != \"message\" or .priority >= 5)' jobs.dump | mqdump seal | mqdump "
+     "restore -",
+     "only the urgent messages"},
+    {NULL, NULL},
+};
+
+const struct cli_verb mqdump_restore_verb = {
+    .name = "restore",
+    .operands = "FILE [QUEUE…]",
+    .max_operands = SIZE_MAX,
+    .complete = CLI_COMPLETE_FILE,
+    .summary = "make the queues of a dump, all or none",
+    .description =
+        "First the whole dump is checked, then the limits of the kernel, then what exists; only "
+        "then is a queue made. It has mode 0000 until all queues are full, so that nobody without "
+        "privilege uses half of a restore. When something fails on the way, what was made is "
+        "removed, and what was replaced is put back.\n"
+        "\n"
+        "As root a queue gets its owner and group, and is charged to that owner. For others it "
+        "belongs to the caller, which is said.\n"
+        "\n"
+        "--replace saves a queue that exists to a file, which is named in the output, and makes it "
+        "anew; processes that have the old one open keep that. --append cannot be undone: it fails "
+        "before the first message when there is no room, and says how many came in when the queue "
+        "filled up on the way.\n"
+        "\n"
+        "After a kill the next restore, or --recover, finishes what was complete and removes what "
+        "was not.",
+    .examples = restore_examples,
+    .opts = restore_opts,
+    .args_size = sizeof(struct restore_args),
+    .defaults = &restore_defaults,
+    .cols = restore_cols,
+    .run = restore_run,
+};

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* mqdump save: queues into a file. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "fileio.h"
+#include "mqdump_verbs.h"
+#include "pmqdump.h"
+#include "qcmd.h"
+
+struct save_args {
+    struct qcmd_common common;
+    const char *file;
+    int32_t pid;
+    bool all;
+    bool all_namespaces;
+    bool force;
+};
+
+static const struct save_args save_defaults = {
+    .common = {.max_snapshot = 64 * 1024 * 1024},
+};
+
+static const struct cli_opt save_opts[] = {
+    CLI_STR(struct save_args, file, 'O', "output-file", "FILE",
+            "write there, whole or not at all, instead of to standard output",
+            .complete = CLI_COMPLETE_FILE),
+    CLI_FLAG(struct save_args, all, 'a', "all", "all queues"),
+    CLI_FLAG(struct save_args, all_namespaces, 'A', "all-namespaces",
+             "all queues of all IPC namespaces"),
+    CLI_PID(struct save_args, pid, 0, "pid", "PID", "queues that a process has open"),
+    CLI_FLAG(struct save_args, force, 0, "force",
+             "let --backend drain take a queue that others use"),
+    CLI_END,
+};
+
+struct save {
+    struct cli_ctx *ctx;
+    const struct save_args *args;
+    struct pmq_peek_opts opts;
+    struct pmq_peeker *peeker;
+    FILE *stream;
+    struct dump_writer *w;
+    struct {
+        uint64_t dev, ino;
+    } * seen; /* a queue that is named twice is saved once */
+    size_t n_seen;
+};
+
+static void save_done(struct save *s)
+{
+    dump_writer_free(s->w);
+    pmq_peeker_free(s->peeker);
+    free(s->seen);
+}
+
+/* Return: 1 when it is new, 0 when not, or -errno. */
+static int mark_seen(struct save *s, const struct pmq_queue *q)
+{
+    struct stat st;
+    void *v;
+
+    if (fstat(pmq_queue_fd(q), &st) < 0)
+        return -errno;
+    for (size_t i = 0; i < s->n_seen; i++)
+        if (s->seen[i].dev == st.st_dev && s->seen[i].ino == st.st_ino)
+            return 0;
+    v = reallocarray(s->seen, s->n_seen + 1, sizeof(*s->seen));
+    if (!v)
+        return -ENOMEM;
+    s->seen = v;
+    s->seen[s->n_seen].dev = st.st_dev;
+    s->seen[s->n_seen++].ino = st.st_ino;
+    return 1;
+}
+
+/* The peeker and the header, which names the backend, wait for the first queue. */
+static int begin(struct save *s, const struct pmq_queue *q)
+{
+    int r;
+
+    if (s->w)
+        return CLI_OK;
+    s->opts.force = s->args->force;
+    if (q && qcmd_peeker(s->ctx, &s->args->common, q, &s->opts, &s->peeker) != CLI_OK)
+        return s->ctx->status;
+    r = dump_writer_new(s->stream, PMQDUMP_KIND, s->ctx->applet->name,
+                        q ? pmq_peeker_backend(s->peeker) : NULL, &s->w);
+    return r < 0 ? cli_fail(s->ctx, r, NULL, "cannot write") : CLI_OK;
+}
+
+static int save_queue(struct save *s, const struct pmq_queue *q, uint64_t ipc_ns)
+{
+    struct pmq_snapshot_info info;
+    struct err e = ERR_INIT;
+    int r = mark_seen(s, q);
+
+    if (r == 0)
+        return CLI_OK;
+    if (r < 0)
+        return cli_fail(s->ctx, r, NULL, "%s", pmq_queue_label(q));
+    if (begin(s, q) != CLI_OK)
+        return s->ctx->status;
+    r = pmqdump_save_queue(s->w, s->peeker, q, ipc_ns, &info, &e);
+    if (r < 0)
+        return cli_fail(s->ctx, r, &e, "%s: cannot save", pmq_queue_label(q));
+    if (info.consistency == PMQ_TORN)
+        cli_note(s->ctx, "%s: messages were moving: what is saved may mix several moments",
+                 pmq_queue_label(q));
+    return CLI_OK;
+}
+
+/* The namespace of pid:PID:/name; 0 for the caller's own and where it does not matter. */
+static uint64_t namespace_of(const char *operand)
+{
+    struct pmq_ref ref;
+    struct stat own, st;
+    char path[64];
+
+    if (pmq_ref_parse(operand, &ref, NULL) < 0 || ref.kind != PMQ_REF_PID_NAME)
+        return 0;
+    snprintf(path, sizeof(path), "/proc/%d/ns/ipc", (int)ref.pid);
+    if (stat(path, &st) < 0 || stat("/proc/self/ns/ipc", &own) < 0 || st.st_ino == own.st_ino)
+        return 0;
+    return st.st_ino;
+}
+
+static int save_operands(struct save *s)
+{
+    for (size_t i = 0; i < s->ctx->n_operands; i++) {
+        _cleanup_(pmq_queue_closep) struct pmq_queue *q = NULL;
+
+        if (qcmd_open(s->ctx, s->ctx->operands[i], PMQ_OPEN_READ, &q) != CLI_OK ||
+            save_queue(s, q, namespace_of(s->ctx->operands[i])) != CLI_OK)
+            return s->ctx->status;
+    }
+    return CLI_OK;
+}
+
+static struct pmq_ref ref_of(const struct pmq_info *info)
+{
+    struct pmq_ref ref = {.kind = PMQ_REF_NAME};
+
+    if (info->attr.unlinked && info->n_holders > 0) {
+        ref.kind = PMQ_REF_PID_FD;
+        ref.pid = info->holders[0].pid;
+        ref.fd = info->holders[0].fd;
+    } else if (info->ns_pid) {
+        ref.kind = PMQ_REF_PID_NAME;
+        ref.pid = info->ns_pid;
+    }
+    memcpy(ref.name, info->attr.name, sizeof(ref.name));
+    return ref;
+}
+
+/* Queues that a listing found: one that has gone since is no error, one that is closed to us is. */
+static int save_listed(struct save *s)
+{
+    unsigned int flags = PMQ_SCAN_HOLDERS | (s->args->pid ? PMQ_SCAN_UNLINKED : 0) |
+                         (s->args->all_namespaces ? PMQ_SCAN_ALL_NAMESPACES : 0);
+    _cleanup_(pmq_set_freep) struct pmq_set *set = NULL;
+    struct err e = ERR_INIT;
+    int r = pmq_scan(flags, s->args->pid, &set, &e);
+
+    if (r < 0)
+        return cli_fail(s->ctx, r, &e, "cannot list queues");
+    if (!set->names_complete)
+        cli_note(s->ctx, "%s", set->note);
+    for (size_t i = 0; i < set->n; i++) {
+        _cleanup_(pmq_queue_closep) struct pmq_queue *q = NULL;
+        struct pmq_ref ref = ref_of(&set->v[i]);
+
+        e = (struct err)ERR_INIT;
+        r = pmq_queue_open(&ref, PMQ_OPEN_READ, &q, &e);
+        if (r == -ENOENT || r == -ESRCH)
+            continue;
+        if (r < 0) {
+            cli_fail(s->ctx, r, &e, "%s is left out", set->v[i].attr.name);
+            continue;
+        }
+        if (save_queue(s, q, s->args->all_namespaces ? set->v[i].ipc_ns : 0) != CLI_OK)
+            return CLI_FAILED;
+    }
+    return CLI_OK;
+}
+
+/* Only what was left out is no reason to keep nothing. */
+static int save_all(struct save *s)
+{
+    int r = s->ctx->n_operands ? save_operands(s) : save_listed(s);
+
+    return r == CLI_OK ? begin(s, NULL) : r;
+}
+
+static int save_run(struct cli_ctx *ctx, const void *argp)
+{
+    const struct save_args *args = argp;
+    _cleanup_(save_done) struct save s = {.ctx = ctx, .args = args, .stream = stdout};
+    _cleanup_(file_out_closep) struct file_out *out = NULL;
+    bool listed = args->all || args->all_namespaces || args->pid;
+    int r;
+
+    if (listed == (ctx->n_operands > 0))
+        return cli_usage(ctx, listed ? "name queues, or take --all, not both"
+                                     : "save needs QUEUE…, --all or --pid");
+    if (args->file) {
+        r = file_out_open(args->file, 0600, &out);
+        if (r < 0)
+            return cli_fail(ctx, r, NULL, "%s: cannot write", args->file);
+        s.stream = file_out_stream(out);
+    }
+    if (save_all(&s) != CLI_OK)
+        return ctx->status;
+    r = dump_writer_finish(s.w);
+    if (r == 0 && out)
+        r = file_out_commit(out);
+    if (r == -EPIPE)
+        return ctx->status;
+    if (r < 0)
+        return cli_fail(ctx, r, NULL, "%s: cannot write", args->file ? args->file : "output");
+    return ctx->status;
+}
+
+static const struct cli_example save_examples[] = {
+    {"mqdump save /jobs /mail -O queues.dump", "two queues into a file"},
+    {"mqdump save --all | ssh backup 'cat >queues.dump'", "all queues to another machine"},
+    {"mqdump save --pid 4711 -O app.dump", "what process 4711 has open, unlinked queues included"},
+    {NULL, NULL},
+};
+
+const struct cli_verb mqdump_save_verb = {
+    .name = "save",
+    .operands = "[QUEUE…]",
+    .max_operands = SIZE_MAX,
+    .complete = CLI_COMPLETE_QUEUE,
+    .summary = "save queues and their messages",
+    .description =
+        "Writes attributes, owner, mode and messages. Nothing in a queue changes. Each queue is "
+        "read at one moment where the backend can do so; \"consistent\" in its record tells.\n"
+        "\n"
+        "With -O the file appears whole or not at all. A queue of a listing (--all) that the "
+        "caller may not read is named and left out, and the exit status is 5. A registered "
+        "notification (mq_notify) is not saved.",
+    .examples = save_examples,
+    .opts = save_opts,
+    .args_size = sizeof(struct save_args),
+    .defaults = &save_defaults,
+    .flags = CLI_OWN_OUTPUT,
+    .run = save_run,
+};

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A queue that is replaced: saved to a file that is read back, unlinked, and looked at once more,
+ * because somebody may have sent to it in between.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <mqueue.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include "cleanup.h"
+#include "fileio.h"
+#include "plan_internal.h"
+#include "statedir.h"
+#include "timefmt.h"
+
+/* What must be equal for two readings to hold the same messages in the same order. */
+static uint32_t digest(uint32_t crc, const struct pmq_message *m)
+{
+    const uint64_t head[] = {m->priority, m->length};
+
+    crc = (uint32_t)crc32_z(crc, (const unsigned char *)head, sizeof(head));
+    return m->length ? (uint32_t)crc32_z(crc, m->data, m->length) : crc;
+}
+
+static int digest_dumped(void *ctx, const struct pmqdump_queue *q, const struct pmq_message *m,
+                         struct err *e)
+{
+    uint32_t *crc = ctx;
+
+    (void)q;
+    (void)e;
+    *crc = digest(*crc, m);
+    return 0;
+}
+
+static int digest_peeked(const struct pmq_message *m, void *ctx)
+{
+    uint32_t *crc = ctx;
+
+    *crc = digest(*crc, m);
+    return 0;
+}
+
+static int save_to(const char *path, const char *tool, struct pmq_peeker *peeker,
+                   const struct pmq_queue *q, uint32_t *crc, struct err *e)
+{
+    static const struct pmqdump_visitor visitor = {.message = digest_dumped};
+    _cleanup_(dump_reader_freep) struct dump_reader *reader = NULL;
+    _cleanup_(dump_writer_freep) struct dump_writer *w = NULL;
+    _cleanup_(file_out_closep) struct file_out *out = NULL;
+    struct pmq_snapshot_info info;
+    int r = file_out_open(path, 0600, &out);
+
+    if (r == 0)
+        r = dump_writer_new(file_out_stream(out), PMQDUMP_KIND, tool, pmq_peeker_backend(peeker),
+                            &w);
+    if (r == 0)
+        r = pmqdump_save_queue(w, peeker, q, 0, &info, e);
+    if (r == 0)
+        r = dump_writer_finish(w);
+    if (r == 0)
+        r = file_out_commit(out);
+    if (r == 0)
+        r = dump_reader_open(path, 0, &reader, e);
+    *crc = 0;
+    return r == 0 ? pmqdump_walk(reader, &visitor, crc, e) : r;
+}
+
+static int digest_now(struct pmq_peeker *peeker, const struct pmq_queue *q, uint32_t *crc,
+                      struct err *e)
+{
+    _cleanup_(pmq_snapshot_freep) struct pmq_snapshot *s = NULL;
+    int r = pmq_peek(peeker, q, &s, e);
+
+    *crc = 0;
+    return r == 0 ? pmq_snapshot_visit(s, digest_peeked, crc, e) : r;
+}
+
+/* A file name that tells a person what it is; a queue's name may hold anything but a slash. */
+static int choose_path(const char *name, char **ret, struct err *e)
+{
+    char dir[PATH_MAX], plain[64];
+    size_t n = 0;
+    int r = statedir_path(dir, sizeof(dir), e);
+
+    if (r < 0)
+        return r;
+    for (const char *p = name + 1; *p && n < sizeof(plain) - 1; p++)
+        plain[n++] = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') ||
+                             (*p >= '0' && *p <= '9') || *p == '-' || *p == '_'
+                         ? *p
+                         : '_';
+    plain[n] = '\0';
+    if (asprintf(ret, "%s/replaced-%s-%" PRIu64 ".dump", dir, plain, timefmt_now(CLOCK_REALTIME)) <
+        0) {
+        *ret = NULL;
+        return -ENOMEM;
+    }
+    return 0;
+}
+
+static int unlink_checked(struct pmqdump_plan *p, struct pmqdump_item *item,
+                          struct pmq_peeker *peeker, const struct pmq_queue *q, uint32_t saved,
+                          struct err *e)
+{
+    uint32_t now;
+    int r = pmq_restoring_replaces(p->journal, item->name, item->saved);
+
+    if (r < 0)
+        return r;
+    if (mq_unlink(item->name) < 0)
+        return err_set(e, -errno, NULL, "%s cannot be replaced: %s", item->name,
+                       strerrordesc_np(errno));
+    item->unlinked_old = true;
+    r = digest_now(peeker, q, &now, e);
+    if (r == 0 && now != saved)
+        r = save_to(item->saved, p->opts->tool, peeker, q, &now, e);
+    return r;
+}
+
+int pmqdump_set_aside(struct pmqdump_plan *p, struct pmqdump_item *item, struct err *e)
+{
+    _cleanup_(pmq_queue_closep) struct pmq_queue *q = NULL;
+    _cleanup_(pmq_peeker_freep) struct pmq_peeker *peeker = NULL;
+    struct pmq_peek_opts opts = *p->opts->peek;
+    struct err why = ERR_INIT;
+    struct pmq_ref ref;
+    uint32_t crc = 0;
+    int r = pmq_ref_parse(item->name, &ref, &why);
+
+    if (r == 0)
+        r = pmq_queue_open(&ref, PMQ_OPEN_READ, &q, &why);
+    opts.sample = q;
+    if (r == 0)
+        r = pmq_peeker_new(&opts, &peeker, &why);
+    if (r == 0)
+        r = choose_path(item->name, &item->saved, &why);
+    if (r == 0)
+        r = save_to(item->saved, p->opts->tool, peeker, q, &crc, &why);
+    if (r < 0)
+        return err_set(e, r, why.remedy, "%s cannot be saved before it is replaced: %s", item->name,
+                       err_text(&why, r));
+    return unlink_checked(p, item, peeker, q, crc, e);
+}
+
+int pmqdump_put_back(const char *path, struct err *e)
+{
+    const struct pmqdump_opts opts = {0};
+    _cleanup_(dump_reader_freep) struct dump_reader *reader = NULL;
+    _cleanup_(pmqdump_plan_freep) struct pmqdump_plan *plan = NULL;
+    int r = dump_reader_open(path, DUMP_REWIND, &reader, e);
+
+    if (r == 0)
+        r = pmqdump_plan_new(reader, &opts, &plan, e);
+    if (r == 0)
+        r = pmqdump_plan_run(plan, e);
+    if (r == 0)
+        unlink(path);
+    return r;
+}

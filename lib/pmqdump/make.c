@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Creating a queue for its owner: nobody may use it until it is whole. */
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <mqueue.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "plan_internal.h"
+
+/* The limit that counts is the caller's hard one. */
+static void raise_limit(void)
+{
+    struct rlimit l;
+
+    if (getrlimit(RLIMIT_MSGQUEUE, &l) == 0 && l.rlim_cur < l.rlim_max) {
+        l.rlim_cur = l.rlim_max;
+        (void)setrlimit(RLIMIT_MSGQUEUE, &l);
+    }
+}
+
+static int create(const char *name, const struct pmqdump_queue *q)
+{
+    struct mq_attr attr = {.mq_maxmsg = (long)q->maxmsg, .mq_msgsize = (long)q->msgsize};
+    int fd = mq_open(name, O_CREAT | O_EXCL | O_RDWR | O_NONBLOCK | O_CLOEXEC, 0, &attr);
+
+    return fd < 0 ? -errno : fd;
+}
+
+/* Keeps what lets root pass msg_max and queues_max, in the owner's name. */
+static void keep_capabilities(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[2] = {0};
+
+    if (syscall(SYS_capget, &header, data) < 0)
+        return;
+    data[0].effective = data[0].permitted;
+    data[1].effective = data[1].permitted;
+    (void)syscall(SYS_capset, &header, data);
+}
+
+static int create_as_owner(const char *name, const struct pmqdump_queue *q)
+{
+    if (setgroups(0, NULL) < 0 || prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0 ||
+        setresgid(q->gid, q->gid, q->gid) < 0 || setresuid(q->uid, q->uid, q->uid) < 0)
+        return -errno;
+    keep_capabilities();
+    return create(name, q);
+}
+
+/*
+ * The charge follows the real uid of who creates it, so a child takes the owner's ids on. It shares
+ * the table of descriptors: what it opens is open here.
+ */
+static int create_by_child(const char *name, const struct pmqdump_queue *q)
+{
+    int *result = mmap(NULL, sizeof(*result), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+                       -1, 0);
+    pid_t child;
+    int r;
+
+    if (result == MAP_FAILED)
+        return -errno;
+    *result = -EIO;
+    child = (pid_t)syscall(SYS_clone, CLONE_FILES | SIGCHLD, NULL, NULL, NULL, NULL);
+    if (child == 0) {
+        *result = create_as_owner(name, q);
+        _exit(0);
+    }
+    r = child < 0 ? -errno : 0;
+    while (child > 0 && waitpid(child, NULL, 0) < 0 && errno == EINTR)
+        ;
+    if (r == 0)
+        r = *result;
+    munmap(result, sizeof(*result));
+    return r;
+}
+
+static int explain(int r, const char *name, const struct pmqdump_queue *q, struct err *e)
+{
+    switch (r) {
+    case -EEXIST:
+        return err_set(e, r, NULL, "%s has just been created by somebody else", name);
+    case -EMFILE:
+        return err_set(e, r, "raise ulimit -q", "%s: RLIMIT_MSGQUEUE of user %u is used up", name,
+                       q->uid);
+    case -ENOSPC:
+        return err_set(e, r, "raise /proc/sys/fs/mqueue/queues_max", "%s: too many queues", name);
+    case -EINVAL:
+        return err_set(e, r, NULL,
+                       "%s: the kernel takes neither its sizes nor, maybe, its owner %u:%u", name,
+                       q->uid, q->gid);
+    default:
+        return err_set(e, r, NULL, "%s cannot be created: %s", name, err_text(NULL, r));
+    }
+}
+
+int pmqdump_make(const char *name, const struct pmqdump_queue *q, bool *owned, struct err *e)
+{
+    struct stat st;
+    int fd;
+
+    raise_limit();
+    if (geteuid() == 0 && (q->uid != 0 || q->gid != getegid()))
+        fd = create_by_child(name, q);
+    else
+        fd = create(name, q);
+    if (fd < 0)
+        return explain(fd, name, q, e);
+    if (fstat(fd, &st) == 0 && st.st_gid != q->gid)
+        (void)fchown(fd, (uid_t)-1, q->gid);
+    *owned = fstat(fd, &st) == 0 && st.st_uid == q->uid && st.st_gid == q->gid;
+    return fd;
+}

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What a restore would do, and whether it can: nothing is changed here. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <mqueue.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "plan_internal.h"
+
+enum { ITEMS_MAX = 16384 }; /* a dump is hostile: its queues are kept in memory */
+
+const char *pmqdump_action_name(enum pmqdump_action a)
+{
+    static const char *const names[] = {
+        [PMQDUMP_CREATE] = "create",
+        [PMQDUMP_REPLACE] = "replace",
+        [PMQDUMP_APPEND] = "append",
+        [PMQDUMP_SKIP] = "skip",
+    };
+
+    return names[a];
+}
+
+static bool is_wanted(const struct pmqdump_opts *o, const struct pmqdump_queue *q)
+{
+    if (o->ipc_ns && q->ipc_ns != o->ipc_ns)
+        return false;
+    for (size_t i = 0; i < o->n_only; i++)
+        if (strcmp(o->only[i], q->name) == 0)
+            return true;
+    return o->n_only == 0;
+}
+
+/* Behind the "=" of OLD=NEW when OLD is @name; a name may hold a "=" itself. */
+static const char *renamed(const struct pmqdump_opts *o, const char *name)
+{
+    size_t n = strlen(name);
+
+    for (size_t i = 0; i < o->n_renames; i++)
+        if (strncmp(o->renames[i], name, n) == 0 && o->renames[i][n] == '=')
+            return o->renames[i] + n + 1;
+    return name;
+}
+
+static int add_item(void *ctx, const struct pmqdump_queue *q, struct err *e)
+{
+    struct pmqdump_plan *p = ctx;
+    struct pmqdump_item *items;
+
+    if (p->n == ITEMS_MAX)
+        return err_set(e, -E2BIG, NULL, "line %" PRIu64 ": more than %d queues", q->line,
+                       ITEMS_MAX);
+    if ((p->n & (p->n - 1)) == 0) {
+        items = reallocarray(p->items, p->n ? p->n * 2 : 1, sizeof(*items));
+        if (!items)
+            return -ENOMEM;
+        p->items = items;
+    }
+    p->items[p->n] = (struct pmqdump_item){.queue = *q, .fd = -1, .action = PMQDUMP_SKIP};
+    if (is_wanted(p->opts, q)) {
+        p->items[p->n].action = PMQDUMP_CREATE;
+        p->items[p->n].name = strdup(renamed(p->opts, q->name));
+    } else {
+        p->items[p->n].name = strdup(q->name);
+    }
+    return p->items[p->n++].name ? 0 : -ENOMEM;
+}
+
+static int count_item(void *ctx, const struct pmqdump_queue *q, uint64_t messages, uint64_t bytes,
+                      struct err *e)
+{
+    struct pmqdump_plan *p = ctx;
+
+    (void)q;
+    (void)e;
+    p->items[p->n - 1].messages = messages;
+    p->items[p->n - 1].bytes = bytes;
+    return 0;
+}
+
+/* ---- names ---- */
+
+static int check_renames(const struct pmqdump_plan *p, struct err *e)
+{
+    const struct pmqdump_opts *o = p->opts;
+
+    for (size_t i = 0; i < o->n_renames; i++) {
+        struct pmq_ref ref;
+        struct err why = ERR_INIT;
+        const char *new = NULL;
+
+        for (size_t k = 0; k < p->n && !new; k++) {
+            size_t n = strlen(p->items[k].queue.name);
+
+            if (strncmp(o->renames[i], p->items[k].queue.name, n) == 0 && o->renames[i][n] == '=')
+                new = o->renames[i] + n + 1;
+        }
+        if (!new)
+            return err_set(e, -ENOENT, NULL, "--rename %s: the dump has no such queue",
+                           o->renames[i]);
+        if (new[0] != '/' || pmq_ref_parse(new, &ref, &why) < 0)
+            return err_set(e, -EINVAL, "write --rename /OLD=/NEW", "--rename %s: %s", o->renames[i],
+                           new[0] == '/' ? why.why : "the new name does not begin with a slash");
+    }
+    for (size_t i = 0; i < o->n_only; i++) {
+        bool found = false;
+
+        for (size_t k = 0; k < p->n && !found; k++)
+            found = p->items[k].action != PMQDUMP_SKIP &&
+                    strcmp(p->items[k].queue.name, o->only[i]) == 0;
+        if (!found)
+            return err_set(e, -ENOENT, NULL, "%s is not in the dump", o->only[i]);
+    }
+    return 0;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    const struct pmqdump_item *const *x = a, *const *y = b;
+
+    return strcmp((*x)->name, (*y)->name);
+}
+
+/* The same name twice: from several namespaces, a rename, or a merge. */
+static int check_twice(const struct pmqdump_plan *p, struct err *e)
+{
+    const struct pmqdump_item **v = calloc(p->n + 1, sizeof(const struct pmqdump_item *));
+    size_t n = 0;
+    int r = 0;
+
+    if (!v)
+        return -ENOMEM;
+    for (size_t i = 0; i < p->n; i++)
+        if (p->items[i].action != PMQDUMP_SKIP)
+            v[n++] = &p->items[i];
+    qsort(v, n, sizeof(*v), compare_names);
+    for (size_t i = 1; i < n && r == 0; i++)
+        if (strcmp(v[i - 1]->name, v[i]->name) == 0)
+            r = err_set(e, -EINVAL, "choose with --namespace, or use --rename",
+                        "lines %" PRIu64 " and %" PRIu64 " both restore %s",
+                        MIN(v[i - 1]->queue.line, v[i]->queue.line),
+                        MAX(v[i - 1]->queue.line, v[i]->queue.line), v[i]->name);
+    free(v);
+    return r;
+}
+
+/* ---- what exists ---- */
+
+static int check_append(const struct pmqdump_item *item, int fd, struct err *e)
+{
+    struct mq_attr attr;
+
+    if (mq_getattr(fd, &attr) < 0)
+        return -errno;
+    if (item->queue.msgsize > (uint64_t)attr.mq_msgsize)
+        return err_set(e, -EMSGSIZE, NULL,
+                       "%s takes messages of %ld bytes, those of the dump may have %" PRIu64,
+                       item->name, attr.mq_msgsize, item->queue.msgsize);
+    if (item->messages > (uint64_t)(attr.mq_maxmsg - attr.mq_curmsgs))
+        return err_set(e, -ENOSPC, NULL, "%s has %ld of %ld messages: %" PRIu64 " more do not fit",
+                       item->name, attr.mq_curmsgs, attr.mq_maxmsg, item->messages);
+    return 0;
+}
+
+static int check_exists(struct pmqdump_plan *p, struct pmqdump_item *item, struct err *e)
+{
+    int fd = mq_open(item->name, (p->opts->append ? O_RDWR : O_RDONLY) | O_NONBLOCK | O_CLOEXEC);
+    struct stat st;
+    int r = 0;
+
+    if (fd < 0 && errno == ENOENT)
+        return 0;
+    if (fd < 0 && errno != EACCES)
+        return err_set(e, -errno, NULL, "%s: %s", item->name, strerrordesc_np(errno));
+    if (fd < 0 && (p->opts->append || p->opts->replace))
+        return err_set(e, -EACCES, NULL, "%s exists, and may not be opened", item->name);
+    if (p->opts->append) {
+        item->action = PMQDUMP_APPEND;
+        r = check_append(item, fd, e);
+    } else if (p->opts->replace) {
+        item->action = PMQDUMP_REPLACE;
+        if (fstat(fd, &st) == 0 && geteuid() != 0 && st.st_uid != geteuid())
+            r = err_set(e, -EPERM, NULL, "%s belongs to somebody else: it cannot be replaced",
+                        item->name);
+    } else {
+        r = err_set(e, -EEXIST, "--replace, --append, --rename /OLD=/NEW, or unlink it",
+                    "%s exists already", item->name);
+    }
+    if (fd >= 0)
+        close(fd);
+    return r;
+}
+
+static int check_plan(struct pmqdump_plan *p, struct err *e)
+{
+    int r = check_renames(p, e);
+
+    if (r == 0)
+        r = check_twice(p, e);
+    for (size_t i = 0; i < p->n && r == 0; i++)
+        if (p->items[i].action != PMQDUMP_SKIP)
+            r = check_exists(p, &p->items[i], e);
+    return r == 0 ? pmqdump_check_limits(p, e) : r;
+}
+
+int pmqdump_plan_new(struct dump_reader *r, const struct pmqdump_opts *opts,
+                     struct pmqdump_plan **ret, struct err *e)
+{
+    static const struct pmqdump_visitor visitor = {.queue = add_item, .queue_end = count_item};
+    _cleanup_(pmqdump_plan_freep) struct pmqdump_plan *p = calloc(1, sizeof(*p));
+    struct dump_totals totals;
+    int k;
+
+    if (!p)
+        return -ENOMEM;
+    p->reader = r;
+    p->opts = opts;
+    k = pmqdump_walk(r, &visitor, p, e);
+    if (k < 0)
+        return k;
+    dump_reader_totals(r, &totals);
+    p->crc = totals.crc;
+    k = check_plan(p, e);
+    if (k < 0)
+        return k;
+    *ret = TAKE_PTR(p);
+    return 0;
+}
+
+const struct pmqdump_item *pmqdump_plan_items(const struct pmqdump_plan *p, size_t *n)
+{
+    *n = p->n;
+    return p->items;
+}
+
+void pmqdump_plan_free(struct pmqdump_plan *p)
+{
+    if (!p)
+        return;
+    for (size_t i = 0; i < p->n; i++) {
+        if (p->items[i].fd >= 0)
+            close(p->items[i].fd);
+        free(p->items[i].name);
+        free(p->items[i].saved);
+    }
+    free(p->items);
+    free(p);
+}
+
+void pmqdump_plan_freep(struct pmqdump_plan **p)
+{
+    pmqdump_plan_free(*p);
+}

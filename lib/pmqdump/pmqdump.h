@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Queues as records of a dump, and back: above lib/pmq and lib/dump, below the applets.
+ *
+ * A dump of kind "queues" is a "queue" record and behind it its "message" records, in receive
+ * order; then the next queue. What a message says of its queue must agree with where it stands.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "dump.h"
+#include "errinfo.h"
+#include "pmq.h"
+
+#define PMQDUMP_KIND         "queues"
+#define PMQDUMP_KIND_TRAFFIC "traffic"
+
+/**
+ * struct pmqdump_queue - a queue as a dump has it
+ * @name: with its slash
+ * @maxmsg, @msgsize, @mode, @uid, @gid: what it was
+ * @unlinked: it had no name any more; @name is the last one
+ * @ipc_ns: its IPC namespace, 0 for the saver's own
+ * @line: where it stands
+ */
+struct pmqdump_queue {
+    char name[PMQ_NAME_MAX + 2];
+    uint64_t maxmsg;
+    uint64_t msgsize;
+    uint32_t mode;
+    uint32_t uid;
+    uint32_t gid;
+    bool unlinked;
+    uint64_t ipc_ns;
+    uint64_t line;
+};
+
+/* ---- saving ---- */
+
+/**
+ * pmqdump_save_queue() - write a queue and its messages
+ * @w: the dump
+ * @p: the peeker
+ * @q: the queue
+ * @ipc_ns: as in struct pmqdump_queue
+ * @info: what the snapshot was, on success
+ * @e: why not
+ *
+ * A failed write latches in @w and is not reported here.
+ */
+int pmqdump_save_queue(struct dump_writer *w, struct pmq_peeker *p, const struct pmq_queue *q,
+                       uint64_t ipc_ns, struct pmq_snapshot_info *info, struct err *e);
+
+/* ---- walking ---- */
+
+/**
+ * struct pmqdump_visitor - called for each queue, each of its messages, and behind the last
+ *
+ * What they return other than 0 stops the walk and is returned. They set a reason themselves.
+ */
+struct pmqdump_visitor {
+    int (*queue)(void *ctx, const struct pmqdump_queue *q, struct err *e);
+    int (*message)(void *ctx, const struct pmqdump_queue *q, const struct pmq_message *m,
+                   struct err *e);
+    int (*queue_end)(void *ctx, const struct pmqdump_queue *q, uint64_t messages, uint64_t bytes,
+                     struct err *e);
+};
+
+/**
+ * pmqdump_walk() - read a dump of queues to its end, and check all of it
+ * @r: just opened or rewound
+ * @v: may have NULL members
+ *
+ * Everything that is wrong in the file is found: names, priorities, sizes, more messages than the
+ * queue holds, and what dump_reader_next() finds.
+ */
+int pmqdump_walk(struct dump_reader *r, const struct pmqdump_visitor *v, void *ctx, struct err *e);
+
+/* ---- restoring ---- */
+
+enum pmqdump_action {
+    PMQDUMP_CREATE,
+    PMQDUMP_REPLACE, /* save the queue that exists, unlink it, create */
+    PMQDUMP_APPEND,
+    PMQDUMP_SKIP, /* not asked for */
+};
+
+/* "create", "replace", "append", "skip" */
+const char *pmqdump_action_name(enum pmqdump_action a);
+
+/**
+ * struct pmqdump_item - what is to be done with one queue of a dump
+ * @name: what it will be called
+ * @queue: what the dump says
+ * @messages, @bytes: what the dump has for it
+ * @action: what is done
+ * @saved: where the queue that it replaced was saved; NULL for none
+ * @done: messages that are in the queue
+ * @foreign_owner: it belongs to the caller, not to its owner: only root can give it away
+ */
+struct pmqdump_item {
+    char *name;
+    struct pmqdump_queue queue;
+    uint64_t messages;
+    uint64_t bytes;
+    enum pmqdump_action action;
+    char *saved;
+    uint64_t done;
+    bool foreign_owner;
+    /* private */
+    int fd;
+    uint64_t dev, ino;
+    bool unlinked_old;
+};
+
+/**
+ * struct pmqdump_opts - how to restore
+ * @only, @n_only: names (in the dump) of the queues to take; none: all
+ * @renames, @n_renames: "OLD=NEW"
+ * @replace, @append: what to do with queues that exist
+ * @ipc_ns: only queues of this namespace; 0: of all
+ * @timeout: how long an append waits for room, ns
+ * @peek: for saving what is replaced; NULL where nothing is
+ * @tool: the applet's name, for dumps
+ */
+struct pmqdump_opts {
+    const char *const *only;
+    size_t n_only;
+    const char *const *renames;
+    size_t n_renames;
+    bool replace;
+    bool append;
+    uint64_t ipc_ns;
+    uint64_t timeout;
+    const struct pmq_peek_opts *peek;
+    const char *tool;
+};
+
+struct pmqdump_plan;
+
+/**
+ * pmqdump_plan_new() - read the whole dump, check it, the limits, and what exists
+ * @r: opened with DUMP_REWIND; must outlive the plan
+ * @opts: must outlive the plan
+ *
+ * Nothing is changed. Return: 0; -EEXIST, -EBADMSG, -ENOSPC, …
+ */
+int pmqdump_plan_new(struct dump_reader *r, const struct pmqdump_opts *opts,
+                     struct pmqdump_plan **ret, struct err *e);
+
+const struct pmqdump_item *pmqdump_plan_items(const struct pmqdump_plan *p, size_t *n);
+
+/**
+ * pmqdump_plan_run() - do it: all or nothing
+ *
+ * Queues are created with mode 0000, filled, and get their modes when all are full. On a failure
+ * what was made is removed, and what was replaced is put back. What was appended stays: @e says how
+ * much. A journal is kept, so that pmqdump_recover() can do the same after a kill.
+ */
+int pmqdump_plan_run(struct pmqdump_plan *p, struct err *e);
+void pmqdump_plan_free(struct pmqdump_plan *p);
+void pmqdump_plan_freep(struct pmqdump_plan **p);
+
+/**
+ * struct pmqdump_recovered - what became of a queue of an interrupted restore
+ * @name: the queue
+ * @what: "finished", "removed", "put back", "append interrupted", …
+ * @detail: more words, or ""
+ */
+struct pmqdump_recovered {
+    const char *name;
+    const char *what;
+    const char *detail;
+};
+
+/* Finishes or undoes restores that were killed; calls @tell for each queue. 0 or -errno. */
+int pmqdump_recover(void (*tell)(void *ctx, const struct pmqdump_recovered *what), void *ctx,
+                    struct err *e);

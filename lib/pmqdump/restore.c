@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Carrying out a plan. Each kind of action is one more pass over the dump, the least reversible
+ * last: create, replace, append; then all modes at once.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <mqueue.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "plan_internal.h"
+#include "timefmt.h"
+
+struct pass {
+    struct pmqdump_plan *plan;
+    enum pmqdump_action action;
+    size_t next; /* item of the next queue record */
+};
+
+static bool of_pass(const struct pass *p, const struct pmqdump_item *item)
+{
+    return item->action == p->action;
+}
+
+/* ---- making ---- */
+
+static int make_item(struct pmqdump_plan *p, struct pmqdump_item *item, struct err *e)
+{
+    struct stat st;
+    bool owned;
+    int r;
+
+    /* What "make" names may be removed after a kill, so the old one must be gone by then. */
+    r = item->action == PMQDUMP_REPLACE ? pmqdump_set_aside(p, item, e) : 0;
+    if (r == 0)
+        r = pmq_restoring_make(p->journal, item->name, item->queue.mode);
+    if (r < 0)
+        return r;
+    item->fd = pmqdump_make(item->name, &item->queue, &owned, e);
+    if (item->fd < 0)
+        return item->fd;
+    item->foreign_owner = !owned;
+    if (fstat(item->fd, &st) < 0)
+        return -errno;
+    item->dev = st.st_dev;
+    item->ino = st.st_ino;
+    return pmq_restoring_made(p->journal, item->name, item->dev, item->ino);
+}
+
+static int open_for_append(struct pmqdump_plan *p, struct pmqdump_item *item, struct err *e)
+{
+    item->fd = mq_open(item->name, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+    if (item->fd < 0)
+        return err_set(e, -errno, NULL, "%s: %s", item->name, strerrordesc_np(errno));
+    return pmq_restoring_append(p->journal, item->name, item->messages);
+}
+
+static int begin_queue(void *ctx, const struct pmqdump_queue *q, struct err *e)
+{
+    struct pass *pass = ctx;
+    struct pmqdump_plan *p = pass->plan;
+    struct pmqdump_item *item;
+
+    if (pass->next == p->n || p->items[pass->next].queue.line != q->line)
+        return err_set(e, -EBADMSG, NULL, "the file has changed while it was read");
+    item = &p->items[pass->next++];
+    if (!of_pass(pass, item))
+        return 0;
+    memcpy(p->failed, item->name, strlen(item->name) + 1);
+    return item->action == PMQDUMP_APPEND ? open_for_append(p, item, e) : make_item(p, item, e);
+}
+
+/* ---- filling ---- */
+
+/* Waits until there is room. Return: 0, -ETIMEDOUT or -errno. */
+static int wait_for_room(int fd, uint64_t timeout)
+{
+    uint64_t deadline = timefmt_now(CLOCK_MONOTONIC) + timeout;
+    struct pollfd p = {.fd = fd, .events = POLLOUT};
+
+    for (;;) {
+        uint64_t now = timefmt_now(CLOCK_MONOTONIC);
+        struct timespec left;
+
+        if (now >= deadline)
+            return -ETIMEDOUT;
+        left = timefmt_to_timespec(deadline - now);
+        if (ppoll(&p, 1, &left, NULL) > 0)
+            return 0;
+        if (errno != EINTR && errno != 0)
+            return -errno;
+    }
+}
+
+static int send_one(struct pmqdump_plan *p, struct pmqdump_item *item, const struct pmq_message *m,
+                    struct err *e)
+{
+    int r;
+
+    for (;;) {
+        if (mq_send(item->fd, m->data, m->length, m->priority) == 0)
+            break;
+        if (errno == EINTR)
+            continue;
+        r = -errno;
+        if (r != -EAGAIN)
+            return err_set(e, r, NULL, "%s: %s", item->name, err_text(NULL, r));
+        if (item->action != PMQDUMP_APPEND)
+            return err_set(e, -EBUSY, NULL, "%s: somebody else sends to it while it is filled",
+                           item->name);
+        errno = 0;
+        r = wait_for_room(item->fd, p->opts->timeout);
+        if (r < 0)
+            return err_set(e, r, "what was appended stays; the rest is still in the dump",
+                           "%s became full: %" PRIu64 " of %" PRIu64 " messages were appended",
+                           item->name, item->done, item->messages);
+    }
+    item->done++;
+    return item->action == PMQDUMP_APPEND
+               ? pmq_restoring_appended(p->journal, item->name, item->done)
+               : 0;
+}
+
+static int fill_queue(void *ctx, const struct pmqdump_queue *q, const struct pmq_message *m,
+                      struct err *e)
+{
+    struct pass *pass = ctx;
+    struct pmqdump_item *item = &pass->plan->items[pass->next - 1];
+
+    (void)q;
+    return of_pass(pass, item) ? send_one(pass->plan, item, m, e) : 0;
+}
+
+static int end_queue(void *ctx, const struct pmqdump_queue *q, uint64_t messages, uint64_t bytes,
+                     struct err *e)
+{
+    struct pass *pass = ctx;
+    struct pmqdump_item *item = &pass->plan->items[pass->next - 1];
+    struct mq_attr attr;
+
+    (void)q;
+    (void)messages;
+    (void)bytes;
+    if (!of_pass(pass, item) || item->action == PMQDUMP_APPEND)
+        return 0;
+    if (mq_getattr(item->fd, &attr) < 0)
+        return -errno;
+    if ((uint64_t)attr.mq_curmsgs != item->done)
+        return err_set(e, -EBUSY, NULL, "%s: somebody else has used it while it was filled",
+                       item->name);
+    return 0;
+}
+
+static int run_pass(struct pmqdump_plan *p, enum pmqdump_action action, struct err *e)
+{
+    static const struct pmqdump_visitor visitor = {
+        .queue = begin_queue, .message = fill_queue, .queue_end = end_queue};
+    struct pass pass = {.plan = p, .action = action};
+    struct dump_totals totals;
+    bool any = false;
+    int r;
+
+    for (size_t i = 0; i < p->n && !any; i++)
+        any = p->items[i].action == action;
+    if (!any)
+        return 0;
+    r = dump_reader_rewind(p->reader, e);
+    if (r == 0)
+        r = pmqdump_walk(p->reader, &visitor, &pass, e);
+    if (r < 0)
+        return r;
+    dump_reader_totals(p->reader, &totals);
+    if (totals.crc != p->crc || pass.next != p->n)
+        return err_set(e, -EBADMSG, NULL, "the file has changed while it was read");
+    return 0;
+}
+
+/* ---- the end, one way or the other ---- */
+
+static int publish(struct pmqdump_plan *p, struct err *e)
+{
+    int r = pmq_restoring_filled(p->journal);
+
+    for (size_t i = 0; i < p->n && r == 0; i++) {
+        const struct pmqdump_item *item = &p->items[i];
+
+        if (item->action != PMQDUMP_CREATE && item->action != PMQDUMP_REPLACE)
+            continue;
+        if (fchmod(item->fd, item->queue.mode) < 0)
+            r = err_set(e, -errno, NULL, "%s: cannot give it its mode: %s", item->name,
+                        strerrordesc_np(errno));
+    }
+    return r;
+}
+
+/* Removes what was made, and only that: a queue that still has its name is the one we made. */
+static void undo(struct pmqdump_plan *p, struct err *e)
+{
+    for (size_t i = 0; i < p->n; i++) {
+        struct pmqdump_item *item = &p->items[i];
+        struct err why = ERR_INIT;
+        struct stat st;
+
+        if (item->ino && fstat(item->fd, &st) == 0 && st.st_nlink > 0)
+            mq_unlink(item->name);
+        if (item->fd >= 0)
+            close(TAKE_FD(item->fd));
+        if (item->saved && !item->unlinked_old)
+            unlink(item->saved);
+        if (item->unlinked_old && pmqdump_put_back(item->saved, &why) < 0 && e)
+            snprintf(e->remedy, sizeof(e->remedy),
+                     "the old %s could not be put back: %.60s; it is in %s", item->name, why.why,
+                     item->saved);
+    }
+}
+
+static void raise_descriptors(void)
+{
+    struct rlimit l;
+
+    if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_cur < l.rlim_max) {
+        l.rlim_cur = l.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &l);
+    }
+}
+
+int pmqdump_plan_run(struct pmqdump_plan *p, struct err *e)
+{
+    struct err why = ERR_INIT;
+    int r = pmq_restoring_new(&p->journal, e);
+
+    if (r < 0)
+        return r;
+    raise_descriptors();
+    r = run_pass(p, PMQDUMP_CREATE, &why);
+    if (r == 0)
+        r = run_pass(p, PMQDUMP_REPLACE, &why);
+    if (r == 0)
+        r = run_pass(p, PMQDUMP_APPEND, &why);
+    if (r == 0)
+        r = publish(p, &why);
+    if (r < 0 && !why.why[0])
+        err_set(&why, r, NULL, "%s: %s", p->failed, err_text(NULL, r));
+    if (r < 0)
+        undo(p, &why);
+    if (r < 0 && e)
+        *e = why;
+    pmq_restoring_end(TAKE_PTR(p->journal));
+    return r;
+}

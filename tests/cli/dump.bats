@@ -1,0 +1,305 @@
+#!/usr/bin/env bats
+# mqdump: save, restore, show, verify, seal.
+
+load common
+
+setup() {
+    export IPCBOX_STATE_DIR=$BATS_TEST_TMPDIR/state TMPDIR=$BATS_TEST_TMPDIR
+    cd "$BATS_TEST_TMPDIR"
+    q=/$(unique dump)
+    others=()
+}
+
+teardown() {
+    for name in "$q" "${others[@]}"; do
+        "$HELPERS/mqmake" -u "$name" 2>/dev/null || true
+    done
+}
+
+make() { "$HELPERS/mqmake" "$@"; }
+unlink() { "$HELPERS/mqmake" -u "$1"; }
+exists() { mqdump save "$1" >/dev/null 2>&1; }
+# What a queue holds, its sizes included; times and tools left out.
+content() { mqdump save "$1" | jq -c 'select(.type == "queue" or .type == "message") | del(.taken)'; }
+
+@test "mqdump: save, unlink, restore: as it was" {
+    make "$q" 5 20 3:low 9:high 9:later 0:
+    before=$(content "$q")
+    expect 0 mqdump save "$q" -O a.dump
+    is "$(content "$q")" "$before"
+    unlink "$q"
+    expect 0 mqdump restore a.dump
+    has "$out" "create" "$q"
+    is "$(content "$q")" "$before"
+    is "$(stat -c %a a.dump)" 600
+}
+
+@test "mqdump: hundreds of random queues, owners, modes, names and payloads" {
+    rounds=40
+    [ -z "${IPCBOX_TEST_LONG-}" ] || rounds=400
+    expect 0 timeout 900 "$HELPERS/dumpstorm" rounds "$IPCBOX" . $rounds "$RANDOM"
+    is "$out" "$rounds rounds"
+}
+
+@test "mqdump: an existing queue is an error, and nothing at all is made" {
+    other=$q-2 others=("$q-2")
+    make "$q" 5 20 1:a
+    make "$other" 5 20 2:b
+    mqdump save "$other" "$q" -O a.dump
+    unlink "$other"
+    before=$(content "$q")
+    expect 1 mqdump restore a.dump
+    has "$err" "$q exists already" "nothing was restored" "--replace"
+    ! exists "$other"
+    is "$(content "$q")" "$before"
+}
+
+@test "mqdump: --dry-run says what would be done and does nothing" {
+    make "$q" 5 20 1:a
+    mqdump save "$q" -O a.dump
+    unlink "$q"
+    expect 0 mqdump -J restore --dry-run a.dump
+    jq -e '.queues | length == 1 and .[0].action == "create" and .[0].messages == 1' <<<"$out"
+    ! exists "$q"
+}
+
+@test "mqdump: --append puts messages behind those that are there, or fails before the first" {
+    make "$q" 3 20 5:one 5:two
+    mqdump save "$q" -O a.dump
+    expect 1 mqdump restore --append a.dump
+    has "$err" "2 of 3 messages: 2 more do not fit"
+    unlink "$q"
+    make "$q" 4 20 5:zero
+    expect 0 mqdump restore --append a.dump
+    is "$(content "$q" | jq -r 'select(.type == "message").text' | paste -sd,)" zero,one,two
+}
+
+@test "mqdump: --replace keeps the old queue in a file that restores it" {
+    make "$q" 3 20 5:new
+    mqdump save "$q" -O new.dump
+    unlink "$q"
+    make "$q" 4 30 7:old 1:older
+    before=$(content "$q")
+    expect 0 mqdump -J restore --replace new.dump
+    saved=$(jq -r '.queues[0].saved' <<<"$out")
+    is "$(content "$q" | jq -r 'select(.type == "message").text')" new
+    unlink "$q"
+    expect 0 mqdump restore "$saved"
+    is "$(content "$q")" "$before"
+}
+
+@test "mqdump: --rename, chosen queues, the same name twice" {
+    others=("$q-2" "$q-new")
+    make "$q" 5 20 1:a
+    make "$q-2" 5 20 1:b
+    mqdump save "$q" "$q-2" -O a.dump
+    unlink "$q-2"
+    expect 0 mqdump restore a.dump "$q" --rename "$q=$q-new"
+    ! exists "$q-2"
+    is "$(content "$q-new" | jq -r 'select(.type == "message").text')" a
+    expect 1 mqdump restore a.dump --rename "$q=$q-x" --rename "$q-2=$q-x"
+    has "$err" "lines 2 and 4 both restore $q-x"
+    expect 3 mqdump restore a.dump /not-in-it
+    expect 3 mqdump restore a.dump --rename /not-in-it=/x
+    expect 1 mqdump restore a.dump "$q" --rename "$q=x"
+    has "$err" "does not begin with a slash"
+}
+
+@test "mqdump: limits are checked first, with the figures" {
+    make "$q" 5 20 1:a
+    mqdump save "$q" -O a.dump
+    unlink "$q"
+    jq -c 'if .type == "queue" then .maxmsg = 60000 else . end' a.dump | mqdump seal >big.dump
+    if [ "$(id -u)" = 0 ] && ! capsh --has-p=cap_sys_resource 2>/dev/null; then
+        expect 1 mqdump restore big.dump
+        has "$err" "up to 60000 messages" "msg_max is $(cat /proc/sys/fs/mqueue/msg_max)"
+        jq -c 'if .type == "queue" then .msgsize = 100000 else . end' a.dump | mqdump seal >big.dump
+        expect 1 mqdump restore big.dump
+        has "$err" "100000 bytes" "msgsize_max is"
+    fi
+    expect 1 bash -c 'ulimit -q 100; "$IPCBOX" mqdump restore a.dump'
+    has "$err" "RLIMIT_MSGQUEUE is 100" "would cost"
+    ! exists "$q"
+}
+
+@test "mqdump: damage is refused with its line, and nothing is made" {
+    make "$q" 5 20 1:a 1:bbbb
+    mqdump save "$q" -O a.dump
+    unlink "$q"
+    head -n 3 a.dump >cut.dump
+    expect 1 mqdump restore cut.dump
+    has "$err" "line 3: the dump ends without an end record" "--partial"
+    sed 's/"priority":1/"priority":3/' a.dump >flip.dump
+    expect 1 mqdump restore flip.dump
+    has "$err" "line 5: the checksum" "mqdump seal"
+    sed '1s/"version":1/"version":2/' a.dump >new.dump
+    expect 1 mqdump verify new.dump
+    has "$err" "format version 2" "newer ipcbox"
+    expect 1 mqdump restore /bin/true
+    has "$err" "line 1: no header of an ipcbox dump"
+    sed '4s/YmJiYg==/YmJiY!==/' a.dump >b64.dump
+    expect 1 mqdump verify b64.dump
+    has "$err" "line 4: \"data_base64\" is no base 64"
+    jq -c 'select(.type != "queue")' a.dump | mqdump seal >noqueue.dump
+    expect 1 mqdump restore noqueue.dump
+    has "$err" "line 2: a message before the first queue"
+    ! exists "$q"
+    expect 0 mqdump restore --partial cut.dump
+    is "$(content "$q" | jq -r 'select(.type == "message").text')" a
+    expect 3 mqdump verify absent.dump
+}
+
+@test "mqdump: a dump through a pipe is checked before the first effect" {
+    make "$q" 5 20 1:a
+    mqdump save "$q" -O a.dump
+    unlink "$q"
+    expect 1 bash -c 'head -n 3 a.dump | "$IPCBOX" mqdump restore -'
+    ! exists "$q"
+    expect 0 bash -c '"$IPCBOX" mqdump restore - <a.dump'
+    unlink "$q"
+    expect 0 bash -c 'cat a.dump | "$IPCBOX" mqdump restore -'
+    exists "$q"
+    is "$(find "$TMPDIR" -name 'ipcbox*')" ""
+}
+
+@test "mqdump: an edited dump is sealed; text that contradicts the data is refused" {
+    make "$q" 5 20 1:a 8:b
+    mqdump save "$q" -O a.dump
+    unlink "$q"
+    jq -c 'select(.type != "message" or .priority > 5)' a.dump >edited.dump
+    expect 1 mqdump verify edited.dump
+    expect 0 mqdump seal edited.dump -O edited.dump
+    expect 0 mqdump restore edited.dump
+    is "$(content "$q" | jq -r 'select(.type == "message").text')" b
+    jq -c 'if .type == "message" then .text = "x" else . end' a.dump >text.dump
+    expect 1 mqdump seal text.dump
+    has "$err" 'line 3: "text" is not what "data_base64" holds'
+    jq -c 'if .type == "message" then del(.data_base64, .length) | .text = "new" else . end' a.dump |
+        mqdump seal >text.dump
+    unlink "$q"
+    expect 0 mqdump restore text.dump
+    is "$(content "$q" | jq -r 'select(.type == "message").text' | paste -sd,)" new,new
+    expect 1 bash -c 'jq . a.dump | "$IPCBOX" mqdump seal'
+    has "$err" "jq -c"
+}
+
+@test "mqdump: a file appears whole or not at all, output that fails is an error" {
+    make "$q" 5 20 1:a
+    echo old >kept
+    expect 3 mqdump save "$q" /ipcbox-none-such -O kept
+    is "$(cat kept)" old
+    expect 1 bash -c '"$IPCBOX" mqdump save "$1" >/dev/full' bash "$q"
+    expect 0 bash -c '"$IPCBOX" mqdump save "$1" | true' bash "$q"
+    is "$err" ""
+    expect 2 mqdump save
+    expect 2 mqdump save --all "$q"
+    expect 2 mqdump restore
+}
+
+@test "mqdump: show tells queues and messages" {
+    make "$q" 5 20 1:a 8:bb
+    mqdump save "$q" -O a.dump
+    expect 0 mqdump -J show a.dump
+    jq -e '.kind == "queues" and (.queues[0] | .messages == 2 and .bytes == 3 and .maxmsg == 5)' <<<"$out"
+    expect 0 mqdump -J show --messages a.dump "$q"
+    jq -e '[.messages[].text] == ["bb", "a"]' <<<"$out"
+    head -n 3 a.dump >cut.dump
+    expect 1 mqdump show cut.dump
+    has "$out" "$q"
+    has "$err" "line 3"
+}
+
+@test "mqdump: queues that a process has open, unlinked ones included" {
+    make "$q" 5 20 1:a
+    exec 7<"/dev/mqueue$q" || skip "no mqueue file system is mounted"
+    unlink "$q"
+    expect 0 mqdump save --pid $$ -O a.dump
+    jq -e 'select(.type == "queue" and .name == $q) | .unlinked' --arg q "$q" a.dump
+    expect 0 mqdump save "pid:$$:7" -O b.dump
+    exec 7<&-
+    expect 0 mqdump restore b.dump
+    is "$(content "$q" | jq -r 'select(.type == "message").text')" a
+}
+
+@test "mqdump: queues of several IPC namespaces, and their restore one by one" {
+    [ "$(id -u)" = 0 ] || skip "needs root"
+    others=("$q-in")
+    make "$q" 5 20 1:outside
+    mkfifo ready go
+    unshare -i bash -c '"$HELPERS/mqmake" "$1" 5 20 1:inside && echo >ready && read -r <go' bash "$q" &
+    read -r <ready
+    inside=$(pgrep -P $! -x bash || echo $!)
+    expect 0 mqdump save -A -O all.dump
+    expect 0 mqdump save "pid:$inside:$q" -O one.dump
+    echo >go
+    wait
+    jq -s -e --arg q "$q" '[.[] | select(.name == $q) | .ipc_ns] | unique | length == 2' all.dump
+    ns=$(jq -r 'select(.type == "queue").ipc_ns' one.dump)
+    [ "$ns" != "$(stat -Lc %i /proc/self/ns/ipc)" ]
+    unlink "$q"
+    expect 0 mqdump restore all.dump --namespace "$ns" "$q"
+    is "$(content "$q" | jq -r 'select(.type == "message").text')" inside
+}
+
+@test "mqdump: another user's restore belongs to that user, and says so" {
+    [ "$(id -u)" = 0 ] || skip "needs root"
+    make "$q" 5 20 1:a
+    mqdump save "$q" -O a.dump
+    unlink "$q"
+    user=$(mktemp -d -p /tmp)
+    chown 23456 "$user"
+    as="setpriv --reuid 23456 --regid 23456 --clear-groups env IPCBOX_STATE_DIR=$user TMPDIR=$user"
+    expect 0 $as "$IPCBOX" mqdump restore - <a.dump
+    has "$err" "it is yours now"
+    is "$(mqdump save "$q" | jq -r 'select(.type == "queue").uid')" 23456
+    make "$q-root" 5 20 1:a
+    others=("$q-root")
+    expect 5 $as "$IPCBOX" mqdump save "$q-root" -O "$user/x.dump"
+    [ ! -e "$user/x.dump" ]
+    rm -r "$user"
+}
+
+kills() { if [ -n "${IPCBOX_TEST_LONG-}" ]; then echo 250; else echo 15; fi; }
+
+@test "mqdump: SIGKILL at random moments: no half file, no half queue, nothing lost" {
+    for what in save restore replace seal; do
+        expect 0 timeout 600 "$HELPERS/dumpstorm" kill-$what "$IPCBOX" . "$(kills)" "$RANDOM"
+    done
+}
+
+@test "mqdump: what a killed restore left is shown as incomplete, then removed or finished" {
+    make "$q" 5 20 1:a 2:b
+    mqdump save "$q" -O a.dump
+    unlink "$q"
+    expect 137 strace -qq -o /dev/null -e inject=mq_timedsend:signal=KILL:when=2 "$IPCBOX" mqdump restore a.dump
+    exists "$q"
+    expect 0 mqdump restore --recover
+    has "$err" "$q: left by an interrupted restore: removed"
+    ! exists "$q"
+    expect 137 strace -qq -o /dev/null -e inject=fchmod:signal=KILL:when=1 "$IPCBOX" mqdump restore a.dump
+    expect 1 mqdump restore a.dump
+    has "$err" "$q: left by an interrupted restore: finished" "exists already"
+    is "$(content "$q" | jq -r 'select(.type == "message").text' | paste -sd,)" b,a
+    unlink "$q"
+    expect 137 strace -qq -o /dev/null -e inject=mq_timedsend:signal=KILL:when=1 "$IPCBOX" mqdump restore a.dump
+    expect 0 mqdump restore a.dump
+    is "$(content "$q" | jq -r 'select(.type == "message").text' | paste -sd,)" b,a
+}
+
+@test "mqdump: a failure on the way removes what was made, and puts back what was replaced" {
+    others=("$q-2" "$q-3")
+    make "$q" 5 20 1:a
+    make "$q-2" 5 20 2:b
+    mqdump save "$q" "$q-2" -O a.dump
+    unlink "$q"
+    unlink "$q-2"
+    expect 5 strace -f -qq -o /dev/null -e inject=mq_open:error=EACCES:when=4 "$IPCBOX" mqdump restore a.dump
+    has "$err" "$q-2 cannot be created" "nothing was restored"
+    ! exists "$q"
+    make "$q" 4 20 3:old
+    before=$(content "$q")
+    expect 1 strace -f -qq -o /dev/null -e inject=mq_timedsend:error=EMSGSIZE:when=2 "$IPCBOX" mqdump restore --replace a.dump
+    is "$(content "$q")" "$before"
+    ! exists "$q-2"
+    is "$(find "$IPCBOX_STATE_DIR" -type f)" ""
+}
