@@ -87,6 +87,7 @@ static int peer_admit(struct b1_bus *bus, struct b1_peer *p, uint32_t uid)
     }
     b1_charge(bus, u, peers, 1);
     p->user = u;
+    p->uid = uid;
     p->serial = ++bus->last_serial;
     p->next = bus->peers;
     p->prev = &bus->peers;
@@ -168,6 +169,21 @@ uint64_t b1_peer_serial(const struct b1_peer *peer)
 struct b1_bus *b1_peer_bus(const struct b1_peer *peer)
 {
     return peer->bus;
+}
+
+uint32_t b1_peer_uid(const struct b1_peer *peer)
+{
+    return peer->uid;
+}
+
+bool b1_peer_waiting(struct b1_peer *peer)
+{
+    bool r;
+
+    pthread_mutex_lock(&peer->bus->lock);
+    r = peer->head;
+    pthread_mutex_unlock(&peer->bus->lock);
+    return r;
 }
 
 bool b1_peer_readable(struct b1_peer *peer)

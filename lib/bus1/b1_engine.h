@@ -115,7 +115,14 @@ void b1_peer_unref(struct b1_peer *peer);
 uint64_t b1_peer_serial(const struct b1_peer *peer);
 struct b1_bus *b1_peer_bus(const struct b1_peer *peer);
 
-/* Whether a message waits. A hint for poll(): b1_recv_begin() decides. */
+/* The user that is charged. */
+uint32_t b1_peer_uid(const struct b1_peer *peer);
+
+/* Whether a message waits. */
+bool b1_peer_waiting(struct b1_peer *peer);
+
+/* What poll() says: as b1_peer_waiting(), but for B1_DEFECT_POLLIN. A hint for poll():
+ * b1_recv_begin() decides. */
 bool b1_peer_readable(struct b1_peer *peer);
 
 /**

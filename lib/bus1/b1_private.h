@@ -83,9 +83,10 @@ struct b1_peer {
     struct b1_bus *bus;
     struct b1_peer *next;
     struct b1_peer **prev;
-    struct b1_user *user;
+    struct b1_user *user; /* NULL once closed */
     void *data;
     size_t refs;
+    uint32_t uid;
     uint64_t serial;
     uint64_t last_id;
     bool closed;

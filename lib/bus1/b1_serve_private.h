@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The insides of the server, shared by its files only.
+ *
+ * One thread, the leader, reads requests and answers them itself: a hand-over to another thread
+ * would cost more than the work. What can make it wait is the memory of a client that never faults
+ * in. The keeper, another thread, notices that the leader has been at one ioctl for too long, and
+ * appoints a new one; the old one ends when the client's memory answers, or the client dies.
+ */
+#pragma once
+
+#define FUSE_USE_VERSION 314
+
+#include <fuse_lowlevel.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <sys/types.h>
+
+#include "b1_codec.h"
+#include "b1_engine.h"
+#include "b1_serve.h"
+#include "buf.h"
+#include "bus1_abi.h"
+
+enum {
+    B1_FILE_BUCKETS = 4096,
+    B1_INO_ROOT = FUSE_ROOT_ID,
+    B1_INO_DEBUG = 2,
+    B1_STUCK_PER_USER = 128, /* ioctls of one user that may wait for client memory at once */
+    B1_HELD_MAX = 64,
+};
+
+/* Somebody polls: to be told once, either by a notification or by the answer itself. */
+struct b1_waiter {
+    struct b1_waiter *next;
+    struct fuse_pollhandle *ph;
+    struct b1_file *file;
+    bool held;
+};
+
+/* A poll that is not answered yet. Its file stays as long as that is so. */
+struct b1_held {
+    const struct b1_waiter *waiter; /* compared, never followed */
+    struct b1_file *file;
+    fuse_req_t req;
+    uint64_t deadline;
+};
+
+/* One open file: a peer. */
+struct b1_file {
+    struct b1_file *next;
+    uint64_t ino;
+    size_t refs;
+    struct b1_peer *peer;
+    pid_t pid;
+    _Atomic(struct b1_waiter *) waiter;
+    _Atomic uint64_t polled_at; /* when a poll last found nothing; 0: a message came since */
+    atomic_int hot;             /* messages came soon after such a poll */
+    unsigned int n_stuck;       /* guarded by the server's lock */
+};
+
+enum b1_call_state { B1_CALL_RUNNING, B1_CALL_COMMITTED, B1_CALL_ABANDONED };
+
+/* One ioctl under way. */
+struct b1_call {
+    struct b1_serve *s;
+    struct b1_file *file;
+    fuse_req_t req;
+    pid_t pid;
+    uid_t uid;
+    unsigned int cmd;
+    uint64_t arg[5];
+    _Atomic enum b1_call_state state;
+    bool answered;        /* by the keeper, since the client is being killed */
+    bool stuck;           /* is on the list */
+    struct b1_call *next; /* of the stuck, or of the parked */
+};
+
+/* A thread that answers. */
+struct b1_worker {
+    struct b1_worker *next; /* idle ones */
+    struct b1_serve *s;
+    struct b1_call *call; /* guarded by the server's lock, set while @seq is odd */
+    atomic_uint seq;      /* bit 0: in an ioctl; bit 1: no longer the leader */
+    pthread_cond_t wake;
+    atomic_bool leads;
+};
+
+struct b1_serve {
+    struct b1_serve_config cfg;
+    struct b1_bus *bus;
+    struct fuse_session *se;
+    char *path;
+    char *dir;
+    bool made_dir;
+    bool made_link;
+    bool mounted;
+    int fd; /* of the session */
+    int stop_fd;
+    dev_t dev;
+    uid_t uid;
+
+    pthread_mutex_t lock;
+    struct b1_file *files[B1_FILE_BUCKETS];
+    uint64_t last_open;
+    struct b1_worker *leader;
+    struct b1_worker *idle;
+    struct b1_call *stuck;
+    struct b1_call *parked;
+    struct b1_held held[B1_HELD_MAX];
+    size_t n_held;
+    size_t n_workers;
+    pthread_cond_t workers_gone;
+    atomic_bool stopping;
+    atomic_bool keeper_sleeps;
+    atomic_bool leader_sleeps;
+    sem_t keeper_wake;
+    _Atomic uint64_t note_after;
+};
+
+/* Says it through the configuration, at most once a second. */
+void b1_serve_note(struct b1_serve *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Files. The lock is not held. */
+struct b1_file *b1_file_find(struct b1_serve *s, uint64_t ino);
+void b1_file_unref(struct b1_serve *s, struct b1_file *f);
+
+/* Operations of the file system. */
+extern const struct fuse_lowlevel_ops b1_serve_ops;
+/* Tells those whom the thread's last call to the engine gave a message. */
+void b1_wake_flush(struct b1_serve *s);
+void b1_wake_collect(void *ctx, void *peer_data);
+/* Answers held polls that are due at @now (all: UINT64_MAX). Return: when the next one is. */
+uint64_t b1_held_expire(struct b1_serve *s, uint64_t now);
+
+/* Calls. */
+void b1_call_run(struct b1_call *c);
+void b1_call_answer(struct b1_call *c, int r);
+/* Whether the thread @tid is being killed. */
+bool b1_client_dying(pid_t tid);
+/* Takes over an ioctl: runs it, or lets it wait until its file and user have fewer stuck ones. */
+void b1_loop_ioctl(struct b1_serve *s, struct b1_call *c);
+int b1_loop_run(struct b1_serve *s);
+
+/* The text of "debug", as @uid may see it, or of "peer-INO". */
+int b1_debug_bus(struct b1_serve *s, uid_t uid, struct buf *out);
+int b1_debug_peer(struct b1_serve *s, uint64_t ino, uid_t uid, struct buf *out);

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What a served bus costs: bench_b1serve FILE, where `b1ctl serve FILE` runs. A null ioctl (one that
+ * the file does not know) is the floor of anything that goes through it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "bus1_abi.h"
+#include "timefmt.h"
+
+enum { SIZE = 64, NULLS = 20000, PAIRS = 20000, ROUNDS = 10000, SENDERS = 8, EACH = 5000 };
+#define NULL_IOCTL _IO(BUS1_IOCTL_MAGIC, 99)
+
+static void die(const char *what)
+{
+    perror(what);
+    exit(1);
+}
+
+static int peer_open(const char *path)
+{
+    int fd = open(path, O_RDWR);
+
+    if (fd < 0)
+        die(path);
+    return fd;
+}
+
+/* A node of @owner, and its handle in @holder. */
+static uint64_t link_new(int owner, int holder)
+{
+    struct bus1_transfer src = {BUS1_TRANSFER_FLAG_CREATE, BUS1_INVALID}, dst;
+    struct bus1_cmd_transfer c = {
+        .to = (uint64_t)holder, 1, (uint64_t)(uintptr_t)&src, (uint64_t)(uintptr_t)&dst};
+
+    if (ioctl(owner, BUS1_CMD_TRANSFER, &c) < 0)
+        die("TRANSFER");
+    return dst.id;
+}
+
+static void bus_send(int fd, uint64_t to)
+{
+    char data[SIZE] = {0};
+    int32_t error;
+    struct iovec v = {data, SIZE};
+    struct bus1_message m = {.n_data = SIZE, .n_data_vecs = 1, .ptr_data_vecs = (uint64_t)(uintptr_t)&v};
+    struct bus1_cmd_send c = {.n_destinations = 1,
+                              .ptr_destinations = (uint64_t)(uintptr_t)&to,
+                              .ptr_errors = (uint64_t)(uintptr_t)&error,
+                              .ptr_message = (uint64_t)(uintptr_t)&m};
+
+    while (ioctl(fd, BUS1_CMD_SEND, &c) < 0)
+        if (errno != EDQUOT)
+            die("SEND");
+}
+
+/* Whether there was a message. */
+static int bus_recv(int fd)
+{
+    char data[SIZE];
+    struct iovec v = {data, SIZE};
+    struct bus1_metadata meta;
+    struct bus1_message m = {.type = BUS1_INVALID,
+                             .n_data = SIZE,
+                             .n_data_vecs = 1,
+                             .ptr_data_vecs = (uint64_t)(uintptr_t)&v};
+    struct bus1_cmd_recv c = {.ptr_metadata = (uint64_t)(uintptr_t)&meta,
+                              .ptr_message = (uint64_t)(uintptr_t)&m};
+
+    if (ioctl(fd, BUS1_CMD_RECV, &c) >= 0)
+        return 1;
+    if (errno != EAGAIN)
+        die("RECV");
+    return 0;
+}
+
+static void bus_wait(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+
+    while (!bus_recv(fd))
+        if (poll(&p, 1, -1) < 0)
+            die("poll");
+}
+
+static double us(uint64_t t0, int n)
+{
+    return (double)(timefmt_now(CLOCK_MONOTONIC) - t0) / n / 1e3;
+}
+
+static double bench_null(int fd)
+{
+    uint64_t t0 = timefmt_now(CLOCK_MONOTONIC);
+
+    for (int i = 0; i < NULLS; i++)
+        (void)ioctl(fd, NULL_IOCTL, 0);
+    return us(t0, NULLS);
+}
+
+static void bench_pair(int fd, double null)
+{
+    uint64_t to = link_new(fd, fd), t0 = timefmt_now(CLOCK_MONOTONIC);
+    double pair;
+
+    for (int i = 0; i < PAIRS; i++) {
+        bus_send(fd, to);
+        if (!bus_recv(fd))
+            die("RECV");
+    }
+    pair = us(t0, PAIRS);
+    printf("SEND+RECV of %d B: %.1f us, %.2f null ioctls (%.2f each)\n", SIZE, pair, pair / null,
+           pair / null / 2);
+}
+
+static double bench_seqpacket(void)
+{
+    char data[SIZE] = {0};
+    uint64_t t0;
+    double r;
+    int s[2];
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, s) < 0)
+        die("socketpair");
+    if (fork() == 0) {
+        close(s[0]);
+        while (read(s[1], data, SIZE) > 0)
+            if (write(s[1], data, SIZE) < 0)
+                break;
+        _exit(0);
+    }
+    close(s[1]);
+    t0 = timefmt_now(CLOCK_MONOTONIC);
+    for (int i = 0; i < ROUNDS; i++)
+        if (write(s[0], data, SIZE) < 0 || read(s[0], data, SIZE) < 0)
+            die("seqpacket");
+    r = us(t0, ROUNDS);
+    close(s[0]);
+    wait(NULL);
+    return r;
+}
+
+static double bench_ping_pong(const char *path)
+{
+    int a = peer_open(path), b = peer_open(path);
+    uint64_t to_a = link_new(a, b), to_b = link_new(b, a), t0;
+    double r;
+
+    if (fork() == 0) {
+        close(a);
+        for (int i = 0; i < ROUNDS; i++) {
+            bus_wait(b);
+            bus_send(b, to_a);
+        }
+        _exit(0);
+    }
+    t0 = timefmt_now(CLOCK_MONOTONIC);
+    for (int i = 0; i < ROUNDS; i++) {
+        bus_send(a, to_b);
+        bus_wait(a);
+    }
+    r = us(t0, ROUNDS);
+    wait(NULL);
+    close(a);
+    close(b);
+    return r;
+}
+
+static void bench_many(const char *path, double null)
+{
+    int r = peer_open(path);
+    uint64_t t0 = timefmt_now(CLOCK_MONOTONIC);
+    double per;
+
+    for (int i = 0; i < SENDERS; i++) {
+        int s = peer_open(path);
+        uint64_t to = link_new(r, s);
+
+        if (fork() == 0) {
+            for (int k = 0; k < EACH; k++)
+                bus_send(s, to);
+            _exit(0);
+        }
+        close(s);
+    }
+    for (int i = 0; i < SENDERS * EACH; i++)
+        bus_wait(r);
+    per = us(t0, SENDERS * EACH);
+    while (wait(NULL) > 0)
+        ;
+    printf("%d senders to one receiver: %.1f us a message, %.2f of the rate of null ioctls\n",
+           SENDERS, per, null / per);
+    close(r);
+}
+
+int main(int argc, char **argv)
+{
+    double null, seq, bus;
+    int fd;
+
+    if (argc != 2) {
+        fprintf(stderr, "usage: bench_b1serve FILE\n");
+        return 2;
+    }
+    fd = peer_open(argv[1]);
+    null = bench_null(fd);
+    printf("null ioctl: %.1f us\n", null);
+    bench_pair(fd, null);
+    seq = bench_seqpacket();
+    bus = bench_ping_pong(argv[1]);
+    printf("ping-pong of %d B: %.1f us, %.2f times a seqpacket socket's %.1f us\n", SIZE, bus,
+           bus / seq, seq);
+    bench_many(argv[1], null);
+    return 0;
+}
