@@ -355,7 +355,8 @@ static int do_send(const struct call *c, const struct bus1_cmd_send *cmd)
 {
     _cleanup_(send_done) struct send s;
     size_t n = cmd->n_destinations;
-    int r;
+    bool whole = false;
+    int r = 0;
 
     s.packet = NULL;
     s.transfers = NULL;
@@ -369,12 +370,21 @@ static int do_send(const struct call *c, const struct bus1_cmd_send *cmd)
     s.destinations = array_room(s.few_destinations, n, sizeof(uint64_t), &s.heap[0]);
     if (!s.destinations)
         return -ENOMEM;
-    r = read_array(c, cmd->ptr_destinations, s.destinations, n, sizeof(uint64_t));
+    if (!(c->defects & B1_DEFECT_STRIDE)) /* most often both can be read at once */
+        whole = c->ops->read(c->ctx,
+                             (struct b1_range[]){
+                                 {cmd->ptr_destinations, s.destinations, n * sizeof(uint64_t)},
+                                 {cmd->ptr_message, &s.msg, sizeof(s.msg)},
+                             },
+                             2) == 0;
+    if (r == 0 && !whole)
+        r = read_array(c, cmd->ptr_destinations, s.destinations, n, sizeof(uint64_t));
     if (r == 0)
         r = send_write_errors(c, cmd->ptr_errors, NULL, n);
     if (r < 0)
         return r;
-    r = client_read(c, cmd->ptr_message, &s.msg, sizeof(s.msg));
+    if (!whole)
+        r = client_read(c, cmd->ptr_message, &s.msg, sizeof(s.msg));
     if (r == 0)
         r = send_read_message(c, &s, n);
     if (r < 0)

@@ -2,14 +2,15 @@
 /* The embedded bus behind a file: mounting it, and taking it away without a trace. */
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -44,9 +45,10 @@ static const char *base_name(const char *path)
 /* Whether the directory is the mount of a server that died without taking it away. */
 static bool is_dead_mount(const char *dir)
 {
-    struct stat st;
+    struct statfs st;
 
-    return stat(dir, &st) < 0 && errno == ENOTCONN;
+    /* Attributes may be cached; this always asks. */
+    return statfs(dir, &st) < 0 && errno == ENOTCONN;
 }
 
 /* The absolute form of @path, whose directory exists. */
@@ -133,7 +135,7 @@ static int find_dev(struct b1_serve *s)
 static int serve_start(struct b1_serve *s, struct err *e)
 {
     _cleanup_(freep) char *target = NULL;
-    int flags, r = absolute(s->cfg.path, &s->path);
+    int r = absolute(s->cfg.path, &s->path);
 
     if (r == 0 && asprintf(&s->dir, "%s.d", s->path) < 0)
         r = -ENOMEM;
@@ -146,8 +148,8 @@ static int serve_start(struct b1_serve *s, struct err *e)
     if (r < 0)
         return r;
     s->fd = fuse_session_fd(s->se);
-    flags = fcntl(s->fd, F_GETFL);
-    if (flags < 0 || fcntl(s->fd, F_SETFL, flags | O_NONBLOCK) < 0)
+    s->end_fd = eventfd(0, EFD_CLOEXEC);
+    if (s->end_fd < 0)
         return -errno;
     if (asprintf(&target, "%s/bus1", base_name(s->dir)) < 0)
         return -ENOMEM;
@@ -168,6 +170,7 @@ int b1_serve_open(const struct b1_serve_config *cfg, struct b1_serve **ret, stru
         return -ENOMEM;
     s->cfg = *cfg;
     s->uid = geteuid();
+    s->end_fd = -1;
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->workers_gone, NULL);
     r = b1_bus_new(&bus, &s->bus);
@@ -183,8 +186,7 @@ int b1_serve_open(const struct b1_serve_config *cfg, struct b1_serve **ret, stru
 
 int b1_serve_run(struct b1_serve *s, int stop_fd)
 {
-    s->stop_fd = stop_fd;
-    return b1_loop_run(s);
+    return b1_loop_run(s, stop_fd);
 }
 
 /* Waits a little for threads that a client's memory holds. Return: whether all have ended. */
@@ -231,6 +233,8 @@ void b1_serve_close(struct b1_serve *s)
     if (s->se)
         fuse_session_destroy(s->se);
     b1_bus_free(s->bus);
+    if (s->end_fd >= 0)
+        close(s->end_fd);
     pthread_cond_destroy(&s->workers_gone);
     pthread_mutex_destroy(&s->lock);
     free(s->path);

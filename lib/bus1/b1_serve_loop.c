@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Who reads the requests: the leader, its keeper, and those who wait for a client's memory. */
 #include <errno.h>
-#include <linux/fuse.h>
+#include <limits.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -13,7 +16,6 @@
 #include "timefmt.h"
 
 enum {
-    SPIN_NS = 60 * 1000,       /* how long the leader asks for the next request before it sleeps */
     TICK_NS = 2 * 1000 * 1000, /* an ioctl that takes a whole tick has lost its thread */
     IDLE_TICKS = 50,
     DEATH_TICKS = 25,
@@ -166,43 +168,34 @@ void b1_loop_ioctl(struct b1_serve *s, struct b1_call *c)
     run_parked(s);
 }
 
-/* Sleeps until there is a request, a poll to answer, or the end. */
-static void leader_sleep(struct b1_serve *s, uint64_t until)
+/* Waits for a request while polls are held, which must be answered in time. */
+static void held_wait(struct b1_serve *s)
 {
-    struct pollfd fds[2] = {{.fd = s->fd, .events = POLLIN}, {.fd = s->stop_fd, .events = POLLIN}};
-    uint64_t now = timefmt_now(CLOCK_MONOTONIC);
-    struct timespec ts = timefmt_to_timespec(until > now ? until - now : 0);
+    struct pollfd fd = {.fd = s->fd, .events = POLLIN};
 
-    atomic_store(&s->leader_sleeps, true);
-    (void)ppoll(fds, 2, until == UINT64_MAX ? NULL : &ts, NULL);
-    atomic_store(&s->leader_sleeps, false);
-    if (fds[1].revents)
-        fuse_session_exit(s->se);
+    for (;;) {
+        uint64_t now = timefmt_now(CLOCK_MONOTONIC), next = b1_held_expire(s, now);
+        struct timespec ts = timefmt_to_timespec(next - now);
+
+        if (next == UINT64_MAX || ppoll(&fd, 1, &ts, NULL) != 0)
+            return;
+    }
 }
 
 /* The next request, in @b. Return: 1; 0 at the end; or -errno. */
 static int next_request(struct b1_serve *s, struct fuse_buf *b)
 {
-    uint64_t spin_end = 0;
+    int r;
 
-    while (!fuse_session_exited(s->se)) {
-        int r = fuse_session_receive_buf(s->se, b);
-        uint64_t now, next;
-
-        if (r > 0)
-            return 1;
-        if (r != -EAGAIN && r != -EINTR)
-            return r;
-        now = timefmt_now(CLOCK_MONOTONIC);
-        next = b1_held_expire(s, now);
-        if (!spin_end)
-            spin_end = now + SPIN_NS;
-        if (now < spin_end)
-            sched_yield();
-        else
-            leader_sleep(s, next);
-    }
-    return 0;
+    do {
+        if (atomic_load(&s->stop_seen))
+            return 0;
+        held_wait(s);
+        atomic_store(&s->leader_sleeps, true);
+        r = fuse_session_receive_buf(s->se, b);
+        atomic_store(&s->leader_sleeps, false);
+    } while (r == -EINTR || r == -EAGAIN);
+    return r > 0 ? 1 : r;
 }
 
 static void lead(struct b1_worker *w, struct fuse_buf *b)
@@ -214,6 +207,7 @@ static void lead(struct b1_worker *w, struct fuse_buf *b)
 
         if (r <= 0) {
             atomic_store(&s->stopping, true);
+            (void)eventfd_write(s->end_fd, 1);
             return;
         }
         fuse_session_process_buf(s->se, b);
@@ -397,8 +391,21 @@ static void *keeper_main(void *arg)
     return NULL;
 }
 
-int b1_loop_run(struct b1_serve *s)
+/* Wakes the leader with a request of our own, after which it reads no more. */
+static void stop_leader(struct b1_serve *s)
 {
+    char name[PATH_MAX];
+    struct stat st;
+
+    atomic_store(&s->stop, true);
+    if (!atomic_load(&s->stopping) &&
+        snprintf(name, sizeof(name), "%s/" B1_STOP_NAME, s->dir) < (int)sizeof(name))
+        (void)stat(name, &st);
+}
+
+int b1_loop_run(struct b1_serve *s, int stop_fd)
+{
+    struct pollfd fds[2] = {{.fd = stop_fd, .events = POLLIN}, {.fd = s->end_fd, .events = POLLIN}};
     pthread_t keeper;
     int r;
 
@@ -411,6 +418,11 @@ int b1_loop_run(struct b1_serve *s)
         pthread_mutex_unlock(&s->lock);
         return r;
     }
+    pthread_mutex_unlock(&s->lock);
+    while (poll(fds, 2, -1) < 0 && errno == EINTR)
+        ;
+    stop_leader(s);
+    pthread_mutex_lock(&s->lock);
     while (!atomic_load(&s->stopping))
         pthread_cond_wait(&s->workers_gone, &s->lock);
     for (struct b1_worker *w = s->idle; w; w = w->next)

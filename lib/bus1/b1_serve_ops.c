@@ -68,6 +68,8 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
             b1_file_unref(s, f);
         }
     }
+    if (!strcmp(name, B1_STOP_NAME) && atomic_load(&s->stop))
+        atomic_store(&s->stop_seen, true);
     if (!e.ino) {
         fuse_reply_err(req, ENOENT);
         return;

@@ -31,6 +31,9 @@ enum {
     B1_HELD_MAX = 64,
 };
 
+/* Looking this up wakes the leader when it is to stop. */
+#define B1_STOP_NAME ".stop"
+
 /* Somebody polls: to be told once, either by a notification or by the answer itself. */
 struct b1_waiter {
     struct b1_waiter *next;
@@ -96,8 +99,8 @@ struct b1_serve {
     bool made_dir;
     bool made_link;
     bool mounted;
-    int fd; /* of the session */
-    int stop_fd;
+    int fd;     /* of the session */
+    int end_fd; /* readable once nobody leads any more */
     dev_t dev;
     uid_t uid;
 
@@ -112,7 +115,9 @@ struct b1_serve {
     size_t n_held;
     size_t n_workers;
     pthread_cond_t workers_gone;
-    atomic_bool stopping;
+    atomic_bool stop;      /* wanted */
+    atomic_bool stop_seen; /* by the leader */
+    atomic_bool stopping;  /* nobody leads any more */
     atomic_bool keeper_sleeps;
     atomic_bool leader_sleeps;
     sem_t keeper_wake;
@@ -141,7 +146,8 @@ void b1_call_answer(struct b1_call *c, int r);
 bool b1_client_dying(pid_t tid);
 /* Takes over an ioctl: runs it, or lets it wait until its file and user have fewer stuck ones. */
 void b1_loop_ioctl(struct b1_serve *s, struct b1_call *c);
-int b1_loop_run(struct b1_serve *s);
+/* Until @stop_fd is readable, or the mount is gone. */
+int b1_loop_run(struct b1_serve *s, int stop_fd);
 
 /* The text of "debug", as @uid may see it, or of "peer-INO". */
 int b1_debug_bus(struct b1_serve *s, uid_t uid, struct buf *out);

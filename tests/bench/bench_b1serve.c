@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What a served bus costs: bench_b1serve FILE, where `b1ctl serve FILE` runs. A null ioctl (one that
- * the file does not know) is the floor of anything that goes through it.
+ * What a served bus costs: bench_b1serve FILE, where `b1ctl serve FILE` runs. A null ioctl (one
+ * that the file does not know) is the floor of anything that goes through it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -52,7 +52,8 @@ static void bus_send(int fd, uint64_t to)
     char data[SIZE] = {0};
     int32_t error;
     struct iovec v = {data, SIZE};
-    struct bus1_message m = {.n_data = SIZE, .n_data_vecs = 1, .ptr_data_vecs = (uint64_t)(uintptr_t)&v};
+    struct bus1_message m = {
+        .n_data = SIZE, .n_data_vecs = 1, .ptr_data_vecs = (uint64_t)(uintptr_t)&v};
     struct bus1_cmd_send c = {.n_destinations = 1,
                               .ptr_destinations = (uint64_t)(uintptr_t)&to,
                               .ptr_errors = (uint64_t)(uintptr_t)&error,
