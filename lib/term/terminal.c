@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <langinfo.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -232,6 +231,20 @@ static void get_size(unsigned int *rows, unsigned int *cols)
     *cols = ws.ws_col ? ws.ws_col : env_size("COLUMNS", 80);
 }
 
+/* What the user's environment says, whatever locale this program has set for itself. */
+static bool env_utf8(void)
+{
+    static const char *const names[] = {"LC_ALL", "LC_CTYPE", "LANG"};
+
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        const char *value = getenv(names[i]);
+
+        if (value && *value)
+            return strcasestr(value, "utf-8") || strcasestr(value, "utf8");
+    }
+    return false;
+}
+
 static int check_kind(struct err *e)
 {
     const char *name = getenv("TERM");
@@ -283,7 +296,7 @@ int term_open(int out_fd, bool color, struct term **ret, struct err *e)
     if (!t)
         return -ENOMEM;
     t->own_in = -1;
-    t->utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+    t->utf8 = env_utf8();
     r = open_input(t, out_fd);
     if (r == 0 && tcgetattr(tty.in, &tty.saved) < 0)
         r = -errno;

@@ -39,7 +39,7 @@ void term_closep(struct term **t);
 /* Where to draw; owned by the terminal, resized by term_wait_key(). */
 struct term_screen *term_get_screen(struct term *t);
 
-/* Whether text is UTF-8 here, by the locale: blocks and arrows may be drawn. */
+/* Whether the user's locale has UTF-8: blocks may be drawn. */
 bool term_is_utf8(const struct term *t);
 
 /* Shows what has been drawn. Return: 0, or -errno when the terminal has gone. */
