@@ -6,14 +6,13 @@
 static const char *const usage[] = {
     "mqpeek\tevery queue: messages, owner, holders, blocked threads",
     "mqpeek /QUEUE\tits messages, in the order in which they would be received",
+    "mqpeek top\tall queues, live",
     NULL,
 };
 
 static const struct cli_verb *const verbs[] = {
-    &mqpeek_list_verb,
-    &mqpeek_peek_verb,
-    &mqpeek_recover_verb,
-    NULL,
+    &mqpeek_list_verb, &mqpeek_peek_verb,    &mqpeek_follow_verb,
+    &mqpeek_top_verb,  &mqpeek_recover_verb, NULL,
 };
 
 const struct cli_applet mqpeek_applet = {

@@ -4,6 +4,8 @@
 
 #include "cli.h"
 
+extern const struct cli_verb mqpeek_follow_verb;
 extern const struct cli_verb mqpeek_list_verb;
 extern const struct cli_verb mqpeek_peek_verb;
 extern const struct cli_verb mqpeek_recover_verb;
+extern const struct cli_verb mqpeek_top_verb;

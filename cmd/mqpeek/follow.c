@@ -1,0 +1,509 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* mqpeek follow: every send and receive as it happens. */
+#include "follow.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "mqpeek_verbs.h"
+#include "qcmd.h"
+#include "timefmt.h"
+
+enum { TERMINAL_CAPTURE = 4096 }; /* bytes of a message: no terminal shows more in a line */
+
+struct follow_args {
+    struct qcmd_common common;
+    bool all;
+    bool send;
+    bool receive;
+    int32_t pid;
+    struct cli_range priority;
+    uint64_t count;
+    uint64_t timeout;
+    uint64_t max_bytes;
+};
+
+static const struct follow_args follow_defaults = {
+    .common = {.max_snapshot = 64 * 1024 * 1024},
+    .max_bytes = UINT64_MAX,
+};
+
+static const struct cli_opt follow_opts[] = {
+    CLI_FLAG(struct follow_args, all, 'a', "all",
+             "every queue that may be read, also those created later"),
+    CLI_FLAG(struct follow_args, send, 0, "send", "only what is sent"),
+    CLI_FLAG(struct follow_args, receive, 0, "recv", "only what is received"),
+    CLI_PID(struct follow_args, pid, 0, "pid", "PID", "only calls of this process"),
+    CLI_RANGE(struct follow_args, priority, 'p', "priority", "PRIO[:MAX]",
+              "only messages with these priorities"),
+    CLI_U64(struct follow_args, count, 'N', "count", "COUNT",
+            "end after COUNT messages sent or received", .min = 1, .max = UINT64_MAX),
+    CLI_SPAN(struct follow_args, timeout, 0, "timeout", "SEC",
+             "end after so long; with status 1 when -N has not been reached"),
+    CLI_SIZE(struct follow_args, max_bytes, 'm', "max-bytes", "BYTES",
+             "cut each message's content; 0: none at all"),
+    CLI_END,
+};
+
+struct follow_row {
+    uint64_t time;
+    const char *event;
+    const char *queue;
+    int32_t pid;
+    int32_t tid;
+    const char *comm;
+    uint32_t priority;
+    uint64_t length;
+    uint64_t blocked;
+    const char *order;
+    struct out_bytes content;
+    uint64_t count;
+    int32_t exit_code;
+    int32_t signal;
+};
+
+static const struct out_col follow_cols[] = {
+    OUT_TIME(struct follow_row, time, "time", "when", .width = 15),
+    OUT_STR(struct follow_row, event, "event", "send or recv; else see the other kinds of event",
+            .width = 6),
+    OUT_STR(struct follow_row, queue, "queue", "which", .width = 12),
+    OUT_I32(struct follow_row, pid, "pid", "process that called; null when it is not visible",
+            .width = 7),
+    OUT_I32(struct follow_row, tid, "tid", "its thread", .flags = OUT_HIDDEN, .width = 7),
+    OUT_STR(struct follow_row, comm, "comm", "the thread's name", .width = 15),
+    OUT_U32(struct follow_row, priority, "priority",
+            "of the message; null when the receiver did not ask and the kernel does not tell",
+            .heading = "PRIO", .width = 5),
+    OUT_SIZE(struct follow_row, length, "length", "bytes", .width = 6),
+    OUT_SPAN(struct follow_row, blocked, "blocked",
+             "how long the call slept; null when it began before following did", .width = 7),
+    OUT_STR(struct follow_row, order, "order",
+            "exact: that of the queue; approximate: that of the calls' ends", .flags = OUT_HIDDEN),
+    OUT_BYTES(struct follow_row, content, "content",
+              "text if it is text, else <hex>; in JSON data_base64 and text", .flags = OUT_WIDE),
+    OUT_END,
+};
+
+/* What other kinds of event hold, in JSON. */
+static const struct out_col lost_cols[] = {
+    OUT_TIME(struct follow_row, time, "time", "when it was noticed"),
+    OUT_STR(struct follow_row, event, "event", "lost"),
+    OUT_U64(struct follow_row, count, "count", "messages sent or received that are not shown"),
+    OUT_END,
+};
+
+static const struct out_col uncovered_cols[] = {
+    OUT_TIME(struct follow_row, time, "time", "when"),
+    OUT_STR(struct follow_row, event, "event",
+            "uncovered: a 32-bit program, whose calls cannot be shown; once a process"),
+    OUT_I32(struct follow_row, pid, "pid", "its process"),
+    OUT_I32(struct follow_row, tid, "tid", "its thread"),
+    OUT_STR(struct follow_row, comm, "comm", "the thread's name"),
+    OUT_END,
+};
+
+static const struct out_col name_cols[] = {
+    OUT_TIME(struct follow_row, time, "time", "when"),
+    OUT_STR(struct follow_row, event, "event", "create or unlink"),
+    OUT_STR(struct follow_row, queue, "queue", "which"),
+    OUT_END,
+};
+
+static const struct out_col exit_cols[] = {
+    OUT_TIME(struct follow_row, time, "time", "when"),
+    OUT_STR(struct follow_row, event, "event", "exit: a process that had the queue open has ended"),
+    OUT_STR(struct follow_row, queue, "queue", "which"),
+    OUT_I32(struct follow_row, pid, "pid", "the process"),
+    OUT_STR(struct follow_row, comm, "comm", "its name"),
+    OUT_I32(struct follow_row, exit_code, "exit_code",
+            "what it returned; null if a signal ended it"),
+    OUT_I32(struct follow_row, signal, "signal", "what ended it; null if it returned"),
+    OUT_END,
+};
+
+struct follow {
+    struct cli_ctx *ctx;
+    const struct follow_args *args;
+    struct pmq_follow *reader;
+    struct follow_notices *notices;
+    uint64_t shown;
+    uint64_t unknown_priority; /* left out by -p, for want of knowing */
+    bool enough;
+};
+
+/* ---- signals ---- */
+
+static int wake_fd = -1;
+static volatile sig_atomic_t interrupted;
+
+/* A second one does what it did before: the first may wait for a reader that has stopped reading.
+ */
+static void on_signal(_unused_ int sig)
+{
+    const uint64_t one = 1;
+    int saved_errno = errno;
+
+    interrupted = 1;
+    if (write(wake_fd, &one, sizeof(one)) < 0)
+        _exit(128 + sig);
+    errno = saved_errno;
+}
+
+static int catch_signals(void)
+{
+    static const int sigs[] = {SIGINT, SIGTERM, SIGHUP};
+    struct sigaction sa = {.sa_handler = on_signal, .sa_flags = SA_RESTART | (int)SA_RESETHAND};
+    struct sigaction old;
+
+    wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (wake_fd < 0)
+        return -errno;
+    for (size_t i = 0; i < ARRAY_SIZE(sigs); i++)
+        if (sigaction(sigs[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+            sigaction(sigs[i], &sa, NULL);
+    return 0;
+}
+
+/* ---- rows ---- */
+
+static struct follow_row empty_row(uint64_t time, const char *event)
+{
+    return (struct follow_row){
+        .time = time,
+        .event = event,
+        .pid = OUT_UNKNOWN_I32,
+        .tid = OUT_UNKNOWN_I32,
+        .priority = OUT_UNKNOWN_U32,
+        .length = OUT_UNKNOWN_U64,
+        .blocked = OUT_UNKNOWN_U64,
+        .count = OUT_UNKNOWN_U64,
+        .exit_code = OUT_UNKNOWN_I32,
+        .signal = OUT_UNKNOWN_I32,
+    };
+}
+
+static int32_t visible(pid_t pid)
+{
+    return pid > 0 ? pid : OUT_UNKNOWN_I32;
+}
+
+/* Beside the traffic: in JSON an object of its own shape, in a table a row with words in it. */
+static void show_special(struct follow *f, const struct out_col *cols, struct follow_row *row,
+                         const char *words)
+{
+    if (out_get_mode(f->ctx->out) == OUT_MODE_TABLE) {
+        row->content = (struct out_bytes){.data = words, .len = strlen(words)};
+        out_row(f->ctx->out, row);
+        return;
+    }
+    out_item_begin(f->ctx->out, cols, row);
+    out_item_end(f->ctx->out);
+}
+
+static void show_notice(struct follow *f, const struct follow_notice *notice)
+{
+    struct follow_row row = empty_row(notice->time, notice->event);
+    char words[64] = "";
+
+    row.queue = notice->queue;
+    if (!notice->pid) {
+        show_special(f, name_cols, &row,
+                     notice->event[0] == 'c' ? "the queue was created" : "the queue was unlinked");
+        return;
+    }
+    row.pid = notice->pid;
+    row.comm = notice->comm;
+    if (WIFEXITED(notice->status)) {
+        row.exit_code = WEXITSTATUS(notice->status);
+        snprintf(words, sizeof(words), "ended with status %d", row.exit_code);
+    } else {
+        row.signal = WTERMSIG(notice->status);
+        snprintf(words, sizeof(words), "ended by signal %d", row.signal);
+    }
+    show_special(f, exit_cols, &row, words);
+}
+
+static void show_notices(struct follow *f, uint64_t until)
+{
+    const struct follow_notice *notice;
+
+    while ((notice = follow_notices_take(f->notices, until)))
+        show_notice(f, notice);
+}
+
+static bool wanted(struct follow *f, const struct pmq_event *ev)
+{
+    const struct cli_range *range = &f->args->priority;
+
+    if (!range->set)
+        return true;
+    if (ev->priority == PMQ_PRIO_UNKNOWN) {
+        f->unknown_priority++;
+        return false;
+    }
+    return ev->priority >= range->first && ev->priority <= range->last;
+}
+
+static void show_traffic(struct follow *f, const struct pmq_event *ev)
+{
+    struct follow_row row = {
+        .time = ev->time,
+        .event = ev->kind == PMQ_EVENT_SEND ? "send" : "recv",
+        .queue = ev->label,
+        .pid = visible(ev->pid),
+        .tid = visible(ev->tid),
+        .comm = ev->comm,
+        .priority = ev->priority == PMQ_PRIO_UNKNOWN ? OUT_UNKNOWN_U32 : ev->priority,
+        .length = ev->length,
+        .blocked = ev->blocked,
+        .order = ev->order == PMQ_ORDER_EXACT ? "exact" : "approximate",
+        .content = {.data = ev->data ? ev->data : "", .len = ev->captured},
+    };
+
+    out_row(f->ctx->out, &row);
+    f->shown++;
+}
+
+static int on_event(const struct pmq_event *ev, void *ctx)
+{
+    struct follow *f = ctx;
+    struct follow_row row;
+    char words[64];
+    int r = 0;
+
+    show_notices(f, ev->time);
+    row = empty_row(ev->time, "lost");
+    switch (ev->kind) {
+    case PMQ_EVENT_SEND:
+    case PMQ_EVENT_RECEIVE:
+        r = follow_notices_learn(f->notices, ev);
+        if (r == 0 && wanted(f, ev))
+            show_traffic(f, ev);
+        break;
+    case PMQ_EVENT_LOST:
+        row.count = ev->count;
+        snprintf(words, sizeof(words), "%llu messages are not shown",
+                 (unsigned long long)ev->count);
+        show_special(f, lost_cols, &row, words);
+        break;
+    case PMQ_EVENT_UNCOVERED:
+        row.event = "uncovered";
+        row.pid = visible(ev->pid);
+        row.tid = visible(ev->tid);
+        row.comm = ev->comm;
+        show_special(f, uncovered_cols, &row, "a 32-bit program: its calls cannot be shown");
+        break;
+    }
+    if (r < 0)
+        return r;
+    f->enough = f->args->count && f->shown >= f->args->count;
+    return f->enough || out_error(f->ctx->out) < 0;
+}
+
+/* ---- the loop ---- */
+
+/* Waits for any of the sources. Return: 0, or -errno. */
+static int wait_any(struct follow *f, uint64_t end)
+{
+    struct pollfd p[4] = {
+        {.fd = wake_fd, .events = POLLIN},
+        {.fd = pmq_follow_fd(f->reader), .events = POLLIN},
+    };
+    uint64_t now = timefmt_now(CLOCK_MONOTONIC), wait;
+    struct timespec ts;
+    int fds[2];
+    size_t n = follow_notices_fds(f->notices, fds);
+
+    for (size_t i = 0; i < n; i++)
+        p[2 + i] = (struct pollfd){.fd = fds[i], .events = POLLIN};
+    /* Woken at least every second, to look who has the queues open. */
+    wait = MIN(end > now ? end - now : 0, NSEC_PER_SEC);
+    ts = timefmt_to_timespec(wait);
+    if (ppoll(p, 2 + n, &ts, NULL) < 0 && errno != EINTR)
+        return -errno;
+    return 0;
+}
+
+static int read_all(struct follow *f, struct err *e)
+{
+    int r = follow_notices_read(f->notices, e);
+
+    if (r == 0)
+        r = pmq_follow_read(f->reader, on_event, f, e);
+    if (r == 0)
+        show_notices(f, timefmt_now(CLOCK_REALTIME));
+    out_flush(f->ctx->out);
+    return MIN(r, 0);
+}
+
+static int follow_loop(struct follow *f, struct err *e)
+{
+    uint64_t end = UINT64_MAX;
+    int r = 0;
+
+    if (f->args->timeout)
+        end = timefmt_now(CLOCK_MONOTONIC) + f->args->timeout;
+    out_list_begin(f->ctx->out, "events", follow_cols, OUT_RECORDS | OUT_STREAM | OUT_BATCH);
+    while (r == 0 && !f->enough && !interrupted && timefmt_now(CLOCK_MONOTONIC) < end &&
+           out_error(f->ctx->out) == 0) {
+        r = wait_any(f, end);
+        if (r == 0 && !interrupted)
+            r = read_all(f, e);
+    }
+    pmq_follow_stop(f->reader);
+    /* What had happened by then. */
+    if (r == 0 && !f->enough && out_error(f->ctx->out) == 0)
+        r = read_all(f, e);
+    out_list_end(f->ctx->out);
+    return r;
+}
+
+static int follow_status(struct follow *f)
+{
+    struct pmq_follow_totals t;
+
+    pmq_follow_totals(f->reader, &t);
+    if (f->unknown_priority)
+        cli_note(f->ctx, "%llu receives left out: their priority is not known",
+                 (unsigned long long)f->unknown_priority);
+    cli_note(f->ctx, "%llu events, %llu lost, %.1f seconds", (unsigned long long)t.events,
+             (unsigned long long)t.lost, (double)t.span / (double)NSEC_PER_SEC);
+    if (t.lost || (f->args->count && !f->enough && !interrupted))
+        return CLI_FAILED;
+    return CLI_OK;
+}
+
+/* ---- beginning ---- */
+
+static int add_queues(struct follow *f)
+{
+    for (size_t i = 0; i < f->ctx->n_operands; i++) {
+        _cleanup_(pmq_queue_closep) struct pmq_queue *q = NULL;
+        struct err e = ERR_INIT;
+        int r = qcmd_open(f->ctx, f->ctx->operands[i], PMQ_OPEN_READ, &q);
+
+        if (r != CLI_OK)
+            return r;
+        r = pmq_follow_add(f->reader, q, NULL, &e);
+        if (r == 0)
+            r = follow_notices_add(f->notices, q);
+        if (r < 0)
+            return cli_fail(f->ctx, r, &e, "%s: cannot follow", f->ctx->operands[i]);
+    }
+    return CLI_OK;
+}
+
+static uint64_t capture(const struct follow *f)
+{
+    if (f->args->max_bytes != UINT64_MAX)
+        return f->args->max_bytes;
+    if (out_get_mode(f->ctx->out) == OUT_MODE_TABLE && isatty(STDOUT_FILENO))
+        return TERMINAL_CAPTURE;
+    return UINT64_MAX;
+}
+
+static int begin(struct follow *f)
+{
+    const struct pmq_follow_opts opts = {
+        .all = f->args->all,
+        .send = f->args->send,
+        .receive = f->args->receive,
+        .pid = f->args->pid,
+        .capture = capture(f),
+        .backend = f->ctx->backend,
+    };
+    struct err e = ERR_INIT;
+    int r = pmq_follow_new(&opts, &f->reader, &e);
+
+    if (r < 0)
+        return cli_fail(f->ctx, r, &e, "cannot follow");
+    if (pmq_follow_reason(f->reader)[0])
+        cli_note(f->ctx, "following with %s: %s", pmq_follow_backend(f->reader),
+                 pmq_follow_reason(f->reader));
+    r = follow_notices_new(f->ctx, f->reader, f->args->all, &f->notices);
+    if (r < 0)
+        return cli_fail(f->ctx, r, NULL, "cannot follow");
+    r = add_queues(f);
+    if (r != CLI_OK)
+        return r;
+    r = catch_signals();
+    if (r == 0)
+        r = follow_notices_read(f->notices, &e);
+    if (r == 0)
+        r = pmq_follow_start(f->reader, &e);
+    return r < 0 ? cli_fail(f->ctx, r, &e, "cannot follow") : CLI_OK;
+}
+
+static int follow_run(struct cli_ctx *ctx, const void *argp)
+{
+    struct follow f = {.ctx = ctx, .args = argp};
+    struct err e = ERR_INIT;
+    int r, status;
+
+    if (f.args->all && ctx->n_operands)
+        return cli_usage(ctx, "--all and a QUEUE exclude each other");
+    if (!f.args->all && !ctx->n_operands)
+        return cli_usage(ctx, "follow which QUEUE? (--all: every one)");
+    status = begin(&f);
+    if (status == CLI_OK) {
+        r = follow_loop(&f, &e);
+        status = follow_status(&f);
+        if (r < 0)
+            status = cli_fail(ctx, r, &e, "cannot go on");
+    }
+    follow_notices_free(f.notices);
+    pmq_follow_free(f.reader);
+    closep(&wake_fd);
+    return status;
+}
+
+static const struct cli_example follow_examples[] = {
+    {"mqpeek follow /jobs", "who sends what to /jobs, and who takes it"},
+    {"mqpeek follow --all -J | jq -c 'select(.event==\"send\")'",
+     "everything that is sent to any queue, as JSON Lines"},
+    {"mqpeek follow /jobs --recv -N 1 --timeout 60", "wait for the next message to be taken"},
+    {NULL, NULL},
+};
+
+static const struct cli_table follow_tables[] = {
+    {.key = "lost", .cols = lost_cols},
+    {.key = "uncovered", .cols = uncovered_cols},
+    {.key = "create, unlink", .cols = name_cols},
+    {.key = "exit", .cols = exit_cols},
+    {NULL, NULL},
+};
+
+const struct cli_verb mqpeek_follow_verb = {
+    .name = "follow",
+    .operands = "QUEUE…",
+    .max_operands = SIZE_MAX,
+    .complete = CLI_COMPLETE_QUEUE,
+    .summary = "every send and receive as it happens",
+    .description =
+        "Shows each message as it is sent and as it is received, until Ctrl-C, -N or --timeout. "
+        "Only calls that succeed count. Also: processes that had a queue open and end (as root), "
+        "and queues that are created and unlinked; a queue that was named is followed again when "
+        "it is created again.\n\n"
+        "What could not be recorded is counted and shown as an event of its own, lost; then the "
+        "exit status is 1. The totals are on standard error at the end.\n\n"
+        "Following needs BPF. Where the kernel allows trampolines only calls on message queues "
+        "become slower; elsewhere every system call of the machine does by a fraction of a "
+        "microsecond, and 32-bit programs are reported but not shown.",
+    .examples = follow_examples,
+    .opts = follow_opts,
+    .args_size = sizeof(struct follow_args),
+    .defaults = &follow_defaults,
+    .cols = follow_cols,
+    .more_cols = follow_tables,
+    .flags = CLI_STREAM,
+    .run = follow_run,
+};

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* mqpeek top: all queues, again and again; on a terminal as a live table, else as snapshots. */
+#include "top.h"
+
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "mqpeek_verbs.h"
+#include "qcmd.h"
+#include "timefmt.h"
+
+enum top_rates { RATES_AUTO, RATES_COUNTED, RATES_SAMPLED };
+
+static const char *const rates_names[] = {"auto", "counted", "sampled", NULL};
+
+struct top_args {
+    struct qcmd_common common;
+    bool batch;
+    uint64_t delay;
+    uint64_t count;
+    int sort;
+    bool reverse;
+    const char *filter;
+    int rates;
+};
+
+static const struct top_args top_defaults = {
+    .common = {.max_snapshot = 64 * 1024 * 1024},
+    .delay = NSEC_PER_SEC,
+    .filter = "",
+};
+
+static const struct cli_opt top_opts[] = {
+    CLI_FLAG(struct top_args, batch, 'b', "batch",
+             "write snapshots, also on a terminal; so it does by itself in a pipe"),
+    CLI_SPAN(struct top_args, delay, 'd', "delay", "SEC",
+             "time between two pictures or snapshots; default 1", .min = NSEC_PER_SEC / 10,
+             .max = 3600 * NSEC_PER_SEC),
+    CLI_U64(struct top_args, count, 'N', "count", "COUNT", "end after COUNT snapshots", .min = 1,
+            .max = UINT64_MAX),
+    CLI_ENUM(struct top_args, sort, 0, "sort", NULL, "the order of the queues",
+             pmq_watch_key_names),
+    CLI_FLAG(struct top_args, reverse, 'r', "reverse", "the other way round"),
+    CLI_STR(struct top_args, filter, 0, "filter", "TEXT", "only queues with TEXT in their name"),
+    CLI_ENUM(struct top_args, rates, 0, "rates", NULL,
+             "count messages in the kernel, or guess from the depth; auto: count if possible",
+             rates_names),
+    CLI_END,
+};
+
+struct top_row {
+    uint64_t time;
+    const char *queue;
+    uint64_t messages;
+    uint64_t max_messages;
+    double in_rate;
+    double out_rate;
+    uint64_t sent;
+    uint64_t received;
+    uint64_t interval;
+    const char *rates;
+    uint64_t senders;
+    uint64_t receivers;
+    uint64_t oldest_wait;
+    uint64_t holders;
+    bool unlinked;
+};
+
+static const struct out_col top_cols[] = {
+    OUT_TIME(struct top_row, time, "time", "when the snapshot was taken", .width = 15),
+    OUT_STR(struct top_row, queue, "queue", "its name", .width = 20),
+    OUT_U64(struct top_row, messages, "messages", "messages waiting"),
+    OUT_U64(struct top_row, max_messages, "max_messages", "messages that fit", .heading = "MAX",
+            .width = 5),
+    OUT_F64(struct top_row, in_rate, "in_per_second", "messages sent to it, a second",
+            .heading = "IN/S", .width = 9),
+    OUT_F64(struct top_row, out_rate, "out_per_second", "messages received from it, a second",
+            .heading = "OUT/S", .width = 9),
+    OUT_U64(struct top_row, sent, "sent", "messages sent to it since the last snapshot",
+            .flags = OUT_HIDDEN),
+    OUT_U64(struct top_row, received, "received",
+            "messages received from it since the last snapshot", .flags = OUT_HIDDEN),
+    OUT_SPAN(struct top_row, interval, "interval", "time since the last snapshot",
+             .flags = OUT_HIDDEN),
+    OUT_STR(struct top_row, rates, "rates",
+            "counted: exact; sampled: at least so many, from the depth"),
+    OUT_U64(struct top_row, senders, "blocked_senders", "threads blocked in mq_send()",
+            .heading = "SENDERS"),
+    OUT_U64(struct top_row, receivers, "blocked_receivers", "threads blocked in mq_receive()",
+            .heading = "RECEIVERS"),
+    OUT_SPAN(struct top_row, oldest_wait, "oldest_wait",
+             "for how long the first of them has been blocked", .heading = "OLDEST"),
+    OUT_U64(struct top_row, holders, "holders", "descriptors that are open on it",
+            .flags = OUT_HIDDEN),
+    OUT_BOOL(struct top_row, unlinked, "unlinked", "it has no name any more", .flags = OUT_HIDDEN),
+    OUT_END,
+};
+
+/* ---- reading ---- */
+
+static int count_queue(void *ctx, uint64_t dev, uint64_t ino, struct pmq_counters *out)
+{
+    return pmq_follow_counters(ctx, dev, ino, out);
+}
+
+static int open_counter(struct top *t)
+{
+    const struct pmq_follow_opts opts = {.all = true, .counters_only = true};
+    int r = pmq_follow_new(&opts, &t->counter, &t->why);
+
+    if (r < 0)
+        return r;
+    r = pmq_follow_start(t->counter, &t->why);
+    if (r < 0) {
+        pmq_follow_free(t->counter);
+        t->counter = NULL;
+    }
+    return r;
+}
+
+static int top_begin(struct top *t, const struct top_args *args)
+{
+    struct pmq_watch_opts opts = {.sample = NSEC_PER_SEC / 4, .scan = 3 * NSEC_PER_SEC};
+    struct err e = ERR_INIT;
+    uint64_t next;
+    int r;
+
+    if (args->rates != RATES_SAMPLED) {
+        r = open_counter(t);
+        if (r < 0 && args->rates == RATES_COUNTED)
+            return cli_fail(t->ctx, r, &t->why, "cannot count messages");
+    } else {
+        err_set(&t->why, -ECANCELED, NULL, "as told by --rates");
+    }
+    if (t->counter) {
+        opts.sample = NSEC_PER_SEC; /* the depth is all that is left to look for */
+        opts.count = count_queue;
+        opts.count_ctx = t->counter;
+    }
+    r = pmq_watch_new(&opts, &t->watch);
+    if (r == 0)
+        r = pmq_watch_look(t->watch, timefmt_now(CLOCK_MONOTONIC), &next, &e);
+    if (r == 0)
+        r = pmq_watch_interval(t->watch, timefmt_now(CLOCK_MONOTONIC), &e);
+    return r < 0 ? cli_fail(t->ctx, r, &e, "cannot watch queues") : CLI_OK;
+}
+
+/* ---- snapshots ---- */
+
+static uint64_t unless(bool unknown, uint64_t n)
+{
+    return unknown ? OUT_UNKNOWN_U64 : n;
+}
+
+static double rate(uint64_t messages, uint64_t interval)
+{
+    double r = pmq_watch_rate(messages, interval);
+
+    return r < 0 ? OUT_UNKNOWN_F64 : r;
+}
+
+static void snapshot_row(const struct top *t, const struct pmq_watched *q, uint64_t now)
+{
+    struct top_row row = {
+        .time = now,
+        .queue = q->attr.name[0] ? q->attr.name : NULL,
+        .messages = unless(!q->known, q->attr.curmsgs),
+        .max_messages = unless(!q->known, q->attr.maxmsg),
+        .in_rate = rate(q->sent, q->interval),
+        .out_rate = rate(q->received, q->interval),
+        .sent = q->sent,
+        .received = q->received,
+        .interval = q->interval,
+        .rates = t->counter ? "counted" : "sampled",
+        .senders = q->senders,
+        .receivers = q->receivers,
+        .oldest_wait = q->oldest_wait,
+        .holders = q->holders,
+        .unlinked = q->attr.unlinked,
+    };
+
+    out_row(t->ctx->out, &row);
+}
+
+static void sleep_until(uint64_t then)
+{
+    struct timespec ts = timefmt_to_timespec(then);
+
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL) == EINTR)
+        ;
+}
+
+/* Looks as often as it is due until the interval is over. */
+static int watch_until(struct top *t, uint64_t end, struct err *e)
+{
+    for (;;) {
+        uint64_t now = timefmt_now(CLOCK_MONOTONIC), next;
+        int r = pmq_watch_look(t->watch, now, &next, e);
+
+        if (r < 0)
+            return r;
+        sleep_until(MIN(next, end));
+        if (timefmt_now(CLOCK_MONOTONIC) >= end)
+            return pmq_watch_interval(t->watch, timefmt_now(CLOCK_MONOTONIC), e);
+    }
+}
+
+static int top_batch(struct top *t, uint64_t count)
+{
+    uint64_t end = timefmt_now(CLOCK_MONOTONIC);
+    struct err e = ERR_INIT;
+
+    if (!t->counter)
+        cli_note(t->ctx, "rates are at least what is shown, guessed from the depth: %s",
+                 err_text(&t->why, -EOPNOTSUPP));
+    out_list_begin(t->ctx->out, "queues", top_cols, OUT_RECORDS | OUT_STREAM | OUT_BATCH);
+    for (uint64_t i = 0; !count || i < count; i++) {
+        const struct pmq_watched **v;
+        uint64_t taken;
+        size_t n;
+        int r;
+
+        end = MAX(end + t->delay, timefmt_now(CLOCK_MONOTONIC));
+        r = watch_until(t, end, &e);
+        if (r < 0)
+            return cli_fail(t->ctx, r, &e, "cannot watch queues");
+        n = pmq_watch_select(t->watch, t->by, t->reverse, t->filter, &v);
+        taken = timefmt_now(CLOCK_REALTIME);
+        for (size_t k = 0; k < n; k++)
+            snapshot_row(t, v[k], taken);
+        out_flush(t->ctx->out);
+        if (out_error(t->ctx->out) < 0)
+            break;
+    }
+    out_list_end(t->ctx->out);
+    return CLI_OK;
+}
+
+static int top_live(struct top *t)
+{
+    struct term *term = NULL;
+    struct err e = ERR_INIT, why = ERR_INIT;
+    int r = term_open(STDOUT_FILENO, t->ctx->color, &term, &why);
+
+    if (r < 0) {
+        err_set(&e, r, "use --batch", "%s", err_text(&why, r));
+        return cli_fail(t->ctx, r, &e, "cannot draw a live table");
+    }
+    r = top_screen(t, term, &e);
+    term_close(term); /* before anything is said */
+    return r < 0 ? cli_fail(t->ctx, r, &e, "cannot go on") : CLI_OK;
+}
+
+static int top_run(struct cli_ctx *ctx, const void *argp)
+{
+    const struct top_args *args = argp;
+    bool batch = args->batch || args->count || !isatty(STDOUT_FILENO) ||
+                 out_get_mode(ctx->out) != OUT_MODE_TABLE;
+    struct top t = {
+        .ctx = ctx,
+        .peek =
+            {
+                .backend = ctx->backend,
+                .max_snapshot = args->common.max_snapshot,
+                .mq_syscall = (long)args->common.mq_syscall,
+            },
+        .delay = args->delay,
+        .by = (enum pmq_watch_key)args->sort,
+        .reverse = args->reverse,
+    };
+    int status;
+
+    if (strlen(args->filter) >= sizeof(t.filter))
+        return cli_usage(ctx, "--filter is longer than %zu bytes", sizeof(t.filter) - 1);
+    memcpy(t.filter, args->filter, strlen(args->filter) + 1);
+    status = top_begin(&t, args);
+    if (status == CLI_OK)
+        status = batch ? top_batch(&t, args->count) : top_live(&t);
+    pmq_watch_free(t.watch);
+    pmq_follow_free(t.counter);
+    return status;
+}
+
+static const struct cli_example top_examples[] = {
+    {"mqpeek top", "watch all queues; ? shows the keys"},
+    {"mqpeek top -b -d 5 -J", "every queue every five seconds, one JSON object a line"},
+    {"mqpeek top -b -N 1 --sort blocked", "which queues hold somebody up"},
+    {NULL, NULL},
+};
+
+const struct cli_verb mqpeek_top_verb = {
+    .name = "top",
+    .summary = "watch all queues live: depth, rates, who is blocked",
+    .description =
+        "On a terminal: a table that is drawn again every second, with a bar for how full each "
+        "queue is and the last minute as a small curve. Space pauses it, / filters by name, Enter "
+        "opens a queue with its holders and messages, ? lists the keys, q leaves.\n\n"
+        "Messages in and out are counted in the kernel where BPF may be used. Elsewhere they are "
+        "guessed from how the depth changes, four times a second: at least so many, which is shown "
+        "as 12+.\n\n"
+        "Threads that are blocked and holders are looked for every three seconds. No queue is kept "
+        "open.",
+    .examples = top_examples,
+    .opts = top_opts,
+    .args_size = sizeof(struct top_args),
+    .defaults = &top_defaults,
+    .cols = top_cols,
+    .flags = CLI_STREAM,
+    .run = top_run,
+};
