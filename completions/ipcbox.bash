@@ -163,6 +163,36 @@ _ipcbox_mqpeek() {
         -p|--priority) words=''; kind='' ;;
         -m|--max-bytes) words=''; kind='' ;;
       esac ;;
+    follow)
+      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --backend --max-snapshot --mq-syscall -a --all --send --recv --pid -p --priority -N --count --timeout -m --max-bytes '
+      operand='queue'
+      case $prev in
+        -o|--output) words=''; kind='' ;;
+        --color) words='auto always never'; kind='' ;;
+        --backend) words=''; kind='' ;;
+        --max-snapshot) words=''; kind='' ;;
+        --mq-syscall) words=''; kind='' ;;
+        --pid) words=''; kind='pid' ;;
+        -p|--priority) words=''; kind='' ;;
+        -N|--count) words=''; kind='' ;;
+        --timeout) words=''; kind='' ;;
+        -m|--max-bytes) words=''; kind='' ;;
+      esac ;;
+    top)
+      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --backend --max-snapshot --mq-syscall -b --batch -d --delay -N --count --sort -r --reverse --filter --rates '
+      operand=''
+      case $prev in
+        -o|--output) words=''; kind='' ;;
+        --color) words='auto always never'; kind='' ;;
+        --backend) words=''; kind='' ;;
+        --max-snapshot) words=''; kind='' ;;
+        --mq-syscall) words=''; kind='' ;;
+        -d|--delay) words=''; kind='' ;;
+        -N|--count) words=''; kind='' ;;
+        --sort) words='fill name depth in out blocked wait'; kind='' ;;
+        --filter) words=''; kind='' ;;
+        --rates) words='auto counted sampled'; kind='' ;;
+      esac ;;
     recover)
       opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --backend --max-snapshot --mq-syscall --force '
       operand='queue'
@@ -174,7 +204,7 @@ _ipcbox_mqpeek() {
         --mq-syscall) words=''; kind='' ;;
       esac ;;
     *)
-      words='list peek recover '
+      words='list peek follow top recover '
       opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --backend --max-snapshot --mq-syscall -A --all-namespaces -p --pid --orphans --nonempty -s --sort '
       operand='queue' ;;
   esac
