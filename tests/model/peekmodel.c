@@ -27,6 +27,7 @@ struct queue {
     ino_t ino;
     size_t depth;
     struct message *head;
+    struct message *tail;
 };
 
 struct model_quirks model;
@@ -63,10 +64,14 @@ int model_send(int fd, const void *data, size_t n, unsigned int priority)
     m->priority = priority;
     m->n = n;
     memcpy(m->data, data, n);
-    for (at = &q->head; *at && (*at)->priority >= priority; at = &(*at)->next)
+    /* Most go to the end; a long queue would else be walked for each. */
+    at = q->tail && q->tail->priority >= priority ? &q->tail->next : &q->head;
+    for (; *at && (*at)->priority >= priority; at = &(*at)->next)
         ;
     m->next = *at;
     *at = m;
+    if (!m->next)
+        q->tail = m;
     q->depth++;
     return 0;
 }
@@ -84,6 +89,8 @@ long model_receive(int fd, void *data, size_t n, unsigned int *priority)
         abort();
     }
     q->head = m->next;
+    if (!q->head)
+        q->tail = NULL;
     q->depth--;
     free(m);
     return got;
@@ -114,20 +121,26 @@ static const struct message *at_index(const struct queue *q, size_t index)
     return m;
 }
 
-const void *model_at(int fd, size_t index, size_t *n, unsigned int *priority)
-{
-    const struct message *m = at_index(find(fd), index);
-
-    if (!m)
-        return NULL;
-    *n = m->n;
-    *priority = m->priority;
-    return m->data;
-}
-
 size_t model_depth(int fd)
 {
     return find(fd)->depth;
+}
+
+int model_compare(const struct pmq_message *m, void *ctx)
+{
+    struct model_check *check = ctx;
+    const struct message *want = check->n ? check->next : find(check->fd)->head;
+    bool right = want && m->index == check->n && m->length == want->n &&
+                 m->priority == want->priority &&
+                 (check->heads ? !m->data : m->data && !memcmp(m->data, want->data, want->n));
+
+    if (!right && want)
+        fprintf(stderr, "message %zu: %zu bytes of priority %u, there are %zu of %u\n", check->n,
+                m->length, m->priority, want->n, want->priority);
+    check->wrong += !right;
+    check->next = want ? want->next : NULL;
+    check->n++;
+    return 0;
 }
 
 /* The queue behind a descriptor that may read it, or NULL and errno. */

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "pmq.h"
+
 /**
  * struct model_quirks - how the modelled kernel behaves; all zero is one without any of the calls
  * @syscall, @fcntl, @ioctl: it has the call
@@ -50,6 +52,24 @@ long model_receive(int fd, void *data, size_t n, unsigned int *priority);
 /* Forgets all queues. */
 void model_reset(void);
 
-/* What mq_receive() would return as number @index, by the model. NULL past the end. */
-const void *model_at(int fd, size_t index, size_t *n, unsigned int *priority);
+/* Messages in it, by the model. */
 size_t model_depth(int fd);
+
+/**
+ * struct model_check - what model_compare() needs and finds
+ * @fd: the queue
+ * @heads: payloads must be absent
+ * @n: messages visited
+ * @wrong: how many were not what the model says
+ * @next: the model's own
+ */
+struct model_check {
+    int fd;
+    bool heads;
+    size_t n;
+    size_t wrong;
+    const void *next;
+};
+
+/* A pmq_visit_fn: compares each message with the model's of the same index. */
+int model_compare(const struct pmq_message *m, void *ctx);

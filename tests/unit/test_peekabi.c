@@ -58,30 +58,6 @@ static void empty_queue(void)
         receive_one();
 }
 
-struct seen {
-    size_t n;
-    bool heads;
-};
-
-static int compare(const struct pmq_message *m, void *ctx)
-{
-    struct seen *seen = ctx;
-    unsigned int priority = 0;
-    size_t n = 0;
-    const void *want = model_at(queue, seen->n, &n, &priority);
-
-    CHECK(want != NULL);
-    CHECK_INT(m->index, seen->n);
-    CHECK_INT(m->length, n);
-    CHECK_INT(m->priority, priority);
-    if (seen->heads)
-        CHECK(m->data == NULL);
-    else if (want && m->length == n)
-        CHECK(!memcmp(m->data, want, n));
-    seen->n++;
-    return 0;
-}
-
 /* Peeks and compares with the model. Return: what pmq_peek() or the visit said. */
 static int peek(const char *backend, uint64_t max, bool heads, struct pmq_snapshot_info *info)
 {
@@ -93,7 +69,7 @@ static int peek(const char *backend, uint64_t max, bool heads, struct pmq_snapsh
     };
     struct pmq_snapshot *s = NULL;
     struct pmq_peeker *p = NULL;
-    struct seen seen = {.heads = heads};
+    struct model_check seen = {.fd = queue, .heads = heads};
     struct err e = ERR_INIT;
     int r = pmq_peeker_new(&opts, &p, &e);
 
@@ -101,7 +77,8 @@ static int peek(const char *backend, uint64_t max, bool heads, struct pmq_snapsh
         r = pmq_peek(p, opened, &s, &e);
     if (r == 0) {
         *info = *pmq_snapshot_info(s);
-        r = pmq_snapshot_visit(s, compare, &seen, &e);
+        r = pmq_snapshot_visit(s, model_compare, &seen, &e);
+        CHECK_INT(seen.wrong, 0);
         CHECK_INT(seen.n, model_depth(queue));
         if (info->consistency != PMQ_TORN)
             CHECK_INT(info->messages, seen.n);
