@@ -157,16 +157,18 @@ int table_flush(struct table *t, struct buf *text)
 {
     if (t->rows && !t->fixed) {
         t->fixed = true;
-        for (size_t k = 0; k < t->rows * t->n; k++)
-            t->widths[k % t->n] = MAX(t->widths[k % t->n], t->cells[k].columns);
+        for (size_t row = 0; row < t->rows; row++)
+            for (size_t k = 0; k < t->n; k++)
+                t->widths[k] = MAX(t->widths[k], t->cells[row * t->n + k].columns);
         put_heading(t, text);
     }
-    for (size_t k = 0; k < t->rows * t->n; k++) {
-        const struct cell *c = &t->cells[k];
+    for (size_t row = 0; row < t->rows; row++) {
+        for (size_t k = 0; k < t->n; k++) {
+            const struct cell *c = &t->cells[row * t->n + k];
 
-        put_cell(t, k % t->n, buf_str(&t->held) + c->at, c->len, c->columns, text);
-        if ((k + 1) % t->n == 0)
-            buf_add_char(text, '\n');
+            put_cell(t, k, buf_str(&t->held) + c->at, c->len, c->columns, text);
+        }
+        buf_add_char(text, '\n');
     }
     t->rows = 0;
     buf_clear(&t->held);

@@ -164,7 +164,7 @@ static void settle_send(struct journal *j, const struct pmq_attr *now, struct pm
 /* Receives the rest, so that everything goes back in its order. */
 static int finish_receiving(struct journal *j, const struct pmq_queue *q, struct err *e)
 {
-    struct journal_head *h = journal_head(j);
+    struct journal_head *h;
     struct pmq_attr now;
     int r = pmq_queue_attr(q, &now);
 
