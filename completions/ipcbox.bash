@@ -118,8 +118,28 @@ _ipcbox_mqdump() {
         --mq-syscall) words=''; kind='' ;;
         -O|--output-file) words=''; kind='file' ;;
       esac ;;
+    criu)
+      opts='-q --quiet -h --help --version --backend --max-snapshot --mq-syscall -D --images-dir --replace --criu '
+      operand=''
+      case $prev in
+        --backend) words=''; kind='' ;;
+        --max-snapshot) words=''; kind='' ;;
+        --mq-syscall) words=''; kind='' ;;
+        -D|--images-dir) words=''; kind='dir' ;;
+        --criu) words=''; kind='file' ;;
+      esac ;;
+    criu)
+      opts='-q --quiet -h --help --version --backend --max-snapshot --mq-syscall -D --images-dir --replace --criu '
+      operand=''
+      case $prev in
+        --backend) words=''; kind='' ;;
+        --max-snapshot) words=''; kind='' ;;
+        --mq-syscall) words=''; kind='' ;;
+        -D|--images-dir) words=''; kind='dir' ;;
+        --criu) words=''; kind='file' ;;
+      esac ;;
     *)
-      words='save restore show verify seal '
+      words='save restore show verify seal criu criu '
       opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --backend --max-snapshot --mq-syscall '
       operand='' ;;
   esac

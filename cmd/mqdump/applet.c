@@ -11,8 +11,8 @@ static const char *const usage[] = {
 };
 
 static const struct cli_verb *const verbs[] = {
-    &mqdump_save_verb,   &mqdump_restore_verb, &mqdump_show_verb,
-    &mqdump_verify_verb, &mqdump_seal_verb,    NULL,
+    &mqdump_save_verb, &mqdump_restore_verb, &mqdump_show_verb, &mqdump_verify_verb,
+    &mqdump_seal_verb, &mqdump_criu_verb,    &mqdump_criu_verb, NULL,
 };
 
 const struct cli_applet mqdump_applet = {

@@ -9,3 +9,4 @@ extern const struct cli_verb mqdump_restore_verb;
 extern const struct cli_verb mqdump_show_verb;
 extern const struct cli_verb mqdump_verify_verb;
 extern const struct cli_verb mqdump_seal_verb;
+extern const struct cli_verb mqdump_criu_verb;

@@ -20,8 +20,7 @@
 #include "statedir.h"
 #include "timefmt.h"
 
-/* What must be equal for two readings to hold the same messages in the same order. */
-static uint32_t digest(uint32_t crc, const struct pmq_message *m)
+uint32_t pmqdump_digest(uint32_t crc, const struct pmq_message *m)
 {
     const uint64_t head[] = {m->priority, m->length};
 
@@ -36,7 +35,7 @@ static int digest_dumped(void *ctx, const struct pmqdump_queue *q, const struct 
 
     (void)q;
     (void)e;
-    *crc = digest(*crc, m);
+    *crc = pmqdump_digest(*crc, m);
     return 0;
 }
 
@@ -44,7 +43,7 @@ static int digest_peeked(const struct pmq_message *m, void *ctx)
 {
     uint32_t *crc = ctx;
 
-    *crc = digest(*crc, m);
+    *crc = pmqdump_digest(*crc, m);
     return 0;
 }
 
@@ -81,6 +80,41 @@ static int digest_now(struct pmq_peeker *peeker, const struct pmq_queue *q, uint
 
     *crc = 0;
     return r == 0 ? pmq_snapshot_visit(s, digest_peeked, crc, e) : r;
+}
+
+/* The queue that has the name now, and a peeker for it; @opts must outlive that. */
+static int look(const struct pmqdump_plan *p, const char *name, struct pmq_peek_opts *opts,
+                struct pmq_queue **q, struct pmq_peeker **peeker, struct err *e)
+{
+    struct pmq_ref ref;
+    int r = pmq_ref_parse(name, &ref, e);
+
+    if (r == 0)
+        r = pmq_queue_open(&ref, PMQ_OPEN_READ, q, e);
+    *opts = *p->opts->peek;
+    opts->sample = *q;
+    return r == 0 ? pmq_peeker_new(opts, peeker, e) : r;
+}
+
+int pmqdump_is_equal(const struct pmqdump_plan *p, const struct pmqdump_item *item, struct err *e)
+{
+    _cleanup_(pmq_queue_closep) struct pmq_queue *q = NULL;
+    _cleanup_(pmq_peeker_freep) struct pmq_peeker *peeker = NULL;
+    const struct pmqdump_queue *want = &item->queue;
+    struct pmq_peek_opts opts;
+    struct pmq_attr a;
+    uint32_t crc;
+    int r = look(p, item->name, &opts, &q, &peeker, e);
+
+    if (r == 0)
+        r = pmq_queue_attr_basic(q, &a);
+    if (r < 0)
+        return r;
+    if (a.maxmsg != want->maxmsg || a.msgsize != want->msgsize || a.mode != want->mode ||
+        a.uid != want->uid || a.gid != want->gid || a.curmsgs != item->messages)
+        return 0;
+    r = digest_now(peeker, q, &crc, e);
+    return r < 0 ? r : crc == item->digest;
 }
 
 /* A file name that tells a person what it is; a queue's name may hold anything but a slash. */
@@ -129,17 +163,11 @@ int pmqdump_set_aside(struct pmqdump_plan *p, struct pmqdump_item *item, struct 
 {
     _cleanup_(pmq_queue_closep) struct pmq_queue *q = NULL;
     _cleanup_(pmq_peeker_freep) struct pmq_peeker *peeker = NULL;
-    struct pmq_peek_opts opts = *p->opts->peek;
+    struct pmq_peek_opts opts;
     struct err why = ERR_INIT;
-    struct pmq_ref ref;
     uint32_t crc = 0;
-    int r = pmq_ref_parse(item->name, &ref, &why);
+    int r = look(p, item->name, &opts, &q, &peeker, &why);
 
-    if (r == 0)
-        r = pmq_queue_open(&ref, PMQ_OPEN_READ, &q, &why);
-    opts.sample = q;
-    if (r == 0)
-        r = pmq_peeker_new(&opts, &peeker, &why);
     if (r == 0)
         r = choose_path(item->name, &item->saved, &why);
     if (r == 0)

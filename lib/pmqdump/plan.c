@@ -16,10 +16,8 @@ enum { ITEMS_MAX = 16384 }; /* a dump is hostile: its queues are kept in memory 
 const char *pmqdump_action_name(enum pmqdump_action a)
 {
     static const char *const names[] = {
-        [PMQDUMP_CREATE] = "create",
-        [PMQDUMP_REPLACE] = "replace",
-        [PMQDUMP_APPEND] = "append",
-        [PMQDUMP_SKIP] = "skip",
+        [PMQDUMP_CREATE] = "create", [PMQDUMP_REPLACE] = "replace", [PMQDUMP_APPEND] = "append",
+        [PMQDUMP_KEEP] = "keep",     [PMQDUMP_SKIP] = "skip",
     };
 
     return names[a];
@@ -46,6 +44,16 @@ static const char *renamed(const struct pmqdump_opts *o, const char *name)
     return name;
 }
 
+/* What to call a queue: a new name, its own, or one that nobody else has for a while. */
+static char *choose_name(const struct pmqdump_opts *o, const struct pmqdump_queue *q, size_t index)
+{
+    char *name;
+
+    if (!o->hide_unlinked || !q->unlinked)
+        return strdup(renamed(o, q->name));
+    return asprintf(&name, "/.ipcbox-unlinked-%d-%zu", (int)getpid(), index) < 0 ? NULL : name;
+}
+
 static int add_item(void *ctx, const struct pmqdump_queue *q, struct err *e)
 {
     struct pmqdump_plan *p = ctx;
@@ -63,11 +71,24 @@ static int add_item(void *ctx, const struct pmqdump_queue *q, struct err *e)
     p->items[p->n] = (struct pmqdump_item){.queue = *q, .fd = -1, .action = PMQDUMP_SKIP};
     if (is_wanted(p->opts, q)) {
         p->items[p->n].action = PMQDUMP_CREATE;
-        p->items[p->n].name = strdup(renamed(p->opts, q->name));
+        p->items[p->n].name = choose_name(p->opts, q, p->n);
     } else {
         p->items[p->n].name = strdup(q->name);
     }
     return p->items[p->n++].name ? 0 : -ENOMEM;
+}
+
+static int digest_item(void *ctx, const struct pmqdump_queue *q, const struct pmq_message *m,
+                       struct err *e)
+{
+    struct pmqdump_plan *p = ctx;
+    struct pmqdump_item *item = &p->items[p->n - 1];
+
+    (void)q;
+    (void)e;
+    if (p->opts->keep)
+        item->digest = pmqdump_digest(item->digest, m);
+    return 0;
 }
 
 static int count_item(void *ctx, const struct pmqdump_queue *q, uint64_t messages, uint64_t bytes,
@@ -166,6 +187,22 @@ static int check_append(const struct pmqdump_item *item, int fd, struct err *e)
     return 0;
 }
 
+/* Return: 1 when the queue is kept, 0 when it has to be made, or -errno. */
+static int check_keep(struct pmqdump_plan *p, struct pmqdump_item *item, struct err *e)
+{
+    int r = pmqdump_is_equal(p, item, e);
+
+    if (r == 0 && !p->opts->replace)
+        return err_set(e, -EEXIST, "--replace saves it and makes it anew",
+                       "%s exists, and is not what was saved", item->name);
+    if (r <= 0)
+        return r;
+    item->action = PMQDUMP_KEEP;
+    item->fd = mq_open(item->name, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    return item->fd < 0 ? err_set(e, -errno, NULL, "%s: %s", item->name, strerrordesc_np(errno))
+                        : 1;
+}
+
 static int check_exists(struct pmqdump_plan *p, struct pmqdump_item *item, struct err *e)
 {
     int fd = mq_open(item->name, (p->opts->append ? O_RDWR : O_RDONLY) | O_NONBLOCK | O_CLOEXEC);
@@ -178,7 +215,11 @@ static int check_exists(struct pmqdump_plan *p, struct pmqdump_item *item, struc
         return err_set(e, -errno, NULL, "%s: %s", item->name, strerrordesc_np(errno));
     if (fd < 0 && (p->opts->append || p->opts->replace))
         return err_set(e, -EACCES, NULL, "%s exists, and may not be opened", item->name);
-    if (p->opts->append) {
+    if (p->opts->keep)
+        r = check_keep(p, item, e);
+    if (r != 0) {
+        r = MIN(r, 0);
+    } else if (p->opts->append) {
         item->action = PMQDUMP_APPEND;
         r = check_append(item, fd, e);
     } else if (p->opts->replace) {
@@ -210,7 +251,8 @@ static int check_plan(struct pmqdump_plan *p, struct err *e)
 int pmqdump_plan_new(struct dump_reader *r, const struct pmqdump_opts *opts,
                      struct pmqdump_plan **ret, struct err *e)
 {
-    static const struct pmqdump_visitor visitor = {.queue = add_item, .queue_end = count_item};
+    static const struct pmqdump_visitor visitor = {
+        .queue = add_item, .message = digest_item, .queue_end = count_item};
     _cleanup_(pmqdump_plan_freep) struct pmqdump_plan *p = calloc(1, sizeof(*p));
     struct dump_totals totals;
     int k;
@@ -235,6 +277,11 @@ const struct pmqdump_item *pmqdump_plan_items(const struct pmqdump_plan *p, size
 {
     *n = p->n;
     return p->items;
+}
+
+int pmqdump_plan_fd(const struct pmqdump_plan *p, size_t item)
+{
+    return item < p->n ? p->items[item].fd : -1;
 }
 
 void pmqdump_plan_free(struct pmqdump_plan *p)

@@ -85,10 +85,11 @@ enum pmqdump_action {
     PMQDUMP_CREATE,
     PMQDUMP_REPLACE, /* save the queue that exists, unlink it, create */
     PMQDUMP_APPEND,
+    PMQDUMP_KEEP, /* the queue that exists is equal */
     PMQDUMP_SKIP, /* not asked for */
 };
 
-/* "create", "replace", "append", "skip" */
+/* "create", "replace", "append", "keep", "skip" */
 const char *pmqdump_action_name(enum pmqdump_action a);
 
 /**
@@ -113,6 +114,7 @@ struct pmqdump_item {
     /* private */
     int fd;
     uint64_t dev, ino;
+    uint32_t digest;
     bool unlinked_old;
 };
 
@@ -121,6 +123,8 @@ struct pmqdump_item {
  * @only, @n_only: names (in the dump) of the queues to take; none: all
  * @renames, @n_renames: "OLD=NEW"
  * @replace, @append: what to do with queues that exist
+ * @keep: take a queue that exists as it is when attributes and messages are equal
+ * @hide_unlinked: queues that had no name are made under a temporary one, and lose it again
  * @ipc_ns: only queues of this namespace; 0: of all
  * @timeout: how long an append waits for room, ns
  * @peek: for saving what is replaced; NULL where nothing is
@@ -133,6 +137,8 @@ struct pmqdump_opts {
     size_t n_renames;
     bool replace;
     bool append;
+    bool keep;
+    bool hide_unlinked;
     uint64_t ipc_ns;
     uint64_t timeout;
     const struct pmq_peek_opts *peek;
@@ -161,6 +167,9 @@ const struct pmqdump_item *pmqdump_plan_items(const struct pmqdump_plan *p, size
  * much. A journal is kept, so that pmqdump_recover() can do the same after a kill.
  */
 int pmqdump_plan_run(struct pmqdump_plan *p, struct err *e);
+
+/* A descriptor (O_RDWR) of a queue that was made or kept, owned by the plan; -1 for none. */
+int pmqdump_plan_fd(const struct pmqdump_plan *p, size_t item);
 void pmqdump_plan_free(struct pmqdump_plan *p);
 void pmqdump_plan_freep(struct pmqdump_plan **p);
 

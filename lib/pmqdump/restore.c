@@ -199,6 +199,14 @@ static int publish(struct pmqdump_plan *p, struct err *e)
     return r;
 }
 
+/* What had no name loses it again; the descriptors keep it. */
+static void hide_unlinked(struct pmqdump_plan *p)
+{
+    for (size_t i = 0; i < p->n; i++)
+        if (p->items[i].queue.unlinked && p->items[i].ino)
+            mq_unlink(p->items[i].name);
+}
+
 /* Removes what was made, and only that: a queue that still has its name is the one we made. */
 static void undo(struct pmqdump_plan *p, struct err *e)
 {
@@ -249,6 +257,8 @@ int pmqdump_plan_run(struct pmqdump_plan *p, struct err *e)
         err_set(&why, r, NULL, "%s: %s", p->failed, err_text(NULL, r));
     if (r < 0)
         undo(p, &why);
+    else if (p->opts->hide_unlinked)
+        hide_unlinked(p);
     if (r < 0 && e)
         *e = why;
     pmq_restoring_end(TAKE_PTR(p->journal));

@@ -210,15 +210,20 @@ content() { mqdump save "$1" | jq -c 'select(.type == "queue" or .type == "messa
 }
 
 @test "mqdump: queues that a process has open, unlinked ones included" {
-    make "$q" 5 20 1:a
-    exec 7<"/dev/mqueue$q" || skip "no mqueue file system is mounted"
-    unlink "$q"
-    expect 0 mqdump save --pid $$ -O a.dump
-    jq -e 'select(.type == "queue" and .name == $q) | .unlinked' --arg q "$q" a.dump
-    expect 0 mqdump save "pid:$$:7" -O b.dump
-    exec 7<&-
-    expect 0 mqdump restore b.dump
-    is "$(content "$q" | jq -r 'select(.type == "message").text')" a
+    others=("$q-b" "$q-n")
+    mkdir w
+    "$HELPERS/criutree" "$q" "$q-b" w 3>&- &
+    within 30 test -e w/ready
+    pid=$(cat w/ready)
+    expect 0 mqdump save --pid "$pid" -O a.dump
+    is "$(jq -r 'select(.type == "queue" and .unlinked).name' a.dump)" "/criutree-$pid"
+    is "$(jq -s 'map(select(.type == "message")) | length' a.dump)" 6
+    fd=$(find "/proc/$pid/fd" -lname '*(deleted)' -printf '%f')
+    expect 0 mqdump save "pid:$pid:$fd" -O b.dump
+    pkill -KILL -P "$pid"
+    wait
+    expect 0 mqdump restore b.dump --rename "/criutree-$pid=$q-n"
+    is "$(content "$q-n" | jq -r 'select(.type == "message").text')" "nobody knows"
 }
 
 @test "mqdump: queues of several IPC namespaces, and their restore one by one" {

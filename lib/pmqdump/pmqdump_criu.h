@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The queues of a process tree, for a checkpoint: CRIU keeps the descriptors as external files,
+ * named file[MOUNT:INODE]; the queues behind them are saved beside its images.
+ */
+#pragma once
+
+#include "pmqdump.h"
+
+#define PMQDUMP_CRIU_FILE "mqueues.dump"
+
+/**
+ * struct pmqdump_file - a queue as CRIU names it
+ * @mnt_id, @ino: of a descriptor
+ * @pid, @fd: one descriptor of that kind, for a tree
+ * @queue: number of the queue in the dump, when it was read back
+ */
+struct pmqdump_file {
+    uint64_t mnt_id;
+    uint64_t ino;
+    pid_t pid;
+    int fd;
+    size_t queue;
+};
+
+/**
+ * struct pmqdump_tree - a process tree's queues
+ * @root: its first process
+ * @files, @n: each pair of mount and inode once, those of an inode together
+ * @ipc_ns: the tree's IPC namespace; 0 when it is the caller's
+ */
+struct pmqdump_tree {
+    pid_t root;
+    struct pmqdump_file *files;
+    size_t n;
+    uint64_t ipc_ns;
+};
+
+/* Looks at the process and all its descendants. Return: 0; -ESRCH, -EACCES, … with a reason. */
+int pmqdump_tree_read(pid_t root, struct pmqdump_tree *out, struct err *e);
+void pmqdump_tree_done(struct pmqdump_tree *t);
+
+/**
+ * pmqdump_tree_save() - write its queues, and how CRIU names them
+ * @tell: called for each registered notification, which a checkpoint loses
+ *
+ * The tasks must be frozen. Messages that others moved meanwhile are an error: -EBUSY.
+ */
+int pmqdump_tree_save(const struct pmqdump_tree *t, const struct pmq_peek_opts *peek,
+                      const char *tool, FILE *stream,
+                      void (*tell)(void *ctx, const char *queue, pid_t pid), void *ctx,
+                      struct err *e);
+
+/**
+ * struct pmqdump_checkpoint - what pmqdump_tree_save() wrote beside the queues
+ * @own_ipc_ns: the tree had an IPC namespace of its own
+ * @limits: that namespace's
+ * @files, @n: descriptors, by the number of their queue
+ */
+struct pmqdump_checkpoint {
+    bool own_ipc_ns;
+    struct pmq_limits limits;
+    struct pmqdump_file *files;
+    size_t n;
+};
+
+/* Reads all of it and rewinds. */
+int pmqdump_checkpoint_read(struct dump_reader *r, struct pmqdump_checkpoint *out, struct err *e);
+void pmqdump_checkpoint_done(struct pmqdump_checkpoint *c);

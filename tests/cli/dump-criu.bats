@@ -1,0 +1,163 @@
+#!/usr/bin/env bats
+# mqdump criu: a real criu checkpoints and restores a tree of processes with queues.
+
+load common
+
+setup_file() {
+    [ "$(id -u)" = 0 ] || skip "needs root"
+    cd "$BATS_FILE_TMPDIR"
+    tree=$("$SRC/tests/lib/debian-pkg.sh" tree sid criu 2>reason) || skip "no criu to be had: $(cat reason)"
+    printf '#!/bin/sh\nexec "%s" exec "%s" criu "$@"\n' "$SRC/tests/lib/debian-pkg.sh" "$tree" >criu
+    chmod +x criu
+    ./criu check >check.log 2>&1 || skip "criu cannot run here: $(tail -n 1 check.log)"
+    "$IPCBOX" mqdump criu script >save
+    chmod +x save
+}
+
+setup() {
+    criu=$BATS_FILE_TMPDIR/criu save=$BATS_FILE_TMPDIR/save
+    export IPCBOX_STATE_DIR=$BATS_TEST_TMPDIR/state
+    cd "$BATS_TEST_TMPDIR"
+    mkdir w img
+    a=/$(unique a) b=/$(unique b)
+    pid=
+}
+
+teardown() {
+    [ -z "$pid" ] || kill -KILL "$pid" 2>/dev/null || true
+    "$HELPERS/mqmake" -u "$a" 2>/dev/null || true
+    "$HELPERS/mqmake" -u "$b" 2>/dev/null || true
+}
+
+# begin [WRAPPER…]: starts the tree; its first process becomes $pid, who reaps it $reaper.
+begin() {
+    "$HELPERS/criutree" -r "$@" "$HELPERS/criutree" "$a" "$b" w 3>&- &
+    reaper=$!
+    within 30 test -e w/ready
+    pid=$(cat w/ready)
+    within 30 blocked
+}
+
+# The receiver sleeps in mq_timedreceive, as the kernel tells.
+blocked() {
+    local child
+    for child in $(pgrep -P "$pid"); do
+        read -r nr _ <"/proc/$child/syscall"
+        [ "$nr" != 243 ] || return 0
+    done
+    return 1
+}
+
+# shellcheck disable=SC2046
+checkpoint() {
+    "$criu" dump -t "$pid" -D img -o dump.log --action-script "$save" "$@" \
+        $(mqdump criu args "$pid") >dump.out 2>&1
+}
+
+back() {
+    "$HELPERS/criutree" -r "$IPCBOX" mqdump criu restore -D img --criu "$criu" -- -D img -d -o restore.log \
+        >back.out 2>&1 3>&- &
+    reaper=$!
+}
+
+restored() { [ "$(mqdump criu args "$pid" | wc -l)" = 3 ]; }
+inodes() { sed 's/.*:\(.*\)]/\1/' | sort; }
+
+# Every message in order, through the shared descriptor; the blocked receiver wakes; the nameless.
+finish_and_check() {
+    touch w/go
+    within 30 test -e w/drained || { cat back.out img/restore.log; false; }
+    is "$(paste -sd, w/drained)" "9:high,9:high too,5:middle,1:low,0:"
+    [ ! -e w/received ]
+    cat >one.dump <<DUMP
+{"type":"header","format":"ipcbox-dump","version":1,"kind":"queues"}
+{"type":"queue","name":"$b","maxmsg":6,"msgsize":32,"mode":"0600","uid":0,"gid":0}
+{"type":"message","queue":"$b","priority":4,"text":"wake up"}
+DUMP
+    mqdump seal one.dump -O one.dump
+    "$@" "$IPCBOX" mqdump restore --append one.dump
+    wait "$reaper"
+    is "$(cat w/received)" "4:wake up"
+    is "$(cat w/nameless)" "3:nobody knows"
+}
+
+@test "mqdump criu: a tree, killed, comes back with its queues as they were" {
+    begin
+    expect 0 mqdump criu args "$pid"
+    is "$(wc -l <<<"$out")" 3
+    [ -z "$(grep -vxE -- '--external file\[[0-9a-f]+:[0-9a-f]+\]' <<<"$out")" ]
+    checkpoint || { cat img/dump.log; false; }
+    wait "$reaper" || true
+    ! kill -0 "$pid" 2>/dev/null
+    before=$out
+    back
+    within 30 restored
+    # Those with a name are the same objects as before, the nameless one cannot be.
+    is "$(comm -12 <(inodes <<<"$before") <(mqdump criu args "$pid" | inodes) | wc -l)" 2
+    finish_and_check
+}
+
+@test "mqdump criu: queues that are gone are made again, with every message in order" {
+    begin
+    checkpoint || { cat img/dump.log; false; }
+    wait "$reaper" || true
+    "$HELPERS/mqmake" -u "$a"
+    "$HELPERS/mqmake" -u "$b"
+    back
+    finish_and_check
+}
+
+@test "mqdump criu: a queue that has changed since is refused, or replaced when told" {
+    begin
+    checkpoint || { cat img/dump.log; false; }
+    wait "$reaper" || true
+    "$HELPERS/mqmake" -u "$a"
+    "$HELPERS/mqmake" "$a" 6 32 2:other
+    expect 1 mqdump criu restore -D img --criu "$criu" -- -D img -d
+    has "$err" "$a exists, and is not what was saved" "--replace"
+    is "$(mqdump save "$a" | jq -r 'select(.type == "message").text')" other
+    "$HELPERS/criutree" -r "$IPCBOX" mqdump criu restore --replace -D img --criu "$criu" -- -D img -d \
+        >back.out 2>&1 3>&- &
+    reaper=$!
+    finish_and_check
+    has "$(cat back.out)" "what was there is in $IPCBOX_STATE_DIR"
+}
+
+@test "mqdump criu: a tree with an IPC namespace of its own gets a new one" {
+    begin unshare -i
+    ! "$HELPERS/mqmake" -u "$a" 2>/dev/null
+    checkpoint || { cat img/dump.log; false; }
+    is "$(jq 'select(.type == "criu_tree").own_ipc_ns' img/mqueues.dump)" true
+    wait "$reaper" || true
+    back
+    within 30 restored
+    [ "$(stat -Lc %i "/proc/$pid/ns/ipc")" != "$(stat -Lc %i /proc/self/ns/ipc)" ]
+    finish_and_check nsenter -i -t "$pid"
+}
+
+@test "mqdump criu: when the queues cannot be saved the checkpoint fails and the tasks live" {
+    begin
+    printf '#!/bin/sh\nexec "%s" mqdump criu action --backend syscall\n' "$IPCBOX" >save-badly
+    chmod +x save-badly
+    save=$PWD/save-badly
+    ! checkpoint
+    [ ! -e img/mqueues.dump ]
+    kill -0 "$pid"
+    touch w/go
+    within 30 test -e w/drained
+    is "$(paste -sd, w/drained)" "9:high,9:high too,5:middle,1:low,0:"
+    kill -KILL "$pid"
+    pkill -KILL -P "$reaper" || true
+    wait "$reaper" || true
+}
+
+@test "mqdump criu: other actions do nothing, wrong words are usage" {
+    expect 0 env CRTOOLS_SCRIPT_ACTION=pre-dump "$IPCBOX" mqdump criu action
+    is "$out$err" ""
+    expect 2 mqdump criu action
+    expect 2 mqdump criu args
+    expect 2 mqdump criu restroe
+    has "$err" 'did you mean restore'
+    expect 3 mqdump criu args 2147483646
+    expect 3 mqdump criu restore -D "$PWD/none"
+}
