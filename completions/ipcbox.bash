@@ -183,6 +183,16 @@ _ipcbox_mqpeek() {
         -p|--priority) words=''; kind='' ;;
         -m|--max-bytes) words=''; kind='' ;;
       esac ;;
+    info)
+      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --backend --max-snapshot --mq-syscall '
+      operand='queue'
+      case $prev in
+        -o|--output) words=''; kind='' ;;
+        --color) words='auto always never'; kind='' ;;
+        --backend) words=''; kind='' ;;
+        --max-snapshot) words=''; kind='' ;;
+        --mq-syscall) words=''; kind='' ;;
+      esac ;;
     follow)
       opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --backend --max-snapshot --mq-syscall -a --all --send --recv --pid -p --priority -N --count --timeout -m --max-bytes '
       operand='queue'
@@ -213,6 +223,25 @@ _ipcbox_mqpeek() {
         --filter) words=''; kind='' ;;
         --rates) words='auto counted sampled'; kind='' ;;
       esac ;;
+    limits)
+      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --backend --max-snapshot --mq-syscall --exact '
+      operand=''
+      case $prev in
+        -o|--output) words=''; kind='' ;;
+        --color) words='auto always never'; kind='' ;;
+        --backend) words=''; kind='' ;;
+        --max-snapshot) words=''; kind='' ;;
+        --mq-syscall) words=''; kind='' ;;
+      esac ;;
+    metrics)
+      opts='-q --quiet -h --help --version --backend --max-snapshot --mq-syscall -A --all-namespaces -O --output-file '
+      operand=''
+      case $prev in
+        --backend) words=''; kind='' ;;
+        --max-snapshot) words=''; kind='' ;;
+        --mq-syscall) words=''; kind='' ;;
+        -O|--output-file) words=''; kind='file' ;;
+      esac ;;
     recover)
       opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --backend --max-snapshot --mq-syscall --force '
       operand='queue'
@@ -224,7 +253,7 @@ _ipcbox_mqpeek() {
         --mq-syscall) words=''; kind='' ;;
       esac ;;
     *)
-      words='list peek follow top recover '
+      words='list peek info follow top limits metrics recover '
       opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --backend --max-snapshot --mq-syscall -A --all-namespaces -p --pid --orphans --nonempty -s --sort '
       operand='queue' ;;
   esac

@@ -5,14 +5,16 @@
 
 static const char *const usage[] = {
     "mqpeek\tevery queue: messages, owner, holders, blocked threads",
-    "mqpeek /QUEUE\tits messages, in the order in which they would be received",
+    "mqpeek /QUEUE\tits messages, in receive order",
     "mqpeek top\tall queues, live",
+    "mqpeek info /QUEUE\tholders, blocked threads, notification, cost",
     NULL,
 };
 
 static const struct cli_verb *const verbs[] = {
-    &mqpeek_list_verb, &mqpeek_peek_verb,    &mqpeek_follow_verb,
-    &mqpeek_top_verb,  &mqpeek_recover_verb, NULL,
+    &mqpeek_list_verb,    &mqpeek_peek_verb,    &mqpeek_info_verb,
+    &mqpeek_follow_verb,  &mqpeek_top_verb,     &mqpeek_limits_verb,
+    &mqpeek_metrics_verb, &mqpeek_recover_verb, NULL,
 };
 
 const struct cli_applet mqpeek_applet = {

@@ -24,3 +24,9 @@ wanted() { jq -r "$1" <<<"$want"; }
 
 # In namespaces of its own, where everything can be seen: IPC, mounts, processes.
 alone() { unshare -i -m -p -f --mount-proc --kill-child "$@"; }
+
+# alone sh -c "$with_mqueue" DIR COMMAND…: mounts the queues of the IPC namespace at /dev/mqueue,
+# whether there is such a folder or not. DIR is a scratch folder.
+with_mqueue='
+    mkdir -p "$0/mqueue" && : >"$0/null" && mount --bind /dev/null "$0/null" &&
+    mount -t mqueue none "$0/mqueue" && mount --rbind "$0" /dev && exec "$@"'

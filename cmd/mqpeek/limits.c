@@ -1,0 +1,485 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* mqpeek limits: why mq_open() fails, in the caller's own figures. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/capability.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "fileio.h"
+#include "mqpeek_verbs.h"
+#include "parse.h"
+#include "pmq_inspect.h"
+#include "proc.h"
+#include "qcmd.h"
+#include "queue_row.h"
+#include "timefmt.h"
+
+struct limits_args {
+    struct qcmd_common common;
+    bool exact;
+};
+
+static const struct cli_opt limits_opts[] = {
+    CLI_FLAG(struct limits_args, exact, 0, "exact",
+             "ask the kernel, through BPF, what is charged to you, instead of adding up"),
+    CLI_END,
+};
+
+/**
+ * struct limits_row - the figures
+ * @charged: to the caller, bytes
+ * @charged_exact: the kernel's own figure
+ * @queues: in the caller's IPC namespace
+ * @files, @files_max: the caller's descriptors
+ * @privileged: CAP_SYS_RESOURCE, which lifts all limits but bytes and descriptors
+ * @maxmsg, @msgsize, @cost: the queue that is asked about
+ */
+struct limits_row {
+    struct pmq_limits l;
+    uint32_t uid;
+    char user[40];
+    uint64_t charged;
+    bool charged_exact;
+    uint64_t available;
+    uint64_t unread;
+    uint64_t queues;
+    uint64_t files;
+    uint64_t files_max;
+    bool privileged;
+    uint64_t maxmsg;
+    uint64_t msgsize;
+    uint64_t cost;
+    const char *note;
+};
+
+#define LIMIT(type, field, ...) OUT_##type(struct limits_row, field, __VA_ARGS__)
+
+static const struct out_col limits_cols[] = {
+    LIMIT(CHARS, user, "user", "the caller's real user, who is charged"),
+    LIMIT(U32, uid, "uid", "its number"),
+    LIMIT(SIZE, charged, "charged", "bytes charged to the user for all queues"),
+    LIMIT(BOOL, charged_exact, "charged_exact",
+          "the kernel's own figure; else added up by owner, and it may be more"),
+    LIMIT(SIZE, l.rlimit_soft, "rlimit_soft", "RLIMIT_MSGQUEUE, bytes; null for no limit"),
+    LIMIT(SIZE, l.rlimit_hard, "rlimit_hard", "to which it can be raised; null for no limit"),
+    LIMIT(SIZE, available, "available", "bytes left; null for no limit"),
+    LIMIT(U64, queues, "queues", "in this IPC namespace, unlinked ones that are open included"),
+    LIMIT(U64, l.queues_max, "queues_max", "fs.mqueue.queues_max"),
+    LIMIT(U64, l.msg_max, "msg_max", "fs.mqueue.msg_max: most messages of a new queue"),
+    LIMIT(SIZE, l.msgsize_max, "msgsize_max",
+          "fs.mqueue.msgsize_max: largest message of a new queue"),
+    LIMIT(U64, l.msg_default, "msg_default", "messages of a queue made without attributes"),
+    LIMIT(SIZE, l.msgsize_default, "msgsize_default", "message size of such a queue"),
+    LIMIT(U64, files, "open_files", "descriptors of this process"),
+    LIMIT(U64, files_max, "open_files_max", "RLIMIT_NOFILE"),
+    LIMIT(BOOL, privileged, "privileged",
+          "CAP_SYS_RESOURCE: msg_max, msgsize_max and queues_max do not apply"),
+    LIMIT(U64, maxmsg, "new_maxmsg", "the new queue that is asked about: messages"),
+    LIMIT(SIZE, msgsize, "new_msgsize", "bytes of a message"),
+    LIMIT(SIZE, cost, "new_charge", "bytes it would be charged, full or empty"),
+    LIMIT(STR, note, "note", "what is missing, and what would show it", .flags = OUT_JSON),
+    OUT_END,
+};
+
+/**
+ * struct verdict_row - one error of mq_open()
+ * @result: "ok": not for this queue, now; "fails"; "unknown"
+ */
+struct verdict_row {
+    const char *error;
+    const char *result;
+    const char *why;
+    const char *remedy;
+};
+
+static const struct out_col verdict_cols[] = {
+    OUT_STR(struct verdict_row, error, "error", "errno of mq_open(3)"),
+    OUT_STR(struct verdict_row, result, "result", "ok, fails or unknown: for that new queue, now"),
+    OUT_STR(struct verdict_row, why, "why", "the figures"),
+    OUT_STR(struct verdict_row, remedy, "remedy", "what to change", .flags = OUT_WIDE),
+    OUT_END,
+};
+
+struct user_row {
+    char user[40];
+    struct pmq_usage u;
+};
+
+static const struct out_col user_cols[] = {
+    OUT_CHARS(struct user_row, user, "user", "owner of queues"),
+    OUT_U32(struct user_row, u.uid, "uid", "its number"),
+    OUT_U64(struct user_row, u.queues, "queues", "how many it owns"),
+    OUT_SIZE(struct user_row, u.charged, "charged", "bytes they cost, added up by owner"),
+    OUT_U64(struct user_row, u.unread, "unread", "queues that could not be read: not in the sum"),
+    OUT_END,
+};
+
+/* ---- collecting ---- */
+
+static bool has_sys_resource(void)
+{
+    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[2] = {{0}};
+    _cleanup_(buf_done) struct buf map = BUF_INIT;
+    unsigned long inside, outside, n;
+
+    if (syscall(SYS_capget, &head, data) < 0 || !(data[0].effective & 1u << CAP_SYS_RESOURCE))
+        return false;
+    /* Only that of the initial user namespace counts. */
+    return file_read(AT_FDCWD, "/proc/self/uid_map", 4096, &map) == 0 &&
+           sscanf(buf_str(&map), "%lu %lu %lu", &inside, &outside, &n) == 3 && !inside &&
+           !outside && n == UINT32_MAX;
+}
+
+static int count_fd(const struct proc_fd *f, void *ctx)
+{
+    uint64_t *n = ctx;
+
+    (void)f;
+    ++*n;
+    return 0;
+}
+
+static void count_files(struct limits_row *row)
+{
+    struct rlimit rl;
+    int proc = proc_open(NULL);
+    uint64_t n = 0;
+
+    row->files = OUT_UNKNOWN_U64;
+    row->files_max = getrlimit(RLIMIT_NOFILE, &rl) == 0 ? (uint64_t)rl.rlim_cur : OUT_UNKNOWN_U64;
+    if (proc < 0)
+        return;
+    /* The walk's own two are not the caller's. */
+    if (proc_visit_fds(proc, getpid(), count_fd, &n) == 0 && n >= 2)
+        row->files = n - 2;
+    close(proc);
+}
+
+/* The kernel keeps the sum beside each queue that is charged to the user: any will do. */
+static int ask_kernel(struct limits_row *row, const struct pmq_set *set, struct err *e)
+{
+    int r = err_set(e, -ENOENT, "make one, for a moment",
+                    "you own no queue that could be asked about your account");
+
+    for (size_t i = 0; i < set->n; i++) {
+        _cleanup_(pmq_inspect_freep) struct pmq_inspect *in = NULL;
+        _cleanup_(pmq_queue_closep) struct pmq_queue *q = NULL;
+        struct queue_row at;
+        struct pmq_ref ref;
+
+        if (set->v[i].attr.uid != row->uid)
+            continue;
+        queue_row_fill(&at, set, &set->v[i], 0);
+        if (!at.reference[0] || pmq_ref_parse(at.reference, &ref, e) < 0 ||
+            pmq_queue_open(&ref, PMQ_OPEN_READ, &q, e) < 0)
+            continue;
+        r = pmq_inspect(q, &in, e);
+        if (r < 0)
+            return r;
+        if (in->charged_uid == row->uid && in->charged_bytes != PMQ_UNKNOWN) {
+            row->charged = in->charged_bytes;
+            row->charged_exact = true;
+            row->unread = 0;
+            return 0;
+        }
+        r = err_set(e, -EOPNOTSUPP, NULL, "this kernel's account could not be found");
+    }
+    return r;
+}
+
+static void add_up(struct limits_row *row, const struct pmq_set *set, const struct pmq_usage *u,
+                   size_t n)
+{
+    uint64_t own = 0;
+
+    for (size_t i = 0; i < n; i++)
+        if (u[i].uid == row->uid) {
+            row->charged = u[i].charged;
+            row->unread = u[i].unread;
+        }
+    for (size_t i = 0; i < set->n; i++)
+        own += !set->v[i].ns_pid;
+    row->queues = own;
+}
+
+static int read_number(struct cli_ctx *ctx, const char *text, uint64_t max, const char *what,
+                       uint64_t *out)
+{
+    uint64_t v;
+
+    if (parse_size(text, &v) < 0)
+        return cli_usage(ctx, "\"%s\" is no %s", text, what);
+    if (v < 1 || v > max)
+        return cli_usage(ctx, "%s is from 1 to %" PRIu64 ", in any kernel", what, max);
+    *out = v;
+    return CLI_OK;
+}
+
+/* The queue that is asked about: the operands', or what mq_open() makes without attributes. */
+static int new_queue(struct cli_ctx *ctx, struct limits_row *row)
+{
+    int status;
+
+    row->maxmsg = MIN(row->l.msg_default, row->l.msg_max);
+    row->msgsize = MIN(row->l.msgsize_default, row->l.msgsize_max);
+    if (ctx->n_operands == 1)
+        return cli_usage(ctx, "MAXMSG and MSGSIZE go together");
+    if (ctx->n_operands == 2) {
+        status = read_number(ctx, ctx->operands[0], PMQ_HARD_MSGMAX, "MAXMSG", &row->maxmsg);
+        if (status == CLI_OK)
+            status = read_number(ctx, ctx->operands[1], PMQ_HARD_MSGSIZEMAX, "MSGSIZE",
+                                 &row->msgsize);
+        if (status != CLI_OK)
+            return status;
+    }
+    row->cost = row->maxmsg == PMQ_UNKNOWN || row->msgsize == PMQ_UNKNOWN
+                    ? OUT_UNKNOWN_U64
+                    : pmq_charge(row->maxmsg, row->msgsize);
+    return CLI_OK;
+}
+
+/* ---- judging ---- */
+
+static const char *result(bool known, bool fails)
+{
+    return !known ? "unknown" : fails ? "fails" : "ok";
+}
+
+static void judge_bytes(struct out *out, const struct limits_row *row)
+{
+    bool unlimited = row->l.rlimit_soft == PMQ_UNLIMITED;
+    bool fails = !unlimited && row->cost > row->available;
+    struct verdict_row v = {
+        .error = "EMFILE",
+        /* A sum that may be too small proves only the failure. */
+        .result = result(row->cost != OUT_UNKNOWN_U64 &&
+                             (unlimited || fails || row->charged_exact || !row->unread),
+                         fails),
+    };
+    char why[160], remedy[200];
+
+    if (unlimited)
+        snprintf(why, sizeof(why), "no limit on queue bytes");
+    else
+        snprintf(why, sizeof(why),
+                 "%s%" PRIu64 " bytes charged + %" PRIu64 " for the new queue, limit %" PRIu64,
+                 row->unread ? "at least " : "", row->charged, row->cost, row->l.rlimit_soft);
+    v.why = why;
+    snprintf(remedy, sizeof(remedy),
+             "ulimit -q %" PRIu64 " (LimitMSGQUEUE= in a unit)%s, fewer or smaller messages, or "
+             "remove queues that nobody has open",
+             row->charged + row->cost,
+             row->charged + row->cost > row->l.rlimit_hard ? ", which only root can raise so far"
+                                                           : "");
+    v.remedy = remedy;
+    out_row(out, &v);
+}
+
+static void judge_files(struct out *out, const struct limits_row *row)
+{
+    char why[120];
+    struct verdict_row v = {
+        .error = "EMFILE",
+        .result = result(row->files != OUT_UNKNOWN_U64, row->files >= row->files_max),
+        .why = why,
+        .remedy = "ulimit -n, or close descriptors; this is about the calling process",
+    };
+
+    snprintf(why, sizeof(why), "%" PRIu64 " files open in this process, limit %" PRIu64,
+             row->files == OUT_UNKNOWN_U64 ? 0 : row->files, row->files_max);
+    out_row(out, &v);
+}
+
+static void judge_count(struct out *out, const struct limits_row *row, bool complete)
+{
+    bool over = row->queues >= row->l.queues_max;
+    char why[120];
+    struct verdict_row v = {
+        .error = "ENOSPC",
+        .result = result(row->l.queues_max != PMQ_UNKNOWN && (row->privileged || over || complete),
+                         over && !row->privileged),
+        .why = why,
+        .remedy = "sysctl fs.mqueue.queues_max, or remove queues",
+    };
+
+    snprintf(why, sizeof(why), "%s%" PRIu64 " queues in this IPC namespace, limit %" PRIu64 "%s",
+             complete ? "" : "at least ", row->queues, row->l.queues_max,
+             row->privileged ? " (not for you: CAP_SYS_RESOURCE)" : "");
+    out_row(out, &v);
+}
+
+static void judge_shape(struct out *out, const struct limits_row *row)
+{
+    uint64_t most = row->privileged ? PMQ_HARD_MSGMAX : row->l.msg_max;
+    uint64_t size = row->privileged ? PMQ_HARD_MSGSIZEMAX : row->l.msgsize_max;
+    char why[200];
+    struct verdict_row v = {
+        .error = "EINVAL",
+        .result = result(most != PMQ_UNKNOWN && size != PMQ_UNKNOWN,
+                         row->maxmsg > most || row->msgsize > size),
+        .why = why,
+        .remedy = "sysctl fs.mqueue.msg_max and fs.mqueue.msgsize_max; 0 or less always fails",
+    };
+
+    snprintf(why, sizeof(why),
+             "%" PRIu64 " messages, limit %" PRIu64 "; %" PRIu64 " bytes each, limit %" PRIu64,
+             row->maxmsg, most, row->msgsize, size);
+    out_row(out, &v);
+}
+
+static void judge_memory(struct out *out)
+{
+    static const struct verdict_row v = {
+        .error = "ENOMEM",
+        .result = "ok",
+        .why = "only when the kernel is out of memory: messages take none before they are sent",
+        .remedy = "look at free memory and at the memory limit of the control group",
+    };
+
+    out_row(out, &v);
+}
+
+/* ---- the verb ---- */
+
+static void show_users(struct out *out, const struct pmq_usage *u, size_t n)
+{
+    out_text(out, "%s", "");
+    out_list_begin(out, "users", user_cols, 0);
+    for (size_t i = 0; i < n; i++) {
+        struct user_row row = {.u = u[i]};
+
+        queue_row_user(u[i].uid, row.user, sizeof(row.user));
+        out_row(out, &row);
+    }
+    out_list_end(out);
+}
+
+static void show_orphans(struct out *out, const struct pmq_set *set)
+{
+    uint64_t now = timefmt_now(CLOCK_REALTIME), n = 0;
+
+    for (size_t i = 0; i < set->n; i++)
+        n += !set->v[i].n_holders;
+    if (n)
+        out_text(out, "\nqueues that nobody%s has open:",
+                 set->holders_complete ? "" : " visible to you");
+    out_list_begin(out, "orphans", queue_row_cols, 0);
+    for (size_t i = 0; i < set->n; i++) {
+        struct queue_row row;
+
+        if (set->v[i].n_holders)
+            continue;
+        queue_row_fill(&row, set, &set->v[i], now);
+        out_row(out, &row);
+    }
+    out_list_end(out);
+}
+
+static void show(struct cli_ctx *ctx, struct limits_row *row, const struct pmq_set *set,
+                 const struct pmq_usage *u, size_t n)
+{
+    struct limits_row shown = *row;
+
+    if (row->l.rlimit_soft != PMQ_UNLIMITED)
+        row->available = row->l.rlimit_soft - MIN(row->charged, row->l.rlimit_soft);
+    else
+        row->available = OUT_UNKNOWN_U64;
+    shown.available = row->available;
+    if (row->l.rlimit_soft == PMQ_UNLIMITED)
+        shown.l.rlimit_soft = OUT_UNKNOWN_U64;
+    if (row->l.rlimit_hard == PMQ_UNLIMITED)
+        shown.l.rlimit_hard = OUT_UNKNOWN_U64;
+    out_fields(ctx->out, limits_cols, &shown);
+    out_text(ctx->out, "%s", "");
+    out_list_begin(ctx->out, "errors", verdict_cols, OUT_RECORDS);
+    judge_bytes(ctx->out, row);
+    judge_files(ctx->out, row);
+    judge_count(ctx->out, row, set->names_complete);
+    judge_shape(ctx->out, row);
+    judge_memory(ctx->out);
+    out_list_end(ctx->out);
+    show_users(ctx->out, u, n);
+    show_orphans(ctx->out, set);
+}
+
+static int limits_run(struct cli_ctx *ctx, const void *argp)
+{
+    const struct limits_args *args = argp;
+    const unsigned int flags = PMQ_SCAN_HOLDERS | PMQ_SCAN_UNLINKED | PMQ_SCAN_ALL_NAMESPACES;
+    struct limits_row row = {.uid = getuid(), .privileged = has_sys_resource()};
+    _cleanup_(pmq_set_freep) struct pmq_set *set = NULL;
+    _cleanup_(freep) struct pmq_usage *usage = NULL;
+    struct err e = ERR_INIT;
+    size_t n = 0;
+    int r = pmq_limits_read(&row.l);
+
+    if (r < 0)
+        return cli_fail(ctx, r, NULL, "cannot read the limits");
+    count_files(&row);
+    queue_row_user(row.uid, row.user, sizeof(row.user));
+    r = new_queue(ctx, &row);
+    if (r != CLI_OK)
+        return r;
+    r = pmq_scan(flags, 0, &set, &e);
+    if (r == 0)
+        r = pmq_usage_estimate(set, &usage, &n);
+    if (r < 0)
+        return cli_fail(ctx, r, &e, "cannot list queues");
+    add_up(&row, set, usage, n);
+    if (args->exact) {
+        r = ask_kernel(&row, set, &e);
+        if (r < 0)
+            return cli_fail(ctx, r, &e, "cannot tell exactly what is charged");
+    }
+    row.note = set->note[0] ? set->note : NULL;
+    show(ctx, &row, set, usage, n);
+    if (row.note)
+        cli_note(ctx, "%s", row.note);
+    return CLI_OK;
+}
+
+static const struct cli_example limits_examples[] = {
+    {"mqpeek limits", "would mq_open(3) without attributes work, and why not"},
+    {"mqpeek limits 100 64K", "and with 100 messages of 64 KiB"},
+    {"mqpeek -J limits | jq .available", "bytes left"},
+    {NULL, NULL},
+};
+
+static const struct cli_table limits_tables[] = {
+    {"", limits_cols}, {"errors", verdict_cols}, {"users", user_cols}, {"orphans", queue_row_cols},
+    {NULL, NULL},
+};
+
+const struct cli_verb mqpeek_limits_verb = {
+    .name = "limits",
+    .operands = "[MAXMSG MSGSIZE]",
+    .max_operands = 2,
+    .summary = "why mq_open fails, in figures",
+    .description =
+        "Shows what stands between the caller and a new queue: one of MAXMSG messages of MSGSIZE "
+        "bytes, or as mq_open(3) makes it without attributes. Each error of mq_open(3) is "
+        "explained in figures, with what to change.\n"
+        "\n"
+        "A queue's whole worst-case size is charged when it is created, to the real user who "
+        "creates it, in all IPC namespaces together: MAXMSG * (MSGSIZE + 48) bytes and 48 bytes "
+        "for each of its first 32768 messages. Past RLIMIT_MSGQUEUE mq_open(3) fails with EMFILE, "
+        "which reads like too many open files.\n"
+        "\n"
+        "What is charged is added up from the owners of the queues that can be listed: an "
+        "estimate. It misses queues that cannot be read and ones in namespaces that cannot be "
+        "entered, and takes the owner for the creator. --exact asks the kernel (BPF).",
+    .examples = limits_examples,
+    .opts = limits_opts,
+    .args_size = sizeof(struct limits_args),
+    .cols = verdict_cols,
+    .more_cols = limits_tables,
+    .run = limits_run,
+};

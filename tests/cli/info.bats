@@ -1,0 +1,81 @@
+#!/usr/bin/env bats
+# mqpeek info, against queues whose state the helper tells.
+
+load common
+load scene
+
+setup() { scene_start; }
+teardown() { scene_stop; }
+
+@test "info: a blocked sender: who, where, since when, whose memory" {
+    expect 0 mqpeek -J info "/$scene-full"
+    is "$(jq -c '.queues[0] | [.messages,.maxmsg,.msgsize,.bytes,.charged,.mode]' <<<"$out")" '[1,1,16,3,112,"0640"]'
+    is "$(jq -c '[.queues[0].holders[] | [.pid,.fd,.access,.nonblock]]' <<<"$out")" \
+        "$(wanted '[[.sender.pid,.sender.fd,"write",false]]|tojson')"
+    is "$(jq -c '[.queues[0].waiters[] | [.pid,.tid,.direction]]' <<<"$out")" \
+        "$(wanted '[[.sender.pid,.sender.pid,"send"]]|tojson')"
+    jq -e '.queues[0].holders[0].comm == "\u001b[2J\n\"x"' <<<"$out"
+    jq -e --argjson u "$(id -u)" '.queues[0] | .charged_uid == $u' <<<"$out"
+    # The hostile name does not reach the terminal.
+    expect 0 mqpeek info "/$scene-full"
+    has "$out" '\x1b[2J\n"x' "send"
+    [[ "$out" != *$'\e'* ]]
+}
+
+@test "info: a receiver blocked in a second thread" {
+    expect 0 mqpeek -J info "/$scene-empty"
+    is "$(jq -c '[.queues[0].waiters[] | [.pid,.tid,.comm,.direction]]' <<<"$out")" \
+        "$(wanted '[[.receiver.pid,.receiver.tid,"receiver","receive"]]|tojson')"
+}
+
+@test "info: what BPF tells, it tells exactly" {
+    expect 0 mqpeek -J info "/$scene-empty"
+    if jq -e '.queues[0].waiters_from == "bpf"' <<<"$out"; then
+        jq -e '.queues[0] | (.charged_estimated | not) and .charged_total >= .charged and
+            .waiters_complete and all(.waiters[]; .blocked > 0) and (has("waiters_reason") | not)' <<<"$out"
+        before=$(jq '.queues[0].waiters[0].blocked' <<<"$out")
+        expect 0 mqpeek -J info "/$scene-empty"
+        jq -e --argjson b "$before" '.queues[0].waiters[0].blocked > $b' <<<"$out"
+    else
+        jq -e '.queues[0].waiters_reason | length > 0' <<<"$out"
+    fi
+    # Without the privilege /proc is what there is, and it is said why.
+    expect 0 setpriv --inh-caps=-all --bounding-set=-bpf,-perfmon,-sys_admin "$IPCBOX" mqpeek -J info "/$scene-empty"
+    is "$(jq -c '.queues[0] | [.waiters_from,.charged_estimated,.charged_total,(.waiters_reason|type)]' <<<"$out")" '["proc",true,null,"string"]'
+    is "$(jq -c '[.queues[0].waiters[] | [.pid,.tid,.direction,.blocked]]' <<<"$out")" \
+        "$(wanted '[[.receiver.pid,.receiver.tid,"receive",null]]|tojson')"
+}
+
+@test "info: notification, an unlinked queue by its holder, an orphan" {
+    expect 0 mqpeek -J info "/$scene-notify" "$(wanted '"pid:\(.pid):\(.gone_fd)"')" "$scene-orphan"
+    has "$err" "taking \"$scene-orphan\" as /$scene-orphan"
+    is "$(jq -c '.queues[0] | [.notify,.notify_pid,.notify_signo]' <<<"$out")" "$(wanted '["signal",.pid,.signo]|tojson')"
+    is "$(jq -c '.queues[1] | [.unlinked,.name,.messages,(.holders|length),([.holders[]|[.access,.nonblock]]|unique)]' <<<"$out")" \
+        "$(jq -nc --arg n "/$scene-gone" '[true,$n,1,3,[["write",true]]]')"
+    is "$(jq -c '.queues[2] | [.messages,.holders,.waiters]' <<<"$out")" '[2,[],[]]'
+    expect 0 mqpeek info --jsonl "/$scene-notify" "/$scene-orphan"
+    is "$(jq -sc 'map(.name)' <<<"$out")" "[\"/$scene-notify\",\"/$scene-orphan\"]"
+}
+
+@test "info: a queue in another IPC namespace" {
+    unshare -i "$HELPERS/mqscene" "$scene-in" >"$BATS_TEST_TMPDIR/inner" 3>&- &
+    outer=$!
+    within 60 test -s "$BATS_TEST_TMPDIR/inner"
+    want=$(cat "$BATS_TEST_TMPDIR/inner")
+    expect 0 mqpeek -J info "pid:$(wanted .pid):/$scene-in-full"
+    is "$(jq -c '[.queues[0].waiters[] | [.pid,.direction]]' <<<"$out")" "$(wanted '[[.sender.pid,"send"]]|tojson')"
+    is "$(jq -r '.queues[0].reference' <<<"$out" | cut -d: -f 3)" "/$scene-in-full"
+    kill "$outer"
+    wait "$outer" || true
+}
+
+@test "info: what is not there, or not the caller's" {
+    expect 3 mqpeek info /ipcbox-none-such
+    has "$err" "no such queue"
+    expect 2 mqpeek info
+    expect 2 mqpeek info /a/b
+    expect 5 setpriv --reuid 54321 --regid 54321 --clear-groups "$IPCBOX" mqpeek info "/$scene-full"
+    expect 3 mqpeek -J info "/$scene-full" /ipcbox-none-such
+    is "$(jq '.queues | length' <<<"$out")" 1
+    expect 1 sh -c '"$IPCBOX" mqpeek info "/$1-full" >/dev/full' sh "$scene"
+}
