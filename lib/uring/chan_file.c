@@ -87,13 +87,10 @@ static void owner_dir_name(char out[NAME_SIZE], uid_t uid)
         snprintf(out, NAME_SIZE, "ipcbox-%u", uid);
 }
 
-/* Opens the directory of a user's channels, if it is safe. Return: fd or -errno. */
-static int owner_dir_open(const char *dir, uid_t uid, bool create, struct err *e)
+int chan_dir_open(const char *dir, uid_t uid, bool create, struct err *e)
 {
-    _cleanup_(closep)
-    int fd = -1;
-    _cleanup_(closep)
-    int base = open(base_dir(dir), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    _cleanup_(closep) int fd = -1;
+    _cleanup_(closep) int base = open(base_dir(dir), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     char name[NAME_SIZE];
     struct stat st;
 
@@ -114,11 +111,9 @@ static int owner_dir_open(const char *dir, uid_t uid, bool create, struct err *e
     return TAKE_FD(fd);
 }
 
-/* Calls back with the directory of each user that has one: one's own, root's, then the others. */
-static int visit_dirs(const char *dir, int (*visit)(int fd, uid_t uid, void *ctx), void *ctx)
+int chan_visit_dirs(const char *dir, int (*visit)(int fd, uid_t uid, void *ctx), void *ctx)
 {
-    _cleanup_(closedirp)
-    DIR *d = opendir(base_dir(dir));
+    _cleanup_(closedirp) DIR *d = opendir(base_dir(dir));
     struct dirent *entry;
     uid_t own = geteuid();
     int r = 0;
@@ -126,24 +121,22 @@ static int visit_dirs(const char *dir, int (*visit)(int fd, uid_t uid, void *ctx
     if (!d)
         return -errno;
     for (int i = 0; i < 2 && r == 0; i++) {
-        _cleanup_(closep)
-        int fd = -1;
+        _cleanup_(closep) int fd = -1;
 
         if (i == 1 && own == 0)
             break;
-        fd = owner_dir_open(dir, i == 0 ? own : 0, false, NULL);
+        fd = chan_dir_open(dir, i == 0 ? own : 0, false, NULL);
         if (fd >= 0)
             r = visit(fd, i == 0 ? own : 0, ctx);
     }
     while (r == 0 && (entry = readdir(d))) {
-        _cleanup_(closep)
-        int fd = -1;
+        _cleanup_(closep) int fd = -1;
         uint64_t uid;
 
         if (strncmp(entry->d_name, "ipcbox-", 7) != 0 ||
             parse_u64_max(entry->d_name + 7, UINT32_MAX - 1, &uid) < 0 || uid == 0 || uid == own)
             continue;
-        fd = owner_dir_open(dir, (uid_t)uid, false, NULL);
+        fd = chan_dir_open(dir, (uid_t)uid, false, NULL);
         if (fd >= 0)
             r = visit(fd, (uid_t)uid, ctx);
     }
@@ -154,8 +147,7 @@ static int visit_dirs(const char *dir, int (*visit)(int fd, uid_t uid, void *ctx
 
 static int open_checked(int dirfd, const char *name, int flags, struct stat *st, struct err *e)
 {
-    _cleanup_(closep)
-    int fd = openat(dirfd, name, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    _cleanup_(closep) int fd = openat(dirfd, name, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 
     if (fd < 0)
         return -errno;
@@ -218,8 +210,7 @@ static int open_denied(unsigned int access, struct err *e)
 /* Opens channel @id of one directory. */
 static int open_in(int dirfd, uint32_t id, unsigned int access, struct chan **ret, struct err *e)
 {
-    _cleanup_(chan_closep)
-    struct chan *c = calloc(1, sizeof(*c));
+    _cleanup_(chan_closep) struct chan *c = calloc(1, sizeof(*c));
     struct stat st, ctl_st;
     char name[NAME_SIZE];
     int r;
@@ -294,8 +285,7 @@ static bool is_id(const char *name, uint32_t *id)
 /* Calls back with the id of each channel in a directory. */
 static int visit_ids(int dirfd, int (*visit)(int dirfd, uint32_t id, void *ctx), void *ctx)
 {
-    _cleanup_(closedirp)
-    DIR *d = NULL;
+    _cleanup_(closedirp) DIR *d = NULL;
     int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     struct dirent *entry;
     int r = 0;
@@ -372,7 +362,7 @@ static int search(const char *dir, const struct chan_ref *ref, int *dirfd, uint3
 
     if (!ref->id && !ref->key)
         return err_set(e, -EINVAL, NULL, "neither an id nor a key");
-    r = visit_dirs(dir, search_dir, &s);
+    r = chan_visit_dirs(dir, search_dir, &s);
     if (r < 0)
         return r;
     if (!s.id && s.denied)
@@ -387,8 +377,7 @@ static int search(const char *dir, const struct chan_ref *ref, int *dirfd, uint3
 int chan_open(const char *dir, const struct chan_ref *ref, unsigned int access, struct chan **ret,
               struct err *e)
 {
-    _cleanup_(closep)
-    int dirfd = -1;
+    _cleanup_(closep) int dirfd = -1;
     uint32_t id;
     int r = search(dir, ref, &dirfd, &id, e);
 
@@ -434,7 +423,7 @@ int chan_visit(const char *dir, int (*visit)(const struct chan_info *info, int r
 {
     struct listing l = {.visit = visit, .ctx = ctx};
 
-    return visit_dirs(dir, list_dir, &l);
+    return chan_visit_dirs(dir, list_dir, &l);
 }
 
 /* ---- creating -------------------------------------------------------------------------------- */
@@ -458,8 +447,7 @@ static void end_control(int fd)
 /* Removes what a creator or destroyer left that was killed between its two names. */
 static void sweep(int dirfd)
 {
-    _cleanup_(closedirp)
-    DIR *d = NULL;
+    _cleanup_(closedirp) DIR *d = NULL;
     int dup = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     struct dirent *entry;
 
@@ -470,8 +458,7 @@ static void sweep(int dirfd)
         return;
     }
     while ((entry = readdir(d))) {
-        _cleanup_(closep)
-        int fd = -1;
+        _cleanup_(closep) int fd = -1;
         char name[NAME_SIZE];
         size_t n = strlen(entry->d_name);
         struct stat st;
@@ -494,8 +481,7 @@ static void sweep(int dirfd)
 /* A file without a name, of which every byte is there. Return: fd or -errno. */
 static int make_file(int dirfd, size_t size, uint32_t mode, struct err *e)
 {
-    _cleanup_(closep)
-    int fd = openat(dirfd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    _cleanup_(closep) int fd = openat(dirfd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     int r;
 
     if (fd < 0)
@@ -563,10 +549,9 @@ static int create_as(int dirfd, const struct chan_conf *conf, uint32_t id, struc
     size_t size = chan_ext_offset(conf->entries, conf->max_msg) + sizeof(struct chan_ext);
     uint32_t mode = conf->mode & URING_IPC_MODE_MASK;
     uint32_t ctl_mode = 0600U | (mode & 060 ? 060U : 0) | (mode & 06 ? 06U : 0);
-    _cleanup_(closep)
-    int data = make_file(dirfd, size, mode, e);
-    _cleanup_(closep)
-    int ctl = data < 0 ? -1 : make_file(dirfd, sizeof(struct chan_ctl), ctl_mode, e);
+    _cleanup_(closep) int data = make_file(dirfd, size, mode, e);
+    _cleanup_(closep) int ctl = data < 0 ? -1
+                                         : make_file(dirfd, sizeof(struct chan_ctl), ctl_mode, e);
     char name[NAME_SIZE], ctl_name[NAME_SIZE];
     int r;
 
@@ -591,8 +576,7 @@ static int create_as(int dirfd, const struct chan_conf *conf, uint32_t id, struc
 
 int chan_create(const char *dir, const struct chan_conf *conf, uint32_t *id, struct err *e)
 {
-    _cleanup_(closep)
-    int dirfd = -1;
+    _cleanup_(closep) int dirfd = -1;
 
     if (!ringmap_size(conf->entries, conf->max_msg))
         return err_set(e, -EINVAL, NULL,
@@ -603,7 +587,7 @@ int chan_create(const char *dir, const struct chan_conf *conf, uint32_t *id, str
         return err_set(e, -EINVAL, NULL, "no such way of delivery");
     if (conf->name && strlen(conf->name) > CHAN_NAME_MAX)
         return err_set(e, -EINVAL, NULL, "a name has at most %d bytes", CHAN_NAME_MAX);
-    dirfd = owner_dir_open(dir, geteuid(), true, e);
+    dirfd = chan_dir_open(dir, geteuid(), true, e);
     if (dirfd < 0)
         return dirfd;
     sweep(dirfd);
@@ -616,7 +600,7 @@ int chan_create(const char *dir, const struct chan_conf *conf, uint32_t *id, str
             return -errno;
         ref.id = ref.id % ID_MAX + 1;
         s.ref = &ref;
-        r = visit_dirs(dir, search_dir, &s);
+        r = chan_visit_dirs(dir, search_dir, &s);
         if (s.dirfd >= 0)
             close(s.dirfd);
         if (r < 0)
@@ -634,10 +618,8 @@ int chan_create(const char *dir, const struct chan_conf *conf, uint32_t *id, str
 
 int chan_destroy(const char *dir, const struct chan_ref *ref, struct err *e)
 {
-    _cleanup_(closep)
-    int dirfd = -1;
-    _cleanup_(closep)
-    int ctl = -1;
+    _cleanup_(closep) int dirfd = -1;
+    _cleanup_(closep) int ctl = -1;
     char name[NAME_SIZE];
     struct stat st;
     uint32_t id;

@@ -55,6 +55,12 @@ static inline size_t chan_ext_offset(uint32_t entries, uint32_t max_msg)
     return (ringmap_size(entries, max_msg) + align - 1) / align * align;
 }
 
+/* Opens the directory of a user's channels, if it is safe. Return: fd or -errno. */
+int chan_dir_open(const char *dir, uid_t uid, bool create, struct err *e);
+
+/* Calls back with the directory of each user that has one: one's own, root's, then the others. */
+int chan_visit_dirs(const char *dir, int (*visit)(int fd, uid_t uid, void *ctx), void *ctx);
+
 /* Takes the write lock on one byte. Return: whether it is ours now. */
 bool chan_lock(int fd, uint32_t byte);
 void chan_unlock(int fd, uint32_t byte);

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What is known of kernel channels that ipcbox itself keeps. */
+#include "holder.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "chan_handle.h"
+#include "cleanup.h"
+#include "fileio.h"
+
+enum { HOLDER_NAME_SIZE = 32 };
+
+static void holder_name(char out[HOLDER_NAME_SIZE], uint32_t id)
+{
+    snprintf(out, HOLDER_NAME_SIZE, "kernel-%u", id);
+}
+
+int holder_write(const char *dir, const struct holder_record *record, struct err *e)
+{
+    _cleanup_(closep) int dirfd = chan_dir_open(dir, geteuid(), true, e);
+    _cleanup_(closep) int fd = -1;
+    char name[HOLDER_NAME_SIZE];
+    int r;
+
+    if (dirfd < 0)
+        return dirfd;
+    holder_name(name, record->id);
+    /* One of the same id is left over: a channel of that id was made by us just now. */
+    (void)unlinkat(dirfd, name, 0);
+    fd = openat(dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    if (fd < 0)
+        return -errno;
+    if (!chan_lock(fd, 0))
+        return -ENOLCK;
+    r = file_write_all(fd, record, sizeof(*record));
+    return r < 0 ? r : TAKE_FD(fd);
+}
+
+void holder_remove(const char *dir, uint32_t id, int fd)
+{
+    _cleanup_(closep) int dirfd = chan_dir_open(dir, geteuid(), false, NULL);
+    char name[HOLDER_NAME_SIZE];
+
+    holder_name(name, id);
+    if (dirfd >= 0)
+        (void)unlinkat(dirfd, name, 0);
+    if (fd >= 0)
+        close(fd);
+}
+
+struct holder_visit {
+    int (*visit)(const struct holder_record *record, void *ctx);
+    void *ctx;
+};
+
+/* Reads one record. Return: 0, or -errno when it is none, or nobody holds it any more. */
+static int holder_read(int dirfd, uid_t uid, const char *name, struct holder_record *out)
+{
+    _cleanup_(closep) int fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    struct holder_record rec;
+    struct stat st;
+
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return -errno;
+    if (!S_ISREG(st.st_mode) || st.st_uid != uid || read(fd, &rec, sizeof(rec)) != sizeof(rec))
+        return -EBADMSG;
+    if (rec.magic != HOLDER_MAGIC || rec.pid <= 0 || !rec.id || rec.delivery > CHAN_MULTICAST ||
+        rec.name[sizeof(rec.name) - 1])
+        return -EBADMSG;
+    if (!chan_lock_held(fd, 0))
+        return -ESRCH;
+    rec.uid = uid; /* not what it says */
+    *out = rec;
+    return 0;
+}
+
+static int holder_visit_dir(int fd, uid_t uid, void *ctx)
+{
+    const struct holder_visit *v = ctx;
+    _cleanup_(closedirp) DIR *d = NULL;
+    int dup = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct dirent *entry;
+    int r = 0;
+
+    d = dup < 0 ? NULL : fdopendir(dup);
+    if (!d) {
+        if (dup >= 0)
+            close(dup);
+        return 0;
+    }
+    while (r == 0 && (entry = readdir(d))) {
+        struct holder_record rec;
+
+        if (strncmp(entry->d_name, "kernel-", 7) != 0)
+            continue;
+        r = holder_read(fd, uid, entry->d_name, &rec);
+        if (r == -ESRCH && uid == geteuid())
+            (void)unlinkat(fd, entry->d_name, 0);
+        r = r == 0 ? v->visit(&rec, v->ctx) : 0;
+    }
+    return r;
+}
+
+int holder_visit(const char *dir, int (*visit)(const struct holder_record *record, void *ctx),
+                 void *ctx)
+{
+    struct holder_visit v = {visit, ctx};
+
+    return chan_visit_dirs(dir, holder_visit_dir, &v);
+}

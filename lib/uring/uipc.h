@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Channels, whoever provides them: the kernel that has io_uring IPC channels, or the embedded
+ * engine.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "engine.h"
+
+/**
+ * struct uipc_ref - which channel
+ * @id: a number, or 0
+ * @key: used when @id is 0
+ * @pid, @fd: a process's descriptor of a kernel channel, used when @pid is not 0
+ * @name: what @key was made from; "" when it was given as a number
+ */
+struct uipc_ref {
+    uint32_t id;
+    uint64_t key;
+    pid_t pid;
+    int fd;
+    char name[CHAN_NAME_MAX + 1];
+};
+
+/**
+ * uipc_ref_parse() - a channel from the command line
+ * @text: decimal: an id; "0x…": a key; "pid:PID:FD"; anything else: a name, whose key is taken
+ *
+ * Return: 0 or -EINVAL with a reason.
+ */
+int uipc_ref_parse(const char *text, struct uipc_ref *ref, struct err *e);
+
+#define UIPC_DELIVERY_UNKNOWN (-1)
+
+/**
+ * struct uipc_info - a channel
+ * @backend: who provides it
+ * @id: 0 when not known, as with kernel channels of strangers
+ * @delivery: enum chan_delivery or UIPC_DELIVERY_UNKNOWN
+ * @known: owner, permission, key, name and creation are known
+ * @pid: of a kernel channel: a process that has it open, and @fd its descriptor; else 0
+ * @error: 0, or why one cannot look into it: then entries and what follows in @c do not count
+ * @c: the rest; kernel channels have no lost messages
+ */
+struct uipc_info {
+    const char *backend;
+    uint32_t id;
+    int delivery;
+    bool known;
+    pid_t pid;
+    int fd;
+    int error;
+    struct chan_info c;
+};
+
+struct uipc;
+struct uipc_keep;
+typedef int (*uipc_info_fn)(const struct uipc_info *info, void *ctx);
+typedef int (*uipc_peer_fn)(const struct chan_peer *peer, void *ctx);
+
+/* A provider. Functions are those of the uipc_… below. */
+struct uipc_ops {
+    const char *name;
+    int (*probe)(struct err *e);
+    int (*create)(const char *dir, const struct chan_conf *conf, struct uipc_keep **keep,
+                  uint32_t *id, struct err *e);
+    int (*destroy)(const char *dir, const struct uipc_ref *ref, bool force, struct err *e);
+    int (*list)(const char *dir, uipc_info_fn visit, void *ctx, struct err *e);
+    int (*open)(const char *dir, const struct uipc_ref *ref, unsigned int access, struct uipc **ret,
+                struct err *e);
+    int (*send)(struct uipc *u, const void *data, size_t len, uint64_t user_data, uint32_t target,
+                uint64_t timeout_ns, struct err *e);
+    int (*recv)(struct uipc *u, void *buf, size_t cap, struct chan_got *got, uint64_t timeout_ns,
+                struct err *e);
+    int (*look)(struct uipc *u, struct ringmap *map, uint64_t *from, uint64_t *to);
+    int (*info)(struct uipc *u, struct uipc_info *info);
+    int (*peers)(struct uipc *u, uipc_peer_fn visit, void *ctx);
+    uint32_t (*sub_id)(struct uipc *u);
+    void (*close)(struct uipc *u);
+    void (*release)(struct uipc_keep *keep);
+};
+
+/* The start of every open channel. */
+struct uipc {
+    const struct uipc_ops *ops;
+};
+
+/* The start of what keeps a channel alive. */
+struct uipc_keep {
+    const struct uipc_ops *ops;
+};
+
+extern const struct uipc_ops uipc_embedded_ops;
+extern const struct uipc_ops uipc_kernel_ops;
+
+/**
+ * uipc_select() - choose a provider
+ * @name: the user's choice, or NULL: the kernel if it can, else the engine
+ * @ret: the provider
+ * @e: on success: why the kernel is not used, if so; else why not
+ *
+ * Return: 0; -EINVAL for an unknown name; -EOPNOTSUPP when the chosen one cannot be used.
+ */
+int uipc_select(const char *name, const struct uipc_ops **ret, struct err *e);
+
+/**
+ * uipc_create() - make a channel
+ * @keep: what must stay until the channel is to end: a kernel channel ends with its creator.
+ *   uipc_keep_release() destroys the channel; dropping it otherwise leaves an embedded one be
+ */
+int uipc_create(const struct uipc_ops *ops, const char *dir, const struct chan_conf *conf,
+                struct uipc_keep **keep, uint32_t *id, struct err *e);
+void uipc_keep_release(struct uipc_keep *keep);
+
+/* As chan_open(). A kernel channel opened with CHAN_LOOK is not attached to. */
+int uipc_open(const struct uipc_ops *ops, const char *dir, const struct uipc_ref *ref,
+              unsigned int access, struct uipc **ret, struct err *e);
+void uipc_close(struct uipc *u);
+void uipc_closep(struct uipc **u);
+
+/*
+ * As chan_send(); kernel: -ENOENT with a target means that the message has been published all the
+ * same, @e says so.
+ */
+int uipc_send(struct uipc *u, const void *data, size_t len, uint64_t user_data, uint32_t target,
+              uint64_t timeout_ns, struct err *e);
+
+/* As chan_recv(); kernel: -ESTALE when this receiver was overtaken and will get nothing more. */
+int uipc_recv(struct uipc *u, void *buf, size_t cap, struct chan_got *got, uint64_t timeout_ns,
+              struct err *e);
+
+/* As chan_look(), with 64-bit positions only where the provider has them. */
+int uipc_look(struct uipc *u, struct ringmap *map, uint64_t *from, uint64_t *to);
+int uipc_get_info(struct uipc *u, struct uipc_info *info);
+int uipc_visit_peers(struct uipc *u, uipc_peer_fn visit, void *ctx);
+uint32_t uipc_sub_id(struct uipc *u);
