@@ -21,6 +21,7 @@
  * @sub: our entry of ctl->subs, or -1
  * @sub_id: our subscriber id
  * @head: the next position we want (unicast, broadcast)
+ * @hold: our head is published by chan_commit() only
  * @fresh: nothing received yet: what was overwritten meanwhile was not ours
  * @min_head: no receiver was behind this, as of @epoch
  */
@@ -42,6 +43,7 @@ struct chan {
     int sub;
     uint32_t sub_id;
     uint64_t head;
+    bool hold;
     bool fresh;
     uint64_t min_head;
     uint32_t epoch;

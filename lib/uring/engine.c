@@ -449,17 +449,22 @@ int chan_send(struct chan *c, const void *data, size_t len, uint64_t user_data, 
 
 /* ---- receiving ------------------------------------------------------------------------------- */
 
-/* Wakes senders when the ring has become half empty. The quarters bound how often one looks. */
-static void passed(struct chan *c, uint64_t head)
+/* Wakes senders when the ring has become half empty. */
+static void wake_senders(struct chan *c)
 {
-    uint32_t quarter = MAX(c->map.entries / 4, 1U);
     uint64_t tail;
 
-    if (head & (quarter - 1) || !LOAD_SC(&c->ctl->wbits))
+    if (!LOAD_SC(&c->ctl->wbits))
         return;
     tail = LOAD(&c->ext->tail);
     if (tail - slowest(c, tail) <= c->map.entries / 2)
         wake_all_of(&c->ctl->wbits, &c->ctl->wgen);
+}
+
+/* Whether a head has passed a quarter of the ring: often enough to look for senders. */
+static bool at_quarter(const struct chan *c, uint64_t head)
+{
+    return (head & (MAX(c->map.entries / 4, 1U) - 1)) == 0;
 }
 
 /* Moves past a position. Return: whether it was ours to move past. */
@@ -473,13 +478,30 @@ static bool advance(struct chan *c, uint64_t position)
             return false;
     } else {
         c->head = position + 1;
-        if (c->head & (MAX(c->map.entries / 4, 1U) - 1))
+        if (c->hold)
+            return true;
+        if (!at_quarter(c, c->head)) {
             STORE(&c->ctl->subs[c->sub].head, c->head);
-        else
-            STORE_SC(&c->ctl->subs[c->sub].head, c->head);
+            return true;
+        }
+        STORE_SC(&c->ctl->subs[c->sub].head, c->head);
     }
-    passed(c, position + 1);
+    if (at_quarter(c, position + 1))
+        wake_senders(c);
     return true;
+}
+
+void chan_hold(struct chan *c)
+{
+    c->hold = c->delivery != CHAN_MULTICAST;
+}
+
+void chan_commit(struct chan *c)
+{
+    if (!c->hold)
+        return;
+    STORE_SC(&c->ctl->subs[c->sub].head, c->head);
+    wake_senders(c);
 }
 
 static void count_lost(struct chan *c, struct chan_got *got, uint64_t n, uint32_t pid)

@@ -191,6 +191,17 @@ int chan_send(struct chan *c, const void *data, size_t len, uint64_t user_data, 
 int chan_recv(struct chan *c, void *buf, size_t cap, struct chan_got *got, uint64_t timeout_ns);
 
 /**
+ * chan_hold() - receive without letting go
+ * @c: opened with CHAN_RECV
+ *
+ * From now on what chan_recv() returns stays in the channel until chan_commit(): when the handle is
+ * closed or its process dies before, a later receiver of a unicast channel gets it again. The ring
+ * fills up meanwhile. In a multicast channel a message is taken at once, and this does nothing.
+ */
+void chan_hold(struct chan *c);
+void chan_commit(struct chan *c);
+
+/**
  * chan_look() - the mapping and where the messages begin and end that someone has yet to receive
  * @c: any handle
  * @map: for the functions of mapping.h; valid while @c is open

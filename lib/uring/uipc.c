@@ -99,6 +99,18 @@ int uipc_recv(struct uipc *u, void *buf, size_t cap, struct chan_got *got, uint6
     return u->ops->recv(u, buf, cap, got, timeout_ns, e);
 }
 
+void uipc_hold(struct uipc *u)
+{
+    if (u->ops->hold)
+        u->ops->hold(u);
+}
+
+void uipc_commit(struct uipc *u)
+{
+    if (u->ops->commit)
+        u->ops->commit(u);
+}
+
 int uipc_look(struct uipc *u, struct ringmap *map, uint64_t *from, uint64_t *to)
 {
     return u->ops->look(u, map, from, to);
@@ -290,6 +302,16 @@ static int embedded_recv(struct uipc *u, void *buf, size_t cap, struct chan_got 
     return embedded_words(chan_recv(chan_of(u), buf, cap, got, timeout_ns), e);
 }
 
+static void embedded_hold(struct uipc *u)
+{
+    chan_hold(chan_of(u));
+}
+
+static void embedded_commit(struct uipc *u)
+{
+    chan_commit(chan_of(u));
+}
+
 static int embedded_look(struct uipc *u, struct ringmap *map, uint64_t *from, uint64_t *to)
 {
     return chan_look(chan_of(u), map, from, to);
@@ -324,6 +346,8 @@ const struct uipc_ops uipc_embedded_ops = {
     .open = embedded_open,
     .send = embedded_send,
     .recv = embedded_recv,
+    .hold = embedded_hold,
+    .commit = embedded_commit,
     .look = embedded_look,
     .info = embedded_get_info,
     .peers = embedded_peers,

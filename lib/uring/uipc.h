@@ -77,6 +77,8 @@ struct uipc_ops {
                 uint64_t timeout_ns, struct err *e);
     int (*recv)(struct uipc *u, void *buf, size_t cap, struct chan_got *got, uint64_t timeout_ns,
                 struct err *e);
+    void (*hold)(struct uipc *u);   /* NULL: what is received is gone */
+    void (*commit)(struct uipc *u); /* NULL with it */
     int (*look)(struct uipc *u, struct ringmap *map, uint64_t *from, uint64_t *to);
     int (*info)(struct uipc *u, struct uipc_info *info);
     int (*peers)(struct uipc *u, uipc_peer_fn visit, void *ctx);
@@ -133,6 +135,10 @@ int uipc_send(struct uipc *u, const void *data, size_t len, uint64_t user_data, 
 /* As chan_recv(); kernel: -ESTALE when this receiver was overtaken and will get nothing more. */
 int uipc_recv(struct uipc *u, void *buf, size_t cap, struct chan_got *got, uint64_t timeout_ns,
               struct err *e);
+
+/* As chan_hold() and chan_commit(); a kernel channel has let go when uipc_recv() returns. */
+void uipc_hold(struct uipc *u);
+void uipc_commit(struct uipc *u);
 
 /* As chan_look(), with 64-bit positions only where the provider has them. */
 int uipc_look(struct uipc *u, struct ringmap *map, uint64_t *from, uint64_t *to);

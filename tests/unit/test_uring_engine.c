@@ -127,6 +127,29 @@ static void test_unicast(void)
     destroy(id);
 }
 
+/* What was not committed is for the next receiver. */
+static void test_hold(void)
+{
+    uint32_t id = make(CHAN_UNICAST, 4, 16);
+    struct chan *s = open_id(id, CHAN_SEND), *r = open_id(id, CHAN_RECV);
+
+    chan_hold(r);
+    for (int i = 0; i < 4; i++)
+        CHECK_INT(send_text(s, i % 2 ? "odd" : "even"), 0);
+    CHECK_STR(recv_text(r), "even");
+    chan_commit(r);
+    CHECK_STR(recv_text(r), "odd");
+    CHECK_STR(recv_text(r), "even");
+    CHECK_INT(send_text(s, "fifth"), 0);
+    CHECK_INT(send_text(s, "sixth"), -ENOBUFS);
+    chan_close(r);
+    r = open_id(id, CHAN_RECV);
+    CHECK_STR(recv_text(r), "odd");
+    chan_close(r);
+    chan_close(s);
+    destroy(id);
+}
+
 static void test_broadcast(void)
 {
     uint32_t id = make(CHAN_BROADCAST, 4, 8);
@@ -518,6 +541,7 @@ int main(void)
     test_unsafe_dir();
     test_conf();
     test_unicast();
+    test_hold();
     test_broadcast();
     test_multicast();
     test_target();

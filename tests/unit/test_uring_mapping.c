@@ -59,8 +59,7 @@ static void test_sizes(void)
 static void test_refused(void)
 {
     size_t size;
-    _cleanup_(freep)
-    unsigned char *base = make(4, 16, &size);
+    _cleanup_(freep) unsigned char *base = make(4, 16, &size);
     struct uring_ipc_ring *ring = (void *)base;
     struct err e = ERR_INIT;
     struct ringmap m;
@@ -82,8 +81,7 @@ static void test_refused(void)
 static void test_reading(void)
 {
     size_t size;
-    _cleanup_(freep)
-    unsigned char *base = make(4, 16, &size);
+    _cleanup_(freep) unsigned char *base = make(4, 16, &size);
     struct uring_ipc_ring *ring = (void *)base;
     struct ringmap_msg msg;
     struct ringmap m;
@@ -137,8 +135,7 @@ static void test_reading(void)
 static void test_wrap(void)
 {
     size_t size;
-    _cleanup_(freep)
-    unsigned char *base = make(2, 8, &size);
+    _cleanup_(freep) unsigned char *base = make(2, 8, &size);
     struct uring_ipc_ring *ring = (void *)base;
     struct ringmap_msg msg;
     struct ringmap m;

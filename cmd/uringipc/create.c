@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* uringipc create: makes a channel and keeps it. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "parse.h"
+#include "ucmd.h"
+
+struct create_args {
+    const char *key;
+    bool broadcast;
+    bool multicast;
+    uint32_t entries;
+    uint64_t size;
+    uint32_t mode;
+    bool detach;
+};
+
+static const struct create_args create_defaults = {
+    .entries = 256,
+    .size = 4096,
+    .mode = 0600,
+};
+
+static const struct cli_opt create_opts[] = {
+    CLI_STR(struct create_args, key, 'k', "key", "KEY", "a name, or 0x… for a number, to find it by"),
+    CLI_FLAG(struct create_args, broadcast, 0, "broadcast", "every receiver gets every message"),
+    CLI_FLAG(struct create_args, multicast, 0, "multicast", "receivers compete for the messages"),
+    CLI_U32(struct create_args, entries, 'n', "entries", "N",
+            "messages that it holds, a power of two (256)", .min = 1, .max = URING_IPC_ENTRIES_MAX),
+    CLI_SIZE(struct create_args, size, 's', "size", "BYTES", "longest message (4096)", .min = 1,
+             .max = URING_IPC_MSG_SIZE_MAX),
+    CLI_MODE(struct create_args, mode, 'm', "mode", "MODE",
+             "who may receive (r) and send (rw), in octal (0600)"),
+    CLI_FLAG(struct create_args, detach, 'd', "detach", "return at once; it stays until destroyed"),
+    CLI_END,
+};
+
+struct create_row {
+    uint64_t id;
+    const char *backend;
+    int32_t pid;
+};
+
+static const struct out_col create_cols[] = {
+    OUT_U64(struct create_row, id, "id", "its number", .flags = OUT_JSON),
+    OUT_STR(struct create_row, backend, "backend", "who provides it", .flags = OUT_JSON),
+    OUT_I32(struct create_row, pid, "pid", "the process that keeps it; null when it needs none",
+            .flags = OUT_JSON),
+    OUT_END,
+};
+
+static int read_conf(struct cli_ctx *ctx, const struct create_args *args, struct chan_conf *conf)
+{
+    struct err e = ERR_INIT;
+    int r;
+
+    if (args->broadcast && args->multicast)
+        return cli_usage(ctx, "--broadcast and --multicast exclude each other");
+    *conf = (struct chan_conf){
+        .delivery = args->broadcast   ? CHAN_BROADCAST
+                    : args->multicast ? CHAN_MULTICAST
+                                      : CHAN_UNICAST,
+        .entries = args->entries,
+        .max_msg = (uint32_t)args->size,
+        .mode = args->mode,
+    };
+    if (!args->key)
+        return CLI_OK;
+    if (strncmp(args->key, "0x", 2) == 0) {
+        if (parse_u64(args->key, &conf->key) < 0 || !conf->key)
+            return cli_usage(ctx, "--key: 0x needs 1 to 16 digits, not all zero");
+    } else {
+        struct uipc_ref ref;
+
+        r = uipc_ref_parse(args->key, &ref, &e);
+        if (r < 0 || !ref.key)
+            return cli_usage(ctx, "--key: a name has 1 to %d bytes, is no number and no pid:…",
+                             CHAN_NAME_MAX);
+        conf->key = ref.key;
+        conf->name = args->key;
+    }
+    return CLI_OK;
+}
+
+static int report(struct cli_ctx *ctx, uint32_t id, const char *backend, pid_t keeper)
+{
+    struct create_row row = {id, backend, keeper ? keeper : OUT_UNKNOWN_I32};
+
+    out_fields(ctx->out, create_cols, &row);
+    out_text(ctx->out, "%u", id);
+    out_flush(ctx->out);
+    return out_error(ctx->out);
+}
+
+static void block_ends(sigset_t *set)
+{
+    sigemptyset(set);
+    sigaddset(set, SIGINT);
+    sigaddset(set, SIGTERM);
+    sigaddset(set, SIGHUP);
+    sigprocmask(SIG_BLOCK, set, NULL);
+}
+
+/* What the process that keeps a channel tells the one that started it. */
+struct keeper_report {
+    int r;
+    uint32_t id;
+    struct err e;
+};
+
+/* Runs in the child: makes the channel, tells about it, keeps it until told to end. */
+static _noreturn_ void keeper(const struct uipc_ops *ops, const struct chan_conf *conf, int tell)
+{
+    struct keeper_report rep = {0};
+    struct uipc_keep *keep = NULL;
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    sigset_t set;
+    int sig;
+
+    block_ends(&set);
+    setsid();
+    rep.r = uipc_create(ops, ucmd_dir(), conf, &keep, &rep.id, &rep.e);
+    /* Whoever reads our output must see its end. */
+    for (int fd = 0; fd <= 2 && null >= 0; fd++)
+        dup2(null, fd);
+    if (write(tell, &rep, sizeof(rep)) != (ssize_t)sizeof(rep) || rep.r < 0) {
+        uipc_keep_release(keep);
+        _exit(1);
+    }
+    close(tell);
+    if (chdir("/") < 0)
+        _exit(1);
+    sigwait(&set, &sig);
+    uipc_keep_release(keep);
+    _exit(0);
+}
+
+static int start_keeper(struct cli_ctx *ctx, const struct uipc_ops *ops,
+                        const struct chan_conf *conf)
+{
+    struct keeper_report rep = {.r = -EPIPE};
+    int fds[2];
+    pid_t pid;
+
+    if (pipe2(fds, O_CLOEXEC) < 0)
+        return cli_fail(ctx, -errno, NULL, "cannot start the process that keeps the channel");
+    pid = fork();
+    if (pid == 0) {
+        close(fds[0]);
+        keeper(ops, conf, fds[1]);
+    }
+    close(fds[1]);
+    if (pid < 0)
+        rep.r = -errno;
+    else if (read(fds[0], &rep, sizeof(rep)) != (ssize_t)sizeof(rep))
+        rep.r = -EPIPE;
+    close(fds[0]);
+    if (rep.r < 0)
+        return cli_fail(ctx, rep.r, &rep.e, "cannot create a channel");
+    if (report(ctx, rep.id, ops->name, pid) < 0)
+        kill(pid, SIGTERM); /* nobody knows of it */
+    return CLI_OK;
+}
+
+static int create_run(struct cli_ctx *ctx, const void *argp)
+{
+    const struct create_args *args = argp;
+    struct uipc_keep *keep = NULL;
+    const struct uipc_ops *ops;
+    struct err e = ERR_INIT;
+    struct chan_conf conf;
+    uint32_t id;
+    sigset_t set;
+    int sig, r;
+
+    r = read_conf(ctx, args, &conf);
+    if (r == CLI_OK)
+        r = ucmd_select(ctx, &ops);
+    if (r != CLI_OK)
+        return r;
+    /* A kernel channel ends with its maker, an embedded one needs nobody. */
+    if (args->detach && ops == &uipc_kernel_ops)
+        return start_keeper(ctx, ops, &conf);
+    if (!args->detach)
+        block_ends(&set);
+    r = uipc_create(ops, ucmd_dir(), &conf, &keep, &id, &e);
+    if (r < 0)
+        return cli_fail(ctx, r, &e, "cannot create a channel");
+    r = report(ctx, id, ops->name, args->detach ? 0 : getpid());
+    if (r == 0 && args->detach)
+        return CLI_OK; /* and so it stays */
+    if (r == 0)
+        sigwait(&set, &sig);
+    uipc_keep_release(keep);
+    return CLI_OK;
+}
+
+static const struct cli_example create_examples[] = {
+    {"uringipc create --detach --key jobs", "a channel called jobs, until it is destroyed"},
+    {"id=$(uringipc create -d --broadcast --mode 0644)", "all may receive, only you may send"},
+    {"uringipc create --multicast --entries 1024 --size 64K", "until interrupted"},
+    {NULL, NULL},
+};
+
+const struct cli_verb uringipc_create_verb = {
+    .name = "create",
+    .summary = "make a channel, print its id, keep it until interrupted",
+    .description =
+        "Without --broadcast and --multicast the channel is unicast: meant for one receiver; what "
+        "is sent before it comes waits for it.\n"
+        "\n"
+        "A full channel makes senders wait. In a broadcast channel without receivers the oldest "
+        "messages are overwritten instead; one that comes gets those that are still there.\n"
+        "\n"
+        "A name becomes a key by FNV-1a (64 bits). Keys need not be unique: the newest channel is "
+        "found, one's own first, then root's, then those of others.\n"
+        "\n"
+        "With --detach an embedded channel stays without any process. A kernel channel is kept by "
+        "a process in the background, which uringipc destroy ends.",
+    .examples = create_examples,
+    .opts = create_opts,
+    .args_size = sizeof(struct create_args),
+    .defaults = &create_defaults,
+    .cols = create_cols,
+    .run = create_run,
+};

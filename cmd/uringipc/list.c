@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* uringipc list: the channels there are; info: all about one; destroy: the end of some. */
+#include <errno.h>
+#include <pwd.h>
+#include <string.h>
+
+#include "ucmd.h"
+
+/* Unknown values are shown as such: a stranger's kernel channel tells little. */
+struct channel_row {
+    uint64_t id;
+    uint64_t key;
+    const char *key_text;
+    const char *name;
+    const char *delivery;
+    const char *backend;
+    uint32_t entries;
+    uint64_t size;
+    const char *owner;
+    uint32_t uid;
+    uint32_t mode;
+    uint64_t messages;
+    uint64_t sent;
+    uint64_t lost;
+    uint32_t senders;
+    uint32_t receivers;
+    int32_t pid;
+    int32_t fd;
+    uint64_t created;
+    const char *problem;
+    char key_buffer[24];
+    char owner_buffer[64];
+};
+
+static const struct out_col list_cols[] = {
+    OUT_U64(struct channel_row, id, "id", "its number; - for kernel channels that ipcbox does not "
+                                          "keep: use pid:PID:FD"),
+    OUT_STR(struct channel_row, key_text, "key", "what it is found by, besides the id"),
+    OUT_STR(struct channel_row, name, "name", "what the key was made from"),
+    OUT_STR(struct channel_row, delivery, "delivery", "unicast, broadcast or multicast"),
+    OUT_STR(struct channel_row, backend, "backend", "kernel or embedded"),
+    OUT_U32(struct channel_row, entries, "entries", "messages that the ring holds"),
+    OUT_SIZE(struct channel_row, size, "size", "largest message, bytes"),
+    OUT_STR(struct channel_row, owner, "owner", "user that made it"),
+    OUT_MODE(struct channel_row, mode, "mode", "read: receive; read and write: send"),
+    OUT_U64(struct channel_row, messages, "messages", "waiting to be received"),
+    OUT_U32(struct channel_row, senders, "senders", "handles open for sending"),
+    OUT_U32(struct channel_row, receivers, "receivers", "subscribed"),
+    OUT_I32(struct channel_row, pid, "pid", "a process that has a kernel channel open",
+            .flags = OUT_HIDDEN),
+    OUT_I32(struct channel_row, fd, "fd", "its descriptor", .flags = OUT_HIDDEN),
+    OUT_U32(struct channel_row, uid, "uid", "owner's number", .flags = OUT_HIDDEN),
+    OUT_U64(struct channel_row, sent, "sent", "messages ever sent; kernel: modulo 2^32",
+            .flags = OUT_HIDDEN),
+    OUT_U64(struct channel_row, lost, "lost", "messages whose sender died while it wrote them",
+            .flags = OUT_HIDDEN),
+    OUT_TIME(struct channel_row, created, "created", "when it was made", .flags = OUT_HIDDEN),
+    OUT_STR(struct channel_row, problem, "problem", "why one cannot look into it",
+            .flags = OUT_HIDDEN | OUT_OPTIONAL),
+    OUT_END,
+};
+
+static const char *user_name(uid_t uid, char *buffer, size_t n)
+{
+    const struct passwd *pw = getpwuid(uid);
+
+    if (pw)
+        snprintf(buffer, n, "%s", pw->pw_name);
+    else
+        snprintf(buffer, n, "%u", uid);
+    return buffer;
+}
+
+static void fill(struct channel_row *row, const struct uipc_info *info)
+{
+    const struct chan_info *c = &info->c;
+    bool embedded = strcmp(info->backend, uipc_embedded_ops.name) == 0;
+    bool inside = info->error == 0;
+    bool known = info->known && (inside || !embedded);
+
+    *row = (struct channel_row){
+        .id = info->id ? info->id : OUT_UNKNOWN_U64,
+        .key = c->key,
+        .name = known && c->name[0] ? c->name : NULL,
+        .delivery = ucmd_delivery(info->delivery),
+        .backend = info->backend,
+        .entries = inside ? c->entries : OUT_UNKNOWN_U32,
+        .size = inside ? c->max_msg : OUT_UNKNOWN_U64,
+        .uid = info->known ? c->uid : OUT_UNKNOWN_U32,
+        .mode = info->known ? c->mode : OUT_UNKNOWN_U32,
+        .messages = inside ? c->waiting : OUT_UNKNOWN_U64,
+        .sent = inside ? c->tail : OUT_UNKNOWN_U64,
+        .lost = inside && embedded ? c->lost : OUT_UNKNOWN_U64,
+        .senders = inside && embedded ? c->senders : OUT_UNKNOWN_U32,
+        .receivers = inside && embedded ? c->receivers : OUT_UNKNOWN_U32,
+        .pid = info->pid ? info->pid : OUT_UNKNOWN_I32,
+        .fd = info->pid && info->fd >= 0 ? info->fd : OUT_UNKNOWN_I32,
+        .created = known ? c->created_ns : OUT_UNKNOWN_U64,
+        .problem = inside ? NULL : strerrordesc_np(-info->error),
+    };
+    if (known && c->key) {
+        snprintf(row->key_buffer, sizeof(row->key_buffer), "0x%llx", (unsigned long long)c->key);
+        row->key_text = row->key_buffer;
+    }
+    if (info->known)
+        row->owner = user_name(c->uid, row->owner_buffer, sizeof(row->owner_buffer));
+}
+
+static int list_one(const struct uipc_info *info, void *argp)
+{
+    struct cli_ctx *ctx = argp;
+    struct channel_row row;
+
+    fill(&row, info);
+    out_row(ctx->out, &row);
+    return out_error(ctx->out) != 0;
+}
+
+static int list_run(struct cli_ctx *ctx, const void *argp _unused_)
+{
+    const struct uipc_ops *ops;
+    struct err e = ERR_INIT;
+    int r = ucmd_select(ctx, &ops);
+
+    if (r != CLI_OK)
+        return r;
+    out_list_begin(ctx->out, "channels", list_cols, OUT_RECORDS);
+    r = ops->list(ucmd_dir(), list_one, ctx, &e);
+    /* Embedded channels are there whatever the kernel can do. */
+    if (r == 0 && ops != &uipc_embedded_ops && !ctx->backend)
+        r = uipc_embedded_ops.list(ucmd_dir(), list_one, ctx, &e);
+    out_list_end(ctx->out);
+    return r < 0 ? cli_fail(ctx, r, &e, "cannot list channels") : CLI_OK;
+}
+
+static const struct cli_example list_examples[] = {
+    {"uringipc", "the channels that can be seen"},
+    {"uringipc -J | jq -r '.channels[] | select(.messages > 0) | .id'", "those with messages"},
+    {NULL, NULL},
+};
+
+const struct cli_verb uringipc_list_verb = {
+    .name = "list",
+    .summary = "show the channels",
+    .description =
+        "Embedded channels are found in their directories. Kernel channels have no list: they are "
+        "found through the processes that have them open and that the caller may trace, and their "
+        "id, key, owner and mode are known only where ipcbox keeps them (uringipc create).",
+    .examples = list_examples,
+    .cols = list_cols,
+    .run = list_run,
+};
+
+/* ---- info ------------------------------------------------------------------------------------ */
+
+struct peer_row {
+    const char *role;
+    uint32_t pid;
+    uint32_t id;
+    uint64_t position;
+    uint64_t messages;
+    uint64_t lost;
+};
+
+static const struct out_col peer_cols[] = {
+    OUT_STR(struct peer_row, role, "role", "sender, receiver, or holder of a kernel channel"),
+    OUT_U32(struct peer_row, pid, "pid", "process, as it sees itself"),
+    OUT_U32(struct peer_row, id, "subscriber", "id to send to"),
+    OUT_U64(struct peer_row, position, "position", "of the message it receives next"),
+    OUT_U64(struct peer_row, messages, "messages", "sent or received"),
+    OUT_U64(struct peer_row, lost, "lost", "messages that it found lost"),
+    OUT_END,
+};
+
+struct peer_ctx {
+    struct cli_ctx *ctx;
+    bool kernel;
+};
+
+static int show_peer(const struct chan_peer *peer, void *argp)
+{
+    const struct peer_ctx *p = argp;
+    struct peer_row row = {
+        .role = p->kernel ? "holder" : peer->id ? "receiver" : "sender",
+        .pid = peer->pid,
+        .id = peer->id ? peer->id : OUT_UNKNOWN_U32,
+        .position = peer->id ? peer->position : OUT_UNKNOWN_U64,
+        .messages = p->kernel ? OUT_UNKNOWN_U64 : peer->count,
+        .lost = peer->id ? peer->lost : OUT_UNKNOWN_U64,
+    };
+
+    out_row(p->ctx->out, &row);
+    return 0;
+}
+
+static int info_run(struct cli_ctx *ctx, const void *argp _unused_)
+{
+    _cleanup_(uipc_closep) struct uipc *u = NULL;
+    struct peer_ctx p = {.ctx = ctx};
+    struct channel_row row;
+    struct uipc_info info;
+    int r = ucmd_open(ctx, CHAN_LOOK, &u);
+
+    if (r != CLI_OK)
+        return r;
+    r = uipc_get_info(u, &info);
+    if (r < 0)
+        return cli_fail(ctx, r, NULL, "%s", ctx->operands[0]);
+    p.kernel = u->ops == &uipc_kernel_ops;
+    fill(&row, &info);
+    out_fields(ctx->out, list_cols, &row);
+    out_list_begin(ctx->out, "peers", peer_cols, OUT_RECORDS);
+    r = uipc_visit_peers(u, show_peer, &p);
+    out_list_end(ctx->out);
+    return r < 0 ? cli_fail(ctx, r, NULL, "%s: cannot see its peers", ctx->operands[0]) : CLI_OK;
+}
+
+static const struct cli_table info_tables[] = {{"", list_cols}, {NULL, NULL}};
+
+const struct cli_verb uringipc_info_verb = {
+    .name = "info",
+    .operands = "CH",
+    .min_operands = 1,
+    .max_operands = 1,
+    .summary = "show all about a channel, and who has it open",
+    .cols = peer_cols,
+    .more_cols = info_tables,
+    .run = info_run,
+};
+
+/* ---- destroy --------------------------------------------------------------------------------- */
+
+struct destroy_args {
+    bool force;
+};
+
+static const struct cli_opt destroy_opts[] = {
+    CLI_FLAG(struct destroy_args, force, 0, "force", "also a kernel channel that ipcbox does not "
+                                                     "keep: it may be anybody's"),
+    CLI_END,
+};
+
+static int destroy_run(struct cli_ctx *ctx, const void *argp)
+{
+    const struct destroy_args *args = argp;
+    const struct uipc_ops *ops;
+    int r = ucmd_select(ctx, &ops);
+
+    if (r != CLI_OK)
+        return r;
+    for (size_t i = 0; i < ctx->n_operands; i++) {
+        struct err e = ERR_INIT;
+        struct uipc_ref ref;
+
+        r = ucmd_ref(ctx, i, &ref);
+        if (r != CLI_OK)
+            return r;
+        r = ops->destroy(ucmd_dir(), &ref, args->force, &e);
+        if (r < 0)
+            cli_fail(ctx, r, &e, "%s", ctx->operands[i]);
+    }
+    return ctx->status;
+}
+
+const struct cli_verb uringipc_destroy_verb = {
+    .name = "destroy",
+    .operands = "CH…",
+    .min_operands = 1,
+    .max_operands = SIZE_MAX,
+    .summary = "end channels",
+    .description =
+        "New senders and receivers find the channel no more. Receivers of an embedded channel get "
+        "what is still in it, and then its end. Only the owner and root may do it.\n"
+        "\n"
+        "A kernel channel ends with the process that made it: the one that uringipc create left "
+        "behind is told to end.",
+    .opts = destroy_opts,
+    .args_size = sizeof(struct destroy_args),
+    .run = destroy_run,
+};

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* uringipc recv: messages out of a channel. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "timefmt.h"
+#include "ucmd.h"
+
+struct recv_args {
+    uint64_t count;
+    bool follow;
+    uint64_t timeout;
+    bool lines;
+    bool raw;
+};
+
+static const struct recv_args recv_defaults = {.timeout = CHAN_FOREVER};
+
+static const struct cli_opt recv_opts[] = {
+    CLI_U64(struct recv_args, count, 'N', "count", "COUNT", "so many messages (1)", .min = 1,
+            .max = UINT64_MAX),
+    CLI_FLAG(struct recv_args, follow, 'f', "follow", "until the channel ends, or interrupted"),
+    CLI_SPAN(struct recv_args, timeout, 't', "timeout", "SEC", "wait no longer than that in all"),
+    CLI_FLAG(struct recv_args, lines, 'l', "lines",
+             "content only, a line each: the default unless on a terminal"),
+    CLI_FLAG(struct recv_args, raw, 0, "raw", "the bytes as they are and nothing else"),
+    CLI_END,
+};
+
+static const struct out_col recv_cols[] = {
+    OUT_U64(struct ucmd_msg, position, "position", "its number in the channel; kernel channels that "
+                                                   "are multicast tell none",
+            .width = 10),
+    OUT_U64(struct ucmd_msg, msg_id, "msg_id", "as the channel numbers it", .flags = OUT_HIDDEN),
+    OUT_U32(struct ucmd_msg, target, "target", "subscriber it was sent to; 0: to all",
+            .flags = OUT_HIDDEN),
+    OUT_U64(struct ucmd_msg, user_data, "user_data", "the sender's number", .flags = OUT_HIDDEN),
+    OUT_U64(struct ucmd_msg, lost, "lost",
+            "messages before it whose sender died while it wrote them, or that were overwritten",
+            .flags = OUT_HIDDEN),
+    OUT_SIZE(struct ucmd_msg, length, "length", "bytes", .width = 8),
+    OUT_BYTES(struct ucmd_msg, content, "content",
+              "text if it is text, else <hex>; in JSON data_base64 and text", .flags = OUT_WIDE),
+    OUT_END,
+};
+
+enum { HELD_MAX = 64 };
+
+/**
+ * struct receiving - what is being done
+ * @held: messages written to the output and not yet flushed: the channel keeps them until then
+ */
+struct receiving {
+    struct cli_ctx *ctx;
+    const struct recv_args *args;
+    struct uipc *u;
+    char *buf;
+    size_t cap;
+    uint64_t start;
+    uint64_t wanted;
+    uint64_t received;
+    uint64_t lost;
+    uint32_t held;
+    uint32_t held_max;
+    bool lines;
+};
+
+static void show(struct receiving *rc, const struct chan_got *got)
+{
+    struct out *out = rc->ctx->out;
+    struct ucmd_msg row;
+
+    if (got->lost) {
+        rc->lost += got->lost;
+        if (got->lost_pid)
+            cli_note(rc->ctx, "%s: %" PRIu64 " messages lost: process %u died while it sent",
+                     rc->ctx->operands[0], got->lost, got->lost_pid);
+        else
+            cli_note(rc->ctx, "%s: %" PRIu64 " messages lost", rc->ctx->operands[0], got->lost);
+    }
+    if (rc->args->raw || rc->lines) {
+        out_raw(out, rc->buf, got->msg.len);
+        if (rc->lines)
+            out_raw(out, "\n", 1);
+        return;
+    }
+    ucmd_msg_fill(&row, &got->msg, rc->buf, UINT64_MAX);
+    row.position = got->position;
+    row.lost = got->lost;
+    out_row(out, &row);
+}
+
+/* What has been written is out of our hands: only now the channel may let go of it. */
+static int let_go(struct receiving *rc)
+{
+    out_flush(rc->ctx->out);
+    if (out_error(rc->ctx->out) < 0)
+        return out_error(rc->ctx->out);
+    uipc_commit(rc->u);
+    rc->held = 0;
+    return 0;
+}
+
+static uint64_t time_left(const struct receiving *rc)
+{
+    uint64_t spent;
+
+    if (rc->args->timeout == CHAN_FOREVER)
+        return CHAN_FOREVER;
+    spent = timefmt_now(CLOCK_MONOTONIC) - rc->start;
+    return spent < rc->args->timeout ? rc->args->timeout - spent : 0;
+}
+
+/* One message, or the end. Return: 0 or -errno. */
+static int next(struct receiving *rc, struct chan_got *got, struct err *e)
+{
+    int r = uipc_recv(rc->u, rc->buf, rc->cap, got, 0, e);
+
+    if (r != -EAGAIN)
+        return r;
+    r = rc->held ? let_go(rc) : 0;
+    if (r < 0)
+        return r;
+    return uipc_recv(rc->u, rc->buf, rc->cap, got, time_left(rc), e);
+}
+
+static int receive(struct receiving *rc)
+{
+    const char *ch = rc->ctx->operands[0];
+
+    while (rc->received < rc->wanted) {
+        struct err e = ERR_INIT;
+        struct chan_got got = {0};
+        int r = next(rc, &got, &e);
+
+        if (out_error(rc->ctx->out) < 0)
+            return CLI_OK; /* nobody reads on; it is reported elsewhere */
+        if (r == -EIDRM && rc->args->follow)
+            break;
+        if ((r == -ETIMEDOUT || r == -EAGAIN) && rc->args->follow && !rc->args->count)
+            break;
+        if (r == -ETIMEDOUT || r == -EAGAIN)
+            return cli_fail_status(rc->ctx, CLI_FAILED, "%s: %" PRIu64 " of %" PRIu64
+                                                        " messages came in time",
+                                   ch, rc->received, rc->wanted);
+        if (r == -EBADMSG) {
+            cli_fail(rc->ctx, r, &e, "%s", ch);
+            continue;
+        }
+        if (r < 0)
+            return cli_fail(rc->ctx, r, &e, "%s: cannot receive", ch);
+        show(rc, &got);
+        rc->received++;
+        if (++rc->held >= rc->held_max && let_go(rc) < 0)
+            return CLI_OK;
+    }
+    (void)let_go(rc);
+    return CLI_OK;
+}
+
+static int check(struct cli_ctx *ctx, const struct recv_args *args)
+{
+    bool json = out_get_mode(ctx->out) != OUT_MODE_TABLE;
+
+    if (args->raw && args->lines)
+        return cli_usage(ctx, "--raw and --lines exclude each other");
+    if ((args->raw || args->lines) && json)
+        return cli_usage(ctx, "--raw, --lines and JSON exclude each other");
+    if ((args->raw || args->lines) && isatty(STDOUT_FILENO))
+        return cli_usage(ctx, "--raw and --lines write bytes as they are: send them to a pipe or a "
+                              "file");
+    return CLI_OK;
+}
+
+static int recv_run(struct cli_ctx *ctx, const void *argp)
+{
+    const struct recv_args *args = argp;
+    _cleanup_(uipc_closep) struct uipc *u = NULL;
+    _cleanup_(freep) char *buf = NULL;
+    struct receiving rc = {.ctx = ctx, .args = args};
+    struct uipc_info info;
+    int r = check(ctx, args);
+
+    if (r == CLI_OK)
+        r = ucmd_open(ctx, CHAN_RECV, &u);
+    if (r != CLI_OK)
+        return r;
+    r = uipc_get_info(u, &info);
+    rc.buf = buf = r == 0 ? malloc(info.c.max_msg) : NULL;
+    if (r < 0 || !buf)
+        return cli_fail(ctx, r < 0 ? r : -ENOMEM, NULL, "%s", ctx->operands[0]);
+    rc.u = u;
+    rc.cap = info.c.max_msg;
+    rc.start = timefmt_now(CLOCK_MONOTONIC);
+    rc.wanted = args->count ? args->count : args->follow ? UINT64_MAX : 1;
+    rc.held_max = MAX(MIN(info.c.entries / 4, (uint32_t)HELD_MAX), 1U);
+    rc.lines = out_get_mode(ctx->out) == OUT_MODE_TABLE && !args->raw &&
+               (args->lines || !isatty(STDOUT_FILENO));
+    uipc_hold(u);
+    if (!args->raw && !rc.lines)
+        out_list_begin(ctx->out, "messages", recv_cols, OUT_RECORDS | OUT_STREAM | OUT_BATCH);
+    r = receive(&rc);
+    if (!args->raw && !rc.lines)
+        out_list_end(ctx->out);
+    return MAX(r, ctx->status);
+}
+
+static const struct cli_example recv_examples[] = {
+    {"uringipc recv jobs", "the next message"},
+    {"uringipc recv jobs --follow --lines | sort", "all until the channel is destroyed"},
+    {"uringipc recv jobs --timeout 5 --raw >file", "one message, byte by byte, within 5 seconds"},
+    {NULL, NULL},
+};
+
+const struct cli_verb uringipc_recv_verb = {
+    .name = "recv",
+    .operands = "CH",
+    .min_operands = 1,
+    .max_operands = 1,
+    .summary = "receive messages",
+    .description =
+        "Receives one message, or --count, or with --follow all until the channel is destroyed. "
+        "On a terminal and in JSON messages are shown with their position; anywhere else content "
+        "only, a line each.\n"
+        "\n"
+        "A receiver gets what is there and what comes: in a unicast channel what nobody has "
+        "received yet, in a broadcast channel all that has not been overwritten, in a multicast "
+        "channel what it wins from the others. An embedded unicast channel keeps a message until "
+        "it has been written to standard output, so that none is lost when the output fails; "
+        "after a kill -9 some may come twice.",
+    .examples = recv_examples,
+    .opts = recv_opts,
+    .args_size = sizeof(struct recv_args),
+    .defaults = &recv_defaults,
+    .cols = recv_cols,
+    .flags = CLI_STREAM,
+    .run = recv_run,
+};

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the verbs of uringipc share. */
+#pragma once
+
+#include "cli.h"
+#include "uipc.h"
+
+/* Names for --backend, ended by NULL. */
+extern const char *const ucmd_backends[];
+
+/* The directory of embedded channels: $IPCBOX_CHANNELS, or NULL for the usual one. */
+const char *ucmd_dir(void);
+
+/* Chooses the backend, and says so when it is not the kernel. Return: CLI_OK, or a reported error. */
+int ucmd_select(struct cli_ctx *ctx, const struct uipc_ops **ops);
+
+/* Reads operand @i as a channel. Return: CLI_OK, or a reported error. */
+int ucmd_ref(struct cli_ctx *ctx, size_t i, struct uipc_ref *ref);
+
+/* Opens the channel of the first operand. Return: CLI_OK, or a reported error. */
+int ucmd_open(struct cli_ctx *ctx, unsigned int access, struct uipc **u);
+
+/* "broadcast" …; NULL when not known. */
+const char *ucmd_delivery(int delivery);
+
+/**
+ * struct ucmd_msg - a message, as recv, peek and monitor show it
+ * @content: borrowed
+ */
+struct ucmd_msg {
+    uint64_t time;
+    uint64_t position;
+    uint64_t msg_id;
+    uint32_t target;
+    uint64_t user_data;
+    uint64_t length;
+    uint64_t lost;
+    struct out_bytes content;
+};
+
+void ucmd_msg_fill(struct ucmd_msg *row, const struct ringmap_msg *msg, const void *data,
+                   uint64_t cut);
+
+extern const struct cli_verb uringipc_bench_verb;
+extern const struct cli_verb uringipc_create_verb;
+extern const struct cli_verb uringipc_destroy_verb;
+extern const struct cli_verb uringipc_dump_verb;
+extern const struct cli_verb uringipc_info_verb;
+extern const struct cli_verb uringipc_list_verb;
+extern const struct cli_verb uringipc_monitor_verb;
+extern const struct cli_verb uringipc_peek_verb;
+extern const struct cli_verb uringipc_recv_verb;
+extern const struct cli_verb uringipc_replay_verb;
+extern const struct cli_verb uringipc_send_verb;
