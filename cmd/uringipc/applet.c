@@ -4,15 +4,17 @@
 
 static const char *const usage[] = {
     "uringipc create -d -k jobs\tmake a channel called jobs",
-    "uringipc send jobs hello\tsend a message; or: … | uringipc send jobs --lines",
-    "uringipc recv jobs\treceive one; or: uringipc recv jobs --follow | …",
+    "uringipc send jobs hello\tsend a message (--lines: stdin)",
+    "uringipc recv jobs\treceive one (--follow: all)",
     "uringipc peek jobs\twhat waits in it",
     NULL,
 };
 
 static const struct cli_verb *const verbs[] = {
-    &uringipc_list_verb, &uringipc_create_verb,  &uringipc_send_verb,    &uringipc_recv_verb,
-    &uringipc_peek_verb, &uringipc_monitor_verb, &uringipc_info_verb,    &uringipc_destroy_verb,
+    &uringipc_list_verb,  &uringipc_create_verb,
+    &uringipc_send_verb,  &uringipc_recv_verb,
+    &uringipc_peek_verb,  &uringipc_monitor_verb,
+    &uringipc_info_verb,  &uringipc_destroy_verb,
     &uringipc_bench_verb, NULL,
 };
 

@@ -90,7 +90,7 @@ static int run_case(struct cli_ctx *ctx, const struct bench_args *args, size_t w
             struct err e = ERR_INIT;
             int r;
 
-            c.messages /= (t != BENCH_CHANNEL && c.receivers ? 8 : 1) * (args->quick ? 10 : 1);
+            c.messages /= (t != BENCH_CHANNEL && c.receivers ? 8U : 1U) * (args->quick ? 10U : 1U);
             r = bench_run(ucmd_dir(), &c, t, &ns[t][n[t]], &e);
             if (r < 0 && t == BENCH_CHANNEL)
                 return cli_fail(ctx, r, &e, "%s, %zu bytes", cases[which].what, c.size);
@@ -106,8 +106,7 @@ static int run_case(struct cli_ctx *ctx, const struct bench_args *args, size_t w
 
 static double ratio(uint64_t other, uint64_t channel)
 {
-    return other == OUT_UNKNOWN_U64 || !channel ? OUT_UNKNOWN_F64
-                                                : (double)other / (double)channel;
+    return other == OUT_UNKNOWN_U64 || !channel ? OUT_UNKNOWN_F64 : (double)other / (double)channel;
 }
 
 static int bench_run_verb(struct cli_ctx *ctx, const void *argp)
@@ -117,12 +116,14 @@ static int bench_run_verb(struct cli_ctx *ctx, const void *argp)
 
     out_list_begin(ctx->out, "results", bench_cols, OUT_RECORDS);
     for (size_t i = 0; i < ARRAY_SIZE(cases) && r == CLI_OK; i++) {
-        uint64_t ns[BENCH_TRANSPORTS];
+        uint64_t ns[BENCH_TRANSPORTS], best;
         struct bench_row row;
 
         r = run_case(ctx, args, i, ns);
         if (r != CLI_OK)
             break;
+        best = MIN(ns[BENCH_PIPE], ns[BENCH_SEQPACKET]);
+        best = MIN(best, ns[BENCH_MQUEUE]);
         row = (struct bench_row){
             .what = cases[i].what,
             .receivers = MAX(cases[i].c.receivers, 1U),
@@ -132,8 +133,7 @@ static int bench_run_verb(struct cli_ctx *ctx, const void *argp)
             .seqpacket = ns[BENCH_SEQPACKET],
             .mqueue = ns[BENCH_MQUEUE],
             .against_pipe = ratio(ns[BENCH_PIPE], ns[BENCH_CHANNEL]),
-            .against_best = ratio(MIN(MIN(ns[BENCH_PIPE], ns[BENCH_SEQPACKET]), ns[BENCH_MQUEUE]),
-                                  ns[BENCH_CHANNEL]),
+            .against_best = ratio(best, ns[BENCH_CHANNEL]),
         };
         out_row(ctx->out, &row);
     }
@@ -143,7 +143,7 @@ static int bench_run_verb(struct cli_ctx *ctx, const void *argp)
 
 const struct cli_verb uringipc_bench_verb = {
     .name = "bench",
-    .summary = "measure channels, pipes, unix sockets and POSIX queues",
+    .summary = "compare with pipes, sockets and queues",
     .description =
         "All times are in ns and between real processes; every receiver checks every message. "
         "Channels are embedded ones. Sockets and pipes have buffers of 1 MiB, as far as they may. "

@@ -27,7 +27,8 @@ static const struct create_args create_defaults = {
 };
 
 static const struct cli_opt create_opts[] = {
-    CLI_STR(struct create_args, key, 'k', "key", "KEY", "a name, or 0x… for a number, to find it by"),
+    CLI_STR(struct create_args, key, 'k', "key", "KEY",
+            "a name, or 0x… for a number, to find it by"),
     CLI_FLAG(struct create_args, broadcast, 0, "broadcast", "every receiver gets every message"),
     CLI_FLAG(struct create_args, multicast, 0, "multicast", "receivers compete for the messages"),
     CLI_U32(struct create_args, entries, 'n', "entries", "N",
@@ -209,7 +210,7 @@ static const struct cli_example create_examples[] = {
 
 const struct cli_verb uringipc_create_verb = {
     .name = "create",
-    .summary = "make a channel, print its id, keep it until interrupted",
+    .summary = "make a channel, print its id, keep it",
     .description =
         "Without --broadcast and --multicast the channel is unicast: meant for one receiver; what "
         "is sent before it comes waits for it.\n"

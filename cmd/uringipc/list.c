@@ -33,8 +33,9 @@ struct channel_row {
 };
 
 static const struct out_col list_cols[] = {
-    OUT_U64(struct channel_row, id, "id", "its number; - for kernel channels that ipcbox does not "
-                                          "keep: use pid:PID:FD"),
+    OUT_U64(struct channel_row, id, "id",
+            "its number; - for kernel channels that ipcbox does not "
+            "keep: use pid:PID:FD"),
     OUT_STR(struct channel_row, key_text, "key", "what it is found by, besides the id"),
     OUT_STR(struct channel_row, name, "name", "what the key was made from"),
     OUT_STR(struct channel_row, delivery, "delivery", "unicast, broadcast or multicast"),
@@ -181,7 +182,9 @@ static int show_peer(const struct chan_peer *peer, void *argp)
 {
     const struct peer_ctx *p = argp;
     struct peer_row row = {
-        .role = p->kernel ? "holder" : peer->id ? "receiver" : "sender",
+        .role = p->kernel  ? "holder"
+                : peer->id ? "receiver"
+                           : "sender",
         .pid = peer->pid,
         .id = peer->id ? peer->id : OUT_UNKNOWN_U32,
         .position = peer->id ? peer->position : OUT_UNKNOWN_U64,
@@ -222,7 +225,7 @@ const struct cli_verb uringipc_info_verb = {
     .operands = "CH",
     .min_operands = 1,
     .max_operands = 1,
-    .summary = "show all about a channel, and who has it open",
+    .summary = "all about a channel, and who has it open",
     .cols = peer_cols,
     .more_cols = info_tables,
     .run = info_run,
@@ -235,8 +238,9 @@ struct destroy_args {
 };
 
 static const struct cli_opt destroy_opts[] = {
-    CLI_FLAG(struct destroy_args, force, 0, "force", "also a kernel channel that ipcbox does not "
-                                                     "keep: it may be anybody's"),
+    CLI_FLAG(struct destroy_args, force, 0, "force",
+             "also a kernel channel that ipcbox does not "
+             "keep: it may be anybody's"),
     CLI_END,
 };
 

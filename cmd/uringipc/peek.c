@@ -22,7 +22,8 @@ static const struct peek_args peek_defaults = {.count = UINT64_MAX, .preview = U
 static const struct cli_opt peek_opts[] = {
     CLI_U64(struct peek_args, count, 'n', "count", "N", "at most N messages"),
     CLI_SIZE(struct peek_args, preview, 'm', "max-bytes", "BYTES", "cut each message's content"),
-    CLI_FLAG(struct peek_args, all, 'a', "all", "also those that were received and are still there"),
+    CLI_FLAG(struct peek_args, all, 'a', "all",
+             "also those that were received and are still there"),
     CLI_FLAG(struct peek_args, hex, 0, "hex", "content as hexdump -C shows it"),
     CLI_FLAG(struct peek_args, raw, 0, "raw", "the bytes as they are and nothing else, for pipes"),
     CLI_END,
@@ -123,8 +124,9 @@ static int peek_run(struct cli_ctx *ctx, const void *argp)
     if (!args->raw)
         out_list_end(ctx->out);
     if (missed)
-        cli_note(ctx, "%s: %" PRIu64 " messages are not shown: they are being written, were "
-                      "received and overwritten meanwhile, or lost with their sender",
+        cli_note(ctx,
+                 "%s: %" PRIu64 " messages are not shown: they are being written, were "
+                 "received and overwritten meanwhile, or lost with their sender",
                  ctx->operands[0], missed);
     return CLI_OK;
 }
@@ -142,7 +144,7 @@ const struct cli_verb uringipc_peek_verb = {
     .operands = "CH",
     .min_operands = 1,
     .max_operands = 1,
-    .summary = "show the messages in a channel without receiving them",
+    .summary = "show what is in a channel, receive nothing",
     .description = "Reads the channel's memory: nothing is consumed, nobody is disturbed, and a "
                    "kernel channel is not attached to.",
     .examples = peek_examples,
@@ -301,7 +303,7 @@ const struct cli_verb uringipc_monitor_verb = {
     .operands = "CH",
     .min_operands = 1,
     .max_operands = 1,
-    .summary = "show messages as they are sent, without receiving them",
+    .summary = "watch messages without receiving them",
     .description =
         "Watches the channel's memory. Whoever sends faster than they can be shown makes some be "
         "missed: they are counted. Ends when the (embedded) channel is destroyed.",

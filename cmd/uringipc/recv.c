@@ -2,6 +2,7 @@
 /* uringipc recv: messages out of a channel. */
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -31,8 +32,9 @@ static const struct cli_opt recv_opts[] = {
 };
 
 static const struct out_col recv_cols[] = {
-    OUT_U64(struct ucmd_msg, position, "position", "its number in the channel; kernel channels that "
-                                                   "are multicast tell none",
+    OUT_U64(struct ucmd_msg, position, "position",
+            "its number in the channel; kernel channels that "
+            "are multicast tell none",
             .width = 10),
     OUT_U64(struct ucmd_msg, msg_id, "msg_id", "as the channel numbers it", .flags = OUT_HIDDEN),
     OUT_U32(struct ucmd_msg, target, "target", "subscriber it was sent to; 0: to all",
@@ -48,6 +50,22 @@ static const struct out_col recv_cols[] = {
 };
 
 enum { HELD_MAX = 64 };
+
+/* Set by SIGINT and SIGTERM: what has been received is written out before the end. */
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int sig)
+{
+    interrupted = sig;
+}
+
+static void catch_interrupts(void)
+{
+    struct sigaction sa = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
+
+    sigaction(SIGINT, &sa, NULL);
+    sigaction(SIGTERM, &sa, NULL);
+}
 
 /**
  * struct receiving - what is being done
@@ -117,35 +135,44 @@ static uint64_t time_left(const struct receiving *rc)
 /* One message, or the end. Return: 0 or -errno. */
 static int next(struct receiving *rc, struct chan_got *got, struct err *e)
 {
+    const uint64_t slice = 200 * NSEC_PER_MSEC; /* a signal may come just before the sleep */
     int r = uipc_recv(rc->u, rc->buf, rc->cap, got, 0, e);
 
-    if (r != -EAGAIN)
-        return r;
-    r = rc->held ? let_go(rc) : 0;
-    if (r < 0)
-        return r;
-    return uipc_recv(rc->u, rc->buf, rc->cap, got, time_left(rc), e);
+    if (r == -EAGAIN && rc->held) {
+        r = let_go(rc);
+        r = r < 0 ? r : -EAGAIN;
+    }
+    while (r == -EAGAIN || r == -ETIMEDOUT) {
+        uint64_t left = time_left(rc);
+
+        if (interrupted)
+            return -EINTR;
+        if (left == 0)
+            return -ETIMEDOUT;
+        r = uipc_recv(rc->u, rc->buf, rc->cap, got, MIN(left, slice), e);
+    }
+    return r;
 }
 
 static int receive(struct receiving *rc)
 {
     const char *ch = rc->ctx->operands[0];
 
-    while (rc->received < rc->wanted) {
+    while (rc->received < rc->wanted && !interrupted) {
         struct err e = ERR_INIT;
         struct chan_got got = {0};
         int r = next(rc, &got, &e);
 
         if (out_error(rc->ctx->out) < 0)
             return CLI_OK; /* nobody reads on; it is reported elsewhere */
-        if (r == -EIDRM && rc->args->follow)
+        if (r == -EINTR || (r == -EIDRM && rc->args->follow))
             break;
         if ((r == -ETIMEDOUT || r == -EAGAIN) && rc->args->follow && !rc->args->count)
             break;
         if (r == -ETIMEDOUT || r == -EAGAIN)
-            return cli_fail_status(rc->ctx, CLI_FAILED, "%s: %" PRIu64 " of %" PRIu64
-                                                        " messages came in time",
-                                   ch, rc->received, rc->wanted);
+            return cli_fail_status(rc->ctx, CLI_FAILED,
+                                   "%s: %" PRIu64 " of %" PRIu64 " messages came in time", ch,
+                                   rc->received, rc->wanted);
         if (r == -EBADMSG) {
             cli_fail(rc->ctx, r, &e, "%s", ch);
             continue;
@@ -158,6 +185,8 @@ static int receive(struct receiving *rc)
             return CLI_OK;
     }
     (void)let_go(rc);
+    if (rc->received < rc->wanted && interrupted && !(rc->args->follow && !rc->args->count))
+        return cli_fail_status(rc->ctx, CLI_FAILED, "%s: interrupted", ch);
     return CLI_OK;
 }
 
@@ -200,6 +229,7 @@ static int recv_run(struct cli_ctx *ctx, const void *argp)
     rc.lines = out_get_mode(ctx->out) == OUT_MODE_TABLE && !args->raw &&
                (args->lines || !isatty(STDOUT_FILENO));
     uipc_hold(u);
+    catch_interrupts();
     if (!args->raw && !rc.lines)
         out_list_begin(ctx->out, "messages", recv_cols, OUT_RECORDS | OUT_STREAM | OUT_BATCH);
     r = receive(&rc);

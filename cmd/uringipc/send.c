@@ -96,9 +96,10 @@ static int send_whole(struct sending *s, FILE *f, const char *name)
     if (ferror(f))
         return cli_fail(s->ctx, -errno, NULL, "%s", name);
     if (n == cap)
-        return cli_fail_status(s->ctx, CLI_FAILED,
-                               "%s: not sent: %s is longer than the %u bytes that the channel takes",
-                               s->ctx->operands[0], name, s->max_msg);
+        return cli_fail_status(
+            s->ctx, CLI_FAILED,
+            "%s: not sent: %s is longer than the %u bytes that the channel takes",
+            s->ctx->operands[0], name, s->max_msg);
     return send_one(s, data, n);
 }
 

@@ -11,7 +11,8 @@ extern const char *const ucmd_backends[];
 /* The directory of embedded channels: $IPCBOX_CHANNELS, or NULL for the usual one. */
 const char *ucmd_dir(void);
 
-/* Chooses the backend, and says so when it is not the kernel. Return: CLI_OK, or a reported error. */
+/* Chooses the backend, and says so when it is not the kernel. Return: CLI_OK, or a reported error.
+ */
 int ucmd_select(struct cli_ctx *ctx, const struct uipc_ops **ops);
 
 /* Reads operand @i as a channel. Return: CLI_OK, or a reported error. */

@@ -1,0 +1,296 @@
+#!/usr/bin/env bats
+# uringipc: embedded channels between real processes.
+
+load common
+
+setup() {
+    IPCBOX_CHANNELS=$(mktemp -d /dev/shm/ipcbox-cli.XXXXXX)
+    chmod 1777 "$IPCBOX_CHANNELS"
+    export IPCBOX_CHANNELS
+}
+
+teardown() {
+    kill $(jobs -p) 2>/dev/null || true
+    rm -rf "$IPCBOX_CHANNELS" "${bin:-}"
+}
+
+u() { uringipc --backend embedded "$@"; }
+# The same, to be run in the background: $! is the program itself.
+ub() { exec "$IPCBOX" uringipc --backend embedded "$@" 3>&-; }
+nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
+columns() { u -J list | jq -r "[.channels[] | $1] | join(\",\")"; }
+receivers_are() { [ "$(u -J list | jq '.channels[0].receivers')" = "$1" ]; }
+
+@test "uringipc: a channel from its making to its end" {
+    expect 0 u -J
+    is "$out" '{"channels":[]}'
+    expect 0 u create --detach --key jobs --entries 8 --size 100
+    id=$out
+    has "$id" ""
+    [[ $id =~ ^[1-9][0-9]*$ ]]
+    is "$(columns '(.id|tostring), .name, .delivery, .backend, .mode, (.entries|tostring)')" \
+        "$id,jobs,unicast,embedded,0600,8"
+    expect 0 u send jobs one
+    expect 0 u send "$id" two
+    key=$(u -J list | jq -r '.channels[0].key')
+    expect 0 u -J send "$key" ""
+    is "$out" '{"messages":1,"bytes":0}'
+    expect 0 u -J peek jobs
+    is "$(jq -c '[.messages[] | [.position, .msg_id, .length, .text]]' <<<"$out")" \
+        '[[0,2,3,"one"],[1,3,3,"two"],[2,4,0,""]]'
+    expect 0 u recv jobs
+    is "$out" one
+    expect 0 u -J recv jobs -N 2
+    is "$(jq -sc 'map(.text)' <<<"$out")" '["two",""]'
+    expect 1 u recv jobs --timeout 0
+    has "$err" "0 of 1 messages came in time"
+    expect 0 u destroy jobs
+    expect 3 u recv jobs
+    expect 3 u destroy "$id"
+    expect 0 u -J
+    is "$out" '{"channels":[]}'
+    is "$(ls -A "$IPCBOX_CHANNELS"/*)" ""
+}
+
+@test "uringipc: without a kernel that has channels it says once what it does" {
+    if uringipc --backend kernel list >/dev/null 2>&1; then
+        skip "this kernel has io_uring IPC channels"
+    fi
+    expect 0 uringipc create --detach --key x
+    is "$(grep -c "using embedded channels: " <<<"$err")" 1
+    expect 0 uringipc -q send x hello
+    is "$err" ""
+    expect 4 uringipc --backend kernel send x hello
+    has "$err" "kernel" "use --backend embedded"
+}
+
+@test "uringipc: wrong usage" {
+    expect 2 u send
+    expect 2 u create --broadcast --multicast
+    expect 2 u create --key 0x0
+    expect 2 u create --key 17
+    expect 2 u recv "" --raw
+    expect 1 u create --entries 3
+    has "$err" "power of two"
+    expect 2 u send 0 x
+    expect 2 u recv pid:1
+    expect 1 u recv pid:1:2
+    has "$err" "no descriptor of a process"
+    expect 2 u send x y --lines
+}
+
+@test "uringipc: a million lines through a pipeline, in order, to a clean end" {
+    n=${IPCBOX_TEST_LONG:+1000000}
+    n=${n:-200000}
+    u create -d -k stream --entries 1024 --size 64
+    ub recv stream --follow | sha256sum >"$BATS_TEST_TMPDIR/sum" &
+    within 30 receivers_are 1
+    seq "$n" | u send stream --lines
+    u destroy stream
+    wait $!
+    is "$(cat "$BATS_TEST_TMPDIR/sum")" "$(seq "$n" | sha256sum)"
+}
+
+@test "uringipc: recv ends quietly when its reader has gone" {
+    u create -d -k stream --entries 16 --size 64
+    bash -c '"$IPCBOX" uringipc --backend embedded recv stream --follow | head -n 1' \
+        >"$BATS_TEST_TMPDIR/first" 2>"$BATS_TEST_TMPDIR/complaints" 3>&- &
+    reader=$!
+    seq 200000 >"$BATS_TEST_TMPDIR/lines"
+    expect 1 u send stream --lines -f "$BATS_TEST_TMPDIR/lines" --timeout 2
+    has "$err" "is not sent, nor what follows"
+    wait "$reader"
+    is "$(cat "$BATS_TEST_TMPDIR/first")" 1
+    is "$(cat "$BATS_TEST_TMPDIR/complaints")" ""
+}
+
+@test "uringipc: a message that cannot be written out stays in the channel" {
+    u create -d -k full
+    seq 3 | u send full --lines
+    expect 1 bash -c '"$IPCBOX" uringipc --backend embedded recv full >/dev/full'
+    has "$err" "No space left"
+    expect 1 bash -c '"$IPCBOX" uringipc --backend embedded -J recv full -N 3 >/dev/full'
+    is "$(u recv full -N 3 --timeout 20 | paste -sd,)" 1,2,3
+}
+
+@test "uringipc: broadcast reaches everyone, multicast one of them, a target only itself" {
+    u create -d -k all --broadcast
+    for i in 1 2 3; do
+        ub recv all --follow >"$BATS_TEST_TMPDIR/$i" &
+    done
+    within 30 receivers_are 3
+    seq 1000 | u send all --lines
+    target=$(u -J info all | jq '[.peers[] | select(.role == "receiver") | .subscriber][0]')
+    u send all private --target "$target"
+    expect 3 u send all nobody --target 1
+    has "$err" "nothing was sent"
+    u destroy all
+    wait
+    is "$(cat "$BATS_TEST_TMPDIR"/[123] | grep -c private)" 1
+    for i in 1 2 3; do
+        is "$(grep -v private "$BATS_TEST_TMPDIR/$i" | md5sum)" "$(seq 1000 | md5sum)"
+    done
+    u create -d -k some --multicast
+    for i in 1 2 3; do
+        ub recv some --follow >"$BATS_TEST_TMPDIR/$i" &
+    done
+    within 30 receivers_are 3
+    seq 1000 | u send some --lines
+    u destroy some
+    wait
+    is "$(cat "$BATS_TEST_TMPDIR"/[123] | sort -n | md5sum)" "$(seq 1000 | md5sum)"
+}
+
+@test "uringipc: payloads of all kinds arrive as they were" {
+    u create -d -k raw --size 1M --entries 4
+    head -c 1000000 /dev/urandom >"$BATS_TEST_TMPDIR/blob"
+    u send raw -f "$BATS_TEST_TMPDIR/blob"
+    u send raw <"$BATS_TEST_TMPDIR/blob"
+    u send raw -- "$(printf '\033[31mred\033[0m')"
+    u peek raw -n 1 --raw | cmp - "$BATS_TEST_TMPDIR/blob"
+    u -J peek raw | jq -r '.messages[1].data_base64' | base64 -d | cmp - "$BATS_TEST_TMPDIR/blob"
+    expect 0 u peek raw -m 20
+    has "$out" '<1b 5b 33 31 6d'
+    u recv raw --raw | cmp - "$BATS_TEST_TMPDIR/blob"
+    u recv raw --raw | cmp - "$BATS_TEST_TMPDIR/blob"
+    head -c 1048577 /dev/zero >"$BATS_TEST_TMPDIR/big"
+    expect 1 u send raw -f "$BATS_TEST_TMPDIR/big"
+    has "$err" "longer than the 1048576 bytes"
+    printf 'short\n%s\nafter\n' "$(head -c 200 /dev/zero | tr '\0' x)" >"$BATS_TEST_TMPDIR/lines"
+    u create -d -k small --size 100
+    expect 1 u send small --lines -f "$BATS_TEST_TMPDIR/lines"
+    has "$err" "line 2 is not sent, nor what follows"
+    is "$(u -J peek small | jq -c '[.messages[].text]')" '["short"]'
+}
+
+@test "uringipc: a full channel makes senders wait, or give up" {
+    u create -d -k full --entries 2
+    u send full a
+    u send full b
+    expect 1 u send full c --timeout 0
+    has "$err" "full"
+    expect 1 u send full c --timeout 0.05
+    ub send full c &
+    sender=$!
+    is "$(u recv full)" a
+    wait "$sender"
+    is "$(u recv full -N 2 | paste -sd,)" b,c
+}
+
+@test "uringipc: peek and monitor take nothing" {
+    u create -d -k watched --entries 16
+    u send watched before
+    ub --jsonl monitor watched -N 2 >"$BATS_TEST_TMPDIR/seen" &
+    watcher=$!
+    ub --jsonl monitor watched --backlog >"$BATS_TEST_TMPDIR/all" &
+    all=$!
+    within 30 grep -q before "$BATS_TEST_TMPDIR/all"
+    # The first has begun when it sees what comes now.
+    i=0
+    while kill -0 "$watcher" 2>/dev/null && [ "$i" -lt 12 ]; do
+        i=$((i + 1))
+        u send watched "m$i"
+        sleep 0.1
+    done
+    wait "$watcher"
+    is "$(wc -l <"$BATS_TEST_TMPDIR/seen")" 2
+    jq -se '.[0].position + 1 == .[1].position and (.[0].text | startswith("m"))' \
+        "$BATS_TEST_TMPDIR/seen"
+    is "$(u -J peek watched | jq '.messages | length')" $((i + 1))
+    is "$(u recv watched)" before
+    u destroy watched
+    wait "$all"
+    is "$(wc -l <"$BATS_TEST_TMPDIR/all")" $((i + 1))
+}
+
+@test "uringipc create: in the foreground it ends with the channel" {
+    ub create -k fg >"$BATS_TEST_TMPDIR/id" &
+    pid=$!
+    within 30 test -s "$BATS_TEST_TMPDIR/id"
+    is "$(columns '(.id|tostring)')" "$(cat "$BATS_TEST_TMPDIR/id")"
+    kill -TERM "$pid"
+    wait "$pid"
+    is "$(columns .id)" ""
+}
+
+@test "uringipc: the mode is the permission" {
+    [ "$(id -u)" = 0 ] || skip "needs root to become another user"
+    bin=$(mktemp -d /tmp/ipcbox-cli.XXXXXX)
+    chmod 755 "$bin"
+    install -m 755 "$IPCBOX" "$bin/ipcbox"
+    n() { nobody "$bin/ipcbox" uringipc --backend embedded "$@"; }
+    u create -d -k secret --mode 0600
+    u create -d -k news --mode 0644 --broadcast
+    u create -d -k open --mode 0666
+    for ch in secret news open; do u send "$ch" hello; done
+    ids=$(u -J list | jq -c '[.channels[] | {(.name): .id}] | add')
+    secret=$(jq .secret <<<"$ids")
+    expect 5 n recv "$secret"
+    has "$err" "read permission"
+    expect 5 n peek "$secret"
+    expect 5 n send "$secret" x
+    expect 3 n recv secret
+    expect 0 n recv news
+    is "$out" hello
+    expect 5 n send news x
+    has "$err" "read and write permission"
+    expect 0 n send open x
+    expect 0 n recv open -N 2
+    expect 3 n destroy nothing-of-this-name
+    expect 5 n destroy open
+    has "$err" "only its owner"
+    # Contents of others' channels are not listed either.
+    is "$(n -J list | jq -c '[.channels[] | select(.id == '"$secret"') | .messages]')" '[null]'
+    expect 0 n create -d -k mine
+    is "$(n -J list | jq -r '.channels[] | select(.name == "mine") | .owner')" nobody
+    expect 0 n destroy mine
+}
+
+@test "uringipc: a receiver that is killed holds back nobody" {
+    u create -d -k all --broadcast --entries 4
+    ub recv all --follow >/dev/null &
+    victim=$!
+    within 30 receivers_are 1
+    kill -STOP "$victim"
+    kill -KILL "$victim"
+    wait "$victim" || true
+    seq 20 | timeout 60 "$IPCBOX" uringipc --backend embedded send all --lines
+    is "$(u peek all --raw)" 17181920
+}
+
+@test "uringipc: sixteen idle receivers sleep" {
+    u create -d -k idle --broadcast
+    for _ in $(seq 16); do
+        ub recv idle --follow >/dev/null &
+    done
+    within 60 receivers_are 16
+    ticks() { cat $(jobs -p | sed 's|.*|/proc/&/stat|') | awk '{ n += $14 + $15 } END { print n }'; }
+    before=$(ticks)
+    sleep 4
+    after=$(ticks)
+    echo "# 16 idle receivers used $((after - before)) ticks of 10 ms in 4 s" >&3
+    # A single one that does not sleep would use 400.
+    [ $((after - before)) -lt 100 ]
+    u destroy idle
+    wait
+}
+
+@test "uringipc: a hostile file is refused in words" {
+    u create -d -k victim
+    file=$(ls -d "$IPCBOX_CHANNELS"/ipcbox*/[0-9]* | grep -v ctl)
+    printf '\377\377\377\377\377\377\377\377' | dd of="$file" bs=1 seek=132 conv=notrunc status=none
+    expect 1 u peek "$(basename "$file")"
+    has "$err" "makes no sense"
+    truncate -s 10 "$file"
+    expect 1 u recv "$(basename "$file")"
+    has "$err" "10 bytes long"
+    expect 0 u -J list
+    jq -e '.channels[0].problem' <<<"$out"
+}
+
+@test "uringipc bench: figures for all, and every message checked" {
+    expect 0 u -J bench --quick --runs 1
+    is "$(jq '.results | length' <<<"$out")" 6
+    jq -e '[.results[] | .channel > 0 and .pipe > 0 and .seqpacket > 0] | all' <<<"$out"
+    echo "# $(jq -c '[.results[] | [.what, .size, .pipe_ratio]]' <<<"$out")" >&3
+}
