@@ -259,6 +259,112 @@ _ipcbox_mqpeek() {
   esac
   _ipcbox_reply
 }
+_ipcbox_uringipc() {
+  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
+  local verb='' opts='' operand='' words='' kind='' w i
+  for ((i = ${1:-1}; i < COMP_CWORD; i++)); do
+    w=${COMP_WORDS[i]}
+    case $w in
+      -*) ;;
+      *) verb=$w; break ;;
+    esac
+  done
+  case $verb in /*|pid:*) verb=peek ;; esac
+  case $verb in
+    list)
+      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --backend '
+      operand=''
+      case $prev in
+        -o|--output) words=''; kind='' ;;
+        --color) words='auto always never'; kind='' ;;
+        --backend) words=''; kind='' ;;
+      esac ;;
+    create)
+      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --backend -k --key --broadcast --multicast -n --entries -s --size -m --mode -d --detach '
+      operand=''
+      case $prev in
+        -o|--output) words=''; kind='' ;;
+        --color) words='auto always never'; kind='' ;;
+        --backend) words=''; kind='' ;;
+        -k|--key) words=''; kind='' ;;
+        -n|--entries) words=''; kind='' ;;
+        -s|--size) words=''; kind='' ;;
+        -m|--mode) words=''; kind='' ;;
+      esac ;;
+    send)
+      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --backend -f --file -l --lines -t --timeout --target --user-data '
+      operand=''
+      case $prev in
+        -o|--output) words=''; kind='' ;;
+        --color) words='auto always never'; kind='' ;;
+        --backend) words=''; kind='' ;;
+        -f|--file) words=''; kind='file' ;;
+        -t|--timeout) words=''; kind='' ;;
+        --target) words=''; kind='' ;;
+        --user-data) words=''; kind='' ;;
+      esac ;;
+    recv)
+      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --backend -N --count -f --follow -t --timeout -l --lines --raw '
+      operand=''
+      case $prev in
+        -o|--output) words=''; kind='' ;;
+        --color) words='auto always never'; kind='' ;;
+        --backend) words=''; kind='' ;;
+        -N|--count) words=''; kind='' ;;
+        -t|--timeout) words=''; kind='' ;;
+      esac ;;
+    peek)
+      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --backend -n --count -m --max-bytes -a --all --hex --raw '
+      operand=''
+      case $prev in
+        -o|--output) words=''; kind='' ;;
+        --color) words='auto always never'; kind='' ;;
+        --backend) words=''; kind='' ;;
+        -n|--count) words=''; kind='' ;;
+        -m|--max-bytes) words=''; kind='' ;;
+      esac ;;
+    monitor)
+      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --backend -N --count -t --timeout -b --backlog '
+      operand=''
+      case $prev in
+        -o|--output) words=''; kind='' ;;
+        --color) words='auto always never'; kind='' ;;
+        --backend) words=''; kind='' ;;
+        -N|--count) words=''; kind='' ;;
+        -t|--timeout) words=''; kind='' ;;
+      esac ;;
+    info)
+      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --backend '
+      operand=''
+      case $prev in
+        -o|--output) words=''; kind='' ;;
+        --color) words='auto always never'; kind='' ;;
+        --backend) words=''; kind='' ;;
+      esac ;;
+    destroy)
+      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --backend --force '
+      operand=''
+      case $prev in
+        -o|--output) words=''; kind='' ;;
+        --color) words='auto always never'; kind='' ;;
+        --backend) words=''; kind='' ;;
+      esac ;;
+    bench)
+      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --backend -r --runs --quick '
+      operand=''
+      case $prev in
+        -o|--output) words=''; kind='' ;;
+        --color) words='auto always never'; kind='' ;;
+        --backend) words=''; kind='' ;;
+        -r|--runs) words=''; kind='' ;;
+      esac ;;
+    *)
+      words='list create send recv peek monitor info destroy bench '
+      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --backend '
+      operand='' ;;
+  esac
+  _ipcbox_reply
+}
 
 # As an argument of ipcbox an applet's words begin one later.
 _ipcbox() {
@@ -266,11 +372,13 @@ _ipcbox() {
     1:*) ;;
     *:mqdump) _ipcbox_mqdump 2; return ;;
     *:mqpeek) _ipcbox_mqpeek 2; return ;;
+    *:uringipc) _ipcbox_uringipc 2; return ;;
   esac
   _ipcbox_ipcbox
-  [ "$COMP_CWORD" = 1 ] && mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W 'mqdump mqpeek ' -- "${COMP_WORDS[1]}")
+  [ "$COMP_CWORD" = 1 ] && mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W 'mqdump mqpeek uringipc ' -- "${COMP_WORDS[1]}")
 }
 
 complete -F _ipcbox ipcbox
 complete -F _ipcbox_mqdump mqdump
 complete -F _ipcbox_mqpeek mqpeek
+complete -F _ipcbox_uringipc uringipc
