@@ -42,11 +42,12 @@ _ipcbox_ipcbox() {
         --color) words='auto always never'; kind='' ;;
       esac ;;
     run)
-      opts='-q --quiet -h --help --version --only --mq-syscall --allow-drain -v --verbose '
+      opts='-q --quiet -h --help --version --only --mq-syscall --allow-drain --bus -v --verbose '
       operand='command'
       case $prev in
         --only) words=''; kind='' ;;
         --mq-syscall) words=''; kind='' ;;
+        --bus) words=''; kind='file' ;;
       esac ;;
     *)
       words='install run '

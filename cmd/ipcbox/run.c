@@ -21,15 +21,19 @@ struct run_args {
     const char *only;
     uint64_t mq_syscall;
     bool allow_drain;
+    const char *bus;
     bool verbose;
 };
 
 static const struct cli_opt run_cli_opts[] = {
-    CLI_STR(struct run_args, only, 0, "only", "LIST", "emulate only these: mq"),
+    CLI_STR(struct run_args, only, 0, "only", "LIST", "emulate only these: mq, bus1"),
     CLI_U64(struct run_args, mq_syscall, 0, "mq-syscall", "N", "number of mq_timedreceive2",
             .max = 0xffff),
     CLI_FLAG(struct run_args, allow_drain, 0, "allow-drain",
              "where nothing better works, peek by receiving and sending again"),
+    CLI_STR(struct run_args, bus, 0, "bus", "PATH",
+            "let /dev/bus1 be this served bus (b1ctl serve), not one of the command's own",
+            .complete = CLI_COMPLETE_FILE),
     CLI_FLAG(struct run_args, verbose, 'v', "verbose", "say what is emulated"),
     CLI_END,
 };
@@ -39,6 +43,7 @@ static const struct {
     unsigned int parts;
 } part_names[] = {
     {"mq", RUN_MQ},
+    {"bus1", RUN_BUS1},
 };
 
 static int read_parts(const char *list, unsigned int *parts)
@@ -91,9 +96,10 @@ static int run_run(struct cli_ctx *ctx, const void *argp)
 {
     const struct run_args *args = argp;
     struct run_opts opts = {
-        .parts = RUN_MQ,
+        .parts = RUN_MQ | RUN_BUS1,
         .mq_syscall = (long)args->mq_syscall,
         .allow_drain = args->allow_drain,
+        .bus = args->bus,
         .log = args->verbose ? log_line : NULL,
         .log_ctx = ctx,
     };
@@ -102,15 +108,18 @@ static int run_run(struct cli_ctx *ctx, const void *argp)
     int status = 0, r;
 
     if (args->only && read_parts(args->only, &opts.parts) < 0) {
-        cli_usage(ctx, "--only: \"%s\" is not a list of: mq", args->only);
+        cli_usage(ctx, "--only: \"%s\" is not a list of: mq, bus1", args->only);
         return RUN_FAILED;
     }
     native = run_parts_native(opts.parts, opts.mq_syscall);
+    if (opts.bus)
+        native &= ~(unsigned int)RUN_BUS1;
     if (native && args->verbose)
-        cli_note(ctx, "left to the kernel, which has it:%s%s%s",
+        cli_note(ctx, "left to the kernel, which has it:%s%s%s%s",
                  native & RUN_MQ_SYSCALL ? " mq_timedreceive2" : "",
                  native & RUN_MQ_FCNTL ? " F_MQ_PEEK" : "",
-                 native & RUN_MQ_IOCTL ? " MQ_IOC_BULK_PEEK" : "");
+                 native & RUN_MQ_IOCTL ? " MQ_IOC_BULK_PEEK" : "",
+                 native & RUN_BUS1 ? " /dev/bus1" : "");
     opts.parts &= ~native;
     if (opts.parts)
         r = run_command(&opts, ctx->operands, &status, &e);
@@ -134,21 +143,29 @@ const struct cli_verb ipcbox_run_verb = {
     .complete = CLI_COMPLETE_COMMAND,
     .summary = "run a command as on a kernel with the proposed interfaces",
     .description =
-        "Runs CMD so that it and its children see the proposed ways to peek at message queues on a "
-        "kernel that has none of them: mq_timedreceive2(), fcntl F_MQ_PEEK and ioctl "
-        "MQ_IOC_BULK_PEEK. Each is answered by a real peek through the caller's own descriptor; "
-        "nothing is consumed. What the kernel has by itself is left to it.\n"
+        "Runs CMD so that it and its children see proposed interfaces on a kernel that has none of "
+        "them. What the kernel has by itself is left to it.\n"
         "\n"
-        "A seccomp filter traps these calls, and only these; ipcbox answers them. So set-user-ID "
-        "programs run without their privilege, a stricter filter of a container wins, and there "
-        "can "
-        "be one supervisor for a process: run inside run fails. 32-bit programs are killed with a "
-        "message. When CMD ends, what it left behind gets ENOSYS for these calls.\n"
+        "mq: mq_timedreceive2(), fcntl F_MQ_PEEK and ioctl MQ_IOC_BULK_PEEK. Each is answered by a "
+        "real peek through the caller's own descriptor; nothing is consumed.\n"
+        "\n"
+        "bus1: the device /dev/bus1 with its four ioctls. All programs of one run share a bus, or "
+        "the one that --bus names. The device can be opened, by whatever path; stat() and a "
+        "listing "
+        "of /dev do not show it, and read() and write() on it do not fail as they should.\n"
+        "\n"
+        "A seccomp filter traps these calls, and only these (with bus1 every open, since a filter "
+        "cannot see paths); ipcbox answers them. A trapped call costs some 20 microseconds. "
+        "Set-user-ID programs run without their privilege, a stricter filter of a container wins, "
+        "and a process can have one supervisor: inside run, run leaves to the outer one what that "
+        "answers. 32-bit programs are killed with a message. When CMD ends, what it left behind "
+        "gets ENOSYS for these calls.\n"
         "\n"
         "Without MQ_PEEK mq_timedreceive2() consumes, as proposed. While it waits in an empty "
         "queue, a signal ends the wait within some 20 ms.\n"
         "\n"
-        "The peek needs what mqpeek needs (ipcbox doctor tells). The exit status is CMD's; 125: "
+        "The peek needs what mqpeek needs (ipcbox doctor tells); without it --only bus1 still "
+        "works. The exit status is CMD's; 125: "
         "ipcbox failed, 126: CMD could not be run, 127: it was not found.",
     .opts = run_cli_opts,
     .args_size = sizeof(struct run_args),

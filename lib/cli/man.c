@@ -122,6 +122,7 @@ static void section(FILE *f, const char *name, const char *s)
 static void options(FILE *f, const struct cli_opt *opts)
 {
     for (; opts->type != CLI_TYPE_END; opts++) {
+        _cleanup_(buf_done) struct buf help = BUF_INIT;
         const char *metavar = cli_metavar(opts);
 
         fputs(".TP\n", f);
@@ -136,12 +137,10 @@ static void options(FILE *f, const struct cli_opt *opts)
             fputs("\\fR", f);
         }
         fputc('\n', f);
-        text(f, opts->help);
-        for (size_t i = 0; opts->choices && opts->choices[i]; i++) {
-            fputs(i ? ", " : ": ", f);
-            text(f, opts->choices[i]);
-        }
-        fputc('\n', f);
+        buf_add_str(&help, opts->help);
+        for (size_t i = 0; opts->choices && opts->choices[i]; i++)
+            buf_printf(&help, "%s%s", i ? ", " : ": ", opts->choices[i]);
+        prose(f, buf_str(&help));
     }
 }
 
@@ -170,15 +169,17 @@ static const char *json_type(const struct out_col *col)
 static void columns(FILE *f, const struct out_col *cols)
 {
     for (; cols->type != OUT_TYPE_END; cols++) {
+        _cleanup_(buf_done) struct buf help = BUF_INIT;
+
         fputs(".TP\n\\fB", f);
         text(f, cols->key);
         fprintf(f, "\\fR (%s)\n", json_type(cols));
-        text(f, cols->help);
+        buf_add_str(&help, cols->help);
         if (cols->flags & OUT_JSON)
-            fputs("; in JSON only", f);
+            buf_add_str(&help, "; in JSON only");
         else if (cols->flags & OUT_HIDDEN)
-            fputs("; with \\-o or in JSON", f);
-        fputc('\n', f);
+            buf_add_str(&help, "; with -o or in JSON");
+        prose(f, buf_str(&help));
     }
 }
 

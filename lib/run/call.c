@@ -100,3 +100,17 @@ int call_write(const struct call *c, uint64_t to, const void *from, size_t n)
         return -ESRCH;
     return transfer(c, process_vm_writev, local, to);
 }
+
+int64_t call_give_fd(const struct call *c, int fd, bool cloexec)
+{
+    struct seccomp_notif_addfd add = {
+        .id = c->id,
+        .srcfd = (uint32_t)fd,
+        .newfd_flags = cloexec ? O_CLOEXEC : 0,
+    };
+    int theirs = ioctl(c->run->listener, SECCOMP_IOCTL_NOTIF_ADDFD, &add);
+    int64_t r = theirs < 0 ? -errno : theirs;
+
+    close(fd);
+    return r;
+}

@@ -17,7 +17,7 @@
 #include "cleanup.h"
 #include "fileio.h"
 #include "mqpeek_abi.h"
-#include "pmq_backend.h"
+#include "pmq.h"
 #include "run_internal.h"
 #include "timefmt.h"
 
@@ -31,20 +31,6 @@ struct mq_emulator {
     struct pmq_peek_opts opts;
     struct pmq_peeker *peeker;
 };
-
-unsigned int run_parts_native(unsigned int parts, long mq_syscall)
-{
-    const struct pmq_peek_opts opts = {.mq_syscall = mq_syscall};
-    unsigned int native = 0;
-
-    if (parts & RUN_MQ_SYSCALL && pmq_syscall_ops.probe(&opts, NULL) == 0)
-        native |= RUN_MQ_SYSCALL;
-    if (parts & RUN_MQ_FCNTL && pmq_fcntl_ops.probe(&opts, NULL) == 0)
-        native |= RUN_MQ_FCNTL;
-    if (parts & RUN_MQ_IOCTL && pmq_ioctl_ops.probe(&opts, NULL) == 0)
-        native |= RUN_MQ_IOCTL;
-    return native;
-}
 
 int mq_emulator_new(const struct run_opts *opts, struct mq_emulator **ret, struct err *e)
 {

@@ -7,6 +7,7 @@
 #include <linux/audit.h>
 #include <sys/syscall.h>
 
+#include "bus1_abi.h"
 #include "mqpeek_abi.h"
 #include "run_internal.h"
 
@@ -70,6 +71,17 @@ static void trap_arg(struct program *p, unsigned int nr, unsigned int arg, unsig
     load(p, AT_NR);
 }
 
+/* Trap ioctl() with the commands of one type. */
+static void trap_ioctl_type(struct program *p, unsigned int type)
+{
+    add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 5, SYS_ioctl);
+    load(p, at_arg(1));
+    add(p, BPF_ALU | BPF_AND | BPF_K, 0, 0, _IOC_TYPEMASK << _IOC_TYPESHIFT);
+    add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 1, type << _IOC_TYPESHIFT);
+    give(p, SECCOMP_RET_USER_NOTIF);
+    load(p, AT_NR);
+}
+
 size_t filter_build(const struct run_opts *opts, struct sock_filter code[FILTER_MAX])
 {
     struct program p = {.code = code};
@@ -88,6 +100,15 @@ size_t filter_build(const struct run_opts *opts, struct sock_filter code[FILTER_
         trap_arg(&p, SYS_fcntl, 1, XLAT_F_MQ_PEEK);
     if (opts->parts & RUN_MQ_IOCTL)
         trap_arg(&p, SYS_ioctl, 1, XLAT_MQ_IOC_BULK_PEEK);
+    if (opts->parts & RUN_BUS1) {
+#ifdef SYS_open
+        trap(&p, SYS_open);
+#endif
+        trap(&p, SYS_openat);
+        trap(&p, SYS_openat2);
+        if (!opts->bus)
+            trap_ioctl_type(&p, BUS1_IOCTL_MAGIC);
+    }
     give(&p, SECCOMP_RET_ALLOW);
     return p.n;
 }

@@ -14,6 +14,7 @@ enum run_parts {
     RUN_MQ_SYSCALL = 1 << 0, /* mq_timedreceive2 */
     RUN_MQ_FCNTL = 1 << 1,   /* F_MQ_PEEK */
     RUN_MQ_IOCTL = 1 << 2,   /* MQ_IOC_BULK_PEEK */
+    RUN_BUS1 = 1 << 3,       /* /dev/bus1 */
     RUN_MQ = RUN_MQ_SYSCALL | RUN_MQ_FCNTL | RUN_MQ_IOCTL,
 };
 
@@ -25,6 +26,7 @@ unsigned int run_parts_native(unsigned int parts, long mq_syscall);
  * @parts: enum run_parts
  * @mq_syscall: number of mq_timedreceive2; 0 for the default
  * @allow_drain: let a queue be peeked by receiving and sending again where nothing better works
+ * @bus: a served bus that /dev/bus1 leads to, instead of one of the command's own; or NULL
  * @log: told what happens, one line without a newline each time, from any thread; may be NULL
  * @log_ctx: its first argument
  */
@@ -32,6 +34,7 @@ struct run_opts {
     unsigned int parts;
     long mq_syscall;
     bool allow_drain;
+    const char *bus;
     void (*log)(void *ctx, const char *line);
     void *log_ctx;
 };

@@ -19,6 +19,7 @@
  * @stop: readable when it is time to end
  * @crew: the threads that answer
  * @mq: NULL when message queues are not answered
+ * @bus1: NULL when bus1 is not
  */
 struct run {
     struct run_opts opts;
@@ -26,6 +27,7 @@ struct run {
     int stop;
     struct crew *crew;
     struct mq_emulator *mq;
+    struct bus1_emulator *bus1;
 };
 
 /* To be called before waiting for long: keeps a thread free for other calls. */
@@ -72,6 +74,12 @@ int call_getfd(const struct call *c, int fd);
 int call_read(const struct call *c, uint64_t from, void *to, size_t n);
 int call_write(const struct call *c, uint64_t to, const void *from, size_t n);
 
+/*
+ * Gives @fd (which stays ours too) to the caller, as the result of its call. Return: CALL_ANSWERED
+ * or -errno.
+ */
+int64_t call_give_fd(const struct call *c, int fd, bool cloexec);
+
 /* ---- the filter ---- */
 
 enum { FILTER_MAX = 128 };
@@ -97,3 +105,12 @@ void mq_emulator_free(struct mq_emulator *m);
 int64_t mq_timedreceive2(struct mq_emulator *m, const struct call *c);
 int64_t mq_fcntl_peek(struct mq_emulator *m, const struct call *c);
 int64_t mq_bulk_peek(struct mq_emulator *m, const struct call *c);
+
+/* ---- bus1 ---- */
+
+int bus1_emulator_new(const struct run_opts *opts, struct bus1_emulator **ret, struct err *e);
+void bus1_emulator_free(struct bus1_emulator *b);
+
+/* open(), openat() and openat2(): of the device, or not. */
+int64_t bus1_open(struct bus1_emulator *b, const struct call *c);
+int64_t bus1_ioctl(struct bus1_emulator *b, const struct call *c);

@@ -173,19 +173,24 @@ static void count_idle(struct crew *crew, int by)
     pthread_mutex_unlock(&crew->lock);
 }
 
+/* What the filter traps goes to whoever answers it. */
 static int64_t dispatch(struct run *run, const struct call *c)
 {
-    long mq = run->opts.mq_syscall;
-
-    if (run->mq) {
-        if (c->nr == SYS_fcntl)
-            return mq_fcntl_peek(run->mq, c);
-        if (c->nr == SYS_ioctl)
-            return mq_bulk_peek(run->mq, c);
-        if (mq == c->nr)
-            return mq_timedreceive2(run->mq, c);
+    switch (c->nr) {
+    case SYS_fcntl:
+        return mq_fcntl_peek(run->mq, c);
+    case SYS_ioctl:
+        return c->args[1] == XLAT_MQ_IOC_BULK_PEEK ? mq_bulk_peek(run->mq, c)
+                                                   : bus1_ioctl(run->bus1, c);
+    case SYS_openat:
+    case SYS_openat2:
+#ifdef SYS_open
+    case SYS_open:
+#endif
+        return bus1_open(run->bus1, c);
+    default:
+        return mq_timedreceive2(run->mq, c);
     }
-    return CALL_CONTINUE;
 }
 
 /* A program of another architecture cannot be served: it ends here, and is told why. */
@@ -449,6 +454,8 @@ int run_command(const struct run_opts *opts, char *const argv[], int *status, st
         return r;
     if (opts->parts & RUN_MQ)
         r = mq_emulator_new(&run.opts, &run.mq, e);
+    if (r == 0 && opts->parts & RUN_BUS1)
+        r = bus1_emulator_new(&run.opts, &run.bus1, e);
     if (r < 0)
         goto out;
     run.stop = eventfd(0, EFD_CLOEXEC);
@@ -473,6 +480,7 @@ out:
     closep(&sock[1]);
     closep(&run.listener);
     closep(&run.stop);
+    bus1_emulator_free(run.bus1);
     mq_emulator_free(run.mq);
     sigprocmask(SIG_SETMASK, &old, NULL);
     return r;

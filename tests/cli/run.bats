@@ -28,6 +28,31 @@ load common
     "$HELPERS/mqmake" -u "$q"
 }
 
+@test "run: a program written for bus1 finds its device, however it is named" {
+    expect 0 ipcbox run "$HELPERS/bus1_abi"
+    has "$out" " 0 failed"
+    ln -s /dev/bus1 "$BATS_TEST_TMPDIR/absolute"
+    ln -s absolute "$BATS_TEST_TMPDIR/relative"
+    expect 0 ipcbox run sh -c '
+        "$HELPERS/bus1_abi" //dev/./bus1 && cd /dev && "$HELPERS/bus1_abi" bus1 &&
+        "$HELPERS/bus1_abi" ../dev/bus1 && cd "$1" && "$HELPERS/bus1_abi" absolute &&
+        "$HELPERS/bus1_abi" relative' sh "$BATS_TEST_TMPDIR"
+    is "$(grep -c ' 0 failed' <<<"$out")" 5
+}
+
+@test "run: only what was asked for is there" {
+    expect 1 ipcbox run --only mq "$HELPERS/bus1_abi"
+    has "$err" "/dev/bus1: No such file"
+    expect 1 ipcbox run --only bus1 "$HELPERS/mq_abi"
+}
+
+@test "run: other files of that name are left alone" {
+    touch "$BATS_TEST_TMPDIR/bus1"
+    echo mine >"$BATS_TEST_TMPDIR/bus1"
+    expect 0 ipcbox run sh -c 'cd "$1" && cat bus1 ./bus1 "$1/bus1"' sh "$BATS_TEST_TMPDIR"
+    is "$out" "$(printf 'mine\nmine\nmine')"
+}
+
 @test "run: ends as the command ends" {
     expect 0 ipcbox run true
     expect 7 ipcbox run sh -c 'exit 7'
@@ -96,10 +121,11 @@ load common
 
 @test "run: fifty at once, and five hundred short children of one" {
     for i in $(seq 50); do
-        ipcbox run "$HELPERS/mq_abi" >"$BATS_TEST_TMPDIR/many.$i" 3>&- &
+        ipcbox run sh -c '"$HELPERS/mq_abi"; "$HELPERS/bus1_abi"' \
+            >"$BATS_TEST_TMPDIR/many.$i" 3>&- &
     done
     wait
-    is "$(grep -l ' 0 failed' "$BATS_TEST_TMPDIR"/many.* | wc -l)" 50
+    is "$(cat "$BATS_TEST_TMPDIR"/many.* | grep -c ' 0 failed')" 100
     q=/$(unique)
     "$HELPERS/mqmake" "$q" 10 128 1:x
     expect 0 ipcbox run sh -c '

@@ -1,0 +1,509 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * bus1 for the command and its children: one bus in the supervisor. A peer is one end of a socket
+ * pair that open("/dev/bus1") returns, so that the kernel itself does poll, dup, fork, passing and
+ * closing; a byte in it means that messages wait, and its end means that the last descriptor was
+ * closed.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/openat2.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "b1_codec.h"
+#include "bus1_abi.h"
+#include "cleanup.h"
+#include "fileio.h"
+#include "run_internal.h"
+
+enum { BUCKETS = 256, ARG_SIZE = 64, LINKS_MAX = 16 };
+
+/* An open file of the device. */
+struct seat {
+    struct seat *next; /* in its bucket */
+    uint64_t inode;    /* of the client's end, by which it is found */
+    struct b1_peer *peer;
+    int end; /* ours */
+    pthread_mutex_t lock;
+    bool signalled; /* the byte is in the client's end */
+};
+
+struct bus1_emulator {
+    const char *path; /* of a served bus to join instead; then nothing else is used */
+    struct b1_bus *bus;
+    int epoll; /* of all our ends, for the moment when the client's is gone */
+    int stop;
+    pthread_t reaper;
+    pthread_mutex_t ending; /* one thread at a time closes peers; before lock */
+    pthread_mutex_t lock;   /* of the buckets */
+    struct seat *buckets[BUCKETS];
+};
+
+/* ---- readiness ---- */
+
+static void signal_seat(struct seat *s)
+{
+    pthread_mutex_lock(&s->lock);
+    if (!s->signalled && send(s->end, "m", 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1)
+        s->signalled = true;
+    pthread_mutex_unlock(&s->lock);
+}
+
+static void on_message(void *ctx _unused_, void *data)
+{
+    signal_seat(data);
+}
+
+/* After a receive: no message, no byte. @theirs is the client's end. */
+static void settle_seat(struct seat *s, int theirs)
+{
+    char byte;
+
+    if (b1_peer_readable(s->peer))
+        return;
+    pthread_mutex_lock(&s->lock);
+    if (s->signalled && recv(theirs, &byte, 1, MSG_DONTWAIT) == 1)
+        s->signalled = false;
+    pthread_mutex_unlock(&s->lock);
+    /* One may have come in between, and have found the byte still there. */
+    if (b1_peer_readable(s->peer))
+        signal_seat(s);
+}
+
+/* ---- seats ---- */
+
+static struct seat **bucket(struct bus1_emulator *b, uint64_t inode)
+{
+    return &b->buckets[inode % BUCKETS];
+}
+
+static void seat_free(struct seat *s)
+{
+    if (s->peer)
+        b1_peer_close(s->peer);
+    closep(&s->end);
+    pthread_mutex_destroy(&s->lock);
+    free(s);
+}
+
+/* Makes a peer. Return: the client's end, or -errno. */
+static int seat_new(struct bus1_emulator *b, uint32_t uid)
+{
+    struct epoll_event ev = {.events = EPOLLHUP};
+    struct seat *s = calloc(1, sizeof(*s));
+    int pair[2] = {-1, -1};
+    struct stat st;
+    int r = 0;
+
+    if (!s)
+        return -ENOMEM;
+    s->end = -1;
+    pthread_mutex_init(&s->lock, NULL);
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0 || fstat(pair[1], &st) < 0)
+        r = -errno;
+    s->end = pair[0];
+    if (r == 0)
+        r = b1_peer_new(b->bus, uid, s, &s->peer);
+    ev.data.ptr = s;
+    if (r == 0 && epoll_ctl(b->epoll, EPOLL_CTL_ADD, s->end, &ev) < 0)
+        r = -errno;
+    if (r < 0) {
+        closep(&pair[1]);
+        seat_free(s);
+        return r;
+    }
+    s->inode = st.st_ino;
+    pthread_mutex_lock(&b->lock);
+    s->next = *bucket(b, s->inode);
+    *bucket(b, s->inode) = s;
+    pthread_mutex_unlock(&b->lock);
+    return pair[1];
+}
+
+/*
+ * The seat behind a descriptor of ours, with a reference to its peer; NULL when it is none. The
+ * seat itself lives as long as the descriptor is open.
+ */
+static struct seat *seat_find(struct bus1_emulator *b, int fd)
+{
+    struct seat *s = NULL;
+    struct stat st;
+
+    if (fstat(fd, &st) < 0 || !S_ISSOCK(st.st_mode))
+        return NULL;
+    pthread_mutex_lock(&b->lock);
+    for (s = *bucket(b, st.st_ino); s && s->inode != st.st_ino; s = s->next)
+        ;
+    if (s)
+        b1_peer_ref(s->peer);
+    pthread_mutex_unlock(&b->lock);
+    return s;
+}
+
+static void seat_end(struct bus1_emulator *b, struct seat *s)
+{
+    struct seat **at;
+
+    pthread_mutex_lock(&b->lock);
+    for (at = bucket(b, s->inode); *at && *at != s; at = &(*at)->next)
+        ;
+    if (*at)
+        *at = s->next;
+    pthread_mutex_unlock(&b->lock);
+    seat_free(s);
+}
+
+/*
+ * Closes the peers whose last descriptor has gone. Done before each call, so that a close() that
+ * returned before the call began has its effect before it. Return: false when it is time to end.
+ */
+static bool end_closed(struct bus1_emulator *b)
+{
+    struct epoll_event ev[32];
+    bool go_on = true;
+    int n;
+
+    pthread_mutex_lock(&b->ending);
+    do {
+        n = epoll_wait(b->epoll, ev, ARRAY_SIZE(ev), 0);
+        for (int i = 0; i < n; i++) {
+            if (!ev[i].data.ptr)
+                go_on = false;
+            else if (ev[i].events & EPOLLHUP)
+                seat_end(b, ev[i].data.ptr);
+        }
+    } while (n == (int)ARRAY_SIZE(ev) && go_on);
+    pthread_mutex_unlock(&b->ending);
+    return go_on;
+}
+
+/* Somebody may wait in poll() for what the end of another peer brings. */
+static void *reap(void *argp)
+{
+    struct bus1_emulator *b = argp;
+    struct pollfd p = {.fd = b->epoll, .events = POLLIN};
+
+    do
+        while (poll(&p, 1, -1) < 0 && errno == EINTR)
+            ;
+    while (end_closed(b));
+    return NULL;
+}
+
+/* ---- making and ending ---- */
+
+void bus1_emulator_free(struct bus1_emulator *b)
+{
+    uint64_t one = 1;
+
+    if (!b)
+        return;
+    if (b->reaper) {
+        (void)!write(b->stop, &one, sizeof(one));
+        pthread_join(b->reaper, NULL);
+    }
+    for (size_t i = 0; i < BUCKETS; i++)
+        while (b->buckets[i]) {
+            struct seat *s = b->buckets[i];
+
+            b->buckets[i] = s->next;
+            seat_free(s);
+        }
+    if (b->bus)
+        b1_bus_free(b->bus);
+    closep(&b->epoll);
+    closep(&b->stop);
+    pthread_mutex_destroy(&b->ending);
+    pthread_mutex_destroy(&b->lock);
+    free(b);
+}
+
+static int join(struct bus1_emulator *b, struct err *e)
+{
+    _cleanup_(closep) int fd = open(b->path, O_RDWR | O_CLOEXEC);
+
+    if (fd < 0)
+        return err_set(e, -errno, "b1ctl serve makes one", "cannot open the bus %s: %s", b->path,
+                       err_text(NULL, -errno));
+    return 0;
+}
+
+int bus1_emulator_new(const struct run_opts *opts, struct bus1_emulator **ret, struct err *e)
+{
+    const struct b1_config config = {.limits = B1_LIMITS_DEFAULT, .on_message = on_message};
+    struct epoll_event ev = {.events = EPOLLIN};
+    struct bus1_emulator *b = calloc(1, sizeof(*b));
+    int r;
+
+    if (!b)
+        return -ENOMEM;
+    pthread_mutex_init(&b->ending, NULL);
+    pthread_mutex_init(&b->lock, NULL);
+    b->epoll = b->stop = -1;
+    b->path = opts->bus;
+    if (b->path) {
+        r = join(b, e);
+        if (r < 0)
+            bus1_emulator_free(b);
+        else
+            *ret = b;
+        return r;
+    }
+    b->epoll = epoll_create1(EPOLL_CLOEXEC);
+    b->stop = eventfd(0, EFD_CLOEXEC);
+    r = b->epoll < 0 || b->stop < 0 ? -errno : b1_bus_new(&config, &b->bus);
+    if (r == 0 && epoll_ctl(b->epoll, EPOLL_CTL_ADD, b->stop, &ev) < 0)
+        r = -errno;
+    if (r == 0) {
+        r = -pthread_create(&b->reaper, NULL, reap, b);
+        if (r < 0)
+            b->reaper = 0;
+    }
+    if (r < 0) {
+        bus1_emulator_free(b);
+        return r;
+    }
+    *ret = b;
+    return 0;
+}
+
+/* ---- open() ---- */
+
+/* A path as the caller sees it: what its root and its directory are. */
+static int caller_path(const struct call *c, int dirfd, const char *path, char out[PATH_MAX])
+{
+    int n;
+
+    if (path[0] == '/')
+        n = snprintf(out, PATH_MAX, "/proc/%d/root%s", c->tid, path);
+    else if (dirfd == AT_FDCWD)
+        n = snprintf(out, PATH_MAX, "/proc/%d/cwd/%s", c->tid, path);
+    else
+        n = snprintf(out, PATH_MAX, "/proc/%d/fd/%d/%s", c->tid, dirfd, path);
+    return n < PATH_MAX ? 0 : -ENAMETOOLONG;
+}
+
+/* Whether the directory that @path ends in is the caller's /dev. */
+static bool in_dev(const struct call *c, const char *path)
+{
+    char dev[64], dir[PATH_MAX];
+    struct stat a, b;
+    const char *slash = strrchr(path, '/');
+
+    if (!slash)
+        return false;
+    snprintf(dir, sizeof(dir), "%.*s", (int)(slash - path + 1), path);
+    snprintf(dev, sizeof(dev), "/proc/%d/root/dev", c->tid);
+    return stat(dir, &a) == 0 && stat(dev, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+/* Whether an open of @path would reach /dev/bus1, also by way of symbolic links. */
+static bool is_device(const struct call *c, int dirfd, const char *path)
+{
+    char link[PATH_MAX], at[PATH_MAX], target[PATH_MAX];
+
+    snprintf(link, sizeof(link), "%s", path);
+    for (int hops = 0; hops < LINKS_MAX; hops++) {
+        const char *base = strrchr(link, '/');
+        ssize_t n;
+
+        if (caller_path(c, dirfd, link, at) < 0)
+            return false;
+        base = base ? base + 1 : link;
+        if (!strcmp(base, "bus1") && in_dev(c, at))
+            return true;
+        n = readlink(at, target, sizeof(target) - 1);
+        if (n <= 0)
+            return false;
+        target[n] = '\0';
+        if (target[0] == '/') {
+            memcpy(link, target, (size_t)n + 1);
+        } else if ((size_t)(base - link) + (size_t)n < sizeof(link)) {
+            memcpy(link + (base - link), target, (size_t)n + 1);
+        } else {
+            return false;
+        }
+    }
+    return false;
+}
+
+/* The caller's string, up to its end or the end of what is readable. */
+static int read_string(const struct call *c, uint64_t at, char out[PATH_MAX])
+{
+    size_t n = 0;
+
+    while (n < PATH_MAX) {
+        size_t chunk = MIN((size_t)(4096 - (at + n) % 4096), PATH_MAX - n);
+        int r = call_read(c, at + n, out + n, chunk);
+
+        if (r < 0)
+            return r;
+        if (memchr(out + n, '\0', chunk))
+            return 0;
+        n += chunk;
+    }
+    return -ENAMETOOLONG;
+}
+
+/* The user whom an open charges: the caller's effective one. */
+static int caller_uid(const struct call *c, uint32_t *uid)
+{
+    _cleanup_(buf_done) struct buf text = BUF_INIT;
+    const char *at;
+    char path[32];
+    unsigned int real, effective;
+
+    snprintf(path, sizeof(path), "/proc/%d/status", c->tid);
+    if (file_read(AT_FDCWD, path, 16384, &text) < 0)
+        return -ESRCH;
+    at = strstr(buf_str(&text), "\nUid:");
+    if (!at || sscanf(at, "\nUid: %u %u", &real, &effective) != 2)
+        return -ESRCH;
+    *uid = effective;
+    return 0;
+}
+
+static int64_t open_device(struct bus1_emulator *b, const struct call *c, uint64_t flags)
+{
+    _cleanup_(closep) int fd = -1;
+    uint32_t uid;
+    int r;
+
+    if ((flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
+        return -EEXIST;
+    if (flags & O_DIRECTORY)
+        return -ENOTDIR;
+    r = caller_uid(c, &uid);
+    if (r < 0)
+        return r;
+    fd = b->path ? open(b->path, O_RDWR | O_CLOEXEC) : seat_new(b, uid);
+    if (fd < 0)
+        return b->path ? -errno : fd;
+    if (flags & O_NONBLOCK && fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
+        return -errno;
+    return call_give_fd(c, TAKE_FD(fd), (flags & O_CLOEXEC) != 0);
+}
+
+int64_t bus1_open(struct bus1_emulator *b, const struct call *c)
+{
+    struct open_how how = {0};
+    char path[PATH_MAX];
+    int dirfd = AT_FDCWD;
+    size_t first = 0;
+
+#ifdef SYS_open
+    if (c->nr != SYS_open)
+#endif
+    {
+        dirfd = (int)c->args[0];
+        first = 1;
+    }
+    how.flags = c->args[first + 1];
+    if (c->nr == SYS_openat2 && call_read(c, c->args[2], &how, MIN(c->args[3], sizeof(how))) < 0)
+        return CALL_CONTINUE;
+    /* What cannot be read here is for the kernel to refuse. */
+    if (how.flags & O_PATH || read_string(c, c->args[first], path) < 0 ||
+        !is_device(c, dirfd, path))
+        return CALL_CONTINUE;
+    return open_device(b, c, how.flags);
+}
+
+/* ---- ioctl() ---- */
+
+struct bus1_call {
+    const struct call *call;
+    struct bus1_emulator *emulator;
+};
+
+static int codec_read(void *ctx, const struct b1_range *v, size_t n)
+{
+    const struct bus1_call *bc = ctx;
+    int r = 0;
+
+    for (size_t i = 0; i < n && r == 0; i++)
+        r = call_read(bc->call, v[i].remote, v[i].local, v[i].n);
+    return r;
+}
+
+static int codec_write(void *ctx, const struct b1_range *v, size_t n)
+{
+    const struct bus1_call *bc = ctx;
+    int r = 0;
+
+    for (size_t i = 0; i < n && r == 0; i++)
+        r = call_write(bc->call, v[i].remote, v[i].local, v[i].n);
+    return r;
+}
+
+static int codec_peer(void *ctx, uint64_t fd, struct b1_peer **ret)
+{
+    const struct bus1_call *bc = ctx;
+    _cleanup_(closep) int own = fd > INT_MAX ? -EBADF : call_getfd(bc->call, (int)fd);
+    struct seat *s;
+
+    if (own < 0)
+        return own;
+    s = seat_find(bc->emulator, own);
+    if (!s)
+        return -EOPNOTSUPP;
+    *ret = s->peer;
+    return 0;
+}
+
+static int codec_commit(void *ctx)
+{
+    const struct bus1_call *bc = ctx;
+
+    return call_alive(bc->call) ? 0 : -ESRCH;
+}
+
+int64_t bus1_ioctl(struct bus1_emulator *b, const struct call *c)
+{
+    static const struct b1_client_ops ops = {
+        .read = codec_read,
+        .write = codec_write,
+        .peer = codec_peer,
+        .commit = codec_commit,
+    };
+    struct bus1_call bc = {.call = c, .emulator = b};
+    _cleanup_(closep) int fd = call_getfd(c, (int)c->args[0]);
+    unsigned int cmd = (unsigned int)c->args[1];
+    char arg[ARG_SIZE];
+    struct b1_peer *peer;
+    struct seat *s;
+    int r;
+
+    s = fd < 0 || b->path ? NULL : seat_find(b, fd);
+    if (!s)
+        return CALL_CONTINUE;
+    peer = s->peer;
+    (void)end_closed(b);
+    switch (cmd) {
+    case BUS1_CMD_TRANSFER:
+    case BUS1_CMD_RELEASE:
+    case BUS1_CMD_SEND:
+    case BUS1_CMD_RECV:
+        r = call_read(c, c->args[2], arg, _IOC_SIZE(cmd));
+        if (r == 0)
+            r = b1_ioctl(peer, cmd, arg, &ops, &bc);
+        break;
+    default:
+        r = -ENOTTY;
+    }
+    if (cmd == BUS1_CMD_RECV)
+        settle_seat(s, fd);
+    b1_peer_unref(peer);
+    return r;
+}
