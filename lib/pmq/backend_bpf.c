@@ -40,6 +40,7 @@ struct peek_object {
     struct bpf_link *link; /* of the locked walk */
     char *map;
     size_t room; /* of each half */
+    bool holes;  /* pages were given back: they do not come by themselves */
 };
 
 struct bpf_state {
@@ -68,12 +69,14 @@ static void object_done(struct peek_object *o)
 
 static int object_map(struct peek_object *o, size_t room, struct err *e)
 {
-    void *map = mmap(NULL, 2 * room, PROT_READ, MAP_SHARED, bpf_map__fd(o->skel->maps.records), 0);
+    int flags = MAP_SHARED | (o->map ? MAP_FIXED : 0);
+    void *map = mmap(o->map, 2 * room, PROT_READ, flags, bpf_map__fd(o->skel->maps.records), 0);
 
     if (map == MAP_FAILED)
         return err_set(e, -errno, NULL, "cannot map the BPF map: %s", err_text(NULL, -errno));
     o->map = map;
     o->room = room;
+    o->holes = false;
     return 0;
 }
 
@@ -209,8 +212,11 @@ static int run(const struct bpf_program *prog)
     return bpf_prog_test_run_opts(bpf_program__fd(prog), &o);
 }
 
-/* Both halves, a slice at a time; the second is given back, so that only one stays in memory. */
-static bool same_halves(const struct peek_object *o, uint64_t bytes)
+/*
+ * Both halves, a slice at a time; the second is given back, so that only one stays in memory. The
+ * map's pages are entered when it is mapped and by no fault: touched again they are SIGBUS.
+ */
+static bool same_halves(struct peek_object *o, uint64_t bytes)
 {
     enum { SLICE = 4 << 20 };
 
@@ -219,8 +225,10 @@ static bool same_halves(const struct peek_object *o, uint64_t bytes)
 
         if (memcmp(o->map + at, o->map + o->room + at, n) != 0)
             return false;
-        if (bytes > SLICE)
+        if (bytes > SLICE) {
+            o->holes = true;
             madvise(o->map + o->room + at, n, MADV_DONTNEED);
+        }
     }
     return true;
 }
@@ -232,6 +240,11 @@ static int collect(struct bpf_state *s, uint64_t skip, struct err *e)
     const struct peek_collection *got = req->got;
     int r;
 
+    if (s->obj.holes) {
+        r = object_map(&s->obj, s->obj.room, e);
+        if (r < 0)
+            return r;
+    }
     req->fd = (uint32_t)pmq_queue_fd(s->q);
     req->skip = skip;
     req->room = s->obj.room;

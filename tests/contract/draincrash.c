@@ -241,7 +241,7 @@ static bool kill_at(int (*what)(void), long nr, unsigned int at)
         0);
     for (;;) {
         if (ptrace(PTRACE_SYSCALL, pid, NULL, NULL) < 0 || waitpid(pid, &status, __WALL) != pid) {
-            CHECK(!"the traced process vanished");
+            CHECK_FAIL("the traced process vanished");
             return false;
         }
         if (WIFEXITED(status)) {

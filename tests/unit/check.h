@@ -21,6 +21,14 @@ static int check_failed;
         }                                                                      \
     } while (0)
 
+/* Where only reaching the line is wrong. */
+#define CHECK_FAIL(text)                                          \
+    do {                                                          \
+        check_count++;                                            \
+        check_failed++;                                           \
+        fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, text); \
+    } while (0)
+
 #define CHECK_INT(got, want)                                                                   \
     do {                                                                                       \
         int64_t got_ = (int64_t)(got), want_ = (int64_t)(want);                                \
