@@ -168,12 +168,12 @@ static void show_head(struct cli_ctx *ctx, const struct peek_head *head)
     if (!out_get_headings(ctx->out))
         return;
     if (head->total == PMQ_UNKNOWN)
-        out_text(ctx->out, "%s: too large for one snapshot, read in windows (%s, %s)", head->queue,
+        out_line(ctx->out, "%s: too large for one snapshot, read in windows (%s, %s)", head->queue,
                  head->backend, head->consistency);
     else if (head->total == 0)
-        out_text(ctx->out, "%s: empty (%s, %s)", head->queue, head->backend, head->consistency);
+        out_line(ctx->out, "%s: empty (%s, %s)", head->queue, head->backend, head->consistency);
     else
-        out_text(ctx->out, "%s: %" PRIu64 " of %" PRIu64 " messages, %" PRIu64 " bytes (%s, %s)",
+        out_line(ctx->out, "%s: %" PRIu64 " of %" PRIu64 " messages, %" PRIu64 " bytes (%s, %s)",
                  head->queue, head->total, head->attr.maxmsg, head->bytes, head->backend,
                  head->consistency);
 }

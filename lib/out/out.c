@@ -456,34 +456,47 @@ void out_item_end(struct out *o)
 
 /* ---- beside the tree ---- */
 
-void out_text(struct out *o, const char *fmt, ...)
+/* Line breaks are the caller's when @split; everything else may have come from anywhere. */
+static void write_lines(struct out *o, const char *fmt, va_list ap, bool split)
 {
     _cleanup_(buf_done) struct buf b = BUF_INIT;
     _cleanup_(freep) char *line = NULL;
-    va_list ap;
-    int n;
 
     if (o->opts.mode != OUT_MODE_TABLE)
         return;
     start(o);
     out_flush(o);
-    va_start(ap, fmt);
-    n = vasprintf(&line, fmt, ap);
-    va_end(ap);
-    if (n < 0) {
+    if (vasprintf(&line, fmt, ap) < 0) {
         line = NULL;
         out_latch(o, -ENOMEM);
         return;
     }
-    /* Line breaks are the caller's; everything else may have come from anywhere. */
     for (char *p = line, *next; p; p = next) {
-        next = strchr(p, '\n');
+        next = split ? strchr(p, '\n') : NULL;
         if (next)
             *next++ = '\0';
         esc_terminal_str(&b, p);
         buf_add_char(&b, '\n');
     }
     write_text(o, &b);
+}
+
+void out_text(struct out *o, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    write_lines(o, fmt, ap, true);
+    va_end(ap);
+}
+
+void out_line(struct out *o, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    write_lines(o, fmt, ap, false);
+    va_end(ap);
 }
 
 void out_raw(struct out *o, const void *data, size_t n)

@@ -199,6 +199,9 @@ void out_item_end(struct out *o);
  */
 void out_text(struct out *o, const char *fmt, ...) _printf_(2, 3);
 
+/* The same for exactly one line: line breaks in it are escaped too. For what holds names. */
+void out_line(struct out *o, const char *fmt, ...) _printf_(2, 3);
+
 /* Bytes as they are, in every mode: for --raw, where nothing else is written. */
 void out_raw(struct out *o, const void *data, size_t n);
 

@@ -2,12 +2,14 @@
 /*
  * Queues for shell tests.
  *
- *     mqmake NAME MAXMSG MSGSIZE PRIO:TEXT…    makes the queue and sends the messages
+ *     mqmake [-e] NAME MAXMSG MSGSIZE PRIO:TEXT…    makes the queue and sends the messages; -e:
+ *                                              \\xHH in TEXT is a byte
  *     mqmake -u NAME                           unlinks it
  *     mqmake -2 NAME                           prints PRIO:TEXT of its first message, peeked with
  *                                              mq_timedreceive2
  */
 #include <mqueue.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,15 +40,36 @@ static int peek(const char *name)
     return 0;
 }
 
+/* Writes the bytes over the text. Return: how many. */
+static size_t unescape(char *text)
+{
+    size_t n = 0;
+
+    for (const char *p = text; *p; n++) {
+        unsigned int byte;
+
+        if (sscanf(p, "\\x%2x", &byte) == 1) {
+            text[n] = (char)byte;
+            p += 4;
+        } else {
+            text[n] = *p++;
+        }
+    }
+    return n;
+}
+
 int main(int argc, char **argv)
 {
     struct mq_attr attr = {0};
+    bool escapes = argc > 1 && !strcmp(argv[1], "-e");
     mqd_t q;
 
     if (argc == 3 && !strcmp(argv[1], "-u"))
         return mq_unlink(argv[2]) ? fail(argv[2]) : 0;
     if (argc == 3 && !strcmp(argv[1], "-2"))
         return peek(argv[2]);
+    argc -= escapes;
+    argv += escapes;
     if (argc < 4)
         return 2;
     attr.mq_maxmsg = atol(argv[2]);
@@ -55,9 +78,11 @@ int main(int argc, char **argv)
     if (q < 0)
         return fail(argv[1]);
     for (int i = 4; i < argc; i++) {
+        unsigned int priority = (unsigned int)atoi(argv[i]);
         char *text = strchr(argv[i], ':');
+        size_t n = !text ? 0 : escapes ? unescape(text + 1) : strlen(text + 1);
 
-        if (!text || mq_send(q, text + 1, strlen(text + 1), (unsigned int)atoi(argv[i])) < 0)
+        if (!text || mq_send(q, text + 1, n, priority) < 0)
             return fail(argv[i]);
     }
     return 0;

@@ -1,0 +1,339 @@
+#!/usr/bin/env bats
+# mqpeek peek and recover, over real queues.
+
+load common
+load scene
+
+setup() { q=/$(unique); }
+teardown() {
+    scene_stop
+    "$HELPERS/mqmake" -u "$q" 2>/dev/null || true
+    rm -rf "/tmp/ipcbox-peek-$$-$BATS_TEST_NUMBER"
+}
+
+make() { "$HELPERS/mqmake" "$q" "$@"; }
+make_bytes() { "$HELPERS/mqmake" -e "$q" "$@"; }
+
+# A folder that any user may enter, as bats' own need not be.
+public_dir() {
+    dir=/tmp/ipcbox-peek-$$-$BATS_TEST_NUMBER
+    mkdir -m 755 "$dir"
+}
+as_nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups -- "$@"; }
+
+@test "peek: one aligned line a message, in receive order" {
+    make 10 64 1:last 7:first 1:'very last' 7:second 3:
+    expect 0 mqpeek "$q"
+    is "$out" "$q: 5 of 10 messages, 24 bytes (bpf, verified)
+INDEX  PRIORITY  LENGTH  CONTENT
+    0         7       5  first
+    1         7       6  second
+    2         3       0  (empty)
+    3         1       4  last
+    4         1       9  very last"
+    is "$err" ""
+    # Nothing has moved: the same again.
+    first=$out
+    expect 0 mqpeek peek "$q"
+    is "$out" "$first"
+    expect 0 mqpeek "$q" --noheadings
+    is "$(sed 's/^ *//; s/  */ /g' <<<"$out")" "$(tail -n +3 <<<"$first" | sed 's/^ *//; s/  */ /g')"
+    expect 0 mqpeek "$q" --noheadings -o content,index
+    is "$(head -n 1 <<<"$out" | tr -s ' ')" "first 0"
+}
+
+@test "peek: an empty queue is said to be empty" {
+    make 10 64
+    expect 0 mqpeek "$q"
+    is "$out" "$q: empty (bpf, verified)"
+    expect 0 mqpeek -J "$q"
+    is "$(jq -c '.queues[0] | [.total, .messages]' <<<"$out")" "[0,[]]"
+}
+
+@test "peek: JSON has every byte, and text only where it is text" {
+    make_bytes 10 64 9:'{"a":1}' 8:'\x00\x01\xfe\xff' 7:'caf\xc3\xa9' 6:'nul\x00' 5:
+    expect 0 mqpeek -J "$q"
+    is "$(jq -c '[.queues[0].messages[] | [.index, .priority, .length, .data_base64, .text]]' <<<"$out")" \
+        '[[0,9,7,"eyJhIjoxfQ==","{\"a\":1}"],[1,8,4,"AAH+/w==",null],[2,7,5,"Y2Fmw6k=","café"],[3,6,4,"bnVsAA==",null],[4,5,0,"",""]]'
+    is "$(jq -c '.queues[0].messages | map(has("text"))' <<<"$out")" "[true,false,true,false,true]"
+    is "$(jq -c '.queues[0] | [.queue, .name, .total, .bytes, .maxmsg, .msgsize, .backend, .consistent]' <<<"$out")" \
+        "[\"$q\",\"$q\",5,20,10,64,\"bpf\",true]"
+    # A JSON Lines record stands alone.
+    expect 0 mqpeek --jsonl "$q"
+    is "$(wc -l <<<"$out")" 5
+    is "$(sed -n 2p <<<"$out" | jq -c '[.queue, .backend, .consistent, .index, .data_base64]')" \
+        "[\"$q\",\"bpf\",true,1,\"AAH+/w==\"]"
+    # Cut only when asked to; the length stays true.
+    expect 0 mqpeek -J -m 2 -i 0 "$q"
+    is "$(jq -c '.queues[0].messages[0] | [.length, .text]' <<<"$out")" '[7,"{\""]'
+    expect 0 mqpeek -J -m 0 "$q"
+    is "$(jq -c '[.queues[0].messages[] | [.length, .data_base64]]' <<<"$out")" \
+        '[[7,null],[4,null],[5,null],[4,null],[0,null]]'
+}
+
+@test "peek: some of the messages" {
+    make 10 64 9:a 8:b 8:c 2:d 1:e
+    shown() { jq -r '[.queues[].messages[].text] | join("")' <<<"$out"; }
+    expect 0 mqpeek -J -n 2 "$q"; is "$(shown)" ab
+    expect 0 mqpeek -J -n 0 "$q"; is "$(shown)" ""
+    expect 0 mqpeek -J -i 1 "$q"; is "$(shown)" b
+    expect 0 mqpeek -J -i 1:3 "$q"; is "$(shown)" bcd
+    expect 0 mqpeek -J -i 3: "$q"; is "$(shown)" de
+    expect 0 mqpeek -J -i 3:18446744073709551615 "$q"; is "$(shown)" de
+    expect 0 mqpeek -J -p 8 "$q"; is "$(shown)" bc
+    expect 0 mqpeek -J -p 2:8 "$q"; is "$(shown)" bcd
+    expect 0 mqpeek -J -p 2: -n 3 -i 1: "$q"; is "$(shown)" bcd
+    expect 0 mqpeek -J -p 100: "$q"; is "$(shown)" ""
+    # What is not there is an error; what cannot be there is wrong usage.
+    expect 1 mqpeek -i 5 "$q"; has "$err" "there is no message 5, it has 5"
+    expect 1 mqpeek -i 18446744073709551615 "$q"; has "$err" "there is no message"
+    expect 2 mqpeek -i -1 "$q"; has "$err" '--index: "-1"'
+    expect 2 mqpeek -i 3:1 "$q"
+    expect 2 mqpeek -i 99999999999999999999 "$q"
+    expect 2 mqpeek -i 1:2:3 "$q"
+    expect 2 mqpeek -n -5 "$q"
+    expect 2 mqpeek -m many "$q"
+    expect 2 mqpeek -p x "$q"
+    expect 2 mqpeek --max-snapshot 0 "$q"
+}
+
+@test "peek: --raw is the bytes, --hex is hexdump -C, --text keeps the lines" {
+    make_bytes 10 64 5:'\x00\x01ab\x1b[2J\xff and more than sixteen' 4:'two\x0alines'
+    mqpeek --raw -i 0 "$q" >"$BATS_TEST_TMPDIR/raw"
+    printf '\0\1ab\033[2J\377 and more than sixteen' | cmp - "$BATS_TEST_TMPDIR/raw"
+    expect 0 mqpeek --hex --noheadings -i 0 "$q"
+    is "$out" "$(hexdump -C "$BATS_TEST_TMPDIR/raw")"
+    expect 0 mqpeek --hex "$q"
+    has "$out" "[0] priority 5, 31 bytes" "[1] priority 4, 9 bytes" "|two.lines|"
+    expect 0 mqpeek --text --noheadings -i 1 "$q"
+    is "$out" "two
+lines"
+    expect 0 mqpeek --text --noheadings -i 0 "$q"
+    is "$out" '␀\x01ab\x1b[2J\xff and more than sixteen'
+    expect 2 mqpeek --hex --raw "$q"
+    expect 2 mqpeek --raw -J "$q"
+}
+
+@test "peek: hostile bytes never reach a terminal" {
+    make_bytes 10 200 9:'\x1b]0;owned\x07\x1b[2J' 8:'\xc2\x9b31m' 7:'a\x0d\x0ab\x08\x7f' \
+        6:'\xe2\x80\xaegnp.exe' 5:'\x00\xff\x1b'
+    for how in "" --hex --text "-m 3"; do
+        # The only line ends are the terminal's own.
+        script -qec "NO_COLOR=1 COLUMNS=70 '$IPCBOX' mqpeek $how '$q'" /dev/null >"$BATS_TEST_TMPDIR/tty"
+        [ -s "$BATS_TEST_TMPDIR/tty" ]
+        # shellcheck disable=SC1003 # a backslash, quoted
+        ! tr -d '\r\n\\' <"$BATS_TEST_TMPDIR/tty" | LC_ALL=C grep -aq '[[:cntrl:]]'
+        ! LC_ALL=C grep -aqP '\xc2[\x80-\x9f]|\xe2\x80\xae' "$BATS_TEST_TMPDIR/tty"
+    done
+    # Raw bytes are not for terminals at all.
+    script -qec "'$IPCBOX' mqpeek --raw '$q'" /dev/null >"$BATS_TEST_TMPDIR/tty" || true
+    grep -q "send them to a pipe" "$BATS_TEST_TMPDIR/tty"
+}
+
+@test "peek: names without a slash, with too many, too long, with control bytes" {
+    make 10 64 1:x
+    # After a verb a bare name is taken, and said.
+    expect 0 mqpeek peek "${q#/}"
+    has "$err" "taking \"${q#/}\" as $q"
+    has "$out" "$q: 1 of 10"
+    expect 2 mqpeek peek /a/b; has "$err" "one slash"
+    expect 2 mqpeek peek //a
+    expect 2 mqpeek peek /; has "$err" "empty"
+    expect 2 mqpeek peek ""; has "$err" "empty"
+    expect 2 mqpeek "/$(printf 'x%.0s' {1..300})"; has "$err" "at most 255 bytes"
+    expect 3 mqpeek "/$(printf 'x%.0s' {1..255})"
+    expect 3 mqpeek /no-such-queue-here; has "$err" "no such queue"
+    # Control bytes are a name like any other, and are shown harmless.
+    expect 3 mqpeek $'/ipcbox\033[2J\n'
+    has "$err" '/ipcbox\x1b[2J\n: no such queue'
+    "$HELPERS/mqmake" "$q"$'\033[2J\n' 10 64 1:x
+    expect 0 mqpeek "$q"$'\033[2J\n'
+    "$HELPERS/mqmake" -u "$q"$'\033[2J\n'
+    has "$out" "$q"'\x1b[2J\n: 1 of 10'
+    # A first word that is no verb.
+    expect 2 mqpeek peak "$q"; has "$err" '"peek"'
+    expect 2 mqpeek peek; has "$err" "needs QUEUE"
+}
+
+@test "peek: queues of processes, also unlinked ones" {
+    scene_start
+    ref=$(wanted '"pid:\(.pid):\(.gone_fd)"')
+    expect 0 mqpeek -J "$ref"
+    is "$(jq -c '.queues[0] | [.queue, .name, .unlinked, (.messages | length)]' <<<"$out")" \
+        "[\"$ref\",\"/$scene-gone\",true,1]"
+    expect 0 mqpeek "pid:$(wanted .pid):/$scene-orphan" "/$scene-full"
+    has "$out" "/$scene-orphan: 2 of" "/$scene-full: 1 of 1"
+    expect 3 mqpeek "pid:$(wanted .pid):999"; has "$err" "has no descriptor 999"
+    expect 3 mqpeek "pid:$(wanted .pid):0"; has "$err" "is no message queue"
+    sleep 0 & gone=$!
+    wait "$gone"
+    expect 3 mqpeek "pid:$gone:3"; has "$err" "there is no process $gone"
+    expect 2 mqpeek pid:; expect 2 mqpeek pid:0:1; expect 2 mqpeek pid:1:x; expect 2 mqpeek pid:-1:1
+    expect 2 mqpeek pid:99999999999:1
+}
+
+@test "peek: a queue of another IPC namespace" {
+    # shellcheck disable=SC2016 # expanded inside
+    unshare -i sh -c '"$1" "$2" 4 32 1:there && echo $$ && exec sleep 100' \
+        sh "$HELPERS/mqmake" "$q" >"$BATS_TEST_TMPDIR/pid" 3>&- &
+    within 30 test -s "$BATS_TEST_TMPDIR/pid"
+    pid=$(cat "$BATS_TEST_TMPDIR/pid")
+    expect 3 mqpeek "$q"
+    expect 0 mqpeek "pid:$pid:$q"
+    has "$out" "pid:$pid:$q: 1 of 4" there
+    expect 3 mqpeek "pid:$pid:$q-not"
+    kill "$pid"
+}
+
+@test "peek: several queues: all are tried, the worst status counts" {
+    make 10 64 1:here
+    expect 3 mqpeek /no-such-queue-here "$q"
+    has "$out" "$q: 1 of 10" here
+    has "$err" "no such queue"
+    expect 3 mqpeek -J "$q" /no-such-queue-here "$q"
+    is "$(jq '.queues | length' <<<"$out")" 2
+}
+
+@test "peek: a reader that leaves, a full disk, a closed output" {
+    args=()
+    for i in 0 1 2 3 4 5 6 7 8 9; do args+=("$i:$(printf "%08000d" "$i")"); done
+    make 10 8192 "${args[@]}"
+    for how in --hex --raw -J --jsonl; do
+        mqpeek "$how" "$q" "$q" "$q" "$q" "$q" 2>"$BATS_TEST_TMPDIR/err" | head -c 10 >/dev/null
+        is "${PIPESTATUS[0]}" 0
+        is "$(cat "$BATS_TEST_TMPDIR/err")" ""
+        ! "$IPCBOX" mqpeek "$how" "$q" >/dev/full 2>"$BATS_TEST_TMPDIR/err"
+        has "$(cat "$BATS_TEST_TMPDIR/err")" "No space left on device"
+        ! "$IPCBOX" mqpeek "$how" "$q" >&- 2>"$BATS_TEST_TMPDIR/err"
+        has "$(cat "$BATS_TEST_TMPDIR/err")" "cannot write the output"
+    done
+    expect 0 mqpeek "$q"
+    has "$out" "10 of 10 messages, 80000 bytes"
+}
+
+@test "peek: a named backend is taken or it fails" {
+    make 10 64 1:x
+    for backend in syscall fcntl ioctl; do
+        expect 4 mqpeek --backend "$backend" "$q"
+        has "$err" "cannot peek with $backend"
+        is "$out" ""
+    done
+    expect 4 mqpeek --backend syscall --mq-syscall 473 "$q"; has "$err" "473"
+    expect 2 mqpeek --mq-syscall 0 "$q"
+    expect 2 mqpeek --backend magic "$q"
+    expect 2 mqpeek --force "$q"; has "$err" "--force is for --backend drain"
+    expect 0 mqpeek --backend bpf "$q"
+}
+
+@test "peek: only what its user may read, whatever the program may" {
+    [ "$(id -u)" = 0 ]
+    public_dir
+    cp "$IPCBOX" "$dir/mqpeek"
+    make 10 64 1:secret
+    own=$q-own
+    as_nobody "$HELPERS/mqmake" "$own" 10 64 5:mine
+    # Without capabilities nothing can be peeked at here, and it says what would help.
+    expect 5 as_nobody "$dir/mqpeek" "$own"
+    has "$err" "CAP_BPF" "setcap"
+    # With them, one's own queues, and no others: not by name, not through a process.
+    setcap cap_bpf,cap_perfmon,cap_dac_override,cap_sys_ptrace,cap_sys_admin+ep "$dir/mqpeek"
+    expect 0 as_nobody "$dir/mqpeek" "$own"
+    has "$out" mine
+    expect 5 as_nobody "$dir/mqpeek" "$q"
+    has "$err" "not permitted to read it"
+    is "$out" ""
+    sleep 100 3>&- &
+    expect 5 as_nobody "$dir/mqpeek" "pid:$!:$q"
+    expect 5 as_nobody "$dir/mqpeek" "pid:$!:0"
+    kill $!
+    "$HELPERS/mqmake" -u "$own"
+}
+
+@test "peek: what drain risks is said, and it does not start where it could harm" {
+    make 10 64 1:one 2:two
+    scene_start
+    expect 1 mqpeek --backend drain "/$scene-notify"
+    has "$err" "drain receives every message" "registered" "--force"
+    # 5 where it cannot be known who has a queue open, 0 where it can.
+    status=0
+    mqpeek --backend drain "$q" || status=$?
+    [ "$status" = 5 ] || [ "$status" = 0 ]
+    expect 0 mqpeek --backend drain --force -J "$q"
+    is "$(jq -c '.queues[0] | [.backend, [.messages[].text]]' <<<"$out")" '["drain",["two","one"]]'
+    expect 0 mqpeek "$q"
+    has "$out" "2 of 10 messages"
+}
+
+# In a place of its own: journals of other runs are not ours to touch.
+interrupted() {
+    unshare -m bash -c '
+        set -e
+        mount -t tmpfs tmpfs /var/lib
+        ! strace -qq -o /dev/null -e "trace=$1" -e "inject=$1:signal=KILL:when=2" \
+            "$IPCBOX" mqpeek -q --backend drain --force "$q" >/dev/null 2>&1
+        '"$2" bash "$1"
+}
+
+@test "recover: a drain that is killed loses nothing" {
+    [ "$(id -u)" = 0 ]
+    export q
+    make 10 64 1:one 2:two 3:three
+    before=$(mqpeek --noheadings "$q")
+    # shellcheck disable=SC2016 # expanded inside
+    for call in mq_timedreceive mq_timedsend; do
+        expect 0 interrupted "$call" '
+            "$IPCBOX" mqpeek -q "$q" 2>&1
+            echo "--"
+            ls -l /var/lib/ipcbox
+            ! "$IPCBOX" mqpeek -q --backend drain --force "$q" 2>&1
+            echo "--"
+            "$IPCBOX" mqpeek -J recover --force "$q"
+            "$IPCBOX" mqpeek recover
+            [ -z "$(ls /var/lib/ipcbox)" ]'
+        has "$out" "$q: a drain was interrupted:" "(put them back: mqpeek recover $q)" "-rw-------" \
+            "at work or was interrupted"
+        is "$(sed -n '/^{/,$p' <<<"$out" | jq -c '.recovered[] | [.queue, .complete, .uncertain, .guessed, .journal]')" \
+            "[\"$q\",true,false,false,null]"
+        has "$err" "nothing to recover"
+        is "$(mqpeek --noheadings "$q")" "$before"
+    done
+}
+
+@test "recover: a queue that is gone keeps its journal, another takes the messages when told" {
+    [ "$(id -u)" = 0 ]
+    export q
+    make 10 64 1:one 2:two 3:three
+    # shellcheck disable=SC2016 # expanded inside
+    expect 0 interrupted mq_timedsend '
+        "$HELPERS/mqmake" -u "$q"
+        "$IPCBOX" mqpeek recover && exit 1
+        [ $? = 3 ]
+        ls /var/lib/ipcbox | grep -q journal
+        "$HELPERS/mqmake" "$q" 10 64
+        "$IPCBOX" mqpeek recover "$q"
+        ls /var/lib/ipcbox | grep -q journal
+        "$IPCBOX" mqpeek recover --force "$q"
+        [ -z "$(ls /var/lib/ipcbox)" ]
+        "$IPCBOX" mqpeek --noheadings -o content "$q"'
+    has "$err" "its queue is not there any more" "nothing to recover"
+    has "$out" one two
+    expect 2 mqpeek recover --force
+    expect 3 mqpeek recover /no-such-queue-here
+}
+
+@test "peek: memory stays within 24 MiB and one snapshot" {
+    if grep -q __asan_init "$IPCBOX"; then
+        skip "sanitizers take memory of their own"
+    fi
+    args=()
+    for i in 0 1 2 3 4 5 6 7 8 9; do args+=("$i:$(printf "%08000d" "$i")"); done
+    make 10 8192 "${args[@]}"
+    # Of a process and what it waited for, KiB.
+    for how in --raw -J --hex; do
+        rss=$(python3 -c 'import resource, subprocess, sys
+subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)' "$IPCBOX" mqpeek "$how" "$q")
+        echo "$how: $rss KiB"
+        [ "$rss" -le $((24 * 1024 + 80)) ]
+    done
+}
