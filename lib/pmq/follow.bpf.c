@@ -496,6 +496,17 @@ static __always_inline void call_uncovered(enum follow_kind kind, unsigned int f
     bpf_ringbuf_submit(e, wake_flag());
 }
 
+/*
+ * Whether the program at the function's end did not see this call: it was inside already when that
+ * was attached, or the kernel skipped a program that interrupted itself.
+ */
+static __always_inline bool was_missed(enum follow_kind kind)
+{
+    struct flight *f = bpf_task_storage_get(&flights, bpf_get_current_task_btf(), NULL, 0);
+
+    return !f || f->kind == kind;
+}
+
 SEC("?tp_btf/sys_enter")
 int BPF_PROG(call_enter, struct pt_regs *regs, long id)
 {
@@ -518,7 +529,14 @@ int BPF_PROG(call_exit, struct pt_regs *regs, long ret)
     struct call call = {0};
     uint32_t priority;
 
+    if (config.functions && (id == NR_SEND_32 || id == NR_SEND_TIME64) && was_missed(FOLLOW_SEND))
+        call_uncovered(FOLLOW_SEND, REGS_FD_32(regs));
+    if (config.functions && (id == NR_RECEIVE_32 || id == NR_RECEIVE_TIME64) &&
+        was_missed(FOLLOW_RECEIVE))
+        call_uncovered(FOLLOW_RECEIVE, REGS_FD_32(regs));
     if ((id != NR_SEND && id != NR_RECEIVE) || is_compat())
+        return 0;
+    if (config.functions && !was_missed(id == NR_SEND ? FOLLOW_SEND : FOLLOW_RECEIVE))
         return 0;
     if (ret < 0) {
         call_failed();

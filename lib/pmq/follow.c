@@ -28,7 +28,7 @@ enum {
     DEFAULT_RING = 16 << 20,
     BATCH = 16384,  /* records read before the user gets to do something else */
     IDLE_TICKS = 3, /* of the timer, before it rests until the next wake-up */
-    MAX_LINKS = 5,
+    MAX_LINKS = 6,
 };
 
 const char *const pmq_follow_backends[] = {"fexit", "tracepoint", NULL};
@@ -54,7 +54,6 @@ struct pmq_follow {
     size_t n_targets;
     uint64_t begun, ended; /* CLOCK_MONOTONIC */
     struct pmq_follow_totals totals;
-    uint64_t missed; /* runs of a program that the kernel skipped */
     /* While reading. */
     uint64_t realtime; /* to be added to CLOCK_MONOTONIC */
     pmq_event_fn visit;
@@ -112,15 +111,17 @@ static struct bpf_program **programs(struct follow_bpf *s, bool fexit)
     static _Thread_local struct bpf_program *list[MAX_LINKS + 1];
 
     memset(list, 0, sizeof(list));
+    /* In the order in which they are attached: what catches the end of a call comes last. */
     if (fexit) {
-        list[0] = s->progs.send_ends;
-        list[1] = s->progs.receive_ends;
+        list[0] = s->progs.send_begins;
+        list[1] = s->progs.receive_begins;
         list[2] = s->progs.receive_copies;
-        list[3] = s->progs.send_begins;
-        list[4] = s->progs.receive_begins;
+        list[3] = s->progs.send_ends;
+        list[4] = s->progs.receive_ends;
+        list[5] = s->progs.call_exit;
     } else {
-        list[0] = s->progs.call_exit;
-        list[1] = s->progs.call_enter;
+        list[0] = s->progs.call_enter;
+        list[1] = s->progs.call_exit;
     }
     return list;
 }
@@ -131,6 +132,7 @@ static int prepare(struct pmq_follow *f, bool fexit)
     int cpus = libbpf_num_possible_cpus(), r = cpus < 0 ? cpus : 0;
 
     configure(&s->rodata->config, &f->opts);
+    s->rodata->config.functions = fexit;
     for (struct bpf_program **p = programs(s, fexit); *p && r == 0; p++)
         r = bpf_program__set_autoload(*p, true);
     if (r == 0 && f->opts.all)
@@ -397,7 +399,7 @@ static int on_event(struct pmq_follow *f, const struct follow_event *r, size_t s
         ev.label = f->targets[r->head.index].label;
         ev.cookie = f->targets[r->head.index].cookie;
     }
-    stop = deliver_lost(f, r->head.lost + f->missed, ev.time);
+    stop = deliver_lost(f, r->head.lost, ev.time);
     /* A visit that stops at the loss would otherwise miss the event itself. */
     if (ev.kind != PMQ_EVENT_UNCOVERED)
         f->totals.events++;
@@ -433,24 +435,6 @@ static int on_record(void *ctx, void *data, size_t size)
     return f->stopped || ++f->batch >= BATCH ? -ECANCELED : 0;
 }
 
-/* Runs that the kernel skipped, because the program was interrupted in the middle by itself. */
-static uint64_t skipped_runs(const struct pmq_follow *f)
-{
-    uint64_t n = 0;
-
-    for (struct bpf_program **p = programs(f->skel, f->backend == pmq_follow_backends[0]); *p;
-         p++) {
-        struct bpf_prog_info info = {0};
-        uint32_t len = sizeof(info);
-        bool ends = *p == f->skel->progs.send_ends || *p == f->skel->progs.receive_ends ||
-                    *p == f->skel->progs.call_exit;
-
-        if (ends && bpf_obj_get_info_by_fd(bpf_program__fd(*p), &info, &len) == 0)
-            n += info.recursion_misses;
-    }
-    return n;
-}
-
 static int rearm(const struct pmq_follow *f, bool at_once)
 {
     const struct itimerspec in = {.it_value.tv_nsec = at_once ? 1 : FOLLOW_LATENCY_NS};
@@ -476,10 +460,8 @@ int pmq_follow_read(struct pmq_follow *f, pmq_event_fn visit, void *ctx, struct 
         return err_set(e, r, NULL, "cannot read the ring buffer: %s", err_text(NULL, r));
     f->totals.uncovered = f->skel->bss->uncovered;
     /* What was lost when all that was read had been written: no later record need come to tell. */
-    if (r >= 0) {
-        f->missed = skipped_runs(f);
-        deliver_lost(f, lost + f->missed, timefmt_now(CLOCK_REALTIME));
-    }
+    if (r >= 0)
+        deliver_lost(f, lost, timefmt_now(CLOCK_REALTIME));
     if (r == -ECANCELED || f->idle++ < IDLE_TICKS) {
         r = rearm(f, r == -ECANCELED);
         if (r < 0)

@@ -76,6 +76,8 @@ struct follow_config {
     uint32_t uid;
     uint32_t n_groups;
     uint32_t groups[FOLLOW_GROUPS];
+    uint32_t functions; /* programs run around functions; else around system calls */
+    uint32_t unused;
     uint64_t capture;
     uint64_t ring_wake; /* waiting bytes at which a reader is woken at once */
 };
@@ -86,4 +88,4 @@ _Static_assert(sizeof(struct follow_record) == 16, "the same for both sides");
 _Static_assert(sizeof(struct follow_announce) == 288, "the same for both sides");
 _Static_assert(offsetof(struct follow_event, captured) == 40, "the same for both sides");
 _Static_assert(sizeof(struct follow_event) == 72, "the same for both sides");
-_Static_assert(sizeof(struct follow_config) == 304, "the same for both sides");
+_Static_assert(sizeof(struct follow_config) == 312, "the same for both sides");
