@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* b1ctl list: who has peers open. */
+#include "b1ctl_verbs.h"
+#include "bus_view.h"
+
+struct list_row {
+    const char *bus;
+    uint64_t peer;
+    uint64_t pid;
+    uint64_t uid;
+    uint64_t nodes;
+    uint64_t handles;
+    uint64_t messages;
+    uint64_t bytes;
+    const char *holders;
+};
+
+#define ROW struct list_row
+
+static const struct out_col list_cols[] = {
+    OUT_U64(ROW, peer, "peer", "its file's inode number; - on a kernel's bus, which does not tell"),
+    OUT_U64(ROW, pid, "pid", "process that opened it"),
+    OUT_U64(ROW, uid, "uid", "user that is charged"),
+    OUT_U64(ROW, nodes, "nodes", "that it has"),
+    OUT_U64(ROW, handles, "handles", "that it has, also in waiting messages"),
+    OUT_U64(ROW, messages, "messages", "waiting"),
+    OUT_SIZE(ROW, bytes, "bytes", "of data in them"),
+    OUT_STR(ROW, bus, "bus", "directory of a served bus, or the device"),
+    OUT_STR(ROW, holders, "holders", "who has it open: PID:FD NAME, …", .flags = OUT_WIDE),
+    OUT_END,
+};
+
+static int list_run(struct cli_ctx *ctx, const void *args _unused_)
+{
+    _cleanup_(view_done) struct view v = {0};
+    struct err e = ERR_INIT;
+    int r = view_read(&v, &e);
+
+    if (r < 0)
+        return cli_fail(ctx, r, &e, "cannot list peers");
+    out_list_begin(ctx->out, "peers", list_cols, OUT_RECORDS);
+    for (size_t i = 0; i < v.n; i++) {
+        const struct view_peer *p = &v.peers[i];
+        struct list_row row = {
+            .bus = p->bus,
+            .peer = p->known ? p->ino : OUT_UNKNOWN_U64,
+            .pid = p->known ? p->pid : OUT_UNKNOWN_U64,
+            .uid = p->known ? p->uid : OUT_UNKNOWN_U64,
+            .nodes = p->known ? p->n_nodes : OUT_UNKNOWN_U64,
+            .handles = p->known ? p->n_handles : OUT_UNKNOWN_U64,
+            .messages = p->known ? p->messages : OUT_UNKNOWN_U64,
+            .bytes = p->known ? p->bytes : OUT_UNKNOWN_U64,
+            .holders = p->holders.len ? buf_str(&p->holders) : NULL,
+        };
+
+        out_row(ctx->out, &row);
+    }
+    out_list_end(ctx->out);
+    return ctx->status;
+}
+
+const struct cli_verb b1ctl_list_verb = {
+    .name = "list",
+    .summary = "who has peers open, and what they hold",
+    .description = "Nodes, handles and messages are known on a bus of b1ctl serve only: root and "
+                   "the server's user see all of them, others their own peers.",
+    .cols = list_cols,
+    .run = list_run,
+};

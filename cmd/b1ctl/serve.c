@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* b1ctl serve: the embedded bus as a file. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "b1_serve.h"
+#include "b1ctl_verbs.h"
+#include "buf.h"
+#include "bus1_abi.h"
+#include "cleanup.h"
+
+struct serve_args {
+    struct b1_limits limits;
+    bool like_rfc;
+};
+
+static const struct serve_args defaults = {.limits = B1_LIMITS_DEFAULT};
+
+#define LIMIT(field, name, what) CLI_U64(struct serve_args, limits.field, 0, name, "N", what)
+
+static const struct cli_opt serve_opts[] = {
+    LIMIT(peers, "max-peers", "open peers of a user"),
+    LIMIT(nodes, "max-nodes", "nodes of a user"),
+    LIMIT(handles, "max-handles", "handles of a user"),
+    LIMIT(messages, "max-messages", "waiting messages that a user sent"),
+    CLI_SIZE(struct serve_args, limits.bytes, 0, "max-bytes", "BYTES",
+             "memory of waiting messages that a user sent"),
+    CLI_SIZE(struct serve_args, limits.message_bytes, 0, "max-message", "BYTES",
+             "data of one message", .min = 0, .max = 1 << 30),
+    CLI_FLAG(struct serve_args, like_rfc, 0, "like-rfc",
+             "misbehave as the RFC's kernel code does, to test clients"),
+    CLI_END,
+};
+
+static void serve_note(void *argp, const char *text)
+{
+    cli_note(argp, "%s", text);
+}
+
+/* Where a bus goes when nobody says: where clients look, or what a user may write to. */
+static int default_path(struct buf *b)
+{
+    const char *dir = getenv("XDG_RUNTIME_DIR");
+
+    if (geteuid() == 0)
+        buf_add_str(b, BUS1_DEVICE_PATH);
+    else if (dir && *dir == '/')
+        buf_printf(b, "%s/bus1", dir);
+    else
+        return -ENOENT;
+    return buf_error(b);
+}
+
+static int stop_signals(void)
+{
+    sigset_t set;
+    int fd;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+        return -errno;
+    fd = signalfd(-1, &set, SFD_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+static int serve_run(struct cli_ctx *ctx, const void *argp)
+{
+    const struct serve_args *args = argp;
+    _cleanup_(buf_done) struct buf path = BUF_INIT;
+    struct b1_serve_config cfg = {
+        .limits = args->limits,
+        .defects = args->like_rfc ? B1_DEFECT_ALL : 0,
+        .all_users = geteuid() == 0,
+        .note = serve_note,
+        .ctx = ctx,
+    };
+    struct err e = ERR_INIT;
+    struct b1_serve *s;
+    int r;
+    _cleanup_(closep) int stop = -1;
+
+    if (ctx->n_operands)
+        buf_add_str(&path, ctx->operands[0]);
+    else if (default_path(&path) < 0)
+        return cli_usage(ctx, "there is no XDG_RUNTIME_DIR: say which PATH to serve");
+    cfg.path = buf_str(&path);
+    stop = stop_signals();
+    if (stop < 0)
+        return cli_fail(ctx, stop, NULL, "cannot wait for signals");
+    r = b1_serve_open(&cfg, &s, &e);
+    if (r < 0)
+        return cli_fail(ctx, r, &e, "%s: cannot serve a bus", cfg.path);
+    cli_note(ctx, "serving a bus on %s", cfg.path);
+    r = b1_serve_run(s, stop);
+    b1_serve_close(s);
+    return r < 0 ? cli_fail(ctx, r, NULL, "%s", cfg.path) : 0;
+}
+
+const struct cli_verb b1ctl_serve_verb = {
+    .name = "serve",
+    .operands = "[PATH]",
+    .max_operands = 1,
+    .complete = CLI_COMPLETE_FILE,
+    .summary = "a bus that any process can open, for kernels without one",
+    .description =
+        "Makes PATH, on which open(2) and the ioctls of bus1 work as on the kernel's device, until "
+        "it is told to stop (SIGTERM, SIGINT, SIGHUP); clients that are left then get ENOTCONN. "
+        "The directory of PATH must exist, PATH must not. Default: /dev/bus1 for root, else "
+        "$XDG_RUNTIME_DIR/bus1.\n"
+        "\n"
+        "PATH is a symbolic link into a FUSE mount beside it, PATH.d, which also holds the file "
+        "debug: who has what, as lines of text. Root serves all users, others only themselves. "
+        "The server reads and writes the memory of its clients: it must have their user, or "
+        "CAP_SYS_PTRACE. A file that is open cannot be opened again through /proc/PID/fd "
+        "(ESTALE). 32-bit clients get ENOTTY.",
+    .examples =
+        (const struct cli_example[]){
+            {"b1ctl serve /tmp/bus & b1ctl shell --device /tmp/bus", "try it"},
+            {NULL, NULL},
+        },
+    .opts = serve_opts,
+    .args_size = sizeof(struct serve_args),
+    .defaults = &defaults,
+    .flags = CLI_OWN_OUTPUT,
+    .run = serve_run,
+};

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Lines from a terminal. */
+#include "shell_edit.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#ifdef IPCBOX_HAVE_LIBEDIT
+#include <histedit.h>
+#endif
+
+#include "buf.h"
+#include "macros.h"
+
+static bool is_word(const char *line, const char *const *words)
+{
+    const char *p = line + strspn(line, " \t");
+    size_t n = strcspn(p, " \t\r\n;");
+
+    for (; *words; words++)
+        if (strlen(*words) == n && !strncmp(p, *words, n))
+            return true;
+    return false;
+}
+
+bool shell_edit_is_quit(const char *line)
+{
+    return is_word(line, (const char *const[]){"quit", "exit", NULL});
+}
+
+bool shell_edit_is_help(const char *line)
+{
+    return is_word(line, (const char *const[]){"help", "?", NULL});
+}
+
+void shell_edit_help(void)
+{
+    for (const struct b1_script_command *c = b1_script_commands; c->name; c++) {
+        fprintf(stderr, "  %s %s\n", c->name, c->args ? c->args : "");
+        fprintf(stderr, "      %s\n", c->help);
+    }
+    fprintf(stderr, "  help\n  quit\n");
+}
+
+#ifdef IPCBOX_HAVE_LIBEDIT
+
+struct shell_edit {
+    const struct b1_script *script;
+    EditLine *el;
+    History *history;
+    HistEvent event;
+};
+
+/* What fits the word so far: how many, and how much of the first they all share. */
+struct match {
+    const char *word;
+    size_t n_word;
+    size_t n;
+    struct buf common;
+};
+
+static void match_add(struct match *m, const char *candidate)
+{
+    size_t same = 0;
+
+    if (strncmp(candidate, m->word, m->n_word))
+        return;
+    if (m->n++ == 0) {
+        buf_add_str(&m->common, candidate);
+        return;
+    }
+    while (same < m->common.len && m->common.data[same] == candidate[same])
+        same++;
+    if (m->common.data)
+        m->common.data[same] = '\0';
+    m->common.len = same;
+}
+
+static void match_name(void *ctx, const struct b1_script_name *n)
+{
+    _cleanup_(buf_done) struct buf b = BUF_INIT;
+
+    buf_add_str(&b, n->peer);
+    if (n->name)
+        buf_printf(&b, ".%s", n->name);
+    match_add(ctx, buf_str(&b));
+}
+
+static unsigned char complete(EditLine *el, int c _unused_)
+{
+    struct shell_edit *e = NULL;
+    const LineInfo *line = el_line(el);
+    const char *start = line->cursor, *before;
+    struct match m = {0};
+    unsigned char r = CC_ERROR;
+
+    el_get(el, EL_CLIENTDATA, &e);
+    while (start > line->buffer && !strchr(" \t;,", start[-1]))
+        start--;
+    m.word = start;
+    m.n_word = (size_t)(line->cursor - start);
+    for (before = start; before > line->buffer && strchr(" \t", before[-1]); before--)
+        ;
+    if (before == line->buffer || before[-1] == ';')
+        for (const struct b1_script_command *k = b1_script_commands; k->name; k++)
+            match_add(&m, k->name);
+    else
+        b1_script_names(e->script, match_name, &m);
+    if (m.n && m.common.len > m.n_word) {
+        r = el_insertstr(el, m.common.data + m.n_word) == 0 ? CC_REFRESH : CC_ERROR;
+        if (m.n == 1 && r == CC_REFRESH)
+            (void)el_insertstr(el, " ");
+    }
+    buf_done(&m.common);
+    return r;
+}
+
+static const char *prompt(EditLine *el _unused_)
+{
+    return "b1> ";
+}
+
+int shell_edit_new(const struct b1_script *s, struct shell_edit **ret)
+{
+    struct shell_edit *e = calloc(1, sizeof(*e));
+
+    if (!e)
+        return -ENOMEM;
+    e->script = s;
+    e->el = el_init("b1ctl", stdin, stderr, stderr);
+    e->history = history_init();
+    if (!e->el || !e->history) {
+        shell_edit_free(e);
+        return -ENOMEM;
+    }
+    history(e->history, &e->event, H_SETSIZE, 1000);
+    history(e->history, &e->event, H_SETUNIQUE, 1);
+    el_set(e->el, EL_CLIENTDATA, e);
+    el_set(e->el, EL_PROMPT, prompt);
+    el_set(e->el, EL_EDITOR, "emacs");
+    el_set(e->el, EL_SIGNAL, 1);
+    el_set(e->el, EL_HIST, history, e->history);
+    el_set(e->el, EL_ADDFN, "complete", "complete a word", complete);
+    el_set(e->el, EL_BIND, "^I", "complete", NULL);
+    el_source(e->el, NULL);
+    *ret = e;
+    return 0;
+}
+
+void shell_edit_free(struct shell_edit *e)
+{
+    if (!e)
+        return;
+    if (e->el)
+        el_end(e->el);
+    if (e->history)
+        history_end(e->history);
+    free(e);
+}
+
+int shell_edit_line(struct shell_edit *e, const char **ret)
+{
+    int n = 0;
+    const char *line = el_gets(e->el, &n);
+
+    if (!line || n <= 0)
+        return n < 0 ? -errno : 0;
+    if (line[strspn(line, " \t\r\n")])
+        history(e->history, &e->event, H_ENTER, line);
+    *ret = line;
+    return 1;
+}
+
+#else
+
+struct shell_edit {
+    char *line;
+    size_t cap;
+};
+
+int shell_edit_new(const struct b1_script *s _unused_, struct shell_edit **ret)
+{
+    *ret = calloc(1, sizeof(**ret));
+    return *ret ? 0 : -ENOMEM;
+}
+
+void shell_edit_free(struct shell_edit *e)
+{
+    if (e)
+        free(e->line);
+    free(e);
+}
+
+int shell_edit_line(struct shell_edit *e, const char **ret)
+{
+    fputs("b1> ", stderr);
+    if (getline(&e->line, &e->cap, stdin) < 0)
+        return 0;
+    *ret = e->line;
+    return 1;
+}
+
+#endif

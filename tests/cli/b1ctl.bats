@@ -1,0 +1,141 @@
+#!/usr/bin/env bats
+# b1ctl: the shell language, and looking at a bus from outside.
+
+load common
+
+setup() {
+    bus=$BATS_TEST_TMPDIR/bus
+    serve_pid=
+}
+
+teardown() {
+    [ -z "$serve_pid" ] || kill "$serve_pid" 2>/dev/null || true
+    [ -z "$serve_pid" ] || wait "$serve_pid" || true
+}
+
+serve() {
+    "$IPCBOX" b1ctl -q serve "$bus" 3>&- &
+    serve_pid=$!
+    within 20 test -e "$bus"
+}
+
+@test "b1ctl -c: one line, as text and as JSON" {
+    expect 0 b1ctl -c 'peer a b; node a.n; give a.n b as h; send b.h "hi"; recv a'
+    has "$out" "PEER" "a" "message" "n" "hi"
+    has "$err" "a bus of this process alone"
+    expect 0 b1ctl -q -J -c 'peer a b; node a.n; give a.n b as h; send b.h "hi\n\x00"; recv a'
+    is "$err" ""
+    is "$(jq -c '.messages[] | [.peer, .type, .target, .length, .data_base64, .text]' <<<"$out")" \
+        '["a","message","n",4,"aGkKAA==",null]'
+}
+
+@test "b1ctl -c: handles travel, and releases are told in order" {
+    expect 0 b1ctl -q --jsonl -c '
+        peer a b c; node a.n b.m; give a.n b as h; give b.m a as back
+        send a.back "take this" with a.n   # a copy of a handle
+        recv b as gift
+        send b.gift,b.h twice
+        recv a all
+        drop b.h b.gift; recv a all
+        drop a.n; recv a all
+        release b.m; recv a all'
+    is "$(jq -r '[.peer, .type, .target, .handles, .text] | join(" ")' <<<"$out")" "\
+b message m b.gift take this
+a message n  twice
+a message n  twice
+a handle-release n  
+a node-release back  "
+}
+
+@test "b1ctl -c, run: an error names the line and what to do" {
+    expect 3 b1ctl -q -c $'peer a\nnode a.n\nsend a.x 1'
+    has "$err" "line 3" 'a has nothing called "x"'
+    printf 'peer a\n\nfrob\n' >"$BATS_TEST_TMPDIR/s"
+    expect 1 b1ctl -q run "$BATS_TEST_TMPDIR/s"
+    has "$err" "/s: line 3" 'no command "frob"' "peer, node, give"
+    expect 1 b1ctl -q -c 'peer a; recv a'
+    has "$err" "nothing waits for a"
+    expect 1 b1ctl -q -c 'send "abc'
+    has "$err" "a quote is not closed"
+    expect 1 b1ctl -q -c 'peer a; peer a'
+    has "$err" "exists"
+    expect 3 b1ctl -q run "$BATS_TEST_TMPDIR/none"
+    expect 0 b1ctl -q -J run - <<<$'peer a\nnode a.n; send a.n x\nrecv a'
+    is "$(jq -r '.messages[0].text' <<<"$out")" x
+}
+
+@test "b1ctl shell: a terminal with completion, history and help" {
+    session=$(unique b1shell)
+    tmux -L "$session" new-session -d -x 120 -y 50 "$IPCBOX b1ctl -q"
+    screen() { tmux -L "$session" capture-pane -p | grep -qF -- "$1"; }
+    within 20 screen 'b1>'
+    tmux -L "$session" send-keys 'pee' Tab 'alice' Enter
+    within 20 screen 'b1> peer alice'
+    tmux -L "$session" send-keys 'node alice.n' Enter
+    tmux -L "$session" send-keys 'send al' Tab '.n hello' Enter
+    tmux -L "$session" send-keys 'recv alice' Enter
+    within 20 screen 'hello'
+    tmux -L "$session" send-keys 'nonsense' Enter
+    within 20 screen 'no command "nonsense"'
+    tmux -L "$session" send-keys 'help' Enter
+    within 20 screen 'open peers'
+    tmux -L "$session" send-keys Up Up Enter
+    tmux -L "$session" send-keys 'quit' Enter
+    within 20 sh -c "! tmux -L $session has-session"
+}
+
+@test "b1ctl list, peek, send, recv, graph: a served bus from outside" {
+    serve
+    exec 8<>"$bus"
+    mkfifo "$BATS_TEST_TMPDIR/cmds"
+    "$IPCBOX" b1ctl -q --device "$bus" --jsonl run - <"$BATS_TEST_TMPDIR/cmds" \
+        >"$BATS_TEST_TMPDIR/shell.out" 3>&- 8>&- &
+    shell=$!
+    exec 9>"$BATS_TEST_TMPDIR/cmds"
+    printf 'peer a b\nnode a.n\ngive a.n b as h\nsend b.h "waits here" with b.h\n' >&9
+    waiting() { "$IPCBOX" b1ctl -q -J list | jq -e '.peers | map(.messages) | add == 1'; }
+    within 20 waiting
+    expect 0 b1ctl -J list
+    is "$(jq -c '[.peers | sort_by(.messages)[] | .messages] | length' <<<"$out")" 3
+    fd=$(jq -r --arg p "$shell" '.peers[] | select(.messages == 1) | .holders' <<<"$out" |
+        sed "s/^$shell:\([0-9]*\) ipcbox$/\1/")
+    is "$(jq -c '.peers[] | select(.messages == 1) | [.nodes, .handles, .bytes, .uid]' <<<"$out")" \
+        '[1,2,10,0]'
+    expect 0 b1ctl -J peek --pid "$shell" --fd "$fd"
+    is "$(jq -c '.messages[] | [.type, .length, .text]' <<<"$out")" '["message",10,"waits here"]'
+    expect 0 b1ctl -J graph
+    is "$(jq -c '[.edges[] | select(.waiting)] | length' <<<"$out")" 1
+    is "$(jq -c '.edges | length' <<<"$out")" 3
+    b1ctl graph --dot | dot -Tsvg | grep -q '<svg'
+    # Its own handle of the peer, which we take over for a moment.
+    handle=$(b1ctl -J graph | jq '[.edges[] | select(.from == .to and (.waiting | not))][0].handle')
+    echo -n 'from outside' | b1ctl send --pid "$shell" --fd "$fd" "$handle"
+    expect 0 b1ctl -J recv --pid "$shell" --fd "$fd" -N 2 --timeout 10
+    is "$(jq -c '[.messages[].text]' <<<"$out")" '["waits here","from outside"]'
+    expect 1 b1ctl recv --pid "$shell" --fd "$fd" --timeout 0.1
+    expect 0 b1ctl -J peek --fd 8
+    is "$(jq -c .messages <<<"$out")" '[]'
+    expect 4 b1ctl peek --fd 0
+    expect 1 b1ctl peek --fd 250
+    expect 2 b1ctl peek
+    exec 9>&-
+    wait "$shell"
+}
+
+@test "b1ctl: others see only their own peers" {
+    dir=$(mktemp -d) # bats keeps its own directories to itself
+    chmod 755 "$dir"
+    bus=$dir/bus
+    serve
+    exec 8<>"$bus"
+    ino=$(stat -Lc %i /proc/self/fd/8)
+    is "$(grep -c ^peer "$bus.d/debug")" 1
+    is "$(setpriv --reuid 65534 --clear-groups sh -c "grep -c ^peer '$bus.d/debug'" || true)" 0
+    expect 2 setpriv --reuid 65534 --clear-groups grep x "$bus.d/peer-$ino"
+    has "$err" "Permission denied"
+    exec 8>&-
+    kill "$serve_pid"
+    wait "$serve_pid"
+    serve_pid=
+    rmdir "$dir"
+}

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Clients that mean harm to a served bus. b1_hostile FILE WHAT:
+ *   counts    numbers and pointers beyond reason; every answer must be an error
+ *   stuck     many ioctls on memory that never faults in; prints "stuck", then waits to be killed
+ *   peers N   opens N peers from several processes, prints "open", closes them when stdin ends
+ *   killed N  children that are killed in the middle of ioctls, N times
+ *   gone      opens a peer, prints "open", and once stdin ends what ioctl, poll and open then say
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "bus1_abi.h"
+
+enum { STUCK_PEERS = 12, STUCK_SAME = 4, PER_PROCESS = 900 };
+
+static const char *path;
+
+static uint64_t ptr(const void *p)
+{
+    return (uint64_t)(uintptr_t)p;
+}
+
+static void die(const char *what)
+{
+    perror(what);
+    exit(1);
+}
+
+static int peer_open(void)
+{
+    int fd = open(path, O_RDWR);
+
+    if (fd < 0)
+        die(path);
+    return fd;
+}
+
+static uint64_t self_handle(int fd)
+{
+    struct bus1_transfer src = {BUS1_TRANSFER_FLAG_CREATE, BUS1_INVALID}, dst;
+    struct bus1_cmd_transfer c = {
+        .to = BUS1_INVALID, .n_transfers = 1, .ptr_src = ptr(&src), .ptr_dst = ptr(&dst)};
+
+    if (ioctl(fd, BUS1_CMD_TRANSFER, &c) < 0)
+        die("TRANSFER");
+    return dst.id;
+}
+
+static int send_from(int fd, uint64_t to, const void *data, size_t n)
+{
+    int32_t error;
+    struct iovec v = {(void *)(uintptr_t)data, n};
+    struct bus1_message m = {.n_data = n, .n_data_vecs = 1, .ptr_data_vecs = ptr(&v)};
+    struct bus1_cmd_send c = {.n_destinations = 1,
+                              .ptr_destinations = ptr(&to),
+                              .ptr_errors = ptr(&error),
+                              .ptr_message = ptr(&m)};
+
+    return ioctl(fd, BUS1_CMD_SEND, &c);
+}
+
+/* Each must fail: nothing here is a valid request. */
+static int counts(void)
+{
+    static const uint64_t big[] = {1 << 20, UINT64_C(1) << 32, UINT64_C(1) << 60, UINT64_MAX,
+                                   UINT64_MAX / 16 + 1};
+    int fd = peer_open(), wrong = 0;
+    uint64_t h = self_handle(fd);
+    char page[4096] = {0};
+
+    for (size_t i = 0; i < sizeof(big) / sizeof(big[0]); i++) {
+        struct iovec v = {page, SIZE_MAX};
+        struct bus1_message m = {.n_data = big[i], .n_data_vecs = 1, .ptr_data_vecs = ptr(&v)};
+        struct bus1_cmd_send s = {0, 1, ptr(&h), ptr(page), ptr(&m)};
+        struct bus1_cmd_transfer t = {0, BUS1_INVALID, big[i], ptr(page), ptr(page)};
+        struct bus1_cmd_release r = {0, big[i], ptr(page)};
+
+        wrong += ioctl(fd, BUS1_CMD_SEND, &s) >= 0;
+        m = (struct bus1_message){.n_data = 1, .n_data_vecs = big[i], .ptr_data_vecs = ptr(page)};
+        wrong += ioctl(fd, BUS1_CMD_SEND, &s) >= 0;
+        m = (struct bus1_message){.n_transfers = big[i], .ptr_transfers = ptr(page)};
+        wrong += ioctl(fd, BUS1_CMD_SEND, &s) >= 0;
+        s.n_destinations = big[i];
+        wrong += ioctl(fd, BUS1_CMD_SEND, &s) >= 0;
+        wrong += ioctl(fd, BUS1_CMD_TRANSFER, &t) >= 0;
+        wrong += ioctl(fd, BUS1_CMD_RELEASE, &r) >= 0;
+    }
+    printf("%d wrong\n", wrong);
+    return wrong != 0;
+}
+
+/* A page whose faults nobody answers. */
+static char *dead_page(void)
+{
+    struct uffdio_api api = {.api = UFFD_API};
+    struct uffdio_register reg = {.mode = UFFDIO_REGISTER_MODE_MISSING};
+    int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
+    char *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (fd < 0 || p == MAP_FAILED || ioctl(fd, UFFDIO_API, &api) < 0)
+        die("userfaultfd");
+    reg.range.start = ptr(p);
+    reg.range.len = 4096;
+    if (ioctl(fd, UFFDIO_REGISTER, &reg) < 0)
+        die("UFFDIO_REGISTER");
+    return p;
+}
+
+struct stuck {
+    int fd;
+    uint64_t to;
+    const char *data;
+};
+
+static void *stuck_main(void *arg)
+{
+    const struct stuck *s = arg;
+
+    (void)send_from(s->fd, s->to, s->data, 64);
+    return NULL;
+}
+
+static int stuck(void)
+{
+    static struct stuck s[STUCK_PEERS];
+    const char *page = dead_page();
+    pthread_t t;
+
+    for (int i = 0; i < STUCK_PEERS; i++) {
+        s[i].fd = peer_open();
+        s[i].to = self_handle(s[i].fd);
+        s[i].data = page;
+    }
+    for (int i = 0; i < STUCK_PEERS; i++)
+        for (int k = 0; k < STUCK_SAME; k++)
+            if (pthread_create(&t, NULL, stuck_main, &s[i]))
+                die("pthread_create");
+    puts("stuck");
+    fflush(stdout);
+    pause();
+    return 0;
+}
+
+static int peers(int n)
+{
+    int ready[2], end[2];
+    char c;
+
+    if (pipe(ready) < 0 || pipe(end) < 0)
+        die("pipe");
+    for (int left = n; left > 0; left -= PER_PROCESS)
+        if (fork() == 0) {
+            close(end[1]);
+            for (int i = 0; i < left && i < PER_PROCESS; i++)
+                (void)self_handle(peer_open());
+            if (write(ready[1], "y", 1) != 1 || read(end[0], &c, 1) < 0)
+                _exit(1);
+            _exit(0);
+        }
+    close(ready[1]);
+    for (int left = n; left > 0; left -= PER_PROCESS)
+        if (read(ready[0], &c, 1) != 1)
+            die("a child");
+    puts("open");
+    fflush(stdout);
+    while (getchar() != EOF)
+        ;
+    close(end[1]);
+    while (wait(NULL) > 0)
+        ;
+    return 0;
+}
+
+static int killed(int n)
+{
+    static char data[512 * 1024];
+    unsigned int seed = 1;
+
+    memset(data, 'k', sizeof(data));
+    for (int i = 0; i < n; i++) {
+        pid_t pid = fork();
+
+        if (pid == 0) {
+            int fd = peer_open();
+            uint64_t h = self_handle(fd);
+
+            for (;;)
+                (void)send_from(fd, h, data, sizeof(data));
+        }
+        usleep((useconds_t)rand_r(&seed) % 10000);
+        kill(pid, SIGKILL);
+        if (waitpid(pid, NULL, 0) != pid)
+            die("waitpid");
+    }
+    puts("done");
+    return 0;
+}
+
+static int gone(void)
+{
+    int fd = peer_open(), r;
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+
+    puts("open");
+    fflush(stdout);
+    while (getchar() != EOF)
+        ;
+    r = ioctl(fd, BUS1_CMD_RELEASE, &(struct bus1_cmd_release){0});
+    printf("ioctl: %s\n", r < 0 ? strerrorname_np(errno) : "0");
+    r = poll(&p, 1, 10000);
+    printf("poll: %d %s\n", r, p.revents & POLLERR ? "POLLERR" : "");
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    int n = argc > 3 ? atoi(argv[3]) : 0;
+
+    if (argc < 3)
+        return 2;
+    path = argv[1];
+    if (!strcmp(argv[2], "counts"))
+        return counts();
+    if (!strcmp(argv[2], "stuck"))
+        return stuck();
+    if (!strcmp(argv[2], "peers"))
+        return peers(n);
+    if (!strcmp(argv[2], "killed"))
+        return killed(n);
+    if (!strcmp(argv[2], "gone"))
+        return gone();
+    return 2;
+}
