@@ -23,6 +23,96 @@ _ipcbox_reply() {
   esac
 }
 
+_ipcbox_b1ctl() {
+  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
+  local verb='' opts='' operand='' words='' kind='' w i
+  for ((i = ${1:-1}; i < COMP_CWORD; i++)); do
+    w=${COMP_WORDS[i]}
+    case $w in
+      -*) ;;
+      *) verb=$w; break ;;
+    esac
+  done
+  case $verb in
+    shell)
+      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color -c --command --device '
+      operand=''
+      case $prev in
+        -o|--output) words=''; kind='' ;;
+        --color) words='auto always never'; kind='' ;;
+        -c|--command) words=''; kind='' ;;
+        --device) words=''; kind='file' ;;
+      esac ;;
+    run)
+      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --device '
+      operand='file'
+      case $prev in
+        -o|--output) words=''; kind='' ;;
+        --color) words='auto always never'; kind='' ;;
+        --device) words=''; kind='file' ;;
+      esac ;;
+    serve)
+      opts='-q --quiet -h --help --version --max-peers --max-nodes --max-handles --max-messages --max-bytes --max-message --like-rfc '
+      operand='file'
+      case $prev in
+        --max-peers) words=''; kind='' ;;
+        --max-nodes) words=''; kind='' ;;
+        --max-handles) words=''; kind='' ;;
+        --max-messages) words=''; kind='' ;;
+        --max-bytes) words=''; kind='' ;;
+        --max-message) words=''; kind='' ;;
+      esac ;;
+    list)
+      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color '
+      operand=''
+      case $prev in
+        -o|--output) words=''; kind='' ;;
+        --color) words='auto always never'; kind='' ;;
+      esac ;;
+    graph)
+      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --dot '
+      operand=''
+      case $prev in
+        -o|--output) words=''; kind='' ;;
+        --color) words='auto always never'; kind='' ;;
+      esac ;;
+    send)
+      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --fd --pid -f --file '
+      operand=''
+      case $prev in
+        -o|--output) words=''; kind='' ;;
+        --color) words='auto always never'; kind='' ;;
+        --fd) words=''; kind='' ;;
+        --pid) words=''; kind='pid' ;;
+        -f|--file) words=''; kind='file' ;;
+      esac ;;
+    recv)
+      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --fd --pid -N --count --timeout --raw '
+      operand=''
+      case $prev in
+        -o|--output) words=''; kind='' ;;
+        --color) words='auto always never'; kind='' ;;
+        --fd) words=''; kind='' ;;
+        --pid) words=''; kind='pid' ;;
+        -N|--count) words=''; kind='' ;;
+        --timeout) words=''; kind='' ;;
+      esac ;;
+    peek)
+      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --fd --pid '
+      operand=''
+      case $prev in
+        -o|--output) words=''; kind='' ;;
+        --color) words='auto always never'; kind='' ;;
+        --fd) words=''; kind='' ;;
+        --pid) words=''; kind='pid' ;;
+      esac ;;
+    *)
+      words='shell run serve list graph send recv peek '
+      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color -c --command --device '
+      operand='' ;;
+  esac
+  _ipcbox_reply
+}
 _ipcbox_ipcbox() {
   local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
   local verb='' opts='' operand='' words='' kind='' w i
@@ -371,14 +461,16 @@ _ipcbox_uringipc() {
 _ipcbox() {
   case ${COMP_CWORD}:${COMP_WORDS[1]} in
     1:*) ;;
+    *:b1ctl) _ipcbox_b1ctl 2; return ;;
     *:mqdump) _ipcbox_mqdump 2; return ;;
     *:mqpeek) _ipcbox_mqpeek 2; return ;;
     *:uringipc) _ipcbox_uringipc 2; return ;;
   esac
   _ipcbox_ipcbox
-  [ "$COMP_CWORD" = 1 ] && mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W 'mqdump mqpeek uringipc ' -- "${COMP_WORDS[1]}")
+  [ "$COMP_CWORD" = 1 ] && mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W 'b1ctl mqdump mqpeek uringipc ' -- "${COMP_WORDS[1]}")
 }
 
+complete -F _ipcbox_b1ctl b1ctl
 complete -F _ipcbox ipcbox
 complete -F _ipcbox_mqdump mqdump
 complete -F _ipcbox_mqpeek mqpeek

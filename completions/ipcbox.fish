@@ -20,6 +20,47 @@ function __ipcbox_verb
     test (count $argv) -eq 0
 end
 
+complete -c b1ctl -f
+complete -c b1ctl -n '__ipcbox_verb' -a shell -d 'peers, nodes and handles by names of your choice'
+complete -c b1ctl -n '__ipcbox_verb shell' -s c -l command -x -d 'run these commands and end'
+complete -c b1ctl -n '__ipcbox_verb shell' -l device -r -d 'the bus to use: /dev/bus1, or what b1ctl serve made'
+complete -c b1ctl -n '__ipcbox_verb' -a run -d 'run a script of shell commands; - is standard input'
+complete -c b1ctl -n '__ipcbox_verb run' -F
+complete -c b1ctl -n '__ipcbox_verb run' -l device -r -d 'the bus to use: /dev/bus1, or what b1ctl serve made'
+complete -c b1ctl -n '__ipcbox_verb' -a serve -d 'a bus that any process can open, for kernels without one'
+complete -c b1ctl -n '__ipcbox_verb serve' -F
+complete -c b1ctl -n '__ipcbox_verb serve' -l max-peers -x -d 'open peers of a user'
+complete -c b1ctl -n '__ipcbox_verb serve' -l max-nodes -x -d 'nodes of a user'
+complete -c b1ctl -n '__ipcbox_verb serve' -l max-handles -x -d 'handles of a user'
+complete -c b1ctl -n '__ipcbox_verb serve' -l max-messages -x -d 'waiting messages that a user sent'
+complete -c b1ctl -n '__ipcbox_verb serve' -l max-bytes -x -d 'memory of waiting messages that a user sent'
+complete -c b1ctl -n '__ipcbox_verb serve' -l max-message -x -d 'data of one message'
+complete -c b1ctl -n '__ipcbox_verb serve' -l like-rfc -d 'misbehave as the RFC'\''s kernel code does, to test clients'
+complete -c b1ctl -n '__ipcbox_verb' -a list -d 'who has peers open, and what they hold'
+complete -c b1ctl -n '__ipcbox_verb' -a graph -d 'which peer can send to which'
+complete -c b1ctl -n '__ipcbox_verb graph' -l dot -d 'in the language of Graphviz'
+complete -c b1ctl -n '__ipcbox_verb' -a send -d 'send a message through a handle of an open peer'
+complete -c b1ctl -n '__ipcbox_verb send' -l fd -x -d 'the peer'\''s file descriptor; it must be given'
+complete -c b1ctl -n '__ipcbox_verb send' -l pid -x -a '(__fish_complete_pids)' -d 'the process that has it open; without: inherited from the caller'
+complete -c b1ctl -n '__ipcbox_verb send' -s f -l file -r -d 'the message is this file'\''s content'
+complete -c b1ctl -n '__ipcbox_verb' -a recv -d 'receive from an open peer'
+complete -c b1ctl -n '__ipcbox_verb recv' -l fd -x -d 'the peer'\''s file descriptor; it must be given'
+complete -c b1ctl -n '__ipcbox_verb recv' -l pid -x -a '(__fish_complete_pids)' -d 'the process that has it open; without: inherited from the caller'
+complete -c b1ctl -n '__ipcbox_verb recv' -s N -l count -x -d 'messages to receive; 1 by default'
+complete -c b1ctl -n '__ipcbox_verb recv' -l timeout -x -d 'wait at most so long for each'
+complete -c b1ctl -n '__ipcbox_verb recv' -l raw -d 'the bytes as they are and nothing else'
+complete -c b1ctl -n '__ipcbox_verb' -a peek -d 'the messages that wait for a peer, left where they are'
+complete -c b1ctl -n '__ipcbox_verb peek' -l fd -x -d 'the peer'\''s file descriptor; it must be given'
+complete -c b1ctl -n '__ipcbox_verb peek' -l pid -x -a '(__fish_complete_pids)' -d 'the process that has it open; without: inherited from the caller'
+complete -c b1ctl -s q -l quiet -d 'no notes on stderr'
+complete -c b1ctl -s h -l help -d 'show this'
+complete -c b1ctl -l version -d 'show the version'
+complete -c b1ctl -s J -l json -d 'one JSON document'
+complete -c b1ctl -l jsonl -d 'one JSON object a line'
+complete -c b1ctl -s o -l output -x -d 'columns to show; +COLS adds to the default'
+complete -c b1ctl -l noheadings -d 'rows only'
+complete -c b1ctl -l color -x -a 'auto always never' -d 'colours'
+
 complete -c ipcbox -f
 complete -c ipcbox -n '__ipcbox_verb' -a install -d 'make a link for each applet in DIR'
 complete -c ipcbox -n '__ipcbox_verb install' -F
@@ -190,6 +231,7 @@ complete -c uringipc -s o -l output -x -d 'columns to show; +COLS adds to the de
 complete -c uringipc -l noheadings -d 'rows only'
 complete -c uringipc -l color -x -a 'auto always never' -d 'colours'
 complete -c uringipc -l backend -x -d 'use this backend and no other'
+complete -c ipcbox -n '__ipcbox_verb' -a b1ctl -d 'bus1: use it, serve it, look into it'
 complete -c ipcbox -n '__ipcbox_verb' -a mqdump -d 'save and restore POSIX message queues'
 complete -c ipcbox -n '__ipcbox_verb' -a mqpeek -d 'look into POSIX message queues without touching them'
 complete -c ipcbox -n '__ipcbox_verb' -a uringipc -d 'use and look into io_uring IPC channels'
