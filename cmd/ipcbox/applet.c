@@ -5,11 +5,13 @@
 static const char *const usage[] = {
     "ipcbox APPLET …\trun an applet; a link of its name does the same",
     "ipcbox --list\tthe applets",
+    "ipcbox doctor\twhat works on this kernel for this user, and what would help",
     "ipcbox run -- CMD\trun CMD as on a kernel with the proposed interfaces",
     NULL,
 };
 
 static const struct cli_verb *const verbs[] = {
+    &ipcbox_doctor_verb,
     &ipcbox_install_verb,
     &ipcbox_run_verb,
     NULL,

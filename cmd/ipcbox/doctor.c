@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* ipcbox doctor: what works here and now, for this user, and what would make the rest work. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/seccomp.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "bus1_abi.h"
+#include "cleanup.h"
+#include "pmq_backend.h"
+#include "pmq_follow.h"
+#include "proc_events.h"
+#include "verbs.h"
+
+struct doctor_row {
+    const char *applet;
+    const char *verbs;
+    const char *backend;
+    bool usable;
+    bool explicit_only;
+    const char *why;
+    const char *remedy;
+};
+
+static const struct out_col doctor_cols[] = {
+    OUT_STR(struct doctor_row, applet, "applet", "who uses it"),
+    OUT_STR(struct doctor_row, verbs, "verbs", "for what"),
+    OUT_STR(struct doctor_row, backend, "backend", "a way to do it, the preferred one first"),
+    OUT_BOOL(struct doctor_row, usable, "usable", "on this kernel, with these privileges"),
+    OUT_BOOL(struct doctor_row, explicit_only, "explicit_only", "taken only when it is named",
+             .flags = OUT_HIDDEN),
+    OUT_STR(struct doctor_row, why, "why", "why it is not"),
+    OUT_STR(struct doctor_row, remedy, "remedy", "what would make it so"),
+    OUT_END,
+};
+
+/* Shows one: @r and @e are what its probe said. */
+static void report(struct cli_ctx *ctx, struct doctor_row row, int r, const struct err *e)
+{
+    row.usable = r == 0;
+    if (r < 0) {
+        row.why = err_text(e, r);
+        row.remedy = e->remedy[0] ? e->remedy : NULL;
+    }
+    out_row(ctx->out, &row);
+}
+
+static void check_listing(struct cli_ctx *ctx)
+{
+    const unsigned int flags = PMQ_SCAN_HOLDERS | PMQ_SCAN_WAITERS;
+    _cleanup_(pmq_set_freep) struct pmq_set *set = NULL;
+    struct doctor_row names = {.applet = "mqpeek", .verbs = "list, top, metrics"};
+    struct doctor_row users = names;
+    struct err e = ERR_INIT, missing = ERR_INIT;
+    int r = pmq_scan(flags, 0, &set, &e);
+
+    names.backend = "names of queues";
+    users.backend = "holders, blocked threads";
+    if (r < 0) {
+        report(ctx, names, r, &e);
+        report(ctx, users, r, &e);
+        return;
+    }
+    err_set(&missing, -EACCES, NULL, "%s", set->note);
+    report(ctx, names, set->names_complete ? 0 : -EACCES, &missing);
+    report(ctx, users, set->holders_complete && set->waiters_complete ? 0 : -EACCES, &missing);
+}
+
+static void check_peeking(struct cli_ctx *ctx)
+{
+    const struct pmq_peek_opts opts = {0};
+
+    for (const struct pmq_ops *const *o = pmq_backends; *o; o++) {
+        struct doctor_row row = {
+            .applet = "mqpeek, mqdump",
+            .verbs = strcmp((*o)->name, "bpf") ? "peek, save" : "peek, info, save",
+            .backend = (*o)->name,
+            .explicit_only = (*o)->explicit_only,
+        };
+        struct err e = ERR_INIT;
+
+        report(ctx, row, (*o)->probe(&opts, &e), &e);
+    }
+}
+
+static void check_following(struct cli_ctx *ctx)
+{
+    struct doctor_row row = {.applet = "mqpeek, mqdump", .verbs = "follow, record"};
+    _cleanup_(proc_events_closep) struct proc_events *ev = NULL;
+    struct err e = ERR_INIT;
+
+    for (const char *const *b = pmq_follow_backends; *b; b++) {
+        struct err why = ERR_INIT;
+
+        row.backend = *b;
+        report(ctx, row, pmq_follow_probe(*b, &why), &why);
+    }
+    row.applet = "mqpeek";
+    row.verbs = "follow";
+    row.backend = "ends of processes";
+    report(ctx, row, proc_events_open(&ev, &e), &e);
+}
+
+static int open_device(const char *path)
+{
+    _cleanup_(closep) int fd = open(path, O_RDWR | O_CLOEXEC);
+
+    return fd < 0 ? -errno : 0;
+}
+
+static void check_bus1(struct cli_ctx *ctx)
+{
+    struct doctor_row row = {.applet = "b1ctl", .verbs = "all"};
+    struct err e = ERR_INIT;
+    int r = open_device(BUS1_DEVICE_PATH);
+
+    if (r < 0)
+        err_set(&e, r, "a kernel with bus1; b1ctl serve offers the same",
+                r == -ENOENT ? "this kernel has no bus1" : "cannot open " BUS1_DEVICE_PATH);
+    row.backend = "kernel";
+    report(ctx, row, r, &e);
+#ifdef IPCBOX_HAVE_FUSE
+    r = open_device("/dev/fuse");
+    if (r < 0)
+        err_set(&e, r, "modprobe fuse, as a user who may open /dev/fuse", "cannot open /dev/fuse");
+#else
+    r = err_set(&e, -EOPNOTSUPP, "build with libfuse3", "this build has no FUSE");
+#endif
+    row.backend = "served";
+    report(ctx, row, r, &e);
+}
+
+static void check_run(struct cli_ctx *ctx)
+{
+    struct doctor_row row = {.applet = "ipcbox", .verbs = "run", .backend = "seccomp"};
+    struct seccomp_notif_sizes sizes;
+    struct err e = ERR_INIT;
+    int r = syscall(SYS_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, &sizes) < 0 ? -errno : 0;
+
+    if (r < 0)
+        err_set(&e, r, "Linux 5.5 has it; in a container its filter may have to be widened",
+                "the kernel does not hand system calls to a supervisor");
+    report(ctx, row, r, &e);
+}
+
+static int doctor_run(struct cli_ctx *ctx, const void *argp _unused_)
+{
+    out_list_begin(ctx->out, "backends", doctor_cols, OUT_RECORDS);
+    check_listing(ctx);
+    check_peeking(ctx);
+    check_following(ctx);
+    check_bus1(ctx);
+    check_run(ctx);
+    out_list_end(ctx->out);
+    return CLI_OK;
+}
+
+static const struct cli_example doctor_examples[] = {
+    {"ipcbox doctor", "what works here, and what does not"},
+    {"ipcbox -J doctor | jq -r '.backends[] | select(.usable | not) | .backend + \": \" + .why'",
+     "only the reasons"},
+    {NULL, NULL},
+};
+
+const struct cli_verb ipcbox_doctor_verb = {
+    .name = "doctor",
+    .summary = "what works on this kernel for this user, why not, what helps",
+    .description = "Tries every backend of every applet, without a side effect that lasts, and "
+                   "shows which can be used with the privileges that the caller has now. For what "
+                   "cannot be used it says why, and what would change that.",
+    .examples = doctor_examples,
+    .cols = doctor_cols,
+    .run = doctor_run,
+};

@@ -1,0 +1,51 @@
+#!/usr/bin/env bats
+# ipcbox doctor: what it says must be what the verbs then do.
+
+load common
+
+# row BACKEND: its object
+row() { jq -e --arg b "$1" '.backends[] | select(.backend == $b)' <<<"$doctor"; }
+
+@test "doctor: a backend that it calls usable works, one that it does not says why" {
+    q=$(unique)
+    "$HELPERS/mqmake" "/$q" 2 16 1:hello
+    expect 0 ipcbox -J doctor
+    doctor=$out
+    jq -e '.backends | all(.usable or (.why | length > 0)) and all((.usable | not) or .why == null)' <<<"$doctor"
+    for backend in syscall fcntl ioctl bpf drain; do
+        if row "$backend" | jq -e .usable; then
+            force=
+            [ "$backend" != drain ] || force=--force
+            expect 0 mqpeek --raw --backend "$backend" $force "/$q"
+            is "$out" hello
+        else
+            got=0
+            mqpeek --raw --backend "$backend" "/$q" 2>"$BATS_TEST_TMPDIR/why" || got=$?
+            [ "$got" = 4 ] || [ "$got" = 5 ]
+            has "$(cat "$BATS_TEST_TMPDIR/why")" "$(row "$backend" | jq -r .why)"
+        fi
+    done
+    row drain | jq -e .explicit_only
+    "$HELPERS/mqmake" -u "/$q"
+}
+
+@test "doctor: without capabilities BPF is refused, with what would help" {
+    expect 0 setpriv --reuid 54351 --regid 54351 --clear-groups "$IPCBOX" -J doctor
+    doctor=$out
+    row bpf | jq -e '(.usable | not) and (.why | length > 0) and (.remedy | length > 0)'
+    row "ends of processes" | jq -e '(.usable | not) and (.remedy | test("root"))' ||
+        row "ends of processes" | jq -e .usable
+    row "holders, blocked threads" | jq -e '.usable | not'
+}
+
+@test "doctor: it leaves nothing behind, and is a table for people" {
+    expect 0 alone_ipc "$IPCBOX" doctor
+    has "$out" "APPLET" "BACKEND" "USABLE" "mqpeek" "b1ctl"
+    expect 0 alone_ipc sh -c '"$IPCBOX" doctor >"$1"; "$IPCBOX" mqpeek -q -J list' sh "$BATS_TEST_TMPDIR/doctor"
+    jq -e '.queues == []' <<<"$out"
+    expect 1 sh -c '"$IPCBOX" doctor >/dev/full'
+    expect 2 ipcbox doctr
+    has "$err" 'did you mean "doctor"?'
+}
+
+alone_ipc() { unshare -i "$@"; }
