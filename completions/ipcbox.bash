@@ -124,6 +124,13 @@ _ipcbox_ipcbox() {
     esac
   done
   case $verb in
+    doctor)
+      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color '
+      operand=''
+      case $prev in
+        -o|--output) words=''; kind='' ;;
+        --color) words='auto always never'; kind='' ;;
+      esac ;;
     install)
       opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color '
       operand='dir'
@@ -140,7 +147,7 @@ _ipcbox_ipcbox() {
         --bus) words=''; kind='file' ;;
       esac ;;
     *)
-      words='install run '
+      words='doctor install run '
       opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color '
       operand='' ;;
   esac

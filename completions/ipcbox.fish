@@ -62,6 +62,7 @@ complete -c b1ctl -l noheadings -d 'rows only'
 complete -c b1ctl -l color -x -a 'auto always never' -d 'colours'
 
 complete -c ipcbox -f
+complete -c ipcbox -n '__ipcbox_verb' -a doctor -d 'what works on this kernel for this user, why not, what helps'
 complete -c ipcbox -n '__ipcbox_verb' -a install -d 'make a link for each applet in DIR'
 complete -c ipcbox -n '__ipcbox_verb install' -F
 complete -c ipcbox -n '__ipcbox_verb' -a run -d 'run a command as on a kernel with the proposed interfaces'

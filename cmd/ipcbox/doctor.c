@@ -12,6 +12,7 @@
 #include "pmq_backend.h"
 #include "pmq_follow.h"
 #include "proc_events.h"
+#include "uipc.h"
 #include "verbs.h"
 
 struct doctor_row {
@@ -132,6 +133,22 @@ static void check_bus1(struct cli_ctx *ctx)
     report(ctx, row, r, &e);
 }
 
+static void check_channels(struct cli_ctx *ctx)
+{
+    static const struct uipc_ops *const providers[] = {&uipc_kernel_ops, &uipc_embedded_ops};
+
+    for (size_t i = 0; i < ARRAY_SIZE(providers); i++) {
+        const struct doctor_row row = {
+            .applet = "uringipc",
+            .verbs = "all",
+            .backend = providers[i]->name,
+        };
+        struct err e = ERR_INIT;
+
+        report(ctx, row, providers[i]->probe(&e), &e);
+    }
+}
+
 static void check_run(struct cli_ctx *ctx)
 {
     struct doctor_row row = {.applet = "ipcbox", .verbs = "run", .backend = "seccomp"};
@@ -152,6 +169,7 @@ static int doctor_run(struct cli_ctx *ctx, const void *argp _unused_)
     check_peeking(ctx);
     check_following(ctx);
     check_bus1(ctx);
+    check_channels(ctx);
     check_run(ctx);
     out_list_end(ctx->out);
     return CLI_OK;
