@@ -71,9 +71,9 @@ struct top_row {
 
 static const struct out_col top_cols[] = {
     OUT_TIME(struct top_row, time, "time", "when the snapshot was taken", .width = 15),
-    OUT_STR(struct top_row, queue, "queue", "its name", .width = 20),
+    OUT_STR(struct top_row, queue, "name", "of the queue", .width = 20),
     OUT_U64(struct top_row, messages, "messages", "messages waiting"),
-    OUT_U64(struct top_row, max_messages, "max_messages", "messages that fit", .heading = "MAX",
+    OUT_U64(struct top_row, max_messages, "maxmsg", "messages that fit", .heading = "MAX",
             .width = 5),
     OUT_F64(struct top_row, in_rate, "in_per_second", "messages sent to it, a second",
             .heading = "IN/S", .width = 9),
@@ -87,10 +87,8 @@ static const struct out_col top_cols[] = {
              .flags = OUT_HIDDEN),
     OUT_STR(struct top_row, rates, "rates",
             "counted: exact; sampled: at least so many, from the depth"),
-    OUT_U64(struct top_row, senders, "blocked_senders", "threads blocked in mq_send()",
-            .heading = "SENDERS"),
-    OUT_U64(struct top_row, receivers, "blocked_receivers", "threads blocked in mq_receive()",
-            .heading = "RECEIVERS"),
+    OUT_U64(struct top_row, senders, "senders", "threads blocked in mq_send()"),
+    OUT_U64(struct top_row, receivers, "receivers", "threads blocked in mq_receive()"),
     OUT_SPAN(struct top_row, oldest_wait, "oldest_wait",
              "for how long the first of them has been blocked", .heading = "OLDEST"),
     OUT_U64(struct top_row, holders, "holders", "descriptors that are open on it",
@@ -175,10 +173,10 @@ static void snapshot_row(const struct top *t, const struct pmq_watched *q, uint6
         .received = q->received,
         .interval = q->interval,
         .rates = t->counter ? "counted" : "sampled",
-        .senders = q->senders,
-        .receivers = q->receivers,
+        .senders = unless(!q->senders && !q->waiters_complete, q->senders),
+        .receivers = unless(!q->receivers && !q->waiters_complete, q->receivers),
         .oldest_wait = q->oldest_wait,
-        .holders = q->holders,
+        .holders = unless(!q->holders && !q->holders_complete, q->holders),
         .unlinked = q->attr.unlinked,
     };
 

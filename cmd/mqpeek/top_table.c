@@ -157,9 +157,11 @@ static void rate_text(char *out, size_t size, uint64_t messages, uint64_t interv
 }
 
 /* Three columns. */
-static void few_text(char *out, size_t size, unsigned int n)
+static void few_text(char *out, size_t size, unsigned int n, bool complete)
 {
-    if (n > 999)
+    if (!n && !complete)
+        snprintf(out, size, "-"); /* none that could be seen */
+    else if (n > 999)
         snprintf(out, size, "1k+");
     else
         snprintf(out, size, "%u", n);
@@ -212,10 +214,10 @@ static unsigned int cell_text(const struct top *t, const struct pmq_watched *q, 
         rate_text(out, size, q->received, q->interval, !t->counter);
         break;
     case COL_SENDERS:
-        few_text(out, size, q->senders);
+        few_text(out, size, q->senders, q->waiters_complete);
         return q->senders ? TERM_RED | TERM_BOLD : TERM_PLAIN;
     case COL_RECEIVERS:
-        few_text(out, size, q->receivers);
+        few_text(out, size, q->receivers, q->waiters_complete);
         break;
     case COL_WAIT:
         if (q->oldest_wait != PMQ_UNKNOWN)

@@ -8,7 +8,7 @@
  *     pmq_follow_start()     attach: from here on the whole machine pays for it
  *     poll(pmq_follow_fd())  for POLLIN, together with whatever else is waited for
  *     pmq_follow_read()      visit what has come
- *     pmq_follow_stop()      detach; one more pmq_follow_read() then gives the rest
+ *     pmq_follow_stop()      detach; then pmq_follow_read() until it visits nothing more
  *     pmq_follow_free()
  *
  * Only successful calls are events. Nothing is lost unnoticed: seen + lost is what happened.
@@ -144,7 +144,8 @@ int pmq_follow_start(struct pmq_follow *f, struct err *e);
 int pmq_follow_fd(const struct pmq_follow *f);
 
 /**
- * pmq_follow_read() - visit the events that have come, without waiting
+ * pmq_follow_read() - visit the events that have come, without waiting; when they are many, some
+ * of them: the descriptor is readable again at once
  *
  * Return: 0, what @visit returned, or -errno with a reason. When @visit stopped it, the events that
  * remain are given by the next call.

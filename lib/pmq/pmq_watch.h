@@ -20,6 +20,7 @@ enum { PMQ_WATCH_SECONDS = 60 };
  * @known: its depth can be read; otherwise the counts below are unknown too
  * @holders: descriptors, as of the last look through all processes
  * @senders, @receivers: threads blocked then
+ * @holders_complete, @waiters_complete: nobody was hidden from that look
  * @oldest_wait: how long the first of them has been, ns; PMQ_UNKNOWN when nobody is or nobody knows
  * @sent, @received: messages in the last interval; PMQ_UNKNOWN before the first has ended
  * @interval: how long that was, ns
@@ -30,6 +31,8 @@ struct pmq_watched {
     size_t holders;
     unsigned int senders;
     unsigned int receivers;
+    bool holders_complete;
+    bool waiters_complete;
     uint64_t oldest_wait;
     uint64_t sent;
     uint64_t received;

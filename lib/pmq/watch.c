@@ -243,6 +243,8 @@ static int merge(struct pmq_watch *w, const struct pmq_set *set)
             break;
         }
         take_info(e, &set->v[i]);
+        e->q.holders_complete = set->holders_complete;
+        e->q.waiters_complete = set->waiters_complete;
         v[n++] = e;
     }
     for (size_t i = 0; i < w->n; i++)

@@ -2,7 +2,8 @@
 #
 # Everything runs in the tmux server of this test, which screen_stop ends (in teardown).
 
-tm() { tmux -S "$BATS_TEST_TMPDIR/tmux" -f /dev/null "$@"; }
+screen_number=0
+tm() { tmux -S "$BATS_TEST_TMPDIR/tmux$screen_number" -f /dev/null "$@"; }
 
 # screen_start COLUMNS ROWS COMMAND: a shell that runs it and prints its status afterwards
 screen_start() {
@@ -13,7 +14,11 @@ screen_start() {
         3>&-
 }
 
-screen_stop() { tm kill-server 2>/dev/null || true; }
+# The next server has a socket of its own: this one may take its time to end.
+screen_stop() {
+    tm kill-server 2>/dev/null || true
+    screen_number=$((screen_number + 1))
+}
 
 screen() { tm capture-pane -p; }
 

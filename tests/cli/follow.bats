@@ -1,0 +1,315 @@
+#!/usr/bin/env bats
+# mqpeek follow: real processes that send, receive, block and end; what is shown is what they did.
+bats_require_minimum_version 1.5.0
+load common
+
+# shellcheck disable=SC2154 # pid_NAME: see actor
+
+setup() {
+    q=$(unique follow)
+    pids=()
+}
+
+teardown() {
+    local pid
+    for pid in "${pids[@]}" ${follow_pid-}; do kill "$pid" 2>/dev/null || true; done
+    "$HELPERS/mqmake" -u "/$q" 2>/dev/null || true
+    [ -z "${other_dir-}" ] || rm -rf "$other_dir"
+}
+
+# follow OPTION…: in the background, until it has begun; its events go to $events
+follow() {
+    events=$BATS_TEST_TMPDIR/events
+    note=$BATS_TEST_TMPDIR/note
+    : >"$events"
+    "$IPCBOX" mqpeek follow -J "$@" >"$events" 2>"$note" 3>&- &
+    follow_pid=$!
+    # Its programs are attached.
+    within 60 begun
+}
+
+begun() { kill -0 "$follow_pid" && grep -qs "anon_inode:bpf_link" <(readlink /proc/"$follow_pid"/fd/* 2>/dev/null); }
+
+# ended STATUS: waits for the follower
+ended() {
+    local got=0
+    wait "$follow_pid" || got=$?
+    follow_pid=
+    is "$got" "$1" || {
+        cat "$note"
+        return 1
+    }
+}
+
+# actor NAME: a process that does what tell NAME … says
+actor() {
+    local fd
+    mkfifo "$BATS_TEST_TMPDIR/$1.in"
+    "$HELPERS/mqactor" "$1" "/$q" <"$BATS_TEST_TMPDIR/$1.in" >"$BATS_TEST_TMPDIR/$1.out" 3>&- &
+    pids+=($!)
+    exec {fd}>"$BATS_TEST_TMPDIR/$1.in"
+    printf -v "fd_$1" %s "$fd"
+    within 60 grep -q '^pid' "$BATS_TEST_TMPDIR/$1.out"
+    printf -v "pid_$1" %s "$(sed -n 's/^pid //p' "$BATS_TEST_TMPDIR/$1.out")"
+}
+
+tell() {
+    local fd=fd_$1
+    echo "$2" >&"${!fd}"
+}
+
+# answers NAME COUNT: it has done so many things
+answers() { [ "$(grep -vc '^pid' "$BATS_TEST_TMPDIR/$1.out")" -ge "$2" ]; }
+
+# tells NAME LINE: and waits for the answer
+tells() {
+    local before
+    before=$(grep -vc '^pid' "$BATS_TEST_TMPDIR/$1.out" || true)
+    tell "$1" "$2"
+    within 60 answers "$1" $((before + 1))
+}
+
+has_events() { [ "$(jq -sc "map(select($1)) | length" "$events")" -ge "$2" ]; }
+
+# waiting NAME: it sleeps in its system call
+waiting() {
+    local pid=pid_$1
+    # The first word is the number of the call; "running" is none.
+    [[ "$(cut -d' ' -f1 /proc/"${!pid}"/syscall)" == [0-9]* ]] && [ "$(ps -o stat= -p "${!pid}" | cut -c1)" = S ]
+}
+
+@test "a producer, a slow consumer and a blocked third: all as they are" {
+    "$HELPERS/mqmake" "/$q" 1 64
+    actor producer
+    actor consumer
+    actor third
+    idle=$(cut -d' ' -f1 "/proc/$pid_third/syscall")
+    follow "/$q"
+    tells producer "send 3 one"
+    tell third "send 1 two" # the queue is full
+    not_idle() { waiting third && [ "$(cut -d' ' -f1 "/proc/$pid_third/syscall")" != "$idle" ]; }
+    within 60 not_idle
+    tells consumer "recv"
+    within 60 answers third 1
+    tells consumer "recv-"
+    within 60 has_events 'true' 4
+    kill -TERM "$follow_pid"
+    ended 0
+    # Sent one, received one, sent two (blocked), received two; the middle two end together.
+    want=$(jq -nc --argjson p "$pid_producer" --argjson c "$pid_consumer" --argjson t "$pid_third" --arg q "/$q" '
+        [["send",$q,$p,$p,"producer",3,3,"one"], ["recv",$q,$c,$c,"consumer",3,3,"one"],
+         ["send",$q,$t,$t,"third",1,3,"two"], ["recv",$q,$c,$c,"consumer",1,3,"two"]] | sort')
+    # Where the kernel does not tell it, a receiver that does not ask hides the priority.
+    is "$(jq -sc '[.[] | [.event,.queue,.pid,.tid,.comm,(.priority // 1),.length,.text]] | sort' "$events")" "$want"
+    jq -se 'map(select(.comm == "third")) | .[0].blocked > 0' "$events"
+    jq -se 'map(select(.comm != "third")) | all(.blocked == 0)' "$events"
+    jq -se 'map(select(.event == "send" and .comm == "producer")) | .[0].data_base64 == "b25l"' "$events"
+    jq -se 'map(.time) | . == sort' "$events"
+    has "$(cat "$note")" "4 events, 0 lost"
+}
+
+@test "--send, --recv, --pid, -p, -m and -N choose" {
+    "$HELPERS/mqmake" "/$q" 8 64
+    actor one
+    actor two
+    traffic() {
+        tells one "send 1 a1234567890"
+        tells two "send 5 b1234567890"
+        tells one "recv"
+        tells two "recv"
+    }
+    check() { # JQ-OF-EVENTS WANT OPTION…
+        local filter=$1 want=$2
+        shift 2
+        follow "/$q" "$@"
+        traffic
+        kill -TERM "$follow_pid"
+        ended 0
+        is "$(jq -sc "$filter" "$events")" "$want"
+    }
+    check 'map([.event,.comm])' '[["send","one"],["send","two"]]' --send
+    check 'map([.event,.comm,.priority])' '[["recv","one",5],["recv","two",1]]' --recv
+    check 'map([.event,.comm])' '[["send","one"],["recv","one"]]' --pid "$pid_one"
+    check 'map([.event,.priority])' '[["send",5],["recv",5]]' -p 5
+    check 'map([.event,.priority])' '[["send",1],["recv",1]]' -p 0:4
+    check 'map([.length,.data_base64])|unique' '[[11,"YTE="],[11,"YjE="]]' -m 2
+    check 'map([.length,.data_base64])|unique' '[[11,""]]' -m 0
+    follow "/$q" -N 3
+    traffic
+    ended 0
+    is "$(jq -sc 'map(.event)' "$events")" '["send","send","recv"]'
+}
+
+@test "--timeout: 1 when what was asked for did not come, else 0" {
+    "$HELPERS/mqmake" "/$q" 8 64
+    expect 1 mqpeek follow "/$q" -N 1 --timeout 0.3
+    expect 0 mqpeek follow "/$q" --timeout 0.3
+    expect 3 mqpeek follow "/$q-none" --timeout 0.3
+    expect 2 mqpeek follow
+    expect 2 mqpeek follow --all "/$q"
+    expect 2 mqpeek follow "/$q" --backend nonsense
+}
+
+@test "long and binary messages come whole" {
+    "$HELPERS/mqmake" "/$q" 2 8192
+    actor one
+    follow "/$q"
+    long=$(head -c 6000 /dev/zero | tr '\0' x)
+    tells one "send 0 $long"
+    tells one "send 0 $(printf '\001\033[2J\377')"
+    tells one "recv"
+    tells one "recv"
+    kill -TERM "$follow_pid"
+    ended 0
+    is "$(jq -sc 'map([.event, .length, (.text // "" | length)])' "$events")" \
+        '[["send",6000,6000],["send",6,0],["recv",6000,6000],["recv",6,0]]'
+    is "$(jq -sr '.[1].data_base64' "$events" | base64 -d | od -An -tx1 | tr -d ' \n')" 011b5b324aff
+    # A terminal sees none of it raw.
+    follow2=$BATS_TEST_TMPDIR/table
+    "$IPCBOX" mqpeek follow "/$q" -N 1 >"$follow2" 2>/dev/null 3>&- &
+    follow_pid=$!
+    within 60 begun
+    tells one "send 0 $(printf '\033[2J')"
+    wait "$follow_pid"
+    run ! grep -q "$(printf '\033')" "$follow2"
+    grep -q '<1b 5b 32 4a>' "$follow2" || grep -q '\\x1b\[2J' "$follow2"
+}
+
+@test "processes that end, and how" {
+    "$HELPERS/mqmake" "/$q" 8 64
+    actor holder  # had it open before
+    follow "/$q"
+    if grep -q "processes that exit are not shown" "$note"; then skip "no process events here"; fi
+    actor worker # comes later
+    tells worker "send 0 hello"
+    tell worker "exit 7"
+    within 60 has_events '.event == "exit"' 1
+    kill -KILL "$pid_holder"
+    within 60 has_events '.event == "exit"' 2
+    kill -TERM "$follow_pid"
+    ended 0
+    is "$(jq -sc 'map(select(.event == "exit") | [.queue,.pid,.comm,.exit_code,.signal])' "$events")" \
+        "[[\"/$q\",$pid_worker,\"worker\",7,null],[\"/$q\",$pid_holder,\"holder\",null,9]]"
+    # The message before the end that came after it.
+    is "$(jq -sc 'map(.event)' "$events")" '["send","exit","exit"]'
+}
+
+@test "a queue that is unlinked and made again is followed on" {
+    "$HELPERS/mqmake" "/$q" 8 64
+    follow "/$q"
+    if grep -q "created or unlinked are not shown" "$note"; then skip "may not watch names here"; fi
+    "$HELPERS/mqmake" -u "/$q"
+    within 60 has_events '.event == "unlink"' 1
+    "$HELPERS/mqmake" "/$q" 8 64
+    within 60 has_events '.event == "create"' 1
+    actor one
+    tells one "send 2 again"
+    kill -TERM "$follow_pid"
+    ended 0
+    is "$(jq -sc 'map([.event,.queue,.text // null])' "$events")" \
+        "[[\"unlink\",\"/$q\",null],[\"create\",\"/$q\",null],[\"send\",\"/$q\",\"again\"]]"
+}
+
+@test "--all: every queue, also those that come" {
+    follow --all
+    "$HELPERS/mqmake" "/$q" 4 64 1:one 2:two
+    within 60 has_events ".queue == \"/$q\" and .event == \"send\"" 2
+    kill -TERM "$follow_pid"
+    ended 0
+    is "$(jq -sc "map(select(.queue == \"/$q\" and .event == \"send\") | [.comm,.priority,.text])" "$events")" \
+        '[["mqmake",1,"one"],["mqmake",2,"two"]]'
+}
+
+@test "each line comes as it happens; a reader that closes the pipe ends it" {
+    "$HELPERS/mqmake" "/$q" 8 64
+    actor one
+    follow "/$q"
+    tells one "send 0 first"
+    within 60 has_events '.text == "first"' 1 # while it goes on
+    kill -TERM "$follow_pid"
+    ended 0
+    (timeout 60 "$IPCBOX" mqpeek follow "/$q" -J 2>/dev/null | head -n 1 >"$events") 3>&- &
+    reader=$!
+    sends() { tells one "send 0 x" && tells one recv && ! kill -0 "$reader" 2>/dev/null; }
+    within 60 sends
+    is "$(wc -l <"$events")" 1
+}
+
+@test "a storm of two senders: what was sent is what was seen and what was lost" {
+    count=20000
+    [ -z "${IPCBOX_TEST_LONG-}" ] || count=1000000
+    follow --all
+    is "$(timeout 500 "$HELPERS/storm" "/$q" 2 1 10 64 "$count" | tail -n 1 >"$BATS_TEST_TMPDIR/storm")" ""
+    kill -TERM "$follow_pid"
+    got=0
+    wait "$follow_pid" || got=$?
+    follow_pid=
+    read -r _ sent _ received _ wrong <"$BATS_TEST_TMPDIR/storm"
+    is "$sent $received $wrong" "$((2 * count)) $((2 * count)) 0"
+    # Other queues of the machine are left out; what was lost may be anybody's.
+    seen=$(grep -c "\"queue\":\"/$q\",\"pid\"" "$events")
+    seen=$((seen - $(grep -c "\"event\":\"exit\",\"queue\":\"/$q\"" "$events" || true)))
+    others=$(grep -cE '"event":"(send|recv)"' "$events")
+    others=$((others - seen))
+    lost=$(jq -s 'map(select(.event == "lost").count) | add // 0' <(grep '"event":"lost"' "$events" || true))
+    echo "sent $sent received $received seen $seen lost $lost others $others"
+    [ "$others" != 0 ] || is $((seen + lost)) $((sent + received))
+    has "$(cat "$note")" "$((seen + others)) events, $lost lost"
+    if [ "$lost" = 0 ]; then is "$got" 0; else is "$got" 1; fi
+}
+
+@test "a reader that cannot keep up: the loss is counted and shown, and the status is 1" {
+    "$HELPERS/mqmake" "/$q" 8 8192
+    actor one
+    follow "/$q"
+    kill -STOP "$follow_pid"
+    text=$(head -c 8000 /dev/zero | tr '\0' x)
+    for _ in 1 2 3 4 5 6 7 8 9 10; do # 400 messages of 8000 bytes each time, sent and received
+        for _ in {1..50}; do tell one "flood 8 $text"; tell one "drain"; done
+        within 100 answers one 100
+        : >"$BATS_TEST_TMPDIR/one.out"
+    done
+    kill -CONT "$follow_pid"
+    kill -TERM "$follow_pid"
+    ended 1
+    seen=$(grep -cE '"event":"(send|recv)"' "$events")
+    lost=$(grep '"event":"lost"' "$events" | jq -s 'map(.count) | add')
+    is $((seen + lost)) 8000
+    [ "$lost" -gt 0 ]
+    jq -se 'map(select(.event == "lost")) | all(keys == ["count","event","time"])' <(grep '"event":"lost"' "$events")
+}
+
+@test "without root: only queues that may be read, whatever the binary is allowed" {
+    other_dir=$(mktemp -d /tmp/ipcbox.XXXXXX)
+    chmod 755 "$other_dir"
+    cp "$IPCBOX" "$other_dir/ipcbox"
+    setcap cap_bpf,cap_perfmon,cap_net_admin,cap_sys_admin,cap_dac_override,cap_sys_ptrace+ep "$other_dir/ipcbox"
+    user() { setpriv --reuid 54321 --regid 54321 --clear-groups "$@"; }
+    "$HELPERS/mqmake" "/$q" 8 64 # mode 0600, root's
+    expect 5 user "$other_dir/ipcbox" mqpeek follow "/$q" --timeout 0.2
+    actor rooted
+    events=$BATS_TEST_TMPDIR/events
+    note=$BATS_TEST_TMPDIR/note
+    user "$other_dir/ipcbox" mqpeek follow -J --all >"$events" 2>"$note" 3>&- &
+    follow_pid=$!
+    cp "$HELPERS/mqmake" "$other_dir/"
+    # Until it has begun: its descriptors cannot be looked at from here.
+    both() {
+        "$HELPERS/mqmake" -u "/$q-own" 2>/dev/null || true
+        tells rooted "send 0 secret"
+        tells rooted "recv"
+        user "$other_dir/mqmake" "/$q-own" 4 64 1:mine
+        has_events '.event == "send"' 1
+    }
+    within 60 both
+    kill -TERM "$follow_pid"
+    ended 0
+    "$HELPERS/mqmake" -u "/$q-own"
+    is "$(jq -sc 'map(select(.event == "send") | [.queue,.text]) | unique' "$events")" "[[\"/$q-own\",\"mine\"]]"
+    run ! grep -q secret "$events"
+    run ! grep -q "/$q\"" "$events"
+    # Without capabilities: why not, and what would help.
+    cp "$IPCBOX" "$other_dir/plain"
+    expect 5 user "$other_dir/plain" mqpeek follow --all
+    has "$err" "cannot follow" "("
+}
