@@ -290,7 +290,7 @@ waiting() {
     actor rooted
     events=$BATS_TEST_TMPDIR/events
     note=$BATS_TEST_TMPDIR/note
-    user "$other_dir/ipcbox" mqpeek follow -J --all >"$events" 2>"$note" 3>&- &
+    setpriv --reuid 54321 --regid 54321 --clear-groups "$other_dir/ipcbox" mqpeek follow -J --all >"$events" 2>"$note" 3>&- &
     follow_pid=$!
     cp "$HELPERS/mqmake" "$other_dir/"
     # Until it has begun: its descriptors cannot be looked at from here.
