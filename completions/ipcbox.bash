@@ -439,6 +439,26 @@ _ipcbox_uringipc() {
         --color) words='auto always never'; kind='' ;;
         --backend) words=''; kind='' ;;
       esac ;;
+    dump)
+      opts='-q --quiet -h --help --version --backend -O --output-file -f --follow -N --count -t --timeout '
+      operand=''
+      case $prev in
+        --backend) words=''; kind='' ;;
+        -O|--output-file) words=''; kind='file' ;;
+        -N|--count) words=''; kind='' ;;
+        -t|--timeout) words=''; kind='' ;;
+      esac ;;
+    replay)
+      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --backend --to --speed -t --timeout --dry-run '
+      operand='file'
+      case $prev in
+        -o|--output) words=''; kind='' ;;
+        --color) words='auto always never'; kind='' ;;
+        --backend) words=''; kind='' ;;
+        --to) words=''; kind='' ;;
+        --speed) words=''; kind='' ;;
+        -t|--timeout) words=''; kind='' ;;
+      esac ;;
     destroy)
       opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --backend --force '
       operand=''
@@ -457,7 +477,7 @@ _ipcbox_uringipc() {
         -r|--runs) words=''; kind='' ;;
       esac ;;
     *)
-      words='list create send recv peek monitor info destroy bench '
+      words='list create send recv peek monitor info dump replay destroy bench '
       opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --backend '
       operand='' ;;
   esac

@@ -11,11 +11,9 @@ static const char *const usage[] = {
 };
 
 static const struct cli_verb *const verbs[] = {
-    &uringipc_list_verb,  &uringipc_create_verb,
-    &uringipc_send_verb,  &uringipc_recv_verb,
-    &uringipc_peek_verb,  &uringipc_monitor_verb,
-    &uringipc_info_verb,  &uringipc_destroy_verb,
-    &uringipc_bench_verb, NULL,
+    &uringipc_list_verb,   &uringipc_create_verb,  &uringipc_send_verb,  &uringipc_recv_verb,
+    &uringipc_peek_verb,   &uringipc_monitor_verb, &uringipc_info_verb,  &uringipc_dump_verb,
+    &uringipc_replay_verb, &uringipc_destroy_verb, &uringipc_bench_verb, NULL,
 };
 
 const struct cli_applet uringipc_applet = {

@@ -189,111 +189,28 @@ static const struct out_col monitor_cols[] = {
     OUT_END,
 };
 
-struct monitoring {
-    struct cli_ctx *ctx;
-    const struct monitor_args *args;
-    struct uipc *u;
-    struct ringmap map;
-    char *buf;
-    uint64_t start;
-    uint64_t next; /* position */
-    uint64_t seen;
-    uint64_t missed;
-};
-
-static void show_next(struct monitoring *m)
+static void show_seen(struct ucmd_watch *w, const struct ucmd_msg *row)
 {
-    struct ringmap_msg msg;
-    struct ucmd_msg row;
-    int r = ringmap_read(&m->map, (uint32_t)m->next, m->buf, m->map.max_msg, &msg);
-
-    if (r == 0) {
-        ucmd_msg_fill(&row, &msg, m->buf, UINT64_MAX);
-        row.position = m->next++;
-        row.time = timefmt_now(CLOCK_REALTIME);
-        row.lost = m->missed;
-        if (m->missed)
-            cli_note(m->ctx, "%s: %" PRIu64 " messages missed", m->ctx->operands[0], m->missed);
-        m->missed = 0;
-        m->seen++;
-        out_row(m->ctx->out, &row);
-    } else if (r == -ESTALE) {
-        /* Far behind: on to what is still there, and a little further, for it moves. */
-        uint32_t ahead = ringmap_oldest(&m->map) - (uint32_t)m->next + m->map.entries / 8;
-
-        m->missed += ahead ? ahead : 1;
-        m->next += ahead ? ahead : 1;
-    } else if (r == -EBADMSG) {
-        m->missed++;
-        m->next++;
-    }
-}
-
-/* A slot that is claimed and does not get complete, although later ones do, is lost. */
-static bool stuck(const struct monitoring *m)
-{
-    return ringmap_tail(&m->map) - (uint32_t)m->next > 1 &&
-           ringmap_tail(&m->map) - (uint32_t)m->next <= m->map.entries &&
-           ringmap_state(&m->map, (uint32_t)m->next + 1) == RINGMAP_READY;
-}
-
-/* Return: CLI_OK, or the status of a reported error. */
-static int follow(struct monitoring *m)
-{
-    const uint64_t step = 100 * NSEC_PER_MSEC;
-
-    while (!m->args->count || m->seen < m->args->count) {
-        uint64_t spent = timefmt_now(CLOCK_MONOTONIC) - m->start;
-        struct uipc_info info;
-        int r;
-
-        if (spent >= m->args->timeout)
-            break;
-        r = ringmap_wait(&m->map, (uint32_t)m->next, MIN(step, m->args->timeout - spent));
-        if (r == 0)
-            show_next(m);
-        if (out_error(m->ctx->out) < 0 || r == -EINTR)
-            return CLI_OK;
-        if (r != -ETIMEDOUT)
-            continue;
-        if (stuck(m)) {
-            m->missed++;
-            m->next++;
-        }
-        r = uipc_get_info(m->u, &info);
-        if (r < 0)
-            return cli_fail(m->ctx, r, NULL, "%s", m->ctx->operands[0]);
-        if (info.c.destroyed && info.c.tail <= m->next)
-            return CLI_OK;
-    }
-    if (m->args->count && m->seen < m->args->count)
-        return cli_fail_status(m->ctx, CLI_FAILED,
-                               "%s: %" PRIu64 " of %" PRIu64 " messages were seen in time",
-                               m->ctx->operands[0], m->seen, m->args->count);
-    return CLI_OK;
+    if (row->lost)
+        cli_note(w->ctx, "%s: %" PRIu64 " messages missed", w->ctx->operands[0], row->lost);
+    out_row(w->ctx->out, row);
 }
 
 static int monitor_run(struct cli_ctx *ctx, const void *argp)
 {
     const struct monitor_args *args = argp;
     _cleanup_(uipc_closep) struct uipc *u = NULL;
-    _cleanup_(freep) char *buf = NULL;
-    struct monitoring m = {.ctx = ctx, .args = args, .start = timefmt_now(CLOCK_MONOTONIC)};
-    uint64_t to;
+    struct ucmd_watch w = {.ctx = ctx, .show = show_seen, .count = args->count};
     int r = ucmd_open(ctx, CHAN_LOOK, &u);
 
     if (r != CLI_OK)
         return r;
-    m.u = u;
-    r = uipc_look(u, &m.map, &m.next, &to);
-    m.buf = buf = r == 0 ? malloc(m.map.max_msg) : NULL;
-    if (r < 0 || !buf)
-        return cli_fail(ctx, r < 0 ? r : -ENOMEM, NULL, "%s: cannot look", ctx->operands[0]);
-    if (!args->backlog)
-        m.next = to;
+    w.u = u;
+    w.timeout = args->timeout;
+    w.backlog = args->backlog;
     out_list_begin(ctx->out, "messages", monitor_cols, OUT_RECORDS | OUT_STREAM);
     out_flush(ctx->out);
-    r = follow(&m);
+    r = ucmd_watch(&w);
     out_list_end(ctx->out);
     return r;
 }

@@ -42,6 +42,40 @@ struct ucmd_msg {
 void ucmd_msg_fill(struct ucmd_msg *row, const struct ringmap_msg *msg, const void *data,
                    uint64_t cut);
 
+/**
+ * struct ucmd_watch - watching what is sent, without receiving it
+ * @ctx, @u: the verb and the channel
+ * @show: called with each message; .lost of the row counts what was missed before it
+ * @data: for @show
+ * @backlog: begin with what is there
+ * @count: end after so many; 0: no limit
+ * @timeout: end then, ns; CHAN_FOREVER
+ * @stop: set by @show to end
+ * @seen, @missed, @next, @map, @buf, @start: its own
+ */
+struct ucmd_watch {
+    struct cli_ctx *ctx;
+    struct uipc *u;
+    void (*show)(struct ucmd_watch *w, const struct ucmd_msg *row);
+    void *data;
+    bool backlog;
+    uint64_t count;
+    uint64_t timeout;
+    uint64_t seen;
+    uint64_t missed;
+    uint64_t next;
+    struct ringmap map;
+    char *buf;
+    uint64_t start;
+    bool stop;
+};
+
+/*
+ * Watches until the count, the time, the end of an embedded channel, a failed write, or SIGINT or
+ * SIGTERM. Return: CLI_OK, or the status of a reported error.
+ */
+int ucmd_watch(struct ucmd_watch *w);
+
 extern const struct cli_verb uringipc_bench_verb;
 extern const struct cli_verb uringipc_create_verb;
 extern const struct cli_verb uringipc_destroy_verb;

@@ -203,6 +203,53 @@ receivers_are() { [ "$(u -J list | jq '.channels[0].receivers')" = "$1" ]; }
     is "$(wc -l <"$BATS_TEST_TMPDIR/all")" $((i + 1))
 }
 
+@test "uringipc: a dump is what was there, and comes again in a replay" {
+    d=$BATS_TEST_TMPDIR/dump
+    u create -d -k from --size 100 --entries 16
+    u create -d -k to --size 100
+    printf 'a\n\n\377\001\nlast\n' | u send from --lines --user-data 7
+    expect 0 u dump from -O "$d"
+    is "$(jq -sc '[.[] | select(.type == "message") | [.position, .length, .user_data]]' "$d")" \
+        '[[0,1,7],[1,0,7],[2,2,7],[3,4,7]]'
+    expect 0 mqdump verify "$d"
+    expect 0 u -J replay "$d" --to to --speed max
+    is "$(jq -c '[.messages, .bytes]' <<<"$out")" '[4,7]'
+    u recv from -N 4 >"$BATS_TEST_TMPDIR/1"
+    u recv to -N 4 >"$BATS_TEST_TMPDIR/2"
+    cmp "$BATS_TEST_TMPDIR/1" "$BATS_TEST_TMPDIR/2"
+    # What is damaged, cut or too long for the channel sends nothing.
+    sed 's/"length":4/"length":5/' "$d" >"$d.bad"
+    expect 1 u replay "$d.bad" --to to
+    has "$err" "nothing was sent"
+    head -n 3 "$d" >"$d.cut"
+    expect 1 u replay "$d.cut" --to to
+    u create -d -k tiny --size 3
+    expect 1 u replay "$d" --to tiny
+    has "$err" "4 bytes are more than the 3"
+    is "$(u -J list | jq -c '[.channels[].sent] | sort')" '[0,4,4]'
+    expect 2 u replay "$d"
+    expect 2 u replay "$d" --to to --speed 0
+    expect 1 u replay "$d" --to tiny --dry-run
+}
+
+@test "uringipc dump: what is sent while it looks, until interrupted" {
+    d=$BATS_TEST_TMPDIR/dump
+    u create -d -k from --broadcast
+    ub dump from --follow >"$d" &
+    dumper=$!
+    within 30 grep -q '"type":"channel"' "$d"
+    seq 5 | u send from --lines
+    within 30 grep -q '"text":"5"' "$d"
+    kill -INT "$dumper"
+    wait "$dumper"
+    expect 0 mqdump verify "$d"
+    is "$(jq -sc '[.[] | select(.type == "message") | .text]' "$d")" '["1","2","3","4","5"]'
+    jq -se '[.[] | select(.type == "message") | .time] | . == sort and (map(. != null) | all)' "$d"
+    u create -d -k to
+    expect 0 u replay "$d" --to to --speed 1000
+    is "$(u recv to -N 5 | paste -sd,)" 1,2,3,4,5
+}
+
 @test "uringipc create: in the foreground it ends with the channel" {
     ub create -k fg >"$BATS_TEST_TMPDIR/id" &
     pid=$!

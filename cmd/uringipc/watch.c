@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Watching a channel's memory: what monitor shows and dump --follow records. */
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+
+#include "timefmt.h"
+#include "ucmd.h"
+
+/* Set by SIGINT and SIGTERM: what was begun is finished. */
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int sig)
+{
+    interrupted = sig;
+}
+
+static void show_next(struct ucmd_watch *w)
+{
+    struct ringmap_msg msg;
+    struct ucmd_msg row;
+    int r = ringmap_read(&w->map, (uint32_t)w->next, w->buf, w->map.max_msg, &msg);
+
+    if (r == 0) {
+        ucmd_msg_fill(&row, &msg, w->buf, UINT64_MAX);
+        row.position = w->next++;
+        row.time = timefmt_now(CLOCK_REALTIME);
+        row.lost = w->missed;
+        w->missed = 0;
+        w->seen++;
+        w->show(w, &row);
+    } else if (r == -ESTALE) {
+        /* Far behind: on to what is still there, and a little further, for it moves. */
+        uint32_t ahead = ringmap_oldest(&w->map) - (uint32_t)w->next + w->map.entries / 8;
+
+        w->missed += ahead ? ahead : 1;
+        w->next += ahead ? ahead : 1;
+    } else if (r == -EBADMSG) {
+        w->missed++;
+        w->next++;
+    }
+}
+
+/* A slot that is claimed and does not get complete, although later ones do, is lost. */
+static bool stuck(const struct ucmd_watch *w)
+{
+    return ringmap_tail(&w->map) - (uint32_t)w->next > 1 &&
+           ringmap_tail(&w->map) - (uint32_t)w->next <= w->map.entries &&
+           ringmap_state(&w->map, (uint32_t)w->next + 1) == RINGMAP_READY;
+}
+
+/* Return: CLI_OK, or the status of a reported error. */
+static int follow(struct ucmd_watch *w)
+{
+    const uint64_t step = 100 * NSEC_PER_MSEC;
+
+    while ((!w->count || w->seen < w->count) && !interrupted && !w->stop) {
+        uint64_t spent = timefmt_now(CLOCK_MONOTONIC) - w->start;
+        struct uipc_info info;
+        int r;
+
+        if (spent >= w->timeout)
+            break;
+        r = ringmap_wait(&w->map, (uint32_t)w->next, MIN(step, w->timeout - spent));
+        if (r == 0)
+            show_next(w);
+        if (out_error(w->ctx->out) < 0 || r == -EINTR)
+            return CLI_OK;
+        if (r != -ETIMEDOUT)
+            continue;
+        if (stuck(w)) {
+            w->missed++;
+            w->next++;
+        }
+        r = uipc_get_info(w->u, &info);
+        if (r < 0)
+            return cli_fail(w->ctx, r, NULL, "%s", w->ctx->operands[0]);
+        if (info.c.destroyed) /* what is claimed and not complete stays so */
+            return CLI_OK;
+    }
+    if (w->count && w->seen < w->count && !w->stop)
+        return cli_fail_status(w->ctx, CLI_FAILED,
+                               "%s: %" PRIu64 " of %" PRIu64 " messages were seen in time",
+                               w->ctx->operands[0], w->seen, w->count);
+    return CLI_OK;
+}
+
+int ucmd_watch(struct ucmd_watch *w)
+{
+    struct sigaction sa = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
+    uint64_t to;
+    int r = uipc_look(w->u, &w->map, &w->next, &to);
+
+    if (r < 0)
+        return cli_fail(w->ctx, r, NULL, "%s: cannot look", w->ctx->operands[0]);
+    w->buf = malloc(w->map.max_msg);
+    if (!w->buf)
+        return cli_fail(w->ctx, -ENOMEM, NULL, "%s", w->ctx->operands[0]);
+    if (!w->backlog)
+        w->next = to;
+    w->start = timefmt_now(CLOCK_MONOTONIC);
+    sigaction(SIGINT, &sa, NULL);
+    sigaction(SIGTERM, &sa, NULL);
+    r = follow(w);
+    free(w->buf);
+    return r;
+}
