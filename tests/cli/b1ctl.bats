@@ -29,6 +29,12 @@ serve() {
         '["a","message","n",4,"aGkKAA==",null]'
 }
 
+@test "b1ctl: the README's transcript is what it prints" {
+    line=$(grep -n '^    \$ b1ctl .*-c' "$SRC/README.md" | cut -d : -f 1)
+    expect 0 bash -c "b1ctl() { \"\$IPCBOX\" b1ctl \"\$@\"; }; $(sed -n "${line}s/^    \$ //p" "$SRC/README.md")"
+    is "    $out" "$(sed -n "$((line + 1))p" "$SRC/README.md")"
+}
+
 @test "b1ctl -c: handles travel, and releases are told in order" {
     expect 0 b1ctl -q --jsonl -c '
         peer a b c; node a.n b.m; give a.n b as h; give b.m a as back

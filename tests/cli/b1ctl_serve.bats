@@ -142,3 +142,22 @@ EOF
     expect 0 unshare -Urm sh "$BATS_TEST_TMPDIR/inner" "$BATS_TEST_TMPDIR/m"
     has "$out" " 0 failed"
 }
+
+@test "b1ctl serve: other users, with no more capabilities than the systemd unit leaves" {
+    caps=$(sed -n 's/^CapabilityBoundingSet=//p' "$SRC/systemd/b1ctl.service.in" |
+        sed 's/CAP_/+/g; s/ /,/g' | tr A-Z a-z)
+    dir=$(mktemp -d) # bats keeps its own directories to itself
+    chmod 755 "$dir"
+    bus=$dir/bus
+    cp "$HELPERS/b1_abi" "$dir/abi"
+    setpriv --bounding-set "-all,$caps" --no-new-privs "$IPCBOX" b1ctl -q serve "$bus" 3>&- &
+    serve_pid=$!
+    within 20 test -e "$bus"
+    expect 0 setpriv --reuid 65534 --clear-groups "$dir/abi" "$bus"
+    has "$out" " 0 failed"
+    within 10 empty
+    kill "$serve_pid"
+    wait "$serve_pid"
+    serve_pid=
+    rm -r "$dir"
+}

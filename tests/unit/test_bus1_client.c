@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The client on a bus that misbehaves: once for each way in which the RFC's code differs from its
+ * document, and once with all of them. Each way is first shown to be there.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/uio.h>
+
+#include "b1_client.h"
+#include "bus1_abi.h"
+#include "check.h"
+
+enum { BIG = 200000 };
+
+struct world {
+    unsigned int defects;
+    struct b1_device dev;
+    struct b1_embedded *bus;
+    bool single;
+};
+
+static void world_new(struct world *w, unsigned int defects)
+{
+    const struct b1_config cfg = {.limits = B1_LIMITS_DEFAULT, .defects = defects};
+
+    w->defects = defects;
+    if (b1_embedded_new(&cfg, &w->dev, &w->bus) < 0)
+        abort();
+    w->single = !(defects & B1_DEFECT_STRIDE);
+    CHECK_INT(b1_probe(&w->dev, &w->single), 0);
+    CHECK_INT(w->single, (defects & B1_DEFECT_STRIDE) != 0);
+}
+
+static void world_end(struct world *w)
+{
+    CHECK_INT(b1_embedded_oopses(w->bus), 0);
+    b1_embedded_free(w->bus);
+}
+
+static struct b1_client *client_new(struct world *w)
+{
+    struct b1_client *c = NULL;
+
+    if (b1_client_open(&w->dev, w->single, &c) < 0)
+        abort();
+    return c;
+}
+
+static int send_text(struct b1_client *c, uint64_t to, const char *text)
+{
+    return b1_client_send(c, &to, 1, text, strlen(text), NULL, 0, NULL);
+}
+
+static void expect(struct b1_client *c, uint64_t type, uint64_t id, const char *text)
+{
+    struct b1_received m = {0};
+
+    CHECK_INT(b1_client_recv(c, &m, NULL), 0);
+    CHECK_INT(m.type, type);
+    CHECK_INT(m.id, id);
+    CHECK(m.len == strlen(text) && !memcmp(m.data, text, m.len));
+}
+
+static void expect_none(struct b1_client *c)
+{
+    struct b1_received m;
+
+    CHECK_INT(b1_client_recv(c, &m, NULL), -EAGAIN);
+}
+
+/* Messages of all sizes, and a handle that goes along and works. */
+static void test_messages(unsigned int defects)
+{
+    struct world w;
+    struct b1_client *a, *b;
+    uint64_t n, m, h, back;
+    struct b1_received got = {0};
+    char *big = malloc(BIG);
+
+    world_new(&w, defects);
+    a = client_new(&w);
+    b = client_new(&w);
+    CHECK_INT(b1_client_node(a, b, &n, &h), 0);
+    CHECK_INT(b1_client_node(b, a, &m, &back), 0);
+    CHECK_INT(send_text(b, h, "one"), 0);
+    CHECK_INT(send_text(b, h, ""), 0);
+    expect(a, BUS1_MESSAGE_TYPE_USER, n, "one");
+    expect(a, BUS1_MESSAGE_TYPE_USER, n, "");
+    expect_none(a);
+    if (big) {
+        memset(big, 'x', BIG);
+        CHECK_INT(b1_client_send(b, &h, 1, big, BIG, &h, 1, NULL), 0);
+        CHECK_INT(b1_client_recv(a, &got, NULL), 0);
+        CHECK(got.len == BIG && !memcmp(got.data, big, BIG));
+    }
+    CHECK_INT(got.n_transfers, 1);
+    CHECK_INT(got.account == BUS1_INVALID, (defects & B1_DEFECT_NO_ACCOUNT) != 0);
+    CHECK_INT(send_text(a, got.transfers[0], "to myself"), 0);
+    expect(a, BUS1_MESSAGE_TYPE_USER, n, "to myself");
+    CHECK_INT(b1_client_wait(a, 5, &got, NULL),
+              (defects & B1_DEFECT_POLLIN) ? -ETIMEDOUT : -EDEADLK);
+    free(big);
+    b1_client_close(a);
+    b1_client_close(b);
+    world_end(&w);
+}
+
+/* What the client must refuse by itself, since the bus would not. */
+static void test_refusals(unsigned int defects)
+{
+    struct world w;
+    struct b1_client *a, *b;
+    uint64_t n, h, h2, both[2];
+    struct err e = ERR_INIT;
+
+    world_new(&w, defects);
+    a = client_new(&w);
+    b = client_new(&w);
+    CHECK_INT(b1_client_node(a, b, &n, &h), 0);
+    CHECK_INT(b1_client_give(b, b, h, &h2), 0);
+    both[0] = h;
+    both[1] = h2;
+    CHECK_INT(b1_client_give(b, a, h + 1000, &n), -EBADRQC);
+    CHECK_INT(b1_client_send(b, &h, 1, "x", 1, (uint64_t[]){h + 1000}, 1, NULL), -EBADRQC);
+    CHECK_INT(b1_client_release(b, (uint64_t[]){h + 1000}, 1, NULL), -EBADRQC);
+    CHECK_INT(b1_client_send(b, both, 2, "x", 1, NULL, 0, &e), w.single ? -EOPNOTSUPP : 0);
+    CHECK(!w.single || strstr(e.why, "one transaction"));
+    CHECK_INT(b1_client_send(b, &h, 1, "x", 1, both, 2, NULL), w.single ? -EOPNOTSUPP : 0);
+    CHECK_INT(b1_client_release(b, both, 2, NULL), w.single ? -EOPNOTSUPP : 0);
+    if (w.single) {
+        CHECK_INT(b1_client_release(b, &h, 1, NULL), 0);
+        CHECK_INT(b1_client_release(b, &h2, 1, NULL), 0);
+    }
+    CHECK_INT(b1_client_release(b, &h, 1, NULL), -EBADRQC);
+    b1_client_close(a);
+    b1_client_close(b);
+    world_end(&w);
+}
+
+/* Notifications: what differs is visible, and nothing breaks. */
+static void test_releases(unsigned int defects)
+{
+    bool each = defects & B1_DEFECT_HANDLE_RELEASE;
+    struct world w;
+    struct b1_client *a, *b;
+    uint64_t n, h, h2, k, m;
+
+    world_new(&w, defects);
+    a = client_new(&w);
+    b = client_new(&w);
+    CHECK_INT(b1_client_node(a, b, &n, &h), 0);
+    CHECK_INT(b1_client_give(b, b, h, &h2), 0);
+    CHECK_INT(b1_client_release(b, &h, 1, NULL), 0);
+    if (each)
+        expect(a, BUS1_MESSAGE_TYPE_HANDLE_RELEASE, n, "");
+    expect_none(a);
+    CHECK_INT(send_text(b, h2, "hear"), 0);
+    if (!each)
+        expect(a, BUS1_MESSAGE_TYPE_USER, n, "hear");
+    expect_none(a);
+    CHECK_INT(b1_client_node(a, b, &m, &k), 0);
+    CHECK_INT(send_text(b, k, "before"), 0);
+    CHECK_INT(b1_client_release(a, &m, 1, NULL), 0);
+    if (!(defects & B1_DEFECT_NODE_DROPS))
+        expect(a, BUS1_MESSAGE_TYPE_USER, m, "before");
+    expect_none(a);
+    CHECK_INT(send_text(b, k, "after"), (defects & B1_DEFECT_SEND_CLOSED) ? 0 : -EBADRQC);
+    expect(b, BUS1_MESSAGE_TYPE_NODE_RELEASE, k, "");
+    CHECK_INT(send_text(b, k, "after"), -EBADRQC);
+    b1_client_close(a);
+    b1_client_close(b);
+    world_end(&w);
+}
+
+static uint64_t ptr(const void *p)
+{
+    return (uint64_t)(uintptr_t)p;
+}
+
+/* One ioctl after the other on a bare bus, with @defects or without. */
+static void test_shown(unsigned int defects)
+{
+    const struct b1_config cfg = {.limits = B1_LIMITS_DEFAULT, .defects = defects};
+    struct b1_device dev;
+    struct b1_embedded *bus;
+    char data[16] = "0123456789abcde", back[16] = "";
+    struct iovec v = {data, 16}, out = {back, 16};
+    uint64_t errors[2] = {UINT64_MAX, UINT64_MAX};
+    struct bus1_transfer src = {BUS1_TRANSFER_FLAG_CREATE, BUS1_INVALID}, dst, ids[3];
+    struct bus1_cmd_transfer t = {
+        .to = BUS1_INVALID, .n_transfers = 1, .ptr_src = ptr(&src), .ptr_dst = ptr(&dst)};
+    struct bus1_message m = {.n_data = 8, .n_data_vecs = 1, .ptr_data_vecs = ptr(&v)};
+    struct bus1_metadata meta;
+    struct bus1_cmd_send s = {.n_destinations = 1,
+                              .ptr_destinations = ptr(&dst.id),
+                              .ptr_errors = ptr(errors),
+                              .ptr_message = ptr(&m)};
+    struct bus1_cmd_recv r = {.ptr_metadata = ptr(&meta), .ptr_message = ptr(&m)};
+    struct bus1_cmd_release rel = {.n_ids = 1, .ptr_ids = 0};
+    int fd;
+
+    CHECK_INT(b1_embedded_new(&cfg, &dev, &bus), 0);
+    fd = dev.open(dev.ctx);
+    CHECK_INT(dev.ioctl(dev.ctx, fd, BUS1_CMD_TRANSFER, &t), 0);
+    CHECK_INT(dev.ioctl(dev.ctx, fd, BUS1_CMD_SEND, &s), 0);
+    CHECK_INT(errors[0], (defects & B1_DEFECT_ERRORS_U64) ? 0 : INT64_C(-4294967296));
+    m = (struct bus1_message){.type = BUS1_INVALID, .n_data_vecs = 1, .ptr_data_vecs = ptr(&out)};
+    out.iov_len = 4;
+    CHECK_INT(dev.ioctl(dev.ctx, fd, BUS1_CMD_RECV, &r), -EMSGSIZE);
+    if (defects & B1_DEFECT_NO_SIZES)
+        CHECK_INT(m.n_data, 0);
+    else
+        CHECK_INT(m.n_data, (defects & B1_DEFECT_WHOLE_VECS) ? 16 : 8);
+    out.iov_len = 16;
+    CHECK_INT(dev.ioctl(dev.ctx, fd, BUS1_CMD_RECV, &r), (defects & B1_DEFECT_RECV_ONE) != 0);
+    CHECK_INT(m.n_data, (defects & B1_DEFECT_WHOLE_VECS) ? 16 : 8);
+    m = (struct bus1_message){.type = 1, .n_data_vecs = 0};
+    (void)dev.ioctl(dev.ctx, fd, BUS1_CMD_SEND, &s);
+    CHECK_INT(b1_embedded_oopses(bus), (defects & B1_DEFECT_SEND_OOPS) != 0);
+    CHECK_INT(dev.ioctl(dev.ctx, fd, BUS1_CMD_RELEASE, &rel),
+              (defects & B1_DEFECT_RELEASE_ZERO) ? 0 : -EFAULT);
+    rel.ptr_ids = ptr(errors);
+    errors[0] = 4444;
+    CHECK_INT(dev.ioctl(dev.ctx, fd, BUS1_CMD_RELEASE, &rel),
+              (defects & B1_DEFECT_RELEASE_ZERO) ? 0 : -EBADRQC);
+    /* A handle comes with it, and there is no room for any. */
+    ids[0] = (struct bus1_transfer){.id = dst.id};
+    m = (struct bus1_message){.n_transfers = 1, .ptr_transfers = ptr(ids)};
+    CHECK_INT(dev.ioctl(dev.ctx, fd, BUS1_CMD_SEND, &s), 0);
+    ids[1].id = 0;
+    m = (struct bus1_message){.type = BUS1_INVALID, .ptr_transfers = ptr(&ids[1])};
+    CHECK_INT(dev.ioctl(dev.ctx, fd, BUS1_CMD_RECV, &r) < 0,
+              (defects & B1_DEFECT_ALL_TRANSFERS) == 0);
+    CHECK_INT(ids[1].id != 0, (defects & B1_DEFECT_ALL_TRANSFERS) != 0);
+    dev.close(dev.ctx, fd);
+    b1_embedded_free(bus);
+}
+
+int main(void)
+{
+    for (unsigned int d = 0; d <= B1_DEFECT_ALL; d = d ? d << 1 : 1) {
+        test_shown(d);
+        test_messages(d);
+        test_refusals(d);
+        test_releases(d);
+    }
+    test_messages(B1_DEFECT_ALL);
+    test_refusals(B1_DEFECT_ALL);
+    test_releases(B1_DEFECT_ALL);
+    return check_done();
+}
