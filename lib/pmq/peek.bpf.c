@@ -38,6 +38,7 @@ static struct {
     uint64_t node;  /* rb_node */
     uint64_t head;  /* of the node's list */
     uint64_t entry; /* in that list */
+    uint64_t previous;
     uint64_t index; /* of the message */
     uint64_t segment;
     uint64_t left; /* payload bytes of the message still to come */
@@ -106,6 +107,10 @@ static __always_inline long step_message(void)
     struct peek_record *record;
     uint64_t length = BPF_CORE_READ(m, m_ts), need;
 
+    /* Both directions must agree: else it is not where the list was, or not a list. */
+    if ((uint64_t)BPF_CORE_READ(m, m_list.prev) != walk.previous)
+        return STOP(PEEK_MOVED);
+    walk.previous = walk.entry;
     walk.entry = (uint64_t)BPF_CORE_READ(m, m_list.next);
     if (!walk.entry || length > req.msgsize || walk.index > req.maxmsg)
         return STOP(PEEK_MOVED);
@@ -173,6 +178,7 @@ static __always_inline long step_node(void)
 
     walk.head = (uint64_t)leaf + KOFFSET(posix_msg_tree_node, msg_list);
     walk.entry = (uint64_t)BPF_CORE_READ(leaf, msg_list.next);
+    walk.previous = walk.head;
     walk.state = WALK_LIST;
     return walk.entry ? 0 : STOP(PEEK_MOVED);
 }
