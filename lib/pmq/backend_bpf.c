@@ -31,6 +31,7 @@ enum {
     DEFAULT_MAX_SNAPSHOT = 64 << 20,
     FIRST_ROOM = 256 << 10, /* enough for what most queues hold; more is asked for when needed */
     LOCKED_ROOM = 2 << 20,  /* bytes walked with a spinlock held: some hundred microseconds */
+    MAX_ROOM = 512 << 20,   /* a map takes twice that, and its size is an int */
     TRIES = 50,
 };
 
@@ -55,7 +56,9 @@ struct bpf_state {
     const char *records;
     struct peek_collection got;
     enum pmq_consistency consistency;
-    bool windows; /* more follows */
+    bool more;      /* does not hold the queue's end */
+    bool windows;   /* the first one did not */
+    uint64_t first; /* index of its first message */
 };
 
 static void object_done(struct peek_object *o)
@@ -125,13 +128,20 @@ static uint64_t records_size(const struct bpf_state *s, uint64_t messages, uint6
            (s->opts->heads ? 0 : bytes);
 }
 
-/* The room for @need bytes: a power of two, within the limit, but never too small for a message. */
+/* Bytes that may be collected at once: never too few for one message. */
+static uint64_t room_limit(const struct bpf_state *s)
+{
+    uint64_t one = records_size(s, 1, (uint64_t)s->attr.mq_msgsize);
+
+    return MIN(MAX(max_snapshot(s), one), (uint64_t)MAX_ROOM);
+}
+
+/* The room for @need bytes, or as many as there may be: a power of two. */
 static size_t room_for(const struct bpf_state *s, uint64_t need)
 {
-    uint64_t limit = MAX(max_snapshot(s), records_size(s, 1, (uint64_t)s->attr.mq_msgsize));
     size_t room = (size_t)sysconf(_SC_PAGESIZE);
 
-    while (room < need && room < limit)
+    while (room < need && room < room_limit(s))
         room *= 2;
     return room;
 }
@@ -189,11 +199,13 @@ static bool check_records(const struct bpf_state *s, const char *p,
     return n == got->messages && at == got->bytes && payload == got->payload;
 }
 
-/* A whole queue holds as many messages and bytes as it says. */
+/* A queue holds as many messages and bytes as it says; behind its end there are none. */
 static bool adds_up(const struct peek_request *req, const struct peek_collection *got)
 {
+    uint64_t skipped = MIN(req->skip, req->curmsgs);
+
     return got->status != PEEK_DONE ||
-           (req->skip + got->messages == req->curmsgs && (req->skip || got->payload == req->qsize));
+           (skipped + got->messages == req->curmsgs && (req->skip || got->payload == req->qsize));
 }
 
 /* ---- collecting ---- */
@@ -247,7 +259,7 @@ static int collect(struct bpf_state *s, uint64_t skip, struct err *e)
     }
     req->fd = (uint32_t)pmq_queue_fd(s->q);
     req->skip = skip;
-    req->room = s->obj.room;
+    req->room = MIN((uint64_t)s->obj.room, room_limit(s));
     req->heads = s->opts->heads;
     r = run(s->obj.skel->progs.peek);
     if (r < 0)
@@ -273,7 +285,8 @@ static void take(struct bpf_state *s, const struct peek_object *o, enum pmq_cons
     s->records = o->map;
     s->got = o->skel->bss->req.got[0];
     s->consistency = c;
-    s->windows = s->got.status == PEEK_FULL;
+    s->more = s->got.status == PEEK_FULL;
+    s->first = o->skel->bss->req.skip;
 }
 
 /* With the queue locked. Return: 0; -EAGAIN when it holds too much for that; or why it cannot be.
@@ -322,7 +335,7 @@ static int give_up(struct bpf_state *s, struct err *e)
 {
     const struct peek_request *req = &s->obj.skel->bss->req;
 
-    if (collect_locked(s, NULL) == 0)
+    if (!req->skip && collect_locked(s, NULL) == 0)
         return 0;
     if (kbpf_is_root() && req->got[0].bytes <= s->obj.room &&
         (req->got[0].status == PEEK_DONE || req->got[0].status == PEEK_FULL) &&
@@ -401,6 +414,7 @@ static int bpf_snapshot(void *state, const struct pmq_queue *q, struct pmq_snaps
         r = collect_until_agreed(s, 0, &info->tries, e);
     if (r < 0)
         return r;
+    s->windows = s->more;
     info->taken = timefmt_now(CLOCK_REALTIME);
     info->consistency = s->windows ? PMQ_TORN : s->consistency;
     info->messages = s->windows ? PMQ_UNKNOWN : s->got.messages;
@@ -408,14 +422,14 @@ static int bpf_snapshot(void *state, const struct pmq_queue *q, struct pmq_snaps
     return 0;
 }
 
-static int visit_window(const struct bpf_state *s, uint64_t first, pmq_visit_fn visit, void *ctx)
+static int visit_window(const struct bpf_state *s, pmq_visit_fn visit, void *ctx)
 {
     const char *p = s->records;
 
     for (uint64_t i = 0; i < s->got.messages; i++) {
         const struct peek_record *rec = (const struct peek_record *)(const void *)p;
         const struct pmq_message m = {
-            .index = first + i,
+            .index = s->first + i,
             .priority = (uint32_t)rec->priority,
             .length = rec->length,
             .data = s->opts->heads ? NULL : p + sizeof(*rec),
@@ -432,15 +446,18 @@ static int visit_window(const struct bpf_state *s, uint64_t first, pmq_visit_fn 
 static int bpf_visit(void *state, pmq_visit_fn visit, void *ctx, struct err *e)
 {
     struct bpf_state *s = state;
-    uint64_t first = 0;
     unsigned int tries;
-    int r = visit_window(s, first, visit, ctx);
+    int r = 0;
 
-    while (r == 0 && s->windows) {
-        first += s->got.messages;
-        r = collect_until_agreed(s, first, &tries, e);
+    /* After an earlier visit of a queue in windows only the last is still there. */
+    if (s->first)
+        r = collect_until_agreed(s, 0, &tries, e);
+    if (r == 0)
+        r = visit_window(s, visit, ctx);
+    while (r == 0 && s->more) {
+        r = collect_until_agreed(s, s->first + s->got.messages, &tries, e);
         if (r == 0)
-            r = visit_window(s, first, visit, ctx);
+            r = visit_window(s, visit, ctx);
     }
     return r;
 }
