@@ -307,7 +307,6 @@ int pmq_fd_attr_basic(int fd, struct pmq_attr *out)
     a.gid = st.st_gid;
     a.mode = st.st_mode & 07777;
     a.changed = timefmt_from_timespec(&st.st_mtim);
-    read_name(fd, a.unlinked, a.name);
     *out = a;
     return 0;
 }
@@ -333,10 +332,18 @@ int pmq_fd_attr(int fd, struct pmq_attr *out)
 
 int pmq_queue_attr_basic(const struct pmq_queue *q, struct pmq_attr *out)
 {
-    return pmq_fd_attr_basic(q->fd, out);
+    int r = pmq_fd_attr_basic(q->fd, out);
+
+    if (r == 0)
+        read_name(q->fd, out->unlinked, out->name);
+    return r;
 }
 
 int pmq_queue_attr(const struct pmq_queue *q, struct pmq_attr *out)
 {
-    return pmq_fd_attr(q->fd, out);
+    int r = pmq_fd_attr(q->fd, out);
+
+    if (r == 0)
+        read_name(q->fd, out->unlinked, out->name);
+    return r;
 }

@@ -416,6 +416,8 @@ static int see_process(pid_t pid, void *ctx)
 
     buf_clear(&s->matches);
     r = proc_visit_fds(s->proc, pid, see_fd, s);
+    if (r < 0 && pid == s->pid)
+        return r;
     if (r == -EACCES || r == -EPERM)
         s->denied++;
     else if (r < 0 && r != -ESRCH)
@@ -488,6 +490,11 @@ static int run(struct scan *s, struct err *e)
     if (r == 0 && processes) {
         read_mounts(s);
         r = proc_visit_pids(s->proc, see_process, s);
+        if (r == -EACCES || r == -EPERM)
+            return err_set(e, r, "run as root", "not permitted to look into process %d",
+                           (int)s->pid);
+        if (r == -ESRCH)
+            return err_set(e, r, NULL, "process %d has ended", (int)s->pid);
     }
     if (r == 0)
         judge(s, processes);

@@ -29,8 +29,7 @@ static int explain(pid_t pid, int fd, int r, struct err *e)
 
 int proc_fd_take(pid_t pid, int fd, struct err *e)
 {
-    _cleanup_(closep)
-    int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    _cleanup_(closep) int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     int got;
 
     if (pidfd < 0)

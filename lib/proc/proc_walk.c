@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -29,48 +30,67 @@ static int gone(int r)
     return r == -ENOENT ? -ESRCH : r;
 }
 
-static int open_dir(int proc, const char *path, DIR **ret)
+/*
+ * A directory of numbers, read straight from the kernel: a listing opens one or more for each
+ * process, and what opendir() does besides costs as much as the reading.
+ */
+struct numbers {
+    int fd;
+    size_t at;
+    size_t n;
+    char buf[32 * 1024] __attribute__((aligned(__alignof__(struct dirent64))));
+};
+
+static int numbers_open(struct numbers *d, int proc, const char *path)
 {
-    int fd = openat(proc, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *d;
-
-    if (fd < 0)
-        return gone(-errno);
-    d = fdopendir(fd);
-    if (!d) {
-        int r = -errno;
-
-        close(fd);
-        return r;
-    }
-    *ret = d;
-    return 0;
+    d->at = d->n = 0;
+    d->fd = openat(proc, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return d->fd < 0 ? gone(-errno) : 0;
 }
 
-/* The next entry that is a number; NULL at the end, with errno as readdir() leaves it. */
-static const char *next_number(DIR *d, pid_t *id)
+static void numbers_close(const struct numbers *d)
 {
-    const struct dirent *e;
+    if (d->fd >= 0)
+        close(d->fd);
+}
 
-    do {
-        errno = 0;
-        e = readdir(d);
-        if (!e)
-            return NULL;
-    } while (proc_parse_id(e->d_name, id) < 0);
-    return e->d_name;
+/* Return: the next entry that is a number, @zero or more; NULL at the end, or with -errno in @r. */
+static const char *numbers_next(struct numbers *d, bool zero, pid_t *id, int *r)
+{
+    for (;;) {
+        const struct dirent64 *e;
+        ssize_t n;
+
+        if (d->at == d->n) {
+            n = getdents64(d->fd, d->buf, sizeof(d->buf));
+            if (n <= 0) {
+                *r = n < 0 ? gone(-errno) : 0;
+                return NULL;
+            }
+            d->at = 0;
+            d->n = (size_t)n;
+        }
+        e = (const void *)(d->buf + d->at);
+        d->at += e->d_reclen;
+        if (zero && !strcmp(e->d_name, "0")) {
+            *id = 0;
+            return e->d_name;
+        }
+        if (proc_parse_id(e->d_name, id) == 0)
+            return e->d_name;
+    }
 }
 
 static int visit_ids(int proc, const char *path, proc_id_fn visit, void *ctx)
 {
-    _cleanup_(closedirp)
-    DIR *d = NULL;
+    struct numbers d;
     pid_t id;
-    int r = open_dir(proc, path, &d);
+    int r = numbers_open(&d, proc, path);
 
-    while (r == 0 && next_number(d, &id))
+    while (r == 0 && numbers_next(&d, false, &id, &r))
         r = visit(id, ctx);
-    return r ? r : gone(-errno);
+    numbers_close(&d);
+    return r;
 }
 
 int proc_visit_pids(int proc, proc_id_fn visit, void *ctx)
@@ -88,38 +108,26 @@ int proc_visit_tids(int proc, pid_t pid, proc_id_fn visit, void *ctx)
 
 int proc_visit_fds(int proc, pid_t pid, proc_fd_fn visit, void *ctx)
 {
-    _cleanup_(closedirp)
-    DIR *d = NULL;
     char link[PATH_MAX + 1];
     struct proc_fd f = {.pid = pid, .link = link};
-    const struct dirent *e;
+    struct numbers d;
     int r;
 
     snprintf(link, sizeof(link), "%d/fd", (int)pid);
-    r = open_dir(proc, link, &d);
-    if (r < 0)
-        return r;
-    f.dir = dirfd(d);
-    while (errno = 0, (e = readdir(d))) {
-        ssize_t n;
+    r = numbers_open(&d, proc, link);
+    f.dir = d.fd;
+    while (r == 0 && (f.entry = numbers_next(&d, true, &f.fd, &r))) {
+        ssize_t n = readlinkat(f.dir, f.entry, link, sizeof(link) - 1);
 
-        /* Descriptor 0 is no process number. */
-        if (strcmp(e->d_name, "0") && proc_parse_id(e->d_name, &f.fd) < 0)
-            continue;
-        if (e->d_name[0] == '0')
-            f.fd = 0;
-        n = readlinkat(f.dir, e->d_name, link, sizeof(link) - 1);
-        if (n < 0 && (errno == EACCES || errno == EPERM))
-            return -errno;
-        if (n < 0)
-            continue; /* closed meanwhile */
-        link[n] = '\0';
-        f.entry = e->d_name;
-        r = visit(&f, ctx);
-        if (r)
-            return r;
+        if (n < 0 && (errno == EACCES || errno == EPERM)) {
+            r = -errno;
+        } else if (n >= 0) { /* else it was closed meanwhile */
+            link[n] = '\0';
+            r = visit(&f, ctx);
+        }
     }
-    return gone(-errno);
+    numbers_close(&d);
+    return r;
 }
 
 static int read_text(int proc, const char *path, struct buf *out)
@@ -133,8 +141,7 @@ static int read_text(int proc, const char *path, struct buf *out)
 
 int proc_fd_flags(int proc, pid_t pid, int fd, int *flags)
 {
-    _cleanup_(buf_done)
-    struct buf text = BUF_INIT;
+    _cleanup_(buf_done) struct buf text = BUF_INIT;
     char path[64];
     int r;
 
@@ -145,8 +152,7 @@ int proc_fd_flags(int proc, pid_t pid, int fd, int *flags)
 
 int proc_comm(int proc, pid_t pid, pid_t tid, char out[PROC_COMM_SIZE])
 {
-    _cleanup_(buf_done)
-    struct buf text = BUF_INIT;
+    _cleanup_(buf_done) struct buf text = BUF_INIT;
     char path[64];
     size_t n;
     int r;
@@ -178,8 +184,7 @@ int proc_ns(int proc, pid_t pid, const char *kind, uint64_t *out)
 
 int proc_thread_call(int proc, pid_t pid, pid_t tid, struct proc_call *out)
 {
-    _cleanup_(buf_done)
-    struct buf text = BUF_INIT;
+    _cleanup_(buf_done) struct buf text = BUF_INIT;
     char path[64];
     int r;
 

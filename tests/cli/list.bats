@@ -77,6 +77,8 @@ queue() { jq -e --arg name "/$scene-$1" '.queues[] | select(.name == $name)' <<<
     wait "$gone"
     expect 3 mqpeek list --pid "$gone"
     has "$err" "there is no process $gone"
+    expect 5 setpriv --reuid 54321 --regid 54321 --clear-groups "$IPCBOX" mqpeek list --pid "$(wanted .pid)"
+    has "$err" "not permitted to look into process $(wanted .pid)" "run as root"
 }
 
 @test "list: where all can be seen nothing is unknown, and no note is printed" {
@@ -154,6 +156,29 @@ queue() { jq -e --arg name "/$scene-$1" '.queues[] | select(.name == $name)' <<<
         while ! test -s "$1"; do kill -0 $! || exit 8; sleep 0.1; done
         "$IPCBOX" mqpeek -J; s=$?; kill $!; wait; exit $s' sh "$BATS_TEST_TMPDIR/many"
     is "$(jq -c '[(.queues | length), ([.queues[].holders] | add), ([.queues[].holders] | max), .holders_complete]' <<<"$out")" '[5000,10000,2,true]'
+}
+
+@test "list: processes that are hidden are missed" {
+    expect 0 alone sh -c '"$HELPERS/mqscene" hid >"$1" & while ! test -s "$1"; do sleep 0.05; done
+        mount -t proc -o hidepid=2 none /proc
+        setpriv --reuid 54324 --regid 54324 --clear-groups "$IPCBOX" mqpeek -J; s=$?; kill $!; wait; exit $s' sh "$BATS_TEST_TMPDIR/hid"
+    has "$err" "run as root"
+    jq -e '.holders_complete == false and (.queues | all(.holders == null))' <<<"$out"
+}
+
+@test "list: while queues and processes come and go" {
+    (
+        for i in $(seq 100); do
+            "$HELPERS/mqmake" "/$scene-v$((i % 7))" 1 8 0:x
+            "$HELPERS/mqmake" -u "/$scene-v$((i % 7))"
+        done
+    ) 3>&- &
+    churn=$!
+    while kill -0 "$churn" 2>/dev/null; do
+        expect 0 mqpeek -J list -A
+        jq -e --arg n "/$scene-full" 'any(.queues[]; .name == $n and .senders == 1)' <<<"$out" >/dev/null
+    done
+    wait "$churn"
 }
 
 @test "list: full disks are errors, readers that leave are none" {

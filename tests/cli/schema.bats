@@ -62,12 +62,14 @@ lines() {
     valid mqpeek-info mqpeek -J info "/$scene-full" "/$scene-empty" "/$scene-notify" "/$scene-orphan" \
         "$(wanted '"pid:\(.pid):\(.gone_fd)"')"
     jq -e '[.queues[].waiters[]] | length == 2' <<<"$out"
+    lines mqpeek-info mqpeek info --jsonl "/$scene-full" "/$scene-orphan"
     valid mqpeek-info setpriv --inh-caps=-all --bounding-set=-bpf,-perfmon,-sys_admin "$IPCBOX" mqpeek -J info "/$scene-full"
 }
 
 @test "schema: mqpeek limits, mqpeek recover" {
     scene_start
     valid mqpeek-limits mqpeek -J limits
+    lines mqpeek-limits mqpeek --jsonl limits
     valid mqpeek-limits mqpeek -J limits 1 1
     valid mqpeek-limits setpriv --reuid 54342 --regid 54342 --clear-groups "$IPCBOX" mqpeek -J limits
     valid mqpeek-recover env XDG_STATE_HOME="$BATS_TEST_TMPDIR/state" "$IPCBOX" mqpeek -J recover
