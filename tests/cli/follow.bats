@@ -2,6 +2,7 @@
 # mqpeek follow: real processes that send, receive, block and end; what is shown is what they did.
 bats_require_minimum_version 1.5.0
 load common
+load screen
 
 # shellcheck disable=SC2154 # pid_NAME: see actor
 
@@ -12,6 +13,7 @@ setup() {
 
 teardown() {
     local pid
+    screen_stop
     for pid in "${pids[@]}" ${follow_pid-}; do kill "$pid" 2>/dev/null || true; done
     "$HELPERS/mqmake" -u "/$q" 2>/dev/null || true
     [ -z "${other_dir-}" ] || rm -rf "$other_dir"
@@ -312,4 +314,15 @@ waiting() {
     cp "$IPCBOX" "$other_dir/plain"
     expect 5 user "$other_dir/plain" mqpeek follow --all
     has "$err" "cannot follow" "("
+}
+
+@test "Ctrl-C on a terminal ends it with the totals" {
+    "$HELPERS/mqmake" "/$q" 8 64
+    actor one
+    screen_start 160 24 "$IPCBOX mqpeek follow /$q"
+    sends() { tells one "send 5 hello" && tells one recv && shows "send" "one" "hello"; }
+    within 60 sends
+    keys C-c
+    see "events, 0 lost" "seconds" "status=0"
+    screen_stop
 }

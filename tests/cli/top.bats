@@ -245,6 +245,24 @@ see_rows() {
     mqpeek top --rates sampled -b -d 0.1 --filter "$q" 2>/dev/null | head -n 1 >/dev/null
 }
 
+@test "messages that are counted in the kernel are all there" {
+    three
+    mkfifo "$BATS_TEST_TMPDIR/in"
+    "$HELPERS/mqactor" busy "/$q-c" <"$BATS_TEST_TMPDIR/in" >"$BATS_TEST_TMPDIR/out" 3>&- &
+    actors=$!
+    exec 7>"$BATS_TEST_TMPDIR/in"
+    "$IPCBOX" mqpeek top --rates counted --filter "$q-c" -d 0.2 -J 2>/dev/null >"$BATS_TEST_TMPDIR/stream" 3>&- &
+    actors="$actors $!"
+    # Known from the second look on.
+    counted() { jq -se 'any(.sent == 0 and .rates == "counted")' <"$BATS_TEST_TMPDIR/stream"; }
+    within 60 counted
+    for _ in 1 2 3 4 5 6 7 8 9 10; do printf 'flood 3 x\ndrain\n' >&7; done
+    exec 7>&-
+    all_of_them() { [ "$(jq -sc '[map(.sent), map(.received) | add]' <"$BATS_TEST_TMPDIR/stream")" = '[30,30]' ]; }
+    within 60 all_of_them
+    kill ${actors##* }
+}
+
 @test "wrong usage" {
     expect 2 mqpeek top --sort nonsense
     expect 2 mqpeek top -d 0
