@@ -7,17 +7,19 @@ static const char *const usage[] = {
     "mqdump save /QUEUE -O FILE\twrite a queue and its messages to a file",
     "mqdump save --all -O FILE\tthe same for all queues",
     "mqdump restore FILE\tmake the queues of a file, or none of them",
+    "mqdump record /QUEUE -O FILE\tthe traffic of a queue, for mqdump replay",
     NULL,
 };
 
 static const struct cli_verb *const verbs[] = {
-    &mqdump_save_verb, &mqdump_restore_verb, &mqdump_show_verb, &mqdump_verify_verb,
-    &mqdump_seal_verb, &mqdump_criu_verb,    &mqdump_criu_verb, NULL,
+    &mqdump_save_verb,   &mqdump_restore_verb, &mqdump_show_verb,
+    &mqdump_verify_verb, &mqdump_seal_verb,    &mqdump_record_verb,
+    &mqdump_replay_verb, &mqdump_criu_verb,    NULL,
 };
 
 const struct cli_applet mqdump_applet = {
     .name = "mqdump",
-    .summary = "save and restore POSIX message queues",
+    .summary = "save, restore, record and replay POSIX message queues",
     .usage = usage,
     .verbs = verbs,
     .common_opts = qcmd_common_opts,

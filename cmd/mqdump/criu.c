@@ -313,12 +313,14 @@ static const struct cli_example criu_examples[] = {
 
 const struct cli_verb mqdump_criu_verb = {
     .name = "criu",
-    .operands = "args PID | action | script | restore [-- ARGS…]",
+    .operands = "COMMAND [PID] [-- ARGS…]",
     .min_operands = 1,
     .max_operands = SIZE_MAX,
     .complete = CLI_COMPLETE_NONE,
     .summary = "checkpoint and restore processes with queues",
     .description =
+        "The commands are args PID, action, script and restore.\n"
+        "\n"
         "CRIU cannot checkpoint a process that has a message queue open: with these commands it "
         "can, messages, order and priorities included.\n"
         "\n"

@@ -45,16 +45,16 @@ static int seal_run(struct cli_ctx *ctx, const void *argp)
 
 static const struct cli_example seal_examples[] = {
     {"jq -c 'select(.type != \"message\" or .priority >= 5)' jobs.dump | mqdump seal >urgent.dump",
-     "only messages of priority 5 and more"},
-    {"jq -c '(.name, .queue) |= if . == \"/jobs\" then \"/work\" else . end | del(..|nulls)' "
-     "jobs.dump | mqdump seal >work.dump",
+     "filter: only messages of priority 5 and more"},
+    {"jq -c '(.name, .queue | select(. == \"/jobs\")) = \"/work\"' jobs.dump | mqdump seal "
+     ">work.dump",
      "rename a queue"},
     {"cat jobs.dump mail.dump | mqdump seal >both.dump", "merge two dumps"},
-    {"jq -s 'map(select(.type == \"message\")) | group_by(.queue) | map({(.[0].queue): length}) | "
-     "add' both.dump",
+    {"jq -rs 'map(select(.type == \"message\")) | group_by(.queue)[] | \"\\(length) "
+     "\\(.[0].queue)\"' both.dump",
      "count the messages of each queue"},
-    {"jq -r 'select(.type == \"message\") | .data_base64' jobs.dump | base64 -d >payloads",
-     "extract the payloads, one after the other"},
+    {"jq -r 'select(.type == \"message\").data_base64' jobs.dump | base64 -d >payloads",
+     "extract the payloads, one behind the other"},
     {"diff <(jq -c 'select(.type == \"message\")' jobs.dump) <(jq -c 'select(.type == "
      "\"message\")' later.dump)",
      "what has changed between two dumps"},

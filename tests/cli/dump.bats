@@ -308,3 +308,28 @@ kills() { if [ -n "${IPCBOX_TEST_LONG-}" ]; then echo 250; else echo 15; fi; }
     ! exists "$q-2"
     is "$(find "$IPCBOX_STATE_DIR" -type f)" ""
 }
+
+@test "mqdump: the worked one-liners of the man page do what they say" {
+    mapfile -t lines < <(mandoc -T utf8 -O width=1000 "$SRC/man/mqdump.1" | sed 's/.\x08//g' |
+        grep -E '^ *(jq|cat|diff) .*dump' | grep -v 'restore -$' | sed 's/^ *//')
+    is "${#lines[@]}" 6
+    others=("$q-mail")
+    make "$q" 5 20 1:low 8:high
+    make "$q-mail" 5 20 3:letter
+    mqdump save "$q" | jq -c --arg q "$q" '(.name, .queue | select(. == $q)) = "/jobs"' | mqdump seal >jobs.dump
+    mqdump save "$q-mail" -O mail.dump
+    sed '3d' jobs.dump | mqdump seal >later.dump
+    mkdir bin
+    printf '#!/bin/sh\nexec "%s" mqdump "$@"\n' "$IPCBOX" >bin/mqdump
+    chmod +x bin/mqdump
+    for i in "${!lines[@]}"; do
+        PATH=$PWD/bin:$PATH bash -c "${lines[i]}" >"out$i" 2>&1 || [ "$i" = 5 ]
+    done
+    mqdump verify urgent.dump work.dump both.dump
+    is "$(jq -r 'select(.type == "message").text' urgent.dump)" high
+    is "$(jq -r 'select(.type == "queue").name, (select(.type == "message").queue)' work.dump | sort -u)" /work
+    is "$(jq -r 'select(.type == "message").text' both.dump | paste -sd,)" high,low,letter
+    is "$(cat out3)" "$(printf '1 %s\n2 /jobs' "$q-mail")"
+    is "$(cat payloads)" highlow
+    has "$(cat out5)" '< {"type":"message","queue":"/jobs","priority":8'
+}

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* mqdump record: the traffic of queues into a file. */
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "fileio.h"
+#include "mqdump_verbs.h"
+#include "pmq_follow.h"
+#include "pmqdump.h"
+#include "qcmd.h"
+#include "timefmt.h"
+
+struct record_args {
+    struct qcmd_common common;
+    const char *file;
+    uint64_t duration;
+    uint64_t count;
+};
+
+static const struct record_args record_defaults = {
+    .common = {.max_snapshot = 64 * 1024 * 1024},
+    .duration = UINT64_MAX,
+    .count = UINT64_MAX,
+};
+
+static const struct cli_opt record_opts[] = {
+    CLI_STR(struct record_args, file, 'O', "output-file", "FILE",
+            "write there, whole or not at all, instead of to standard output",
+            .complete = CLI_COMPLETE_FILE),
+    CLI_SPAN(struct record_args, duration, 0, "duration", "SEC", "stop after that time"),
+    CLI_U64(struct record_args, count, 'N', "count", "COUNT", "stop after COUNT events"),
+    CLI_END,
+};
+
+struct recording {
+    struct cli_ctx *ctx;
+    const struct record_args *args;
+    struct pmq_follow *follow;
+    struct dump_writer *w;
+    uint64_t events;
+};
+
+static void put_traffic(struct dump_writer *w, const struct pmq_event *ev)
+{
+    dump_begin(w, "event");
+    dump_put_str(w, "event", ev->kind == PMQ_EVENT_SEND ? "send" : "recv");
+    dump_put_time(w, "time", ev->time);
+    dump_put_str(w, "order", ev->order == PMQ_ORDER_EXACT ? "exact" : "approximate");
+    dump_put_str(w, "queue", ev->label);
+    if (ev->pid) {
+        dump_put_u64(w, "pid", (uint64_t)ev->pid);
+        dump_put_u64(w, "tid", (uint64_t)ev->tid);
+    }
+    dump_put_str(w, "comm", ev->comm);
+    if (ev->priority != PMQ_PRIO_UNKNOWN)
+        dump_put_u64(w, "priority", ev->priority);
+    if (ev->blocked != PMQ_UNKNOWN)
+        dump_put_u64(w, "blocked_ns", ev->blocked);
+    dump_put_payload(w, ev->data, ev->captured, ev->length);
+    dump_end(w);
+}
+
+/* Return: 1 when there are enough, or nothing more can be written. */
+static int write_event(const struct pmq_event *ev, void *ctx)
+{
+    struct recording *r = ctx;
+
+    switch (ev->kind) {
+    case PMQ_EVENT_SEND:
+    case PMQ_EVENT_RECEIVE:
+        put_traffic(r->w, ev);
+        r->events++;
+        break;
+    case PMQ_EVENT_LOST:
+    case PMQ_EVENT_UNCOVERED:
+        dump_begin(r->w, ev->kind == PMQ_EVENT_LOST ? "lost" : "uncovered");
+        dump_put_time(r->w, "time", ev->time);
+        if (ev->kind == PMQ_EVENT_LOST)
+            dump_put_u64(r->w, "count", ev->count);
+        dump_end(r->w);
+        break;
+    }
+    return r->events >= r->args->count || dump_writer_error(r->w) < 0;
+}
+
+/* SIGINT and SIGTERM end a recording as it should end. */
+static int catch_signals(void)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+        return -errno;
+    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static int follow_until_told(struct recording *r, int signals, struct err *e)
+{
+    uint64_t start = timefmt_now(CLOCK_MONOTONIC);
+
+    for (;;) {
+        struct pollfd p[] = {{.fd = pmq_follow_fd(r->follow), .events = POLLIN},
+                             {.fd = signals, .events = POLLIN}};
+        uint64_t gone = timefmt_now(CLOCK_MONOTONIC) - start;
+        struct timespec left = timefmt_to_timespec(
+            gone < r->args->duration ? MIN(r->args->duration - gone, 3600 * NSEC_PER_SEC) : 0);
+        int n = ppoll(p, ARRAY_SIZE(p), &left, NULL), k;
+
+        if (n < 0 && errno != EINTR)
+            return -errno;
+        k = pmq_follow_read(r->follow, write_event, r, e);
+        if (k == 0)
+            k = dump_writer_flush(r->w);
+        if (k < 0)
+            return k;
+        if (k > 0 || p[1].revents || gone >= r->args->duration)
+            break;
+    }
+    pmq_follow_stop(r->follow);
+    if (r->events >= r->args->count)
+        return 0;
+    return MIN(pmq_follow_read(r->follow, write_event, r, e), 0);
+}
+
+static int add_queues(struct recording *r)
+{
+    struct cli_ctx *ctx = r->ctx;
+
+    for (size_t i = 0; i < ctx->n_operands; i++) {
+        _cleanup_(pmq_queue_closep) struct pmq_queue *q = NULL;
+        struct err e = ERR_INIT;
+        int k;
+
+        if (qcmd_open(ctx, ctx->operands[i], PMQ_OPEN_READ, &q) != CLI_OK)
+            return ctx->status;
+        k = pmq_follow_add(r->follow, q, NULL, &e);
+        if (k < 0)
+            return cli_fail(ctx, k, &e, "%s: cannot follow", ctx->operands[i]);
+    }
+    return CLI_OK;
+}
+
+static void tell_totals(const struct recording *r)
+{
+    struct pmq_follow_totals t;
+
+    pmq_follow_totals(r->follow, &t);
+    cli_note(r->ctx, "%" PRIu64 " events recorded", r->events);
+    if (t.lost)
+        cli_note(r->ctx, "%" PRIu64 " events came too fast and are lost; the dump has the places",
+                 t.lost);
+    if (t.uncovered)
+        cli_note(r->ctx, "%" PRIu64 " calls of 32-bit programs could not be recorded", t.uncovered);
+}
+
+static int record_stream(struct recording *r, struct file_out *out)
+{
+    _cleanup_(closep) int signals = catch_signals();
+    struct cli_ctx *ctx = r->ctx;
+    struct err e = ERR_INIT;
+    int k = signals < 0 ? signals : 0;
+
+    if (k == 0)
+        k = dump_writer_new(out ? file_out_stream(out) : stdout, PMQDUMP_KIND_TRAFFIC,
+                            ctx->applet->name, pmq_follow_backend(r->follow), &r->w);
+    if (k == 0)
+        k = pmq_follow_start(r->follow, &e);
+    if (k == 0)
+        k = follow_until_told(r, signals, &e);
+    if (k == 0)
+        k = dump_writer_finish(r->w);
+    if (k == 0 && out)
+        k = file_out_commit(out);
+    if (k == -EPIPE)
+        return ctx->status;
+    if (k < 0)
+        return cli_fail(ctx, k, &e, "cannot record");
+    tell_totals(r);
+    return CLI_OK;
+}
+
+static void recording_done(struct recording *r)
+{
+    dump_writer_free(r->w);
+    pmq_follow_free(r->follow);
+}
+
+static int record_run(struct cli_ctx *ctx, const void *argp)
+{
+    const struct record_args *args = argp;
+    const struct pmq_follow_opts opts = {.capture = UINT64_MAX, .backend = ctx->backend};
+    _cleanup_(recording_done) struct recording r = {.ctx = ctx, .args = args};
+    _cleanup_(file_out_closep) struct file_out *out = NULL;
+    struct err e = ERR_INIT;
+    int k = pmq_follow_new(&opts, &r.follow, &e);
+
+    if (k < 0)
+        return cli_fail(ctx, k, &e, "cannot record");
+    if (add_queues(&r) != CLI_OK)
+        return ctx->status;
+    if (args->file) {
+        k = file_out_open(args->file, 0600, &out);
+        if (k < 0)
+            return cli_fail(ctx, k, NULL, "%s: cannot write", args->file);
+    }
+    return record_stream(&r, out);
+}
+
+static const struct cli_example record_examples[] = {
+    {"mqdump record /jobs -O jobs.traffic --duration 1h", "an hour of /jobs"},
+    {NULL, NULL},
+};
+
+const struct cli_verb mqdump_record_verb = {
+    .name = "record",
+    .operands = "QUEUE…",
+    .min_operands = 1,
+    .max_operands = SIZE_MAX,
+    .complete = CLI_COMPLETE_QUEUE,
+    .summary = "record what is sent and received",
+    .description =
+        "Writes every successful send and receive, with its content, until it is interrupted "
+        "(Ctrl-C), --duration is over, or --count is reached. Records of type \"event\"; \"order\" "
+        "tells whether the order of the times is that of the queue (exact) or that in which the "
+        "calls returned (approximate). A record of type \"lost\" counts events that came too "
+        "fast.",
+    .examples = record_examples,
+    .opts = record_opts,
+    .args_size = sizeof(struct record_args),
+    .defaults = &record_defaults,
+    .flags = CLI_OWN_OUTPUT,
+    .run = record_run,
+};

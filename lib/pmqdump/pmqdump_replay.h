@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Recorded traffic, sent again with its timing. */
+#pragma once
+
+#include "pmqdump.h"
+
+/**
+ * struct pmqdump_replay_opts - how
+ * @to: send everything there; NULL: to the queues that were recorded
+ * @receive: also receive where the recording did, from the same queue, what is first there
+ * @speed: 2 is twice as fast; 0 as fast as it can
+ * @timeout: how long to wait for a full (or empty) queue, ns
+ * @dry_run: open and send nothing, only check
+ * @blocked: called when a queue is full or empty (@on), and when it goes on
+ */
+struct pmqdump_replay_opts {
+    const char *to;
+    bool receive;
+    double speed;
+    uint64_t timeout;
+    bool dry_run;
+    void (*blocked)(void *ctx, const char *queue, bool full, bool on);
+    void *ctx;
+};
+
+/**
+ * struct pmqdump_replay_result - what was done
+ * @sent, @received, @bytes: messages, and payload sent
+ * @skipped: events that were left out
+ * @span: from the first to the last, ns
+ * @late_median, @late_p99, @late_worst: behind the recorded times, ns; the first two within 2 %
+ */
+struct pmqdump_replay_result {
+    uint64_t sent;
+    uint64_t received;
+    uint64_t bytes;
+    uint64_t skipped;
+    uint64_t span;
+    uint64_t late_median;
+    uint64_t late_p99;
+    uint64_t late_worst;
+};
+
+struct pmqdump_replay;
+
+/**
+ * pmqdump_replay_new() - check the whole recording, and open the queues
+ * @r: opened with DUMP_REWIND; must outlive the replay
+ * @opts: must outlive it too
+ */
+int pmqdump_replay_new(struct dump_reader *r, const struct pmqdump_replay_opts *opts,
+                       struct pmqdump_replay **ret, struct err *e);
+
+/**
+ * pmqdump_replay_run() - send all of it once; may be called again
+ *
+ * Return: 0; -ETIMEDOUT, -EMSGSIZE, …
+ */
+int pmqdump_replay_run(struct pmqdump_replay *p, struct err *e);
+void pmqdump_replay_result(const struct pmqdump_replay *p, struct pmqdump_replay_result *out);
+void pmqdump_replay_free(struct pmqdump_replay *p);
+void pmqdump_replay_freep(struct pmqdump_replay **p);

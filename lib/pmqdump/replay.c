@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Recorded traffic, sent again. Each event has a time at which it is due; a queue that is full
+ * delays it and all behind it, which the lateness shows.
+ */
+#include "pmqdump_replay.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <mqueue.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "timefmt.h"
+
+enum {
+    QUEUES_MAX = 1024,
+    SUB_BITS = 6, /* steps of a power of two in the histogram: 1.6 % */
+    BUCKETS = 64 << SUB_BITS,
+};
+
+struct target {
+    char name[PMQ_NAME_MAX + 2];
+    int fd;
+};
+
+struct pmqdump_replay {
+    struct dump_reader *reader;
+    const struct pmqdump_replay_opts *opts;
+    struct target *targets;
+    size_t n;
+    char *buffer; /* for what is received: the largest message of any queue */
+    size_t buffer_size;
+    uint64_t first; /* time of the first event */
+    uint64_t start; /* CLOCK_MONOTONIC */
+    bool started;
+    struct pmqdump_replay_result result;
+    uint64_t lateness[BUCKETS];
+};
+
+struct event {
+    bool send;
+    uint64_t time;
+    char queue[PMQ_NAME_MAX + 2];
+    uint32_t priority;
+    struct dump_payload payload;
+};
+
+/* ---- events ---- */
+
+/* Return: 1 for one that is to be replayed, 0 for another, or -errno. */
+static int take_event(const struct pmqdump_replay *p, struct dump_record *rec, struct event *ev,
+                      struct err *e)
+{
+    uint64_t priority = 0;
+    char kind[8];
+    int r;
+
+    if (strcmp(rec->type, "event") != 0)
+        return 0;
+    r = dump_get_str(rec, "event", kind, sizeof(kind), e);
+    if (r < 0)
+        return r;
+    ev->send = strcmp(kind, "send") == 0;
+    if (!ev->send && (!p->opts->receive || strcmp(kind, "recv") != 0))
+        return 0;
+    r = dump_get_time(rec, "time", &ev->time, e);
+    if (r == 0)
+        r = dump_get_str(rec, "queue", ev->queue, sizeof(ev->queue), e);
+    if (r < 0 || !ev->send)
+        return r < 0 ? r : 1;
+    if (dump_has(rec, "priority"))
+        r = dump_get_u64(rec, "priority", PMQ_PRIO_MAX - 1, &priority, e);
+    if (r == 0)
+        r = dump_get_payload(rec, &ev->payload, e);
+    if (r < 0)
+        return r;
+    if (ev->payload.captured != ev->payload.length)
+        return dump_bad(rec, e, "only %zu of the message's %" PRIu64 " bytes were recorded",
+                        ev->payload.captured, ev->payload.length);
+    ev->priority = (uint32_t)priority;
+    return 1;
+}
+
+static uint64_t now(void)
+{
+    return timefmt_now(CLOCK_MONOTONIC);
+}
+
+/* ---- targets ---- */
+
+static struct target *find_target(const struct pmqdump_replay *p, const char *name)
+{
+    for (size_t i = 0; i < p->n; i++)
+        if (strcmp(p->targets[i].name, name) == 0)
+            return &p->targets[i];
+    return NULL;
+}
+
+static int open_target(struct pmqdump_replay *p, struct target *t, struct err *e)
+{
+    int flags = (p->opts->receive ? O_RDWR : O_WRONLY) | O_NONBLOCK | O_CLOEXEC;
+    struct mq_attr attr;
+    char *buffer;
+
+    t->fd = mq_open(t->name, flags);
+    if (t->fd < 0)
+        return err_set(e, -errno, errno == ENOENT ? "make it, or send --to another" : NULL,
+                       "%s: %s", t->name, strerrordesc_np(errno));
+    if (!p->opts->receive)
+        return 0;
+    if (mq_getattr(t->fd, &attr) < 0)
+        return -errno;
+    if ((size_t)attr.mq_msgsize <= p->buffer_size)
+        return 0;
+    buffer = realloc(p->buffer, (size_t)attr.mq_msgsize);
+    if (!buffer)
+        return -ENOMEM;
+    p->buffer = buffer;
+    p->buffer_size = (size_t)attr.mq_msgsize;
+    return 0;
+}
+
+static int add_target(struct pmqdump_replay *p, const char *name, struct err *e)
+{
+    struct pmq_ref ref;
+    struct err why = ERR_INIT;
+    struct target *v;
+    int r;
+
+    if (find_target(p, name))
+        return 0;
+    r = pmq_ref_parse(name, &ref, &why);
+    if (r < 0 || ref.kind != PMQ_REF_NAME)
+        return err_set(e, -EINVAL, "choose a queue with --to", "\"%s\" is no queue to send to",
+                       name);
+    if (p->n == QUEUES_MAX)
+        return err_set(e, -E2BIG, NULL, "more than %d queues", QUEUES_MAX);
+    v = reallocarray(p->targets, p->n + 1, sizeof(*v));
+    if (!v)
+        return -ENOMEM;
+    p->targets = v;
+    v = &p->targets[p->n++];
+    memcpy(v->name, ref.name, sizeof(v->name));
+    v->fd = -1;
+    return p->opts->dry_run ? 0 : open_target(p, v, e);
+}
+
+/* ---- lateness ---- */
+
+/* Exact below 2^7; then 64 steps a power of two. */
+static size_t bucket_of(uint64_t ns)
+{
+    unsigned int shift;
+
+    if (ns < 2u << SUB_BITS)
+        return (size_t)ns;
+    shift = 63 - SUB_BITS - (unsigned int)__builtin_clzll(ns);
+    return ((size_t)shift << SUB_BITS) + (size_t)(ns >> shift);
+}
+
+static uint64_t bucket_value(size_t i)
+{
+    size_t shift = i < 2u << SUB_BITS ? 0 : (i >> SUB_BITS) - 1;
+
+    return (uint64_t)(i - (shift << SUB_BITS)) << shift;
+}
+
+static uint64_t percentile(const struct pmqdump_replay *p, uint64_t part)
+{
+    uint64_t total = p->result.sent + p->result.received, seen = 0;
+
+    for (size_t i = 0; i < BUCKETS; i++) {
+        seen += p->lateness[i];
+        if (seen && seen * 100 >= total * part)
+            return bucket_value(i);
+    }
+    return 0;
+}
+
+/* ---- doing ---- */
+
+/* Sleeps until the event is due. Return: when that was, on CLOCK_MONOTONIC. */
+static uint64_t wait_until_due(const struct pmqdump_replay *p, const struct event *ev)
+{
+    uint64_t since = ev->time > p->first ? ev->time - p->first : 0;
+    uint64_t due = p->start + (uint64_t)((double)since / p->opts->speed);
+    struct timespec ts = timefmt_to_timespec(due);
+
+    while (now() < due && clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL) == EINTR)
+        ;
+    return due;
+}
+
+static void count_lateness(struct pmqdump_replay *p, uint64_t due)
+{
+    uint64_t at = now();
+    uint64_t late = at > due ? at - due : 0;
+
+    p->lateness[bucket_of(late)]++;
+    p->result.late_worst = MAX(p->result.late_worst, late);
+}
+
+/* Waits until the queue has room, or a message. Return: 0, -ETIMEDOUT or -errno. */
+static int wait_for(const struct pmqdump_replay *p, const struct target *t, bool full)
+{
+    uint64_t end = now();
+    struct pollfd pfd = {.fd = t->fd, .events = full ? POLLOUT : POLLIN};
+    int n;
+
+    if (__builtin_add_overflow(end, p->opts->timeout, &end))
+        end = UINT64_MAX;
+    if (p->opts->blocked)
+        p->opts->blocked(p->opts->ctx, t->name, full, true);
+    do {
+        uint64_t at = now();
+        struct timespec left = timefmt_to_timespec(at < end ? MIN(end - at, NSEC_PER_SEC) : 0);
+
+        n = ppoll(&pfd, 1, &left, NULL);
+        if (n < 0 && errno != EINTR)
+            return -errno;
+    } while (n <= 0 && now() < end);
+    if (n <= 0)
+        return -ETIMEDOUT;
+    if (p->opts->blocked)
+        p->opts->blocked(p->opts->ctx, t->name, full, false);
+    return 0;
+}
+
+static int do_event(struct pmqdump_replay *p, const struct target *t, const struct event *ev,
+                    struct err *e)
+{
+    for (;;) {
+        int r;
+
+        if (ev->send)
+            r = mq_send(t->fd, ev->payload.data, ev->payload.captured, ev->priority);
+        else
+            r = (int)mq_receive(t->fd, p->buffer, p->buffer_size, NULL);
+        if (r >= 0)
+            break;
+        if (errno == EINTR)
+            continue;
+        r = -errno;
+        if (r == -EAGAIN)
+            r = wait_for(p, t, ev->send);
+        if (r == -ETIMEDOUT)
+            return err_set(e, r, NULL, "%s stayed %s", t->name, ev->send ? "full" : "empty");
+        if (r < 0)
+            return err_set(e, r, NULL, "%s: %s", t->name, err_text(NULL, r));
+    }
+    p->result.sent += ev->send;
+    p->result.received += !ev->send;
+    p->result.bytes += ev->send ? ev->payload.captured : 0;
+    return 0;
+}
+
+static int replay_event(struct pmqdump_replay *p, const struct event *ev, struct err *e)
+{
+    const struct target *t = find_target(p, p->opts->to ? p->opts->to : ev->queue);
+    uint64_t due;
+    int r;
+
+    if (!t)
+        return err_set(e, -EBADMSG, NULL, "the file has changed while it was read");
+    if (!p->started) {
+        p->first = ev->time;
+        p->start = now();
+        p->started = true;
+    }
+    if (p->opts->speed <= 0)
+        return do_event(p, t, ev, e);
+    due = wait_until_due(p, ev);
+    r = do_event(p, t, ev, e);
+    if (r == 0)
+        count_lateness(p, due);
+    return r;
+}
+
+/* Reads the recording once, to check it or to replay it. */
+static int walk(struct pmqdump_replay *p, bool check, struct err *e)
+{
+    struct dump_record *rec;
+    struct event ev;
+    int r;
+
+    while ((r = dump_reader_next(p->reader, &rec, e)) > 0) {
+        r = take_event(p, rec, &ev, e);
+        if (r > 0)
+            r = check ? add_target(p, p->opts->to ? p->opts->to : ev.queue, e)
+                      : replay_event(p, &ev, e);
+        else if (r == 0 && check)
+            p->result.skipped++;
+        if (r < 0)
+            return r == -ENOENT && check && !p->n ? -EBADMSG : r;
+    }
+    return r;
+}
+
+int pmqdump_replay_new(struct dump_reader *reader, const struct pmqdump_replay_opts *opts,
+                       struct pmqdump_replay **ret, struct err *e)
+{
+    _cleanup_(pmqdump_replay_freep) struct pmqdump_replay *p = calloc(1, sizeof(*p));
+    const char *kind = dump_reader_header(reader)->kind;
+    int r;
+
+    if (!p)
+        return -ENOMEM;
+    if (strcmp(kind, PMQDUMP_KIND_TRAFFIC) != 0)
+        return err_set(e, -EBADMSG, "mqdump restore is for saved queues",
+                       "a dump of kind \"%s\", not of traffic", kind);
+    p->reader = reader;
+    p->opts = opts;
+    r = walk(p, true, e);
+    if (r < 0)
+        return r;
+    *ret = TAKE_PTR(p);
+    return 0;
+}
+
+int pmqdump_replay_run(struct pmqdump_replay *p, struct err *e)
+{
+    uint64_t begin;
+    int r = dump_reader_rewind(p->reader, e);
+
+    if (r < 0 || p->opts->dry_run)
+        return r;
+    p->started = false;
+    begin = now();
+    r = walk(p, false, e);
+    p->result.span += now() - begin;
+    return r;
+}
+
+void pmqdump_replay_result(const struct pmqdump_replay *p, struct pmqdump_replay_result *out)
+{
+    *out = p->result;
+    out->late_median = percentile(p, 50);
+    out->late_p99 = percentile(p, 99);
+}
+
+void pmqdump_replay_free(struct pmqdump_replay *p)
+{
+    if (!p)
+        return;
+    for (size_t i = 0; i < p->n; i++)
+        if (p->targets[i].fd >= 0)
+            close(p->targets[i].fd);
+    free(p->targets);
+    free(p->buffer);
+    free(p);
+}
+
+void pmqdump_replay_freep(struct pmqdump_replay **p)
+{
+    pmqdump_replay_free(*p);
+}

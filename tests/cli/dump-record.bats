@@ -1,0 +1,142 @@
+#!/usr/bin/env bats
+# mqdump: record and replay.
+
+load common
+
+setup() {
+    export IPCBOX_STATE_DIR=$BATS_TEST_TMPDIR/state TMPDIR=$BATS_TEST_TMPDIR
+    cd "$BATS_TEST_TMPDIR"
+    q=/$(unique rec)
+    "$HELPERS/mqmake" "$q" 8 64
+    "$HELPERS/mqmake" "$q-to" 8 64
+    job=
+}
+
+teardown() {
+    [ -z "$job" ] || kill -KILL "$job" 2>/dev/null || true
+    for name in "$q" "$q-to"; do "$HELPERS/mqmake" -u "$name" 2>/dev/null || true; done
+}
+
+root() { [ "$(id -u)" = 0 ] || skip "needs root"; }
+
+# send PRIO:TEXT…: to $q
+send() {
+    local m
+    {
+        echo '{"type":"header","format":"ipcbox-dump","version":1,"kind":"queues"}'
+        echo "{\"type\":\"queue\",\"name\":\"$q\",\"maxmsg\":8,\"msgsize\":64,\"mode\":\"0600\",\"uid\":0,\"gid\":0}"
+        for m; do
+            echo "{\"type\":\"message\",\"queue\":\"$q\",\"priority\":${m%%:*},\"text\":\"${m#*:}\"}"
+        done
+    } | mqdump seal | mqdump restore --append - >/dev/null
+}
+
+# traffic TIME:EVENT:PRIO:TEXT…: a recording, times in decimal seconds
+traffic() {
+    local t
+    {
+        echo '{"type":"header","format":"ipcbox-dump","version":1,"kind":"traffic"}'
+        for t; do
+            IFS=: read -r time event prio text <<<"$t"
+            printf '{"type":"event","event":"%s","time":"2026-01-01T00:00:%06.3fZ","queue":"%s","priority":%s,"text":"%s"}\n' \
+                "$event" "$time" "$q" "$prio" "$text"
+        done
+    } | mqdump seal >t.traffic
+}
+
+texts() { mqdump save "$1" | jq -r 'select(.type == "message") | "\(.priority):\(.text)"' | paste -sd,; }
+
+# Runs in the background until the recorder is attached: a first message proves it.
+record() {
+    "$IPCBOX" mqdump record "$q" -O r.traffic "$@" 2>record.err 3>&- &
+    job=$!
+    within 30 attached
+}
+attached() { grep -q anon_inode:bpf /proc/$job/fd/ 2>/dev/null || find "/proc/$job/fd" -lname '*bpf*link*' -o -lname '*perf_event*' | grep -q .; }
+
+@test "mqdump record: what is sent is in the file, and replay sends it again" {
+    root
+    record -N 3
+    send 3:one 1:two 9:three
+    wait "$job"
+    is "$(jq -r 'select(.type == "event") | "\(.event) \(.queue) \(.priority):\(.text)"' r.traffic | paste -sd,)" \
+        "send $q 3:one,send $q 1:two,send $q 9:three"
+    expect 0 mqdump verify r.traffic
+    expect 0 mqdump -J replay r.traffic --to "$q-to"
+    jq -e '.sent == 3 and .bytes == 11 and .late_worst >= .late_p99 * 0.98 and .late_p99 >= .late_median' <<<"$out"
+    is "$(texts "$q-to")" 9:three,3:one,1:two
+}
+
+@test "mqdump record: an interrupt ends it with a whole file, a kill leaves none" {
+    root
+    record
+    send 1:a
+    sleep 0.3
+    kill -INT "$job"
+    wait "$job"
+    expect 0 mqdump verify r.traffic
+    is "$(jq -r 'select(.type == "event").text' r.traffic)" a
+    rm r.traffic
+    record
+    send 1:b
+    kill -KILL "$job"
+    wait "$job" || true
+    [ ! -e r.traffic ]
+}
+
+@test "mqdump replay: keeps the spacing, faster when told" {
+    traffic 0:send:1:a 0.25:send:2:b 0.5:send:3:c
+    expect 0 mqdump -J replay t.traffic
+    jq -e '.span >= 0.5 and .sent == 3' <<<"$out"
+    is "$(texts "$q")" 3:c,2:b,1:a
+    expect 0 mqdump -J replay t.traffic --to "$q-to" --speed 5
+    jq -e '.span >= 0.1' <<<"$out"
+    expect 0 mqdump -J replay t.traffic --to "$q-to" --speed max
+    jq -e '.late_worst == null' <<<"$out"
+    is "$(texts "$q-to")" 3:c,3:c,2:b,2:b,1:a,1:a
+    expect 2 mqdump replay t.traffic --speed fast
+    expect 2 mqdump replay t.traffic --speed 0
+}
+
+@test "mqdump replay: sends only, unless told to receive too; loops; only checks" {
+    traffic 0:send:1:a 0.01:recv:1:a
+    expect 0 mqdump -J replay t.traffic
+    jq -e '.sent == 1 and .received == 0 and .skipped == 1' <<<"$out"
+    expect 0 mqdump -J replay t.traffic --only all
+    jq -e '.sent == 1 and .received == 1' <<<"$out"
+    is "$(texts "$q")" 1:a
+    expect 0 mqdump replay t.traffic --only send --loop 4 --to "$q-to"
+    is "$(texts "$q-to")" 1:a,1:a,1:a,1:a
+    expect 0 mqdump replay t.traffic --dry-run
+    is "$(texts "$q")" 1:a
+}
+
+@test "mqdump replay: a full queue makes it wait, say so, go on; or give up" {
+    traffic 0:send:1:a
+    expect 1 mqdump replay t.traffic --loop 9 --timeout 0.2
+    has "$err" "$q is full: waiting" "stopped after 8 messages" "stayed full"
+    "$IPCBOX" mqdump replay t.traffic >job.out 2>job.err 3>&- &
+    job=$!
+    within 30 grep -q "is full: waiting" job.err
+    # Room comes from a replay of one receive.
+    jq -c 'if .event then .event = "recv" else . end' t.traffic | mqdump seal >recv.traffic
+    expect 0 mqdump replay --only all recv.traffic
+    wait "$job"
+    has "$(cat job.err)" "$q: going on"
+}
+
+@test "mqdump replay: what cannot be replayed is refused before the first message" {
+    traffic 0:send:1:a 0:send:1:b
+    sed 's/"text":"b"/"text":"b","length":7/' t.traffic | mqdump seal >cut.traffic
+    expect 1 mqdump replay cut.traffic
+    has "$err" "line 3: only 1 of the message's 7 bytes were recorded" "nothing was sent"
+    mqdump save "$q" >q.dump
+    expect 1 mqdump replay q.dump
+    has "$err" "not of traffic" "mqdump restore"
+    expect 1 mqdump restore t.traffic
+    has "$err" "not of queues"
+    expect 3 mqdump replay t.traffic --to /ipcbox-none-such
+    head -n 2 t.traffic >half.traffic
+    expect 1 mqdump replay half.traffic
+    is "$(texts "$q")" ""
+}
