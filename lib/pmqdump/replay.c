@@ -9,16 +9,18 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <mqueue.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "buf.h"
 #include "timefmt.h"
 
 enum {
     QUEUES_MAX = 1024,
+    BATCH_EVENTS = 1024,
+    BATCH_BYTES = 1 << 20,
     SUB_BITS = 6, /* steps of a power of two in the histogram: 1.6 % */
     BUCKETS = 64 << SUB_BITS,
 };
@@ -26,6 +28,15 @@ enum {
 struct target {
     char name[PMQ_NAME_MAX + 2];
     int fd;
+};
+
+/* An event that was read ahead: at full speed reading and sending take turns, so that the receiver
+ * is not woken anew for each message. */
+struct ahead {
+    const struct target *target;
+    bool send;
+    uint32_t priority;
+    size_t at, length; /* of its payload in the batch's bytes */
 };
 
 struct pmqdump_replay {
@@ -40,6 +51,9 @@ struct pmqdump_replay {
     bool started;
     struct pmqdump_replay_result result;
     uint64_t lateness[BUCKETS];
+    struct ahead batch[BATCH_EVENTS];
+    size_t n_batch;
+    struct buf bytes;
 };
 
 struct event {
@@ -103,7 +117,7 @@ static struct target *find_target(const struct pmqdump_replay *p, const char *na
 
 static int open_target(struct pmqdump_replay *p, struct target *t, struct err *e)
 {
-    int flags = (p->opts->receive ? O_RDWR : O_WRONLY) | O_NONBLOCK | O_CLOEXEC;
+    int flags = (p->opts->receive ? O_RDWR : O_WRONLY) | O_CLOEXEC;
     struct mq_attr attr;
     char *buffer;
 
@@ -205,58 +219,107 @@ static void count_lateness(struct pmqdump_replay *p, uint64_t due)
     p->result.late_worst = MAX(p->result.late_worst, late);
 }
 
-/* Waits until the queue has room, or a message. Return: 0, -ETIMEDOUT or -errno. */
-static int wait_for(const struct pmqdump_replay *p, const struct target *t, bool full)
+/* One call that sleeps at most until @deadline, on CLOCK_REALTIME; NULL: for ever. 0 or -errno. */
+static int call_until(const struct pmqdump_replay *p, const struct target *t,
+                      const struct event *ev, const struct timespec *deadline)
+{
+    ssize_t n;
+
+    if (ev->send)
+        n = mq_timedsend(t->fd, ev->payload.data, ev->payload.captured, ev->priority, deadline);
+    else
+        n = mq_timedreceive(t->fd, p->buffer, p->buffer_size, NULL, deadline);
+    return n < 0 ? -errno : 0;
+}
+
+/* Sleeps in the call itself, a second at a time: the wall clock, by which it sleeps, may jump. */
+static int call_patiently(const struct pmqdump_replay *p, const struct target *t,
+                          const struct event *ev)
 {
     uint64_t end = now();
-    struct pollfd pfd = {.fd = t->fd, .events = full ? POLLOUT : POLLIN};
-    int n;
+    int r;
 
-    if (__builtin_add_overflow(end, p->opts->timeout, &end))
-        end = UINT64_MAX;
-    if (p->opts->blocked)
-        p->opts->blocked(p->opts->ctx, t->name, full, true);
-    do {
+    if (__builtin_add_overflow(end, p->opts->timeout, &end)) {
+        do
+            r = call_until(p, t, ev, NULL);
+        while (r == -EINTR);
+        return r;
+    }
+    for (;;) {
         uint64_t at = now();
-        struct timespec left = timefmt_to_timespec(at < end ? MIN(end - at, NSEC_PER_SEC) : 0);
+        uint64_t left = at < end ? MIN(end - at, NSEC_PER_SEC) : 0;
+        struct timespec deadline = timefmt_to_timespec(timefmt_now(CLOCK_REALTIME) + left);
 
-        n = ppoll(&pfd, 1, &left, NULL);
-        if (n < 0 && errno != EINTR)
-            return -errno;
-    } while (n <= 0 && now() < end);
-    if (n <= 0)
-        return -ETIMEDOUT;
-    if (p->opts->blocked)
-        p->opts->blocked(p->opts->ctx, t->name, full, false);
-    return 0;
+        r = call_until(p, t, ev, &deadline);
+        if ((r == -ETIMEDOUT && left > 0) || r == -EINTR)
+            continue;
+        return r;
+    }
 }
 
 static int do_event(struct pmqdump_replay *p, const struct target *t, const struct event *ev,
                     struct err *e)
 {
-    for (;;) {
-        int r;
+    static const struct timespec past = {0};
+    int r = -ETIMEDOUT;
 
-        if (ev->send)
-            r = mq_send(t->fd, ev->payload.data, ev->payload.captured, ev->priority);
-        else
-            r = (int)mq_receive(t->fd, p->buffer, p->buffer_size, NULL);
-        if (r >= 0)
-            break;
-        if (errno == EINTR)
-            continue;
-        r = -errno;
-        if (r == -EAGAIN)
-            r = wait_for(p, t, ev->send);
-        if (r == -ETIMEDOUT)
-            return err_set(e, r, NULL, "%s stayed %s", t->name, ev->send ? "full" : "empty");
-        if (r < 0)
-            return err_set(e, r, NULL, "%s: %s", t->name, err_text(NULL, r));
+    /* Who wants to hear of a full queue costs one more call there. */
+    if (p->opts->blocked)
+        r = call_until(p, t, ev, &past);
+    if (r == -ETIMEDOUT || r == -EINTR) {
+        if (p->opts->blocked)
+            p->opts->blocked(p->opts->ctx, t->name, ev->send, true);
+        r = call_patiently(p, t, ev);
+        if (p->opts->blocked && r == 0)
+            p->opts->blocked(p->opts->ctx, t->name, ev->send, false);
     }
+    if (r == -ETIMEDOUT)
+        return err_set(e, r, NULL, "%s stayed %s", t->name, ev->send ? "full" : "empty");
+    if (r < 0)
+        return err_set(e, r, NULL, "%s: %s", t->name, err_text(NULL, r));
     p->result.sent += ev->send;
     p->result.received += !ev->send;
     p->result.bytes += ev->send ? ev->payload.captured : 0;
     return 0;
+}
+
+static int send_batch(struct pmqdump_replay *p, struct err *e)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < p->n_batch && r == 0; i++) {
+        const struct ahead *a = &p->batch[i];
+        const struct event ev = {
+            .send = a->send,
+            .priority = a->priority,
+            .payload = {p->bytes.data + a->at, a->length, a->length},
+        };
+
+        r = do_event(p, a->target, &ev, e);
+    }
+    p->n_batch = 0;
+    buf_clear(&p->bytes);
+    return r;
+}
+
+static int read_ahead(struct pmqdump_replay *p, const struct target *t, const struct event *ev,
+                      struct err *e)
+{
+    p->batch[p->n_batch++] = (struct ahead){
+        .target = t,
+        .send = ev->send,
+        .priority = ev->priority,
+        .length = ev->send ? ev->payload.captured : 0,
+    };
+    /* Never empty, so that a payload of no bytes has an address too. */
+    buf_add_char(&p->bytes, '\0');
+    p->batch[p->n_batch - 1].at = p->bytes.len;
+    buf_add(&p->bytes, ev->payload.data, p->batch[p->n_batch - 1].length);
+    if (buf_error(&p->bytes))
+        return buf_error(&p->bytes);
+    if (p->n_batch < BATCH_EVENTS && p->bytes.len < BATCH_BYTES)
+        return 0;
+    return send_batch(p, e);
 }
 
 static int replay_event(struct pmqdump_replay *p, const struct event *ev, struct err *e)
@@ -267,13 +330,13 @@ static int replay_event(struct pmqdump_replay *p, const struct event *ev, struct
 
     if (!t)
         return err_set(e, -EBADMSG, NULL, "the file has changed while it was read");
+    if (p->opts->speed <= 0)
+        return read_ahead(p, t, ev, e);
     if (!p->started) {
         p->first = ev->time;
         p->start = now();
         p->started = true;
     }
-    if (p->opts->speed <= 0)
-        return do_event(p, t, ev, e);
     due = wait_until_due(p, ev);
     r = do_event(p, t, ev, e);
     if (r == 0)
@@ -298,7 +361,7 @@ static int walk(struct pmqdump_replay *p, bool check, struct err *e)
         if (r < 0)
             return r == -ENOENT && check && !p->n ? -EBADMSG : r;
     }
-    return r;
+    return r == 0 ? send_batch(p, e) : r;
 }
 
 int pmqdump_replay_new(struct dump_reader *reader, const struct pmqdump_replay_opts *opts,
@@ -330,6 +393,7 @@ int pmqdump_replay_run(struct pmqdump_replay *p, struct err *e)
     if (r < 0 || p->opts->dry_run)
         return r;
     p->started = false;
+    p->n_batch = 0;
     begin = now();
     r = walk(p, false, e);
     p->result.span += now() - begin;
@@ -352,6 +416,7 @@ void pmqdump_replay_free(struct pmqdump_replay *p)
             close(p->targets[i].fd);
     free(p->targets);
     free(p->buffer);
+    buf_done(&p->bytes);
     free(p);
 }
 
