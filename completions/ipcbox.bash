@@ -216,15 +216,31 @@ _ipcbox_mqdump() {
         --mq-syscall) words=''; kind='' ;;
         -O|--output-file) words=''; kind='file' ;;
       esac ;;
-    criu)
-      opts='-q --quiet -h --help --version --backend --max-snapshot --mq-syscall -D --images-dir --replace --criu '
-      operand=''
+    record)
+      opts='-q --quiet -h --help --version --backend --max-snapshot --mq-syscall -O --output-file --duration -N --count '
+      operand='queue'
       case $prev in
         --backend) words=''; kind='' ;;
         --max-snapshot) words=''; kind='' ;;
         --mq-syscall) words=''; kind='' ;;
-        -D|--images-dir) words=''; kind='dir' ;;
-        --criu) words=''; kind='file' ;;
+        -O|--output-file) words=''; kind='file' ;;
+        --duration) words=''; kind='' ;;
+        -N|--count) words=''; kind='' ;;
+      esac ;;
+    replay)
+      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --backend --max-snapshot --mq-syscall --to --speed --only --loop --timeout --dry-run '
+      operand='file'
+      case $prev in
+        -o|--output) words=''; kind='' ;;
+        --color) words='auto always never'; kind='' ;;
+        --backend) words=''; kind='' ;;
+        --max-snapshot) words=''; kind='' ;;
+        --mq-syscall) words=''; kind='' ;;
+        --to) words=''; kind='queue' ;;
+        --speed) words=''; kind='' ;;
+        --only) words='send all'; kind='' ;;
+        --loop) words=''; kind='' ;;
+        --timeout) words=''; kind='' ;;
       esac ;;
     criu)
       opts='-q --quiet -h --help --version --backend --max-snapshot --mq-syscall -D --images-dir --replace --criu '
@@ -237,7 +253,7 @@ _ipcbox_mqdump() {
         --criu) words=''; kind='file' ;;
       esac ;;
     *)
-      words='save restore show verify seal criu criu '
+      words='save restore show verify seal record replay criu '
       opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --backend --max-snapshot --mq-syscall '
       operand='' ;;
   esac

@@ -139,6 +139,12 @@ static int show(struct cli_ctx *ctx, const struct list_args *args, const struct 
     for (size_t i = 0; i < n; i++)
         out_row(ctx->out, order[i]);
     out_list_end(ctx->out);
+    for (size_t i = 0; i < n; i++)
+        if (order[i]->incomplete)
+            cli_note(ctx,
+                     "%s is incomplete: a restore is at work on it, or was killed (mqdump "
+                     "restore --recover)",
+                     order[i]->reference);
     free(rows);
     free(order);
     return CLI_OK;

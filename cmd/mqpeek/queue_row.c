@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "pmq_restoring.h"
+
 const struct out_col queue_row_cols[] = {
     OUT_STR(struct queue_row, name, "name", "queue; null for one whose name is not known"),
     OUT_CHARS(struct queue_row, reference, "reference",
@@ -43,6 +45,8 @@ const struct out_col queue_row_cols[] = {
              "bytes charged to its creator's RLIMIT_MSGQUEUE, full or empty", .flags = OUT_HIDDEN),
     OUT_U64(struct queue_row, ipc_ns, "ipc_namespace", "inode number of its IPC namespace",
             .flags = OUT_HIDDEN),
+    OUT_BOOL(struct queue_row, incomplete, "incomplete",
+             "mqdump restore is at work on it, or was when it was killed", .flags = OUT_HIDDEN),
     OUT_END,
 };
 
@@ -137,6 +141,19 @@ static void fill_reference(struct queue_row *row, const struct pmq_info *q)
     pmq_ref_format(&ref, row->reference);
 }
 
+/* Only a queue without permissions can be, so that mostly no journal is read. */
+static bool is_incomplete(const struct pmq_info *q)
+{
+    struct pmq_unfinished_set set;
+    bool found;
+
+    if (q->attr.mode != 0 || pmq_unfinished_read(false, &set, NULL) < 0)
+        return false;
+    found = pmq_unfinished_find(&set, &q->attr, q->ipc_ns) != NULL;
+    pmq_unfinished_done(&set);
+    return found;
+}
+
 void queue_row_fill(struct queue_row *row, const struct pmq_set *set, const struct pmq_info *q,
                     uint64_t now)
 {
@@ -152,6 +169,7 @@ void queue_row_fill(struct queue_row *row, const struct pmq_set *set, const stru
     row->holders = count(q->n_holders, set->holders_complete);
     row->senders = count(senders, set->waiters_complete);
     row->receivers = count(q->n_waiters - senders, set->waiters_complete);
+    row->incomplete = is_incomplete(q);
     fill_notify(row);
     fill_reference(row, q);
 }

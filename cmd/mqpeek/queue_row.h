@@ -13,6 +13,7 @@
  * @charged: what it costs its creator
  * @holders: OUT_UNKNOWN_U64 when there may be some that the caller cannot see, and none is visible
  * @senders, @receivers: blocked threads, likewise
+ * @incomplete: it is being restored, or was when that was killed
  * @reference: the operand that leads to it; NULL when none does
  */
 struct queue_row {
@@ -28,6 +29,7 @@ struct queue_row {
     uint64_t holders;
     uint64_t senders;
     uint64_t receivers;
+    bool incomplete;
     char reference[PMQ_REF_SIZE];
 };
 

@@ -277,7 +277,9 @@ kills() { if [ -n "${IPCBOX_TEST_LONG-}" ]; then echo 250; else echo 15; fi; }
     mqdump save "$q" -O a.dump
     unlink "$q"
     expect 137 strace -qq -o /dev/null -e inject=mq_timedsend:signal=KILL:when=2 "$IPCBOX" mqdump restore a.dump
-    exists "$q"
+    expect 0 mqpeek -J list
+    is "$(jq --arg q "$q" '.queues[] | select(.name == $q).incomplete' <<<"$out")" true
+    has "$err" "$q is incomplete"
     expect 0 mqdump restore --recover
     has "$err" "$q: left by an interrupted restore: removed"
     ! exists "$q"
