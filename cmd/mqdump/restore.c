@@ -133,7 +133,8 @@ static int restore_file(struct cli_ctx *ctx, const struct restore_args *args, co
     if (!args->dry_run) {
         r = pmqdump_plan_run(plan, &e);
         if (r < 0)
-            return cli_fail(ctx, r, &e, "%s: nothing was restored", path);
+            return cli_fail(ctx, r, &e, "%s: %s was restored", path,
+                            args->append ? "not all" : "nothing");
     }
     show_plan(ctx, plan);
     if (!args->dry_run)
