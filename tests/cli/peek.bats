@@ -225,6 +225,30 @@ lines"
     expect 0 mqpeek --backend bpf "$q"
 }
 
+@test "peek: a queue larger than what may be held is read in windows, and said to be" {
+    args=()
+    for i in 0 1 2 3 4 5 6 7 8 9; do args+=("$i:$(printf "%08000d" "$i")"); done
+    make 10 8192 "${args[@]}"
+    whole=$(mqpeek --raw "$q" | cksum)
+    for max in 1 9000 20K; do
+        expect 0 mqpeek -J --max-snapshot "$max" "$q"
+        is "$(jq -c '.queues[0] | [.consistent, .consistency, .total, .bytes, (.messages | length)]' <<<"$out")" \
+            '[false,"torn",null,null,10]'
+        is "$(mqpeek -q --raw --max-snapshot "$max" "$q" | cksum)" "$whole"
+    done
+    expect 0 mqpeek --max-snapshot 9000 "$q"
+    has "$out" "too large for one snapshot, read in windows"
+    expect 0 mqpeek -J --max-snapshot 1M "$q"
+    is "$(jq .queues[0].consistent <<<"$out")" true
+}
+
+@test "peek: a kernel without message queues" {
+    make 10 64 1:x
+    expect 4 strace -qq -o /dev/null -e trace=mq_open -e inject=mq_open:error=ENOSYS \
+        "$IPCBOX" mqpeek "$q"
+    has "$err" "this kernel has no POSIX message queues"
+}
+
 @test "peek: only what its user may read, whatever the program may" {
     [ "$(id -u)" = 0 ]
     public_dir
@@ -297,6 +321,26 @@ interrupted() {
         has "$err" "nothing to recover"
         is "$(mqpeek --noheadings "$q")" "$before"
     done
+}
+
+@test "recover: a user without any privilege" {
+    [ "$(id -u)" = 0 ]
+    public_dir
+    mkdir -m 700 "$dir/state"
+    chown 65534 "$dir/state"
+    cp "$IPCBOX" "$dir/mqpeek"
+    as_nobody "$HELPERS/mqmake" "$q" 10 64 1:one 2:two 3:three
+    user() { as_nobody env XDG_STATE_HOME="$dir/state" "$@"; }
+    user strace -qq -o /dev/null -e trace=mq_timedsend -e inject=mq_timedsend:signal=KILL:when=2 \
+        "$dir/mqpeek" -q --backend drain --force "$q" >/dev/null 2>&1 || true
+    # Whatever is run next on it says so, also when it cannot do its own work.
+    expect 5 user "$dir/mqpeek" "$q"
+    has "$err" "a drain was interrupted" "$dir/state/ipcbox/drain-" "mqpeek recover $q"
+    [ "$(stat -c %a "$dir/state/ipcbox")" = 700 ]
+    expect 0 user "$dir/mqpeek" recover --force "$q"
+    [ -z "$(ls "$dir/state/ipcbox")" ]
+    expect 0 mqpeek -J "$q"
+    is "$(jq -c '[.queues[0].messages[].text]' <<<"$out")" '["three","two","one"]'
 }
 
 @test "recover: a queue that is gone keeps its journal, another takes the messages when told" {
