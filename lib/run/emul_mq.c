@@ -186,7 +186,7 @@ static int64_t receive(const struct call *c, const struct pmq_queue *q,
     static const struct timespec past = {0};
     _cleanup_(freep) char *data = NULL;
     struct pmq_attr attr;
-    int r = pmq_queue_attr(q, &attr);
+    int r = pmq_queue_attr_basic(q, &attr);
 
     if (r < 0)
         return r;
@@ -228,7 +228,7 @@ int64_t mq_timedreceive2(struct mq_emulator *m, const struct call *c)
         return r;
     if (!(c->args[2] & XLAT_MQ_PEEK))
         return receive(c, q, &args, c->args[4] ? &deadline : NULL);
-    r = pmq_queue_attr(q, &attr);
+    r = pmq_queue_attr_basic(q, &attr);
     if (r < 0)
         return r;
     if (args.msg_len < attr.msgsize)
