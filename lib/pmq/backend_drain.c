@@ -77,13 +77,16 @@ static int drain_queue(struct drain *d, const struct pmq_queue *q, struct pmq_sn
 {
     _cleanup_(pmq_queue_closep) struct pmq_queue *own = NULL;
     struct pmq_attr before, after;
+    bool alone;
     int r = pmq_queue_reopen(q, PMQ_OPEN_WRITE, &own, e);
 
     if (r == 0)
         r = pmq_queue_attr(own, &before);
-    if (r == 0 && !d->force)
-        r = drain_allowed(&before, e);
     if (r < 0)
+        return r;
+    r = drain_allowed(&before, e);
+    alone = r == 0;
+    if (!alone && !d->force)
         return r;
     if (before.bytes + before.curmsgs * JOURNAL_RECORD > d->max)
         return err_set(e, -EFBIG, "raise --max-snapshot", "it holds %" PRIu64 " bytes",
@@ -101,7 +104,7 @@ static int drain_queue(struct drain *d, const struct pmq_queue *q, struct pmq_sn
     info->messages = d->journal.n;
     info->bytes = d->journal.bytes;
     info->consistency = PMQ_TORN;
-    if (before.curmsgs == d->journal.n && before.bytes == d->journal.bytes &&
+    if (alone && before.curmsgs == d->journal.n && before.bytes == d->journal.bytes &&
         after.curmsgs == before.curmsgs && after.bytes == before.bytes &&
         drain_allowed(&after, NULL) == 0)
         info->consistency = PMQ_EXCLUSIVE;
