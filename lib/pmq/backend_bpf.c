@@ -39,9 +39,9 @@ enum {
 struct peek_object {
     struct peek_bpf *skel;
     struct bpf_link *link; /* of the locked walk */
-    char *map;
-    size_t room; /* of each half */
-    bool holes;  /* pages were given back: they do not come by themselves */
+    char *map;             /* the BPF map from its start */
+    size_t mapped;         /* bytes of it */
+    size_t room;           /* of each half of the BPF map */
 };
 
 struct bpf_state {
@@ -64,23 +64,46 @@ struct bpf_state {
 static void object_done(struct peek_object *o)
 {
     if (o->map)
-        munmap(o->map, 2 * o->room);
+        munmap(o->map, o->mapped);
     bpf_link__destroy(o->link);
     peek_bpf__destroy(o->skel);
     *o = (struct peek_object){0};
 }
 
-static int object_map(struct peek_object *o, size_t room, struct err *e)
-{
-    int flags = MAP_SHARED | (o->map ? MAP_FIXED : 0);
-    void *map = mmap(o->map, 2 * room, PROT_READ, flags, bpf_map__fd(o->skel->maps.records), 0);
+/*
+ * Up to this room both halves are mapped for good. Pages of such a mapping count as resident from
+ * the start, touched or not.
+ */
+enum { WHOLE_ROOM = 2 << 20 };
 
-    if (map == MAP_FAILED)
-        return err_set(e, -errno, NULL, "cannot map the BPF map: %s", err_text(NULL, -errno));
-    o->map = map;
-    o->room = room;
-    o->holes = false;
-    return 0;
+/* Both are multiples of a page. */
+static char *map_part(const struct peek_object *o, size_t from, size_t n)
+{
+    void *map = mmap(NULL, n, PROT_READ, MAP_SHARED, bpf_map__fd(o->skel->maps.records),
+                     (off_t)from);
+
+    return map == MAP_FAILED ? NULL : map;
+}
+
+static size_t page_up(size_t n)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+    return (n + page - 1) & ~(page - 1);
+}
+
+/* Maps both halves of a small map, else of the first half what is used. */
+static int object_map(struct peek_object *o, size_t used)
+{
+    size_t n = o->room <= WHOLE_ROOM ? 2 * o->room : page_up(MAX(used, (size_t)1));
+
+    if (o->map && o->mapped == n)
+        return 0;
+    if (o->map)
+        munmap(o->map, o->mapped);
+    o->map = map_part(o, 0, n);
+    o->mapped = n;
+    return o->map ? 0 : -errno;
 }
 
 static int object_load(struct peek_object *o, size_t room, bool locked, struct err *e)
@@ -101,9 +124,13 @@ static int object_load(struct peek_object *o, size_t room, bool locked, struct e
         bpf_program__set_autoload(o->skel->progs.peek_arm, locked);
         bpf_program__set_autoload(o->skel->progs.peek_locked, locked);
     }
+    o->room = room;
     r = kbpf_load(&k, o->skel ? o->skel->skeleton : NULL, e);
-    if (r == 0)
-        r = object_map(o, room, e);
+    if (r == 0) {
+        r = object_map(o, 0);
+        if (r < 0)
+            err_set(e, r, NULL, "cannot map the BPF map: %s", err_text(NULL, r));
+    }
     if (r == 0 && locked) {
         o->link = bpf_program__attach(o->skel->progs.peek_locked);
         if (!o->link)
@@ -225,24 +252,31 @@ static int run(const struct bpf_program *prog)
 }
 
 /*
- * Both halves, a slice at a time; the second is given back, so that only one stays in memory. The
- * map's pages are entered when it is mapped and by no fault: touched again they are SIGBUS.
+ * Whether both halves are the same. Of a large map the second half is mapped a slice at a time, so
+ * that only one collection counts as memory in use. Return: 1, 0 or -errno.
  */
-static bool same_halves(struct peek_object *o, uint64_t bytes)
+static int same_halves(struct peek_object *o, size_t bytes)
 {
     enum { SLICE = 4 << 20 };
+    int r = object_map(o, bytes);
 
-    for (uint64_t at = 0; at < bytes; at += SLICE) {
-        size_t n = (size_t)MIN(bytes - at, (uint64_t)SLICE);
+    if (r < 0)
+        return r;
+    if (o->room <= WHOLE_ROOM)
+        return memcmp(o->map, o->map + o->room, bytes) == 0;
+    for (size_t at = 0; at < bytes; at += SLICE) {
+        size_t n = MIN(bytes - at, (size_t)SLICE);
+        char *slice = map_part(o, o->room + at, page_up(n));
+        bool same;
 
-        if (memcmp(o->map + at, o->map + o->room + at, n) != 0)
-            return false;
-        if (bytes > SLICE) {
-            o->holes = true;
-            madvise(o->map + o->room + at, n, MADV_DONTNEED);
-        }
+        if (!slice)
+            return -errno;
+        same = memcmp(o->map + at, slice, n) == 0;
+        munmap(slice, page_up(n));
+        if (!same)
+            return 0;
     }
-    return true;
+    return 1;
 }
 
 /* One try. Return: enum outcome, or -errno. */
@@ -252,11 +286,6 @@ static int collect(struct bpf_state *s, uint64_t skip, struct err *e)
     const struct peek_collection *got = req->got;
     int r;
 
-    if (s->obj.holes) {
-        r = object_map(&s->obj, s->obj.room, e);
-        if (r < 0)
-            return r;
-    }
     req->fd = (uint32_t)pmq_queue_fd(s->q);
     req->skip = skip;
     req->room = MIN((uint64_t)s->obj.room, room_limit(s));
@@ -274,8 +303,11 @@ static int collect(struct bpf_state *s, uint64_t skip, struct err *e)
     if (req->status != PEEK_DONE || memcmp(&got[0], &got[1], sizeof(got[0])) != 0 ||
         got[0].status == PEEK_MOVED)
         return OUT_DIFFERED;
-    if (got[0].bytes > s->obj.room || !same_halves(&s->obj, got[0].bytes))
+    if (got[0].bytes > s->obj.room)
         return OUT_DIFFERED;
+    r = same_halves(&s->obj, (size_t)got[0].bytes);
+    if (r <= 0)
+        return r < 0 ? r : OUT_DIFFERED;
     return adds_up(req, &got[0]) && check_records(s, s->obj.map, &got[0]) ? OUT_AGREED
                                                                           : OUT_WRONG_SUM;
 }
@@ -339,6 +371,7 @@ static int give_up(struct bpf_state *s, struct err *e)
         return 0;
     if (kbpf_is_root() && req->got[0].bytes <= s->obj.room &&
         (req->got[0].status == PEEK_DONE || req->got[0].status == PEEK_FULL) &&
+        object_map(&s->obj, (size_t)req->got[0].bytes) == 0 &&
         check_records(s, s->obj.map, &req->got[0])) {
         take(s, &s->obj, PMQ_TORN);
         return 0;

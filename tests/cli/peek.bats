@@ -372,11 +372,9 @@ interrupted() {
     args=()
     for i in 0 1 2 3 4 5 6 7 8 9; do args+=("$i:$(printf "%08000d" "$i")"); done
     make 10 8192 "${args[@]}"
-    # Of a process and what it waited for, KiB.
     for how in --raw -J --hex; do
-        rss=$(python3 -c 'import resource, subprocess, sys
-subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True)
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)' "$IPCBOX" mqpeek "$how" "$q")
+        "$HELPERS/maxrss" "$BATS_TEST_TMPDIR/rss" "$IPCBOX" mqpeek "$how" "$q" >/dev/null
+        rss=$(cat "$BATS_TEST_TMPDIR/rss")
         echo "$how: $rss KiB"
         [ "$rss" -le $((24 * 1024 + 80)) ]
     done
