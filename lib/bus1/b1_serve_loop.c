@@ -312,12 +312,16 @@ static int appoint(struct b1_serve *s)
 static void depose(struct b1_serve *s, struct b1_worker *w, unsigned int seq)
 {
     pthread_mutex_lock(&s->lock);
+    if (s->leader != w) { /* it has ended meanwhile */
+        pthread_mutex_unlock(&s->lock);
+        return;
+    }
     if (!deposed(seq) && atomic_compare_exchange_strong(&w->seq, &seq, seq | 2)) {
         stuck_add(s, w->call);
         seq |= 2;
     }
     /* Without a thread to spare there is no leader for now; it is tried again at the next tick. */
-    if (deposed(seq) && s->leader == w)
+    if (deposed(seq))
         (void)appoint(s);
     pthread_mutex_unlock(&s->lock);
 }
@@ -351,11 +355,15 @@ static void reap(struct b1_serve *s)
 }
 
 /* Until an ioctl begins. The leader tells when it sees the flag; else its ioctl is seen here. */
-static void keeper_sleep(struct b1_serve *s, struct b1_worker *w)
+static void keeper_sleep(struct b1_serve *s)
 {
+    bool busy;
+
     atomic_store(&s->keeper_sleeps, true);
-    if (((atomic_load(&w->seq) & 1) || atomic_load(&s->stopping)) &&
-        atomic_exchange(&s->keeper_sleeps, false))
+    pthread_mutex_lock(&s->lock);
+    busy = !s->leader || (atomic_load(&s->leader->seq) & 1);
+    pthread_mutex_unlock(&s->lock);
+    if (busy && atomic_exchange(&s->keeper_sleeps, false))
         return;
     while (sem_wait(&s->keeper_wake) < 0)
         ;
@@ -386,7 +394,7 @@ static void *keeper_main(void *arg)
         if (++ticks % DEATH_TICKS == 0)
             reap(s);
         if (quiet > IDLE_TICKS)
-            keeper_sleep(s, w);
+            keeper_sleep(s);
     }
     return NULL;
 }

@@ -308,7 +308,8 @@ static void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int cmd, void *arg
         .uid = ctx->uid,
         .cmd = cmd,
     };
-    memcpy(c.arg, in, n_in);
+    if (n_in)
+        memcpy(c.arg, in, n_in);
     b1_loop_ioctl(c.s, &c);
 }
 
