@@ -21,6 +21,8 @@
  * @sub: our entry of ctl->subs, or -1
  * @sub_id: our subscriber id
  * @head: the next position we want (unicast, broadcast)
+ * @run: messages received since we last had to wait
+ * @idle: we slept our time out
  * @hold: our head is published by chan_commit() only
  * @fresh: nothing received yet: what was overwritten meanwhile was not ours
  * @min_head: no receiver was behind this, as of @epoch
@@ -43,6 +45,8 @@ struct chan {
     int sub;
     uint32_t sub_id;
     uint64_t head;
+    uint32_t run;
+    bool idle;
     bool hold;
     bool fresh;
     uint64_t min_head;

@@ -45,8 +45,8 @@
  * garbage, but every number is bounded where it is used, and a file cut short raises no signal
  * (guard.h). A process that is stopped, not dead, between claim and completion is waited for.
  *
- * Waiting: look, spin a little, yield twice, then sleep on a futex. Sleepers set their bit, look
- * again, and sleep; whoever makes progress looks at the bits after it (both sequentially
+ * Waiting: look, spin a little, yield twice in a stream, then sleep on a futex. Sleepers set their
+ * bit, look again, and sleep; whoever makes progress looks at the bits after it (both sequentially
  * consistent, so one of them sees the other), clears them and wakes. Senders are woken when the
  * ring is half empty. All sleeps are bounded, which heals what the death of a waker leaves undone.
  */
@@ -73,6 +73,7 @@
 enum {
     SPINS = 50,
     YIELDS = 2,
+    STREAM = 8, /* so many messages without waiting are a stream */
 };
 
 /* Longest sleeps: nothing to do; a claimed slot to watch, or a target to wait for; no room. */
@@ -89,14 +90,14 @@ static inline void cpu_relax(void)
 #endif
 }
 
-/* Return: 0, also when nothing was to be waited for; -EINTR after a signal. */
+/* Return: 0, also when nothing was to be waited for; -ETIMEDOUT; -EINTR after a signal. */
 static int futex_sleep(uint32_t *word, uint32_t seen, uint32_t bits, uint64_t ns)
 {
     struct timespec ts = timefmt_to_timespec(timefmt_now(CLOCK_MONOTONIC) + ns);
 
-    if (syscall(SYS_futex, word, FUTEX_WAIT_BITSET, seen, &ts, NULL, bits) < 0 && errno == EINTR)
-        return -EINTR;
-    return 0;
+    if (syscall(SYS_futex, word, FUTEX_WAIT_BITSET, seen, &ts, NULL, bits) == 0 || errno == EAGAIN)
+        return 0;
+    return -errno;
 }
 
 static long futex_wake(uint32_t *word, uint32_t bits)
@@ -390,7 +391,7 @@ static int wait_for_room(struct chan *c, int why, uint64_t ns)
     if (!has_room(c, LOAD_SC(&c->ext->tail)) && !LOAD_SC(&c->ctl->destroyed))
         r = futex_sleep(&c->ctl->wgen, gen, futex_bit(c->sender), MIN(ns, SLEEP_FULL));
     __atomic_fetch_and(&c->ctl->wbits, ~bit, __ATOMIC_SEQ_CST);
-    return r;
+    return r == -ETIMEDOUT ? 0 : r;
 }
 
 /* What is left until the deadline; 0 when it has passed. */
@@ -598,6 +599,7 @@ static int recv_once(struct chan *c, void *buf, size_t cap, bool recover, struct
         wake_all_of(&c->ctl->rbits, &c->ctl->rgen); /* they waited for us to take it */
     got->position = head;
     c->fresh = false;
+    c->run++;
     __atomic_fetch_add(&c->ctl->subs[c->sub].received, UINT64_C(1), __ATOMIC_RELAXED);
     return 0;
 }
@@ -610,15 +612,22 @@ static bool seems_ready(const struct chan *c)
     return ringmap_state(&c->map, (uint32_t)head) != RINGMAP_UNPUBLISHED;
 }
 
-/* Spins, yields. Return: whether something seems to be there. */
-static bool spin(const struct chan *c)
+/*
+ * Spins, and yields when messages have been coming in a stream: the sender may only need the
+ * processor to send more. One who waits for an answer sleeps at once, for on a busy machine a yield
+ * costs everybody else's turn. Return: whether something seems to be there.
+ */
+static bool spin(struct chan *c)
 {
+    int yields = c->run >= STREAM ? YIELDS : 0;
+
+    c->run = 0;
     for (int i = 0; i < SPINS; i++) {
         if (seems_ready(c))
             return true;
         cpu_relax();
     }
-    for (int i = 0; i < YIELDS; i++) {
+    for (int i = 0; i < yields; i++) {
         sched_yield();
         if (seems_ready(c))
             return true;
@@ -639,12 +648,16 @@ static int recv_or_sleep(struct chan *c, void *buf, size_t cap, struct chan_got 
     if (r == TRY_SLEEP || r == TRY_BUSY) {
         uint64_t most = r == TRY_BUSY ? SLEEP_BUSY : SLEEP_IDLE;
 
-        if (r == TRY_SLEEP && chan_unlinked(c))
+        /* Whoever destroys a channel says so, unless it is killed in between. */
+        if (r == TRY_SLEEP && (c->idle || LOAD_SC(&c->ctl->destroyed)) && chan_unlinked(c))
             r = -EIDRM;
         else if (ns == 0)
             r = -EAGAIN;
         else
             r = futex_sleep(&c->ctl->rgen, gen, futex_bit(c->sub), MIN(ns, most));
+        c->idle = r == -ETIMEDOUT;
+        if (c->idle)
+            r = 0;
         if (r == 0)
             r = TRY_AGAIN;
     }
