@@ -232,7 +232,7 @@ see_rows() {
 
 @test "each snapshot of a stream comes when it is taken" {
     three
-    mqpeek top --rates sampled --filter "$q-a" -d 0.2 -J 2>/dev/null >"$BATS_TEST_TMPDIR/stream" 3>&- &
+    "$IPCBOX" mqpeek top --rates sampled --filter "$q-a" -d 0.2 -J 2>/dev/null >"$BATS_TEST_TMPDIR/stream" 3>&- &
     actors=$!
     two() { [ "$(wc -l <"$BATS_TEST_TMPDIR/stream")" -ge 2 ]; }
     within 30 two
