@@ -116,8 +116,8 @@ static int add_bus(void *ctx, const struct b1_mount *m)
     _cleanup_(buf_done) struct buf text = BUF_INIT;
     int r = b1_debug_read(m->dir, 0, &text);
 
-    /* A dead server, or one of another user: there is nothing to see. */
-    if (r == -ENOTCONN || r == -EACCES)
+    /* A server that is dead, or ends now, or is another user's: there is nothing to see. */
+    if (r == -ENOTCONN || r == -ECONNABORTED || r == -ENOENT || r == -EACCES)
         return 0;
     s->dir = m->dir;
     s->dev = m->dev;

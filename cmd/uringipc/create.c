@@ -193,8 +193,10 @@ static int create_run(struct cli_ctx *ctx, const void *argp)
     if (r < 0)
         return cli_fail(ctx, r, &e, "cannot create a channel");
     r = report(ctx, id, ops->name, args->detach ? 0 : getpid());
-    if (r == 0 && args->detach)
-        return CLI_OK; /* and so it stays */
+    if (r == 0 && args->detach) {
+        uipc_keep_leave(keep);
+        return CLI_OK;
+    }
     if (r == 0)
         sigwait(&set, &sig);
     uipc_keep_release(keep);

@@ -27,6 +27,19 @@ static void text(FILE *f, const char *s)
     escaped(f, s, strlen(s), false);
 }
 
+/* Bytes that a formatter sees of it: it turns other than ASCII into \[u2026]. */
+static size_t escaped_length(const char *s, size_t n)
+{
+    size_t length = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = (unsigned char)s[i];
+
+        length += c >= 0xc0 ? 8 : c >= 0x80 ? 0 : c == '\\' || c == '-' ? 2 : 1;
+    }
+    return length;
+}
+
 /* Running text: broken at spaces, and after a sentence. */
 static void prose(FILE *f, const char *s)
 {
@@ -34,8 +47,9 @@ static void prose(FILE *f, const char *s)
 
     while (*s) {
         size_t n = strcspn(s, " \n");
+        size_t length = escaped_length(s, n);
 
-        if (column && column + 1 + n > LINE_COLUMNS) {
+        if (column && column + 1 + length > LINE_COLUMNS) {
             fputc('\n', f);
             column = 0;
         } else if (column) {
@@ -43,7 +57,7 @@ static void prose(FILE *f, const char *s)
             column++;
         }
         escaped(f, s, n, column == 0);
-        column += n;
+        column += length;
         if (n && s[n - 1] == '.')
             column = LINE_COLUMNS;
         s += n;

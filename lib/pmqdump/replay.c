@@ -226,7 +226,8 @@ static int call_until(const struct pmqdump_replay *p, const struct target *t,
     ssize_t n;
 
     if (ev->send)
-        n = mq_timedsend(t->fd, ev->payload.data, ev->payload.captured, ev->priority, deadline);
+        n = mq_timedsend(t->fd, ev->payload.data ? ev->payload.data : "", ev->payload.captured,
+                         ev->priority, deadline);
     else
         n = mq_timedreceive(t->fd, p->buffer, p->buffer_size, NULL, deadline);
     return n < 0 ? -errno : 0;

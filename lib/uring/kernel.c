@@ -607,7 +607,8 @@ static int kernel_list(const char *dir, uipc_info_fn visit, void *ctx, struct er
 
 /* ---- creating and destroying ----------------------------------------------------------------- */
 
-static void kernel_release(struct uipc_keep *keep)
+/* The channel ends in either case: its ring goes. */
+static void kernel_release(struct uipc_keep *keep, bool destroy _unused_)
 {
     struct kernel_keep *k = container_of(keep, struct kernel_keep, base);
 
@@ -678,7 +679,7 @@ static int kernel_create(const char *dir, const struct chan_conf *conf, struct u
     if (r == 0)
         r = create_on(k, conf, e);
     if (r < 0) {
-        kernel_release(&k->base);
+        kernel_release(&k->base, true);
         return r;
     }
     *id = k->id;

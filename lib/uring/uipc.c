@@ -67,7 +67,13 @@ int uipc_create(const struct uipc_ops *ops, const char *dir, const struct chan_c
 void uipc_keep_release(struct uipc_keep *keep)
 {
     if (keep)
-        keep->ops->release(keep);
+        keep->ops->release(keep, true);
+}
+
+void uipc_keep_leave(struct uipc_keep *keep)
+{
+    if (keep)
+        keep->ops->release(keep, false);
 }
 
 int uipc_open(const struct uipc_ops *ops, const char *dir, const struct uipc_ref *ref,
@@ -154,11 +160,12 @@ static int embedded_probe(struct err *e _unused_)
     return 0;
 }
 
-static void embedded_release(struct uipc_keep *keep)
+static void embedded_release(struct uipc_keep *keep, bool destroy)
 {
     struct embedded_keep *k = container_of(keep, struct embedded_keep, base);
 
-    (void)chan_destroy(k->dir, &(struct chan_ref){.id = k->id}, NULL);
+    if (destroy)
+        (void)chan_destroy(k->dir, &(struct chan_ref){.id = k->id}, NULL);
     free(k->dir);
     free(k);
 }

@@ -84,7 +84,7 @@ struct uipc_ops {
     int (*peers)(struct uipc *u, uipc_peer_fn visit, void *ctx);
     uint32_t (*sub_id)(struct uipc *u);
     void (*close)(struct uipc *u);
-    void (*release)(struct uipc_keep *keep);
+    void (*release)(struct uipc_keep *keep, bool destroy);
 };
 
 /* The start of every open channel. */
@@ -113,11 +113,12 @@ int uipc_select(const char *name, const struct uipc_ops **ret, struct err *e);
 /**
  * uipc_create() - make a channel
  * @keep: what must stay until the channel is to end: a kernel channel ends with its creator.
- *   uipc_keep_release() destroys the channel; dropping it otherwise leaves an embedded one be
+ *   uipc_keep_release() destroys the channel, uipc_keep_leave() leaves an embedded one be
  */
 int uipc_create(const struct uipc_ops *ops, const char *dir, const struct chan_conf *conf,
                 struct uipc_keep **keep, uint32_t *id, struct err *e);
 void uipc_keep_release(struct uipc_keep *keep);
+void uipc_keep_leave(struct uipc_keep *keep);
 
 /* As chan_open(). A kernel channel opened with CHAN_LOOK is not attached to. */
 int uipc_open(const struct uipc_ops *ops, const char *dir, const struct uipc_ref *ref,

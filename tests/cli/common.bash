@@ -14,6 +14,9 @@ b1ctl() { "$IPCBOX" b1ctl "$@"; }
 uringipc() { "$IPCBOX" uringipc "$@"; }
 ipcbox() { "$IPCBOX" "$@"; }
 
+# The leak checker of a sanitized build cannot work under ptrace.
+strace() { ASAN_OPTIONS=${ASAN_OPTIONS-}:detect_leaks=0 command strace "$@"; }
+
 # A name that no other test uses: unique ["jobs"] -> ipcbox-jobs-1234-5
 unique() { echo "ipcbox-${1:-q}-$$-$BATS_TEST_NUMBER"; }
 
