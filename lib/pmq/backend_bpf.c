@@ -32,8 +32,14 @@ enum {
     FIRST_ROOM = 256 << 10, /* enough for what most queues hold; more is asked for when needed */
     LOCKED_ROOM = 2 << 20,  /* bytes walked with a spinlock held: some hundred microseconds */
     MAX_ROOM = 512 << 20,   /* a map takes twice that, and its size is an int */
-    TRIES = 50,
+    TRIES = 50,             /* at least; then as many as fit into PATIENCE */
 };
+
+/*
+ * A queue that is hit at full speed rests for microseconds only when its users are preempted: a
+ * percent of the tries see such a moment, so that some hundred are needed.
+ */
+static const uint64_t PATIENCE_NS = 100 * NSEC_PER_MSEC;
 
 /* An object that is loaded, with its map in memory. */
 struct peek_object {
@@ -363,7 +369,7 @@ static int collect_locked(struct bpf_state *s, struct err *e)
  * After the last try. What could not be confirmed may be memory that has been freed and belongs to
  * somebody else by now: only root, who may read all memory, gets to see it.
  */
-static int give_up(struct bpf_state *s, struct err *e)
+static int give_up(struct bpf_state *s, unsigned int tries, struct err *e)
 {
     const struct peek_request *req = &s->obj.skel->bss->req;
 
@@ -377,7 +383,7 @@ static int give_up(struct bpf_state *s, struct err *e)
         return 0;
     }
     return err_set(e, -EAGAIN, "try again, or stop who is using it",
-                   "the queue changed during each of %d tries to read it", TRIES);
+                   "the queue changed during each of %u tries to read it", tries);
 }
 
 /* A window that begins at message @skip, agreed upon if at all possible. */
@@ -385,10 +391,11 @@ static int collect_until_agreed(struct bpf_state *s, uint64_t skip, unsigned int
                                 struct err *e)
 {
     const struct peek_request *req;
+    uint64_t patience = timefmt_now(CLOCK_MONOTONIC) + PATIENCE_NS;
     unsigned int wrong_sums = 0;
     int r;
 
-    for (*tries = 1; *tries <= TRIES; (*tries)++) {
+    for (*tries = 1; *tries <= TRIES || timefmt_now(CLOCK_MONOTONIC) < patience; (*tries)++) {
         r = collect(s, skip, e);
         if (r == OUT_FULL) {
             req = &s->obj.skel->bss->req;
@@ -401,11 +408,10 @@ static int collect_until_agreed(struct bpf_state *s, uint64_t skip, unsigned int
         }
         if (r < 0)
             return r;
+        if (wrong_sums == TRIES && *tries == TRIES)
+            return wrong(e, "the messages do not add up");
     }
-    *tries = TRIES;
-    if (wrong_sums == TRIES)
-        return wrong(e, "the messages do not add up");
-    return give_up(s, e);
+    return give_up(s, --*tries, e);
 }
 
 /* ---- the backend ---- */
