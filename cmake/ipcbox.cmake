@@ -19,10 +19,13 @@ target_compile_options(ipcbox_flags INTERFACE
 if(IPCBOX_WERROR)
   target_compile_options(ipcbox_flags INTERFACE -Werror)
 endif()
+# A target with the property IPCBOX_PLAIN is built without sanitizers.
 if(IPCBOX_SANITIZE)
-  target_compile_options(ipcbox_flags INTERFACE
-    -fsanitize=${IPCBOX_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
-  target_link_options(ipcbox_flags INTERFACE -fsanitize=${IPCBOX_SANITIZE})
+  set(ipcbox_plain "$<BOOL:$<TARGET_PROPERTY:IPCBOX_PLAIN>>")
+  target_compile_options(ipcbox_flags INTERFACE -fno-omit-frame-pointer
+    "$<$<NOT:${ipcbox_plain}>:-fsanitize=${IPCBOX_SANITIZE};-fno-sanitize-recover=all>")
+  target_link_options(ipcbox_flags INTERFACE
+    "$<$<NOT:${ipcbox_plain}>:-fsanitize=${IPCBOX_SANITIZE}>")
 endif()
 if(IPCBOX_FUZZ)
   target_compile_options(ipcbox_flags INTERFACE -fsanitize=fuzzer-no-link)

@@ -223,13 +223,17 @@ static void count_lateness(struct pmqdump_replay *p, uint64_t due)
 static int call_until(const struct pmqdump_replay *p, const struct target *t,
                       const struct event *ev, const struct timespec *deadline)
 {
+    const char *data = ev->payload.data ? ev->payload.data : "";
     ssize_t n;
 
-    if (ev->send)
-        n = mq_timedsend(t->fd, ev->payload.data ? ev->payload.data : "", ev->payload.captured,
-                         ev->priority, deadline);
-    else
+    if (ev->send && deadline)
+        n = mq_timedsend(t->fd, data, ev->payload.captured, ev->priority, deadline);
+    else if (ev->send)
+        n = mq_send(t->fd, data, ev->payload.captured, ev->priority);
+    else if (deadline)
         n = mq_timedreceive(t->fd, p->buffer, p->buffer_size, NULL, deadline);
+    else
+        n = mq_receive(t->fd, p->buffer, p->buffer_size, NULL);
     return n < 0 ? -errno : 0;
 }
 
