@@ -163,6 +163,7 @@ static void tell_totals(const struct recording *r)
 
 static int record_stream(struct recording *r, struct file_out *out)
 {
+    _cleanup_(cli_progress_end) struct cli_progress progress = {.ctx = NULL};
     _cleanup_(closep) int signals = catch_signals();
     struct cli_ctx *ctx = r->ctx;
     struct err e = ERR_INIT;
@@ -171,6 +172,10 @@ static int record_stream(struct recording *r, struct file_out *out)
     if (k == 0)
         k = dump_writer_new(out ? file_out_stream(out) : stdout, PMQDUMP_KIND_TRAFFIC,
                             ctx->applet->name, pmq_follow_backend(r->follow), &r->w);
+    if (k == 0) {
+        cli_progress_begin(ctx, "records", !out, &progress);
+        dump_writer_watch(r->w, cli_progress_at, &progress);
+    }
     if (k == 0)
         k = pmq_follow_start(r->follow, &e);
     if (k == 0)

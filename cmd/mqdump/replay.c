@@ -91,6 +91,7 @@ static int replay_run(struct cli_ctx *ctx, const void *argp)
     };
     _cleanup_(dump_reader_freep) struct dump_reader *reader = NULL;
     _cleanup_(pmqdump_replay_freep) struct pmqdump_replay *replay = NULL;
+    _cleanup_(cli_progress_end) struct cli_progress progress = {.ctx = NULL};
     struct pmqdump_replay_result result;
     struct err e = ERR_INIT;
     int r;
@@ -101,12 +102,16 @@ static int replay_run(struct cli_ctx *ctx, const void *argp)
     if (opts.speed == 0)
         opts.blocked = NULL;
     r = dump_reader_open(path, DUMP_REWIND, &reader, &e);
-    if (r == 0)
+    if (r == 0) {
+        cli_progress_begin(ctx, "records", false, &progress);
+        dump_reader_watch(reader, cli_progress_at, &progress);
         r = pmqdump_replay_new(reader, &opts, &replay, &e);
+    }
     if (r < 0)
         return cli_fail(ctx, r, &e, "%s: nothing was sent", path);
     for (uint64_t i = 0; i < args->loop && r == 0; i++)
         r = pmqdump_replay_run(replay, &e);
+    cli_progress_end(&progress);
     pmqdump_replay_result(replay, &result);
     if (opts.speed == 0)
         result.late_median = result.late_p99 = result.late_worst = OUT_UNKNOWN_U64;

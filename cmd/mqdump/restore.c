@@ -119,12 +119,16 @@ static int restore_file(struct cli_ctx *ctx, const struct restore_args *args, co
     };
     _cleanup_(dump_reader_freep) struct dump_reader *reader = NULL;
     _cleanup_(pmqdump_plan_freep) struct pmqdump_plan *plan = NULL;
+    _cleanup_(cli_progress_end) struct cli_progress progress = {.ctx = NULL};
     unsigned int flags = DUMP_REWIND | (args->partial ? DUMP_PARTIAL : 0);
     struct err e = ERR_INIT;
     int r = dump_reader_open(path, flags, &reader, &e);
 
-    if (r == 0)
+    if (r == 0) {
+        cli_progress_begin(ctx, "records", false, &progress);
+        dump_reader_watch(reader, cli_progress_at, &progress);
         r = pmqdump_plan_new(reader, &opts, &plan, &e);
+    }
     if (r < 0) {
         if (r == -ENODATA && !args->partial && !e.remedy[0])
             snprintf(e.remedy, sizeof(e.remedy), "--partial takes what is there");
@@ -136,6 +140,7 @@ static int restore_file(struct cli_ctx *ctx, const struct restore_args *args, co
             return cli_fail(ctx, r, &e, "%s: %s was restored", path,
                             args->append ? "not all" : "nothing");
     }
+    cli_progress_end(&progress);
     show_plan(ctx, plan);
     if (!args->dry_run)
         note_owners(ctx, plan);

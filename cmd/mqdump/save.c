@@ -44,6 +44,7 @@ struct save {
     struct pmq_peeker *peeker;
     FILE *stream;
     struct dump_writer *w;
+    struct cli_progress progress;
     struct {
         uint64_t dev, ino;
     } * seen; /* a queue that is named twice is saved once */
@@ -52,6 +53,7 @@ struct save {
 
 static void save_done(struct save *s)
 {
+    cli_progress_end(&s->progress);
     dump_writer_free(s->w);
     pmq_peeker_free(s->peeker);
     free(s->seen);
@@ -89,7 +91,11 @@ static int begin(struct save *s, const struct pmq_queue *q)
         return s->ctx->status;
     r = dump_writer_new(s->stream, PMQDUMP_KIND, s->ctx->applet->name,
                         q ? pmq_peeker_backend(s->peeker) : NULL, &s->w);
-    return r < 0 ? cli_fail(s->ctx, r, NULL, "cannot write") : CLI_OK;
+    if (r < 0)
+        return cli_fail(s->ctx, r, NULL, "cannot write");
+    cli_progress_begin(s->ctx, "records", !s->args->file, &s->progress);
+    dump_writer_watch(s->w, cli_progress_at, &s->progress);
+    return CLI_OK;
 }
 
 static int save_queue(struct save *s, const struct pmq_queue *q, uint64_t ipc_ns)

@@ -167,12 +167,15 @@ static int show_run(struct cli_ctx *ctx, const void *argp)
         .n_names = ctx->n_operands - 1,
     };
     _cleanup_(dump_reader_freep) struct dump_reader *reader = NULL;
+    _cleanup_(cli_progress_end) struct cli_progress progress = {.ctx = NULL};
     struct dump_header head;
     struct err e = ERR_INIT;
     int r = dump_reader_open(path, 0, &reader, &e);
 
     if (r < 0)
         return cli_fail(ctx, r, &e, "%s", path);
+    cli_progress_begin(ctx, "records", true, &progress);
+    dump_reader_watch(reader, cli_progress_at, &progress);
     head = *dump_reader_header(reader);
     head.time = head.time ? head.time : OUT_UNKNOWN_U64;
     out_fields(ctx->out, head_cols, &head);

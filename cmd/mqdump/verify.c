@@ -48,13 +48,18 @@ static int check(struct dump_reader *reader, struct err *e)
 static void verify_file(struct cli_ctx *ctx, const char *path)
 {
     _cleanup_(dump_reader_freep) struct dump_reader *reader = NULL;
+    _cleanup_(cli_progress_end) struct cli_progress progress = {.ctx = NULL};
     const struct dump_header *h;
     struct dump_totals totals;
     struct err e = ERR_INIT;
     int r = dump_reader_open(path, DUMP_DEEP, &reader, &e);
 
-    if (r == 0)
+    if (r == 0) {
+        cli_progress_begin(ctx, "records", false, &progress);
+        dump_reader_watch(reader, cli_progress_at, &progress);
         r = check(reader, &e);
+        cli_progress_end(&progress);
+    }
     if (r < 0) {
         cli_fail(ctx, r, &e, "%s", path);
         return;

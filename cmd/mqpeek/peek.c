@@ -101,6 +101,8 @@ struct peek_walk {
     const struct peek_args *args;
     uint64_t shown;
     uint64_t visited;
+    uint64_t bytes;
+    struct cli_progress progress;
 };
 
 static bool in_range(const struct cli_range *range, uint64_t v)
@@ -152,6 +154,8 @@ static int visit(const struct pmq_message *m, void *argp)
     struct peek_row row = {.index = m->index, .priority = m->priority, .length = m->length};
 
     w->visited++;
+    w->bytes += m->length;
+    cli_progress_at(&w->progress, w->visited, w->bytes);
     if (w->shown == w->args->count || (w->args->index.set && m->index > w->args->index.last))
         return 1;
     if (!in_range(&w->args->index, m->index) || !in_range(&w->args->priority, m->priority))
@@ -190,7 +194,9 @@ static int walk(struct cli_ctx *ctx, const struct peek_args *args, struct pmq_sn
         show_head(ctx, head);
         out_list_begin(ctx->out, "messages", peek_cols, OUT_RECORDS);
     }
+    cli_progress_begin(ctx, "messages", true, &w.progress);
     r = pmq_snapshot_visit(s, visit, &w, &e);
+    cli_progress_end(&w.progress);
     if (!args->raw) {
         out_list_end(ctx->out);
         out_item_end(ctx->out);

@@ -68,6 +68,7 @@ int cli_fail(struct cli_ctx *ctx, int r, const struct err *e, const char *fmt, .
     if (e && e->remedy[0])
         buf_printf(&b, " (%s)", e->remedy);
     out_flush(ctx->out);
+    cli_progress_clear(ctx);
     say(ctx->applet->name, buf_str(&b));
     keep_status(ctx, cli_exit_status(r));
     return (int)cli_exit_status(r);
@@ -83,6 +84,7 @@ int cli_fail_status(struct cli_ctx *ctx, enum cli_exit status, const char *fmt, 
         text = NULL;
     va_end(ap);
     out_flush(ctx->out);
+    cli_progress_clear(ctx);
     say(ctx->applet->name, text ? text : "out of memory");
     keep_status(ctx, status);
     return (int)status;
@@ -122,6 +124,7 @@ void cli_note(const struct cli_ctx *ctx, const char *fmt, ...)
     if (vasprintf(&text, fmt, ap) < 0)
         text = NULL;
     va_end(ap);
+    cli_progress_clear(ctx);
     if (text)
         say(ctx->applet->name, text);
 }

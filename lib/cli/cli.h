@@ -223,6 +223,7 @@ struct cli_applet {
  * @quiet: -q: no notes on stderr
  * @color: colours are wanted on a terminal
  * @status: the highest cli_exit that cli_fail() has reported
+ * @progress: of the job that is running, or NULL
  */
 struct cli_ctx {
     const struct cli_applet *applet;
@@ -234,6 +235,7 @@ struct cli_ctx {
     bool quiet;
     bool color;
     int status;
+    struct cli_progress *progress;
 };
 
 /**
@@ -270,6 +272,34 @@ int cli_usage(struct cli_ctx *ctx, const char *fmt, ...) _printf_(2, 3);
 
 /* A note on stderr, unless -q. */
 void cli_note(const struct cli_ctx *ctx, const char *fmt, ...) _printf_(2, 3);
+
+/**
+ * struct cli_progress - how far a long job is
+ * @ctx: whose; NULL when there is none
+ * @unit: what is counted
+ * @begun: when, 0 when nothing is to be shown; @next: when to show it again; ns
+ * @shown: the line is on the terminal
+ */
+struct cli_progress {
+    struct cli_ctx *ctx;
+    const char *unit;
+    uint64_t begun;
+    uint64_t next;
+    bool shown;
+};
+
+/**
+ * cli_progress_begin() - show how far a job is, on a terminal and when it takes long
+ * @ctx: the verb
+ * @unit: what is counted: "messages", "records"
+ * @rows: what is written to stdout meanwhile shows it already, if that is a terminal
+ * @p: ended by cli_progress_end()
+ */
+void cli_progress_begin(struct cli_ctx *ctx, const char *unit, bool rows, struct cli_progress *p);
+
+/* @count and @bytes are done; @p is a struct cli_progress. Cheap enough to be called for each. */
+void cli_progress_at(void *p, uint64_t count, uint64_t bytes);
+void cli_progress_end(struct cli_progress *p);
 
 /* The exit status that belongs to a negative errno. */
 enum cli_exit cli_exit_status(int r);

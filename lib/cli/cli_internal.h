@@ -63,5 +63,8 @@ const char *cli_metavar(const struct cli_opt *opt);
 /* "-n, --lines N" */
 void cli_opt_spelling(struct buf *b, const struct cli_opt *opt);
 
+/* Takes the line of progress away, for other words on stderr; it comes again. */
+void cli_progress_clear(const struct cli_ctx *ctx);
+
 /* Help on @verb, or on the applet when it is NULL. */
 void cli_help(struct buf *b, const struct cli_applet *applet, const struct cli_verb *verb);

@@ -5,7 +5,7 @@
 static const char *const color_words[] = {"auto", "always", "never", NULL};
 
 static const struct cli_opt global_opts[] = {
-    CLI_FLAG(struct cli_globals, quiet, 'q', "quiet", "no notes on stderr"),
+    CLI_FLAG(struct cli_globals, quiet, 'q', "quiet", "no notes and no progress on stderr"),
     CLI_FLAG(struct cli_globals, help, 'h', "help", "show this"),
     CLI_FLAG(struct cli_globals, version, 0, "version", "show the version"),
     CLI_END,

@@ -33,6 +33,9 @@ enum {
     DUMP_TYPES_MAX = 32,      /* different types of records in a dump */
 };
 
+/* Called after each record with how many there were and their bytes: for who shows progress. */
+typedef void (*dump_watch_fn)(void *ctx, uint64_t records, uint64_t bytes);
+
 /* ---- writing ---- */
 
 /**
@@ -54,6 +57,8 @@ struct dump_writer;
  */
 int dump_writer_new(FILE *stream, const char *kind, const char *tool, const char *backend,
                     struct dump_writer **ret);
+
+void dump_writer_watch(struct dump_writer *w, dump_watch_fn watch, void *ctx);
 
 /* A record: begin, members, end. @type and @key are the program's own words: [a-z0-9_]+. */
 void dump_begin(struct dump_writer *w, const char *type);
@@ -162,6 +167,9 @@ const struct dump_header *dump_reader_header(const struct dump_reader *r);
  * -ENODATA (truncated), -EIO, … After anything but 1 only dump_reader_rewind() goes on.
  */
 int dump_reader_next(struct dump_reader *r, struct dump_record **rec, struct err *e);
+
+/* Of each pass over the dump: the counts begin anew with dump_reader_rewind(). */
+void dump_reader_watch(struct dump_reader *r, dump_watch_fn watch, void *ctx);
 
 /* Back to the first record; with DUMP_REWIND. Return: 0 or -errno. */
 int dump_reader_rewind(struct dump_reader *r, struct err *e);

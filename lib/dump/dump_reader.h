@@ -30,6 +30,8 @@ struct dump_reader {
     struct dump_header header;
     struct dump_tally tally;
     struct dump_line rec;
+    dump_watch_fn watch;
+    void *watch_ctx;
 };
 
 /* NULL for a member that is missing or null. */

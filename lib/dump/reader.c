@@ -202,8 +202,7 @@ static int read_header(struct dump_reader *r, struct err *e)
 
 static int check_counts(struct dump_reader *r, struct err *e)
 {
-    _cleanup_(buf_done)
-    struct buf want = BUF_INIT;
+    _cleanup_(buf_done) struct buf want = BUF_INIT;
     const struct json_member *m = find(r, "counts");
 
     dump_tally_counts(&r->tally, &want);
@@ -338,11 +337,20 @@ int dump_reader_next(struct dump_reader *r, struct dump_record **rec, struct err
     if (r->done)
         return err_set(e, -EINVAL, NULL, "read past its end");
     k = next_record(r, e);
-    if (k <= 0)
+    if (k <= 0) {
         r->done = true;
-    else
-        *rec = &r->rec.pub;
+        return k;
+    }
+    *rec = &r->rec.pub;
+    if (r->watch)
+        r->watch(r->watch_ctx, r->tally.records, r->bytes);
     return k;
+}
+
+void dump_reader_watch(struct dump_reader *r, dump_watch_fn watch, void *ctx)
+{
+    r->watch = watch;
+    r->watch_ctx = ctx;
 }
 
 /* ---- opening ---- */
@@ -352,8 +360,7 @@ static int spool(int from, struct err *e)
 {
     const char *dir = getenv("TMPDIR");
     char path[4096], block[65536];
-    _cleanup_(closep)
-    int fd = -1;
+    _cleanup_(closep) int fd = -1;
 
     if (!dir || dir[0] != '/')
         dir = "/var/tmp";
@@ -411,8 +418,7 @@ static int prepare(struct dump_reader *r, struct err *e)
 
 int dump_reader_open_fd(int fd, unsigned int flags, struct dump_reader **ret, struct err *e)
 {
-    _cleanup_(dump_reader_freep)
-    struct dump_reader *r = calloc(1, sizeof(*r));
+    _cleanup_(dump_reader_freep) struct dump_reader *r = calloc(1, sizeof(*r));
     int k;
 
     if (!r) {

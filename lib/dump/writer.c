@@ -21,6 +21,9 @@ struct dump_writer {
     struct dump_tally tally;
     size_t type; /* of the open record, in the tally */
     int error;
+    uint64_t bytes;
+    dump_watch_fn watch;
+    void *watch_ctx;
 };
 
 static void put_key(struct dump_writer *w, const char *key)
@@ -178,6 +181,7 @@ static void write_line(struct dump_writer *w)
     if (fwrite(w->line.data, 1, w->line.len, w->stream) != w->line.len)
         latch(w, errno ? -errno : -EIO);
     w->tally.crc = dump_crc(w->tally.crc, w->line.data, w->line.len);
+    w->bytes += w->line.len;
 }
 
 void dump_begin(struct dump_writer *w, const char *type)
@@ -195,8 +199,17 @@ void dump_begin(struct dump_writer *w, const char *type)
 void dump_end(struct dump_writer *w)
 {
     write_line(w);
-    if (!w->error)
-        dump_tally_add(&w->tally, w->type);
+    if (w->error)
+        return;
+    dump_tally_add(&w->tally, w->type);
+    if (w->watch)
+        w->watch(w->watch_ctx, w->tally.records, w->bytes);
+}
+
+void dump_writer_watch(struct dump_writer *w, dump_watch_fn watch, void *ctx)
+{
+    w->watch = watch;
+    w->watch_ctx = ctx;
 }
 
 static void write_header(struct dump_writer *w, const char *kind, const char *tool,
@@ -223,8 +236,7 @@ static void write_header(struct dump_writer *w, const char *kind, const char *to
 int dump_writer_new(FILE *stream, const char *kind, const char *tool, const char *backend,
                     struct dump_writer **ret)
 {
-    _cleanup_(dump_writer_freep)
-    struct dump_writer *w = calloc(1, sizeof(*w));
+    _cleanup_(dump_writer_freep) struct dump_writer *w = calloc(1, sizeof(*w));
 
     if (!w)
         return -ENOMEM;

@@ -379,3 +379,26 @@ interrupted() {
         [ "$rss" -le $((24 * 1024 + 80)) ]
     done
 }
+
+@test "peek: a long job shows its progress on a terminal, and only there" {
+    args=()
+    for i in 0 1 2 3 4 5 6 7 8 9; do args+=("$i:$(printf "%08000d" "$i")"); done
+    make 10 8192 "${args[@]}"
+    mkfifo "$BATS_TEST_TMPDIR/slow"
+    slow() { (sleep 2; exec cat) <"$BATS_TEST_TMPDIR/slow" >"$BATS_TEST_TMPDIR/got" 3>&- & }
+    slow
+    script -qec "'$IPCBOX' mqpeek --hex '$q' >'$BATS_TEST_TMPDIR/slow'" /dev/null >"$BATS_TEST_TMPDIR/tty"
+    wait $!
+    has "$(cat "$BATS_TEST_TMPDIR/tty")" $'\rmqpeek: ' ' messages, ' ' KiB, ' ' KiB/s'
+    # The line is gone at the end, and was never among the data.
+    [[ "$(tail -c 4 "$BATS_TEST_TMPDIR/tty")" == $'\r\e[K' ]]
+    is "$(cksum <"$BATS_TEST_TMPDIR/got")" "$(mqpeek --hex "$q" | cksum)"
+    slow
+    script -qec "'$IPCBOX' mqpeek -q --hex '$q' >'$BATS_TEST_TMPDIR/slow'" /dev/null >"$BATS_TEST_TMPDIR/tty"
+    wait $!
+    is "$(cat "$BATS_TEST_TMPDIR/tty")" ""
+    slow
+    mqpeek --hex "$q" >"$BATS_TEST_TMPDIR/slow" 2>"$BATS_TEST_TMPDIR/err"
+    wait $!
+    is "$(cat "$BATS_TEST_TMPDIR/err")" ""
+}
