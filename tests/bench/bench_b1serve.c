@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "bus1_abi.h"
+#include "figure.h"
 #include "timefmt.h"
 
 enum { SIZE = 64, NULLS = 20000, PAIRS = 20000, ROUNDS = 10000, SENDERS = 8, EACH = 5000 };
@@ -118,8 +119,8 @@ static void bench_pair(int fd, double null)
             die("RECV");
     }
     pair = us(t0, PAIRS);
-    printf("SEND+RECV of %d B: %.1f us, %.2f null ioctls (%.2f each)\n", SIZE, pair, pair / null,
-           pair / null / 2);
+    figure("served bus: SEND or RECV of 64 B, of a null ioctl", pair / null / 2, "<= 2.5",
+           "%.1f us a pair, %.1f us", pair, null);
 }
 
 static double bench_seqpacket(void)
@@ -197,8 +198,8 @@ static void bench_many(const char *path, double null)
     per = us(t0, SENDERS * EACH);
     while (wait(NULL) > 0)
         ;
-    printf("%d senders to one receiver: %.1f us a message, %.2f of the rate of null ioctls\n",
-           SENDERS, per, null / per);
+    figure("served bus: 8 senders, of the rate of null ioctls", null / per, ">= 0.3",
+           "%.1f us a message", per);
     close(r);
 }
 
@@ -213,12 +214,11 @@ int main(int argc, char **argv)
     }
     fd = peer_open(argv[1]);
     null = bench_null(fd);
-    printf("null ioctl: %.1f us\n", null);
     bench_pair(fd, null);
     seq = bench_seqpacket();
     bus = bench_ping_pong(argv[1]);
-    printf("ping-pong of %d B: %.1f us, %.2f times a seqpacket socket's %.1f us\n", SIZE, bus,
-           bus / seq, seq);
+    figure("served bus: ping-pong of 64 B, of a seqpacket socket's", bus / seq, "<= 6",
+           "%.1f us of %.1f us", bus, seq);
     bench_many(argv[1], null);
     return 0;
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "b1_engine.h"
+#include "figure.h"
 #include "timefmt.h"
 
 enum { FAN = 100, UNICASTS = 2000000, MULTICASTS = 40000, BURST = 16, SIZE = 64 };
@@ -95,12 +96,11 @@ int main(void)
         burst(s, to, v, 1, BURST, &uni);
     for (int i = 0; i < MULTICASTS / BURST; i++)
         burst(s, to, v, FAN, BURST, &multi);
-    printf("engine: unicast of %d B: SEND %.0f ns, RECV %.0f ns: %.2f million messages a second\n",
-           SIZE, per(uni.send, UNICASTS), per(uni.recv, UNICASTS),
-           1e3 / per(uni.send + uni.recv, UNICASTS));
-    printf("engine: multicast to %d: SEND %.0f ns, %.1f times a unicast; with the RECVs %.0f ns, "
-           "%.1f times\n",
-           FAN, per(multi.send, MULTICASTS), per(multi.send, MULTICASTS) / per(uni.send, UNICASTS),
+    figure("bus1 engine: 64 B unicasts, million a second", 1e3 / per(uni.send + uni.recv, UNICASTS),
+           ">= 2", "SEND %.0f ns, RECV %.0f ns", per(uni.send, UNICASTS), per(uni.recv, UNICASTS));
+    figure("bus1 engine: multicast to 100, of a unicast",
+           per(multi.send, MULTICASTS) / per(uni.send, UNICASTS), "<= 40",
+           "SEND %.0f ns; with the RECVs %.0f ns, %.1f times", per(multi.send, MULTICASTS),
            per(multi.send + multi.recv, MULTICASTS),
            per(multi.send + multi.recv, MULTICASTS) / per(uni.send + uni.recv, UNICASTS));
     for (int i = 0; i < FAN; i++)

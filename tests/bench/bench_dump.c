@@ -25,6 +25,7 @@
 
 #include "buf.h"
 #include "dump.h"
+#include "figure.h"
 #include "timefmt.h"
 
 enum { ROUNDS = 5, REPLAYED = 200000, SIZE = 64 };
@@ -97,8 +98,8 @@ static int bench_verify(const char *ipcbox, const char *file)
         bare = t < bare ? t : bare;
     }
     ours = run(argv, ROUNDS);
-    printf("verify %.1f ms, cJSON_Parse loop %.1f ms, ratio %.2f\n", (double)ours / 1e6,
-           (double)bare / 1e6, (double)ours / (double)bare);
+    figure("mqdump verify, of a cJSON_Parse loop", (double)ours / (double)bare, "<= 1.5",
+           "%.1f ms of %.1f ms", (double)ours / 1e6, (double)bare / 1e6);
     return 0;
 }
 
@@ -188,8 +189,8 @@ static int bench_replay(const char *ipcbox, const char *dir)
     waitpid(receiver, NULL, 0);
     mq_unlink(name);
     unlink(path);
-    printf("replay --speed max %.0f/s, mq_send loop %.0f/s, ratio %.2f\n", REPLAYED / ours,
-           REPLAYED / ((double)bare / 1e9), (double)bare / 1e9 / ours);
+    figure("mqdump replay --speed max, of an mq_send loop", (double)bare / 1e9 / ours, ">= 0.8",
+           "%.0f/s of %.0f/s", REPLAYED / ours, REPLAYED / ((double)bare / 1e9));
     return 0;
 }
 
@@ -230,8 +231,9 @@ static int bench_save(const char *ipcbox)
     ours = run(save, 4 * ROUNDS);
     bare = run(raw, 4 * ROUNDS);
     mq_unlink(name);
-    printf("%ld x %zu: save %.1f ms, mqpeek --raw %.1f ms, ratio %.2f\n", maxmsg, sizeof(payload),
-           (double)ours / 1e6, (double)bare / 1e6, (double)ours / (double)bare);
+    figure("mqdump save, of mqpeek --raw", (double)ours / (double)bare, "<= 1.3",
+           "%ld x %zu B: %.1f ms of %.1f ms", maxmsg, sizeof(payload), (double)ours / 1e6,
+           (double)bare / 1e6);
     return 0;
 }
 

@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "figure.h"
 #include "pmq.h"
 #include "pmq_follow.h"
 #include "timefmt.h"
@@ -114,9 +115,14 @@ int main(void)
 {
     struct mq_attr attr = {.mq_maxmsg = 2, .mq_msgsize = 64};
     enum { NONE, OTHER, THIS, ALL, COUNT, CASES };
-    static const char *const what[CASES] = {"nobody follows", "another queue is followed",
-                                            "this queue is followed", "all queues are followed",
-                                            "all queues are counted"};
+    static const char *const what[CASES] = {
+        [OTHER] = "send+receive, another queue followed",
+        [THIS] = "send+receive, this queue followed",
+        [ALL] = "send+receive, all queues followed",
+        [COUNT] = "send+receive, all queues counted",
+    };
+    static const char *const goal[CASES] = {
+        [OTHER] = "<= 1.6", [THIS] = "<= 4", [ALL] = "<= 4", [COUNT] = "-"};
     double pair[CASES][ROUNDS], call[CASES][ROUNDS], base = 0, base_call = 0;
     mqd_t q[2];
 
@@ -141,8 +147,9 @@ int main(void)
 
         base = c == NONE ? p : base;
         base_call = c == NONE ? s : base_call;
-        printf("%-26s send+receive %6.2f us (ratio %.2f), getppid %4.0f ns (ratio %.2f)\n", what[c],
-               p, p / base, s, s / base_call);
+        if (c != NONE)
+            figure(what[c], p / base, goal[c],
+                   "a pair %.2f us of %.2f us; getppid %.0f ns of %.0f ns", p, base, s, base_call);
     }
     for (int i = 0; i < 2; i++)
         mq_unlink(names[i]);

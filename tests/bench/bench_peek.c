@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "figure.h"
 #include "pmq.h"
 #include "timefmt.h"
 
@@ -76,7 +77,7 @@ static void library(long messages, long bytes)
     struct pmq_peeker *p;
     struct pmq_queue *q;
     struct err e = ERR_INIT;
-    char buf[8192];
+    char buf[8192], what[64];
     mqd_t fd;
 
     mq_unlink(name);
@@ -109,9 +110,8 @@ static void library(long messages, long bytes)
     }
     a = median(peek, ROUNDS);
     b = median(drain, ROUNDS);
-    printf("peek %ld x %ld B: %.1f us (best %.1f), drain: %.1f us (best %.1f), ratio %.3f (best "
-           "%.3f)\n",
-           messages, bytes, a, peek[0], b, drain[0], a / b, peek[0] / drain[0]);
+    snprintf(what, sizeof(what), "peek at %ld x %ld B, of a drain", messages, bytes);
+    figure(what, a / b, messages == 1000 ? "<= 0.1" : "-", "%.1f us of %.1f us", a, b);
     pmq_peeker_free(p);
     pmq_queue_close(q);
     mq_close(fd);
@@ -181,10 +181,10 @@ static void processes(const char *ipcbox)
     }
     a = median(tool, STARTS);
     b = median(plain, STARTS);
-    printf("mqpeek QUEUE: %.1f ms (best %.1f), %ld KiB; plain skeleton: %.1f ms (best %.1f); ratio "
-           "%.2f "
-           "(best %.2f); ipcbox --version: %.1f ms\n",
-           a, tool[0], rss, b, plain[0], a / b, tool[0] / plain[0], median(nothing, STARTS));
+    figure("mqpeek QUEUE, of a plain skeleton's start", a / b, "<= 0.25", "%.1f ms of %.1f ms", a,
+           b);
+    figure("mqpeek QUEUE, ms", a, "<= 15", "%ld KiB at most; ipcbox --version %.1f ms", rss,
+           median(nothing, STARTS));
     mq_close(fd);
     mq_unlink(name);
 }
