@@ -43,6 +43,7 @@ function(ipcbox_bpf target)
       BYPRODUCTS ${object}
       COMMAND ${IPCBOX_CLANG} -g -O2 -target bpf -mcpu=v3 -std=gnu11 -ffreestanding -Wall -Wextra -Werror
         -Wno-unused-parameter -D__TARGET_ARCH_${arch}
+        -ffile-prefix-map=${PROJECT_SOURCE_DIR}=. -fdebug-compilation-dir=.
         -I${PROJECT_SOURCE_DIR}/lib/bpf -I${CMAKE_CURRENT_SOURCE_DIR}
         -idirafter /usr/include/${CMAKE_C_LIBRARY_ARCHITECTURE}
         -MMD -MF ${object}.d -MT ${dir}/${name}.skel.h

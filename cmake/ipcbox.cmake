@@ -6,6 +6,9 @@ set(CMAKE_C_EXTENSIONS ON)
 set(CMAKE_C_STANDARD_REQUIRED ON)
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+include(CheckCCompilerFlag)
+include(CheckPIESupported)
+check_pie_supported(LANGUAGES C)
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 
@@ -20,16 +23,40 @@ if(IPCBOX_WERROR)
   target_compile_options(ipcbox_flags INTERFACE -Werror)
 endif()
 # A target with the property IPCBOX_PLAIN is built without sanitizers.
+set(ipcbox_plain "$<BOOL:$<TARGET_PROPERTY:IPCBOX_PLAIN>>")
 if(IPCBOX_SANITIZE)
-  set(ipcbox_plain "$<BOOL:$<TARGET_PROPERTY:IPCBOX_PLAIN>>")
   target_compile_options(ipcbox_flags INTERFACE -fno-omit-frame-pointer
     "$<$<NOT:${ipcbox_plain}>:-fsanitize=${IPCBOX_SANITIZE};-fno-sanitize-recover=all>")
   target_link_options(ipcbox_flags INTERFACE
     "$<$<NOT:${ipcbox_plain}>:-fsanitize=${IPCBOX_SANITIZE}>")
 endif()
 if(IPCBOX_FUZZ)
-  target_compile_options(ipcbox_flags INTERFACE -fsanitize=fuzzer-no-link)
+  target_compile_options(ipcbox_flags INTERFACE
+    "$<$<NOT:${ipcbox_plain}>:-fsanitize=fuzzer-no-link>")
 endif()
+
+# Hardening, as far as the compiler knows it for this processor. What the sanitizers do better is
+# left to them, and _FORTIFY_SOURCE works only on optimised code.
+foreach(flag stack-protector-strong stack-clash-protection cf-protection=full)
+  string(MAKE_C_IDENTIFIER HAVE_${flag} have)
+  string(TOUPPER IPCBOX_${have} have)
+  check_c_compiler_flag("-Werror -f${flag}" ${have})
+  if(${have})
+    target_compile_options(ipcbox_flags INTERFACE -f${flag})
+  endif()
+endforeach()
+check_c_compiler_flag("-Werror -mbranch-protection=standard" IPCBOX_HAVE_BRANCH_PROTECTION)
+if(IPCBOX_HAVE_BRANCH_PROTECTION)
+  target_compile_options(ipcbox_flags INTERFACE -mbranch-protection=standard)
+endif()
+if(NOT IPCBOX_SANITIZE AND NOT CMAKE_BUILD_TYPE STREQUAL Debug)
+  target_compile_options(ipcbox_flags INTERFACE -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+  # What is to be shipped shows no trace of where it was built: the same bytes anywhere.
+  target_compile_options(ipcbox_flags INTERFACE
+    -ffile-prefix-map=${PROJECT_SOURCE_DIR}=. -ffile-prefix-map=${PROJECT_BINARY_DIR}=.)
+endif()
+target_link_options(ipcbox_flags INTERFACE
+  -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,-z,separate-code)
 
 # ipcbox_library(NAME [SOURCES file...] [DEPENDS target...] [USES target...])
 # The static library of one directory of lib/. Its headers are found only by those that name it in

@@ -118,8 +118,7 @@ int pmqdump_make(const char *name, const struct pmqdump_queue *q, bool *owned, s
         fd = create(name, q);
     if (fd < 0)
         return explain(fd, name, q, e);
-    if (fstat(fd, &st) == 0 && st.st_gid != q->gid)
-        (void)fchown(fd, (uid_t)-1, q->gid);
-    *owned = fstat(fd, &st) == 0 && st.st_uid == q->uid && st.st_gid == q->gid;
+    *owned = fstat(fd, &st) == 0 && st.st_uid == q->uid &&
+             (st.st_gid == q->gid || fchown(fd, (uid_t)-1, q->gid) == 0);
     return fd;
 }

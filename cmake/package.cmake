@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# A Debian package of what cmake --install installs: `cpack` in the build directory.
+set(CPACK_GENERATOR DEB)
+set(CPACK_PACKAGE_NAME ipcbox)
+set(CPACK_PACKAGE_VENDOR ipcbox)
+set(CPACK_PACKAGE_CONTACT "ipcbox maintainers <maintainers@users.noreply.r-seed-b0487a9a.example>")
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "look into, save and replay Linux IPC")
+set(CPACK_PACKAGE_DESCRIPTION
+"Command-line tools for the interprocess communication of Linux:
+ - mqpeek shows the messages in a POSIX message queue and takes none, who
+   holds the queue and who is blocked on it, and follows every send and
+   receive;
+ - mqdump saves and restores queues, records and replays their traffic, and
+   lets CRIU checkpoint processes with queues;
+ - b1ctl works with bus1: the kernel's, or a bus of its own that any process
+   can open;
+ - uringipc makes, reads and watches io_uring IPC channels.
+
+Tables for eyes, JSON for programs. What needs a newer kernel or more
+privilege says so; ipcbox doctor shows what works.")
+set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
+# The rules of the distribution on top: stripped, compressed pages, copyright, changelog.
+set(CPACK_PRE_BUILD_SCRIPTS ${PROJECT_SOURCE_DIR}/cmake/debian.cmake)
+set(CPACK_PROJECT_CONFIG_FILE ${PROJECT_SOURCE_DIR}/cmake/cpack.cmake)
+set(CPACK_IPCBOX_SOURCE_DIR ${PROJECT_SOURCE_DIR})
+set(CPACK_IPCBOX_STRIP ${CMAKE_STRIP})
+set(CPACK_IPCBOX_DATE ${IPCBOX_DATE})
+
+set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+set(CPACK_DEBIAN_PACKAGE_RELEASE 1)
+set(CPACK_DEBIAN_PACKAGE_SECTION utils)
+set(CPACK_DEBIAN_PACKAGE_PRIORITY optional)
+set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_PACKAGE_RECOMMENDS fuse3)
+set(CPACK_DEBIAN_PACKAGE_SUGGESTS "bash-completion, criu (>= 4.2), libcap2-bin")
+set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
+include(CPack)
