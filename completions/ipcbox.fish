@@ -67,7 +67,7 @@ complete -c ipcbox -n '__ipcbox_verb' -a install -d 'make a link for each applet
 complete -c ipcbox -n '__ipcbox_verb install' -F
 complete -c ipcbox -n '__ipcbox_verb' -a run -d 'run a command as on a kernel with the proposed interfaces'
 complete -c ipcbox -n '__ipcbox_verb run' -F
-complete -c ipcbox -n '__ipcbox_verb run' -l only -x -d 'emulate only these: mq, bus1'
+complete -c ipcbox -n '__ipcbox_verb run' -l only -x -d 'emulate only these: mq, bus1, uring'
 complete -c ipcbox -n '__ipcbox_verb run' -l mq-syscall -x -d 'number of mq_timedreceive2'
 complete -c ipcbox -n '__ipcbox_verb run' -l allow-drain -d 'where nothing better works, peek by receiving and sending again'
 complete -c ipcbox -n '__ipcbox_verb run' -l bus -r -d 'let /dev/bus1 be this served bus (b1ctl serve), not one of the command'\''s own'

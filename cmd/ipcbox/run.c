@@ -26,7 +26,7 @@ struct run_args {
 };
 
 static const struct cli_opt run_cli_opts[] = {
-    CLI_STR(struct run_args, only, 0, "only", "LIST", "emulate only these: mq, bus1"),
+    CLI_STR(struct run_args, only, 0, "only", "LIST", "emulate only these: mq, bus1, uring"),
     CLI_U64(struct run_args, mq_syscall, 0, "mq-syscall", "N", "number of mq_timedreceive2",
             .max = 0xffff),
     CLI_FLAG(struct run_args, allow_drain, 0, "allow-drain",
@@ -44,6 +44,7 @@ static const struct {
 } part_names[] = {
     {"mq", RUN_MQ},
     {"bus1", RUN_BUS1},
+    {"uring", RUN_URING},
 };
 
 static int read_parts(const char *list, unsigned int *parts)
@@ -67,6 +68,12 @@ static int read_parts(const char *list, unsigned int *parts)
 static void log_line(void *ctx, const char *line)
 {
     cli_note(ctx, "%s", line);
+}
+
+static void left_out(void *ctx, const char *what, const struct err *e)
+{
+    cli_note(ctx, "%s: not emulated: %s%s%s", what, err_text(e, e->code), *e->remedy ? "; " : "",
+             e->remedy);
 }
 
 /* Ends as the command ended: by the same status, or by the same signal. */
@@ -96,10 +103,11 @@ static int run_run(struct cli_ctx *ctx, const void *argp)
 {
     const struct run_args *args = argp;
     struct run_opts opts = {
-        .parts = RUN_MQ | RUN_BUS1,
+        .parts = RUN_MQ | RUN_BUS1 | RUN_URING,
         .mq_syscall = (long)args->mq_syscall,
         .allow_drain = args->allow_drain,
         .bus = args->bus,
+        .warn = left_out,
         .log = args->verbose ? log_line : NULL,
         .log_ctx = ctx,
     };
@@ -108,18 +116,20 @@ static int run_run(struct cli_ctx *ctx, const void *argp)
     int status = 0, r;
 
     if (args->only && read_parts(args->only, &opts.parts) < 0) {
-        cli_usage(ctx, "--only: \"%s\" is not a list of: mq, bus1", args->only);
+        cli_usage(ctx, "--only: \"%s\" is not a list of: mq, bus1, uring", args->only);
         return RUN_FAILED;
     }
+    opts.required = args->only ? opts.parts : opts.bus ? RUN_BUS1 : 0;
     native = run_parts_native(opts.parts, opts.mq_syscall);
     if (opts.bus)
         native &= ~(unsigned int)RUN_BUS1;
     if (native && args->verbose)
-        cli_note(ctx, "left to the kernel, which has it:%s%s%s%s",
+        cli_note(ctx, "left to the kernel, which has it:%s%s%s%s%s",
                  native & RUN_MQ_SYSCALL ? " mq_timedreceive2" : "",
                  native & RUN_MQ_FCNTL ? " F_MQ_PEEK" : "",
                  native & RUN_MQ_IOCTL ? " MQ_IOC_BULK_PEEK" : "",
-                 native & RUN_BUS1 ? " /dev/bus1" : "");
+                 native & RUN_BUS1 ? " /dev/bus1" : "",
+                 native & RUN_URING ? " io_uring channels" : "");
     opts.parts &= ~native;
     if (opts.parts)
         r = run_command(&opts, ctx->operands, &status, &e);
@@ -153,6 +163,10 @@ const struct cli_verb ipcbox_run_verb = {
         "the one that --bus names. The device can be opened, by whatever path; stat() and a "
         "listing "
         "of /dev do not show it, and read() and write() on it do not fail as they should.\n"
+        "\n"
+        "uring: io_uring IPC channels, on the program's own rings. What is submitted to them is "
+        "done, "
+        "or replaced by what this kernel has, at the moment when it is submitted.\n"
         "\n"
         "A seccomp filter traps these calls, and only these (with bus1 every open, since a filter "
         "cannot see paths); ipcbox answers them. A trapped call costs some 20 microseconds. "

@@ -2,6 +2,7 @@
 /* The maker of a trapped call: its memory, its descriptors, whether it still waits. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,19 +22,39 @@ bool call_alive(const struct call *c)
     return ioctl(c->run->listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
 }
 
-pid_t call_process(const struct call *c)
+int call_status(const struct call *c, struct buf *out)
 {
-    _cleanup_(buf_done) struct buf text = BUF_INIT;
-    const char *line;
     char path[32];
     int r;
 
     snprintf(path, sizeof(path), "/proc/%d/status", c->tid);
-    r = file_read(AT_FDCWD, path, 16384, &text);
+    r = file_read(AT_FDCWD, path, 16384, out);
+    return r < 0 && r != -ENOMEM ? -ESRCH : r;
+}
+
+const char *call_status_line(const struct buf *status, const char *key)
+{
+    const char *at = buf_str(status);
+    size_t n = strlen(key);
+
+    for (; at; at = strchr(at, '\n')) {
+        at += *at == '\n';
+        if (!strncmp(at, key, n) && at[n] == ':')
+            return at + n + 1;
+    }
+    return NULL;
+}
+
+pid_t call_process(const struct call *c)
+{
+    _cleanup_(buf_done) struct buf status = BUF_INIT;
+    int r = call_status(c, &status);
+    const char *line;
+
     if (r < 0)
-        return r == -ENOMEM ? r : -ESRCH;
-    line = strstr(buf_str(&text), "\nTgid:");
-    return line ? (pid_t)strtol(line + 6, NULL, 10) : -ESRCH;
+        return r;
+    line = call_status_line(&status, "Tgid");
+    return line ? (pid_t)strtol(line, NULL, 10) : -ESRCH;
 }
 
 /* A descriptor for the thread; before Linux 6.9 only for its process. */
@@ -99,6 +120,23 @@ int call_write(const struct call *c, uint64_t to, const void *from, size_t n)
     if (!call_alive(c))
         return -ESRCH;
     return transfer(c, process_vm_writev, local, to);
+}
+
+int call_read_string(const struct call *c, uint64_t at, char out[PATH_MAX])
+{
+    size_t n = 0;
+
+    while (n < PATH_MAX) {
+        size_t chunk = MIN((size_t)(4096 - (at + n) % 4096), PATH_MAX - n);
+        int r = call_read(c, at + n, out + n, chunk);
+
+        if (r < 0)
+            return r;
+        if (memchr(out + n, '\0', chunk))
+            return 0;
+        n += chunk;
+    }
+    return -ENAMETOOLONG;
 }
 
 int64_t call_give_fd(const struct call *c, int fd, bool cloexec)

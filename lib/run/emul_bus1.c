@@ -339,40 +339,13 @@ static bool is_device(const struct call *c, int dirfd, const char *path)
     return false;
 }
 
-/* The caller's string, up to its end or the end of what is readable. */
-static int read_string(const struct call *c, uint64_t at, char out[PATH_MAX])
-{
-    size_t n = 0;
-
-    while (n < PATH_MAX) {
-        size_t chunk = MIN((size_t)(4096 - (at + n) % 4096), PATH_MAX - n);
-        int r = call_read(c, at + n, out + n, chunk);
-
-        if (r < 0)
-            return r;
-        if (memchr(out + n, '\0', chunk))
-            return 0;
-        n += chunk;
-    }
-    return -ENAMETOOLONG;
-}
-
 /* The user whom an open charges: the caller's effective one. */
 static int caller_uid(const struct call *c, uint32_t *uid)
 {
-    _cleanup_(buf_done) struct buf text = BUF_INIT;
-    const char *at;
-    char path[32];
-    unsigned int real, effective;
+    _cleanup_(buf_done) struct buf status = BUF_INIT;
+    const char *at = call_status(c, &status) < 0 ? NULL : call_status_line(&status, "Uid");
 
-    snprintf(path, sizeof(path), "/proc/%d/status", c->tid);
-    if (file_read(AT_FDCWD, path, 16384, &text) < 0)
-        return -ESRCH;
-    at = strstr(buf_str(&text), "\nUid:");
-    if (!at || sscanf(at, "\nUid: %u %u", &real, &effective) != 2)
-        return -ESRCH;
-    *uid = effective;
-    return 0;
+    return at && sscanf(at, "%*u %u", uid) == 1 ? 0 : -ESRCH;
 }
 
 static int64_t open_device(struct bus1_emulator *b, const struct call *c, uint64_t flags)
@@ -414,7 +387,7 @@ int64_t bus1_open(struct bus1_emulator *b, const struct call *c)
     if (c->nr == SYS_openat2 && call_read(c, c->args[2], &how, MIN(c->args[3], sizeof(how))) < 0)
         return CALL_CONTINUE;
     /* What cannot be read here is for the kernel to refuse. */
-    if (how.flags & O_PATH || read_string(c, c->args[first], path) < 0 ||
+    if (how.flags & O_PATH || call_read_string(c, c->args[first], path) < 0 ||
         !is_device(c, dirfd, path))
         return CALL_CONTINUE;
     return open_device(b, c, how.flags);

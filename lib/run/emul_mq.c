@@ -144,19 +144,17 @@ static int64_t give_message(const struct call *c, const struct xlat_mq_timedrece
 /* Whether a signal waits that the caller handles: its wait must end. */
 static bool signal_waits(const struct call *c)
 {
-    _cleanup_(buf_done) struct buf text = BUF_INIT;
-    static const char *const keys[] = {"\nSigPnd:", "\nShdPnd:", "\nSigBlk:", "\nSigCgt:"};
+    static const char *const keys[] = {"SigPnd", "ShdPnd", "SigBlk", "SigCgt"};
+    _cleanup_(buf_done) struct buf status = BUF_INIT;
     unsigned long long mask[ARRAY_SIZE(keys)] = {0};
-    char path[32];
 
-    snprintf(path, sizeof(path), "/proc/%d/status", c->tid);
-    if (file_read(AT_FDCWD, path, 16384, &text) < 0)
+    if (call_status(c, &status) < 0)
         return false;
     for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
-        const char *at = strstr(buf_str(&text), keys[i]);
+        const char *at = call_status_line(&status, keys[i]);
 
         if (at)
-            mask[i] = strtoull(at + strlen(keys[i]), NULL, 16);
+            mask[i] = strtoull(at, NULL, 16);
     }
     return ((mask[0] | mask[1]) & ~mask[2] & mask[3]) != 0;
 }
@@ -319,16 +317,11 @@ static int add_entry(const struct pmq_message *msg, void *ctx)
 /* The kernel asks for one of two capabilities; so do we, of the caller. */
 static bool may_checkpoint(const struct call *c)
 {
-    _cleanup_(buf_done) struct buf text = BUF_INIT;
-    const char *at;
-    char path[32];
+    _cleanup_(buf_done) struct buf status = BUF_INIT;
+    const char *at = call_status(c, &status) < 0 ? NULL : call_status_line(&status, "CapEff");
 
-    snprintf(path, sizeof(path), "/proc/%d/status", c->tid);
-    if (file_read(AT_FDCWD, path, 16384, &text) < 0)
-        return false;
-    at = strstr(buf_str(&text), "\nCapEff:");
-    return at && (strtoull(at + 8, NULL, 16) &
-                  (1ull << CAP_SYS_ADMIN | 1ull << CAP_CHECKPOINT_RESTORE)) != 0;
+    return at &&
+           (strtoull(at, NULL, 16) & (1ull << CAP_SYS_ADMIN | 1ull << CAP_CHECKPOINT_RESTORE)) != 0;
 }
 
 int64_t mq_bulk_peek(struct mq_emulator *m, const struct call *c)

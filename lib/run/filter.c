@@ -5,11 +5,12 @@
  */
 #include <errno.h>
 #include <linux/audit.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 
 #include "bus1_abi.h"
+#include "emul_uring.h"
 #include "mqpeek_abi.h"
-#include "run_internal.h"
 
 #if defined(__x86_64__)
 #define NATIVE_ARCH AUDIT_ARCH_X86_64
@@ -71,6 +72,45 @@ static void trap_arg(struct program *p, unsigned int nr, unsigned int arg, unsig
     load(p, AT_NR);
 }
 
+/* Trap io_uring_enter() that submits anything. */
+static void trap_enter(struct program *p)
+{
+    add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 4, SYS_io_uring_enter);
+    load(p, at_arg(1));
+    add(p, BPF_JMP | BPF_JEQ | BPF_K, 1, 0, 0);
+    give(p, SECCOMP_RET_USER_NOTIF);
+    load(p, AT_NR);
+}
+
+/* Trap mmap() of files, but for the loader's, which alone sets a flag that nobody heeds. */
+static void trap_file_mmap(struct program *p)
+{
+    add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 4, SYS_mmap);
+    load(p, at_arg(3));
+    add(p, BPF_JMP | BPF_JSET | BPF_K, 1, 0, MAP_ANONYMOUS | MAP_DENYWRITE);
+    give(p, SECCOMP_RET_USER_NOTIF);
+    load(p, AT_NR);
+}
+
+static void trap_uring(struct program *p)
+{
+    static const unsigned int registers[] = {
+        IORING_REGISTER_PROBE,     IORING_REGISTER_RING_FDS,   RING_REGISTER_RESIZE,
+        RING_REGISTER_QUERY,       URING_IPC_REGISTER_CREATE,  URING_IPC_REGISTER_ATTACH,
+        URING_IPC_REGISTER_DETACH, URING_IPC_REGISTER_DESTROY,
+    };
+
+    trap_enter(p);
+    trap_file_mmap(p);
+    trap(p, SYS_io_uring_setup);
+#ifdef SYS_readlink
+    trap(p, SYS_readlink);
+#endif
+    trap(p, SYS_readlinkat);
+    for (size_t i = 0; i < ARRAY_SIZE(registers); i++)
+        trap_arg(p, SYS_io_uring_register, 1, registers[i]);
+}
+
 /* Trap ioctl() with the commands of one type. */
 static void trap_ioctl_type(struct program *p, unsigned int type)
 {
@@ -100,6 +140,8 @@ size_t filter_build(const struct run_opts *opts, struct sock_filter code[FILTER_
         trap_arg(&p, SYS_fcntl, 1, XLAT_F_MQ_PEEK);
     if (opts->parts & RUN_MQ_IOCTL)
         trap_arg(&p, SYS_ioctl, 1, XLAT_MQ_IOC_BULK_PEEK);
+    if (opts->parts & RUN_URING)
+        trap_uring(&p);
     if (opts->parts & RUN_BUS1) {
 #ifdef SYS_open
         trap(&p, SYS_open);

@@ -6,6 +6,7 @@
 #include "cleanup.h"
 #include "pmq_backend.h"
 #include "run.h"
+#include "uipc.h"
 
 /* The kernel's, a file that serves a bus, or an outer supervisor's: any of them answers. */
 static bool has_device(void)
@@ -28,5 +29,7 @@ unsigned int run_parts_native(unsigned int parts, long mq_syscall)
         native |= RUN_MQ_IOCTL;
     if (parts & RUN_BUS1 && has_device())
         native |= RUN_BUS1;
+    if (parts & RUN_URING && uipc_kernel_ops.probe(NULL) == 0)
+        native |= RUN_URING;
     return native;
 }

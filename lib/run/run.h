@@ -15,6 +15,7 @@ enum run_parts {
     RUN_MQ_FCNTL = 1 << 1,   /* F_MQ_PEEK */
     RUN_MQ_IOCTL = 1 << 2,   /* MQ_IOC_BULK_PEEK */
     RUN_BUS1 = 1 << 3,       /* /dev/bus1 */
+    RUN_URING = 1 << 4,      /* io_uring channels */
     RUN_MQ = RUN_MQ_SYSCALL | RUN_MQ_FCNTL | RUN_MQ_IOCTL,
 };
 
@@ -24,17 +25,21 @@ unsigned int run_parts_native(unsigned int parts, long mq_syscall);
 /**
  * struct run_opts - how to run
  * @parts: enum run_parts
+ * @required: those of them without which the command is not run; others are left out, and said so
  * @mq_syscall: number of mq_timedreceive2; 0 for the default
  * @allow_drain: let a queue be peeked by receiving and sending again where nothing better works
  * @bus: a served bus that /dev/bus1 leads to, instead of one of the command's own; or NULL
+ * @warn: told what is left out, and why
  * @log: told what happens, one line without a newline each time, from any thread; may be NULL
- * @log_ctx: its first argument
+ * @log_ctx: their first argument
  */
 struct run_opts {
     unsigned int parts;
+    unsigned int required;
     long mq_syscall;
     bool allow_drain;
     const char *bus;
+    void (*warn)(void *ctx, const char *what, const struct err *e);
     void (*log)(void *ctx, const char *line);
     void *log_ctx;
 };

@@ -2,12 +2,14 @@
 /* What the files of lib/run share: a trapped call, the memory of who made it, and the emulators. */
 #pragma once
 
+#include <limits.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "buf.h"
 #include "run.h"
 
 /* ---- the supervisor, as the emulators see it ---- */
@@ -20,6 +22,7 @@
  * @crew: the threads that answer
  * @mq: NULL when message queues are not answered
  * @bus1: NULL when bus1 is not
+ * @uring: NULL when io_uring channels are not
  */
 struct run {
     struct run_opts opts;
@@ -28,6 +31,7 @@ struct run {
     struct crew *crew;
     struct mq_emulator *mq;
     struct bus1_emulator *bus1;
+    struct uring_emulator *uring;
 };
 
 /* To be called before waiting for long: keeps a thread free for other calls. */
@@ -58,6 +62,13 @@ struct call {
 /* Whether the thread still waits: what was read of it is of it only while this is true. */
 bool call_alive(const struct call *c);
 
+/*
+ * The text of the caller's /proc/PID/status, and a line of it: what follows "KEY:", or NULL.
+ * Return: 0, -ESRCH, -ENOMEM.
+ */
+int call_status(const struct call *c, struct buf *out);
+const char *call_status_line(const struct buf *status, const char *key);
+
 /* The process that the thread belongs to, or -ESRCH. */
 pid_t call_process(const struct call *c);
 
@@ -73,6 +84,9 @@ int call_getfd(const struct call *c, int fd);
  */
 int call_read(const struct call *c, uint64_t from, void *to, size_t n);
 int call_write(const struct call *c, uint64_t to, const void *from, size_t n);
+
+/* The caller's string. Return: 0; -EFAULT; -ENAMETOOLONG. */
+int call_read_string(const struct call *c, uint64_t at, char out[PATH_MAX]);
 
 /*
  * Gives @fd (which stays ours too) to the caller, as the result of its call. Return: CALL_ANSWERED
@@ -114,3 +128,16 @@ void bus1_emulator_free(struct bus1_emulator *b);
 /* open(), openat() and openat2(): of the device, or not. */
 int64_t bus1_open(struct bus1_emulator *b, const struct call *c);
 int64_t bus1_ioctl(struct bus1_emulator *b, const struct call *c);
+
+/* ---- io_uring channels ---- */
+
+int uring_emulator_new(struct uring_emulator **ret, struct err *e);
+void uring_emulator_free(struct uring_emulator *u);
+
+int64_t uring_setup(struct uring_emulator *u, const struct call *c);
+int64_t uring_enter(struct uring_emulator *u, const struct call *c);
+int64_t uring_register(struct uring_emulator *u, const struct call *c);
+/* readlink() and readlinkat(): of a channel's descriptor in /proc, or not. */
+int64_t uring_readlink(struct uring_emulator *u, const struct call *c);
+/* mmap() of a file: of a channel, or not. */
+int64_t uring_mmap(struct uring_emulator *u, const struct call *c);

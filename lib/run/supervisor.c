@@ -182,6 +182,19 @@ static int64_t dispatch(struct run *run, const struct call *c)
     case SYS_ioctl:
         return c->args[1] == XLAT_MQ_IOC_BULK_PEEK ? mq_bulk_peek(run->mq, c)
                                                    : bus1_ioctl(run->bus1, c);
+    case SYS_io_uring_setup:
+        return uring_setup(run->uring, c);
+    case SYS_io_uring_enter:
+        return uring_enter(run->uring, c);
+    case SYS_io_uring_register:
+        return uring_register(run->uring, c);
+    case SYS_mmap:
+        return uring_mmap(run->uring, c);
+    case SYS_readlinkat:
+#ifdef SYS_readlink
+    case SYS_readlink:
+#endif
+        return uring_readlink(run->uring, c);
     case SYS_openat:
     case SYS_openat2:
 #ifdef SYS_open
@@ -437,6 +450,33 @@ static int run_started(struct run *run, pid_t child, int sock, int signals, cons
     return r;
 }
 
+/* Whether the command can do without what could not be made. Return: 0, or @r. */
+static int leave_out(struct run *run, unsigned int parts, const char *what, int r, struct err *e)
+{
+    struct run_opts *opts = &run->opts;
+
+    if (r == 0 || opts->parts & opts->required & parts || !(opts->parts & ~parts))
+        return r;
+    opts->parts &= ~parts;
+    if (opts->warn)
+        opts->warn(opts->log_ctx, what, e);
+    *e = (struct err)ERR_INIT;
+    return 0;
+}
+
+static int make_emulators(struct run *run, struct err *e)
+{
+    int r = 0;
+
+    if (run->opts.parts & RUN_MQ)
+        r = leave_out(run, RUN_MQ, "message queues", mq_emulator_new(&run->opts, &run->mq, e), e);
+    if (r == 0 && run->opts.parts & RUN_BUS1)
+        r = leave_out(run, RUN_BUS1, "bus1", bus1_emulator_new(&run->opts, &run->bus1, e), e);
+    if (r == 0 && run->opts.parts & RUN_URING)
+        r = leave_out(run, RUN_URING, "io_uring channels", uring_emulator_new(&run->uring, e), e);
+    return r;
+}
+
 int run_command(const struct run_opts *opts, char *const argv[], int *status, struct err *e)
 {
     struct crew crew = {.lock = PTHREAD_MUTEX_INITIALIZER};
@@ -452,10 +492,7 @@ int run_command(const struct run_opts *opts, char *const argv[], int *status, st
     r = block_signals(&old, &signals);
     if (r < 0)
         return r;
-    if (opts->parts & RUN_MQ)
-        r = mq_emulator_new(&run.opts, &run.mq, e);
-    if (r == 0 && opts->parts & RUN_BUS1)
-        r = bus1_emulator_new(&run.opts, &run.bus1, e);
+    r = make_emulators(&run, e);
     if (r < 0)
         goto out;
     run.stop = eventfd(0, EFD_CLOEXEC);
@@ -480,6 +517,7 @@ out:
     closep(&sock[1]);
     closep(&run.listener);
     closep(&run.stop);
+    uring_emulator_free(run.uring);
     bus1_emulator_free(run.bus1);
     mq_emulator_free(run.mq);
     sigprocmask(SIG_SETMASK, &old, NULL);

@@ -40,10 +40,17 @@ load common
     is "$(grep -c ' 0 failed' <<<"$out")" 5
 }
 
+@test "run: a program written for io_uring channels, with rings of every kind" {
+    expect 0 ipcbox run "$HELPERS/uring_abi"
+    has "$out" " 0 failed"
+    expect 1 "$HELPERS/uring_abi"
+}
+
 @test "run: only what was asked for is there" {
     expect 1 ipcbox run --only mq "$HELPERS/bus1_abi"
     has "$err" "/dev/bus1: No such file"
     expect 1 ipcbox run --only bus1 "$HELPERS/mq_abi"
+    expect 1 ipcbox run --only bus1,mq "$HELPERS/uring_abi"
 }
 
 @test "run: other files of that name are left alone" {
@@ -110,7 +117,8 @@ load common
 
 @test "run: inside of run the outer one serves" {
     expect 0 ipcbox run "$IPCBOX" run -v "$HELPERS/mq_abi"
-    has "$err" "left to the kernel, which has it: mq_timedreceive2 F_MQ_PEEK MQ_IOC_BULK_PEEK"
+    has "$err" "left to the kernel, which has it: mq_timedreceive2 F_MQ_PEEK MQ_IOC_BULK_PEEK" \
+        "/dev/bus1 io_uring channels"
 }
 
 @test "run: a 32-bit caller is ended with a message" {
