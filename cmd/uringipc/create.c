@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* uringipc create: makes a channel and keeps it. */
+/*
+ * uringipc create: makes a channel and keeps it.
+ *
+ * A kernel channel needs a process that keeps it, an embedded one does not; a foreground process
+ * and one that a pid file tells are such a process for both, and the channel ends with it.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -8,6 +13,7 @@
 
 #include "cleanup.h"
 #include "parse.h"
+#include "pidfile.h"
 #include "ucmd.h"
 
 struct create_args {
@@ -18,6 +24,7 @@ struct create_args {
     uint64_t size;
     uint32_t mode;
     bool detach;
+    const char *pid_file;
 };
 
 static const struct create_args create_defaults = {
@@ -38,6 +45,9 @@ static const struct cli_opt create_opts[] = {
     CLI_MODE(struct create_args, mode, 'm', "mode", "MODE",
              "who may receive (r) and send (rw), in octal (0600)"),
     CLI_FLAG(struct create_args, detach, 'd', "detach", "return at once; it stays until destroyed"),
+    CLI_STR(struct create_args, pid_file, 'p', "pid-file", "FILE",
+            "write there the process that keeps it; the channel and FILE go with that",
+            .complete = CLI_COMPLETE_FILE),
     CLI_END,
 };
 
@@ -107,6 +117,45 @@ static void block_ends(sigset_t *set)
     sigprocmask(SIG_BLOCK, set, NULL);
 }
 
+/**
+ * struct kept - a channel and what goes with the process that keeps it
+ * @file: or NULL
+ */
+struct kept {
+    struct uipc_keep *keep;
+    struct pidfile *file;
+    uint32_t id;
+};
+
+static int kept_make(struct kept *k, const struct uipc_ops *ops, const struct chan_conf *conf,
+                     const char *pid_file, struct err *e)
+{
+    int r = pid_file ? pidfile_write(pid_file, &k->file, e) : 0;
+
+    if (r == 0)
+        r = uipc_create(ops, ucmd_dir(), conf, &k->keep, &k->id, e);
+    if (r < 0)
+        pidfile_remove(TAKE_PTR(k->file));
+    return r;
+}
+
+static void kept_end(struct kept *k)
+{
+    uipc_keep_release(k->keep);
+    pidfile_remove(k->file);
+}
+
+/* Until one of the signals comes: 0; or the channel has been ended from elsewhere: -EIDRM. */
+static int kept_wait(const struct kept *k, const sigset_t *set, struct err *e)
+{
+    const struct timespec look = {.tv_nsec = 500000000};
+    int r = 0;
+
+    while (r == 0 && sigtimedwait(set, NULL, &look) < 0)
+        r = uipc_keep_check(k->keep, e);
+    return r;
+}
+
 /* What the process that keeps a channel tells the one that started it. */
 struct keeper_report {
     int r;
@@ -115,34 +164,35 @@ struct keeper_report {
 };
 
 /* Runs in the child: makes the channel, tells about it, keeps it until told to end. */
-static _noreturn_ void keeper(const struct uipc_ops *ops, const struct chan_conf *conf, int tell)
+static _noreturn_ void keeper(const struct uipc_ops *ops, const struct chan_conf *conf,
+                              const char *pid_file, int tell)
 {
     struct keeper_report rep = {0};
-    struct uipc_keep *keep = NULL;
+    struct kept kept = {0};
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     sigset_t set;
-    int sig;
 
     block_ends(&set);
     setsid();
-    rep.r = uipc_create(ops, ucmd_dir(), conf, &keep, &rep.id, &rep.e);
+    rep.r = kept_make(&kept, ops, conf, pid_file, &rep.e);
+    rep.id = kept.id;
+    if (rep.r == 0 && chdir("/") < 0)
+        rep.r = -errno;
     /* Whoever reads our output must see its end. */
     for (int fd = 0; fd <= 2 && null >= 0; fd++)
         dup2(null, fd);
     if (write(tell, &rep, sizeof(rep)) != (ssize_t)sizeof(rep) || rep.r < 0) {
-        uipc_keep_release(keep);
+        kept_end(&kept);
         _exit(1);
     }
     close(tell);
-    if (chdir("/") < 0)
-        _exit(1);
-    sigwait(&set, &sig);
-    uipc_keep_release(keep);
+    (void)kept_wait(&kept, &set, NULL); /* either way it ends here */
+    kept_end(&kept);
     _exit(0);
 }
 
 static int start_keeper(struct cli_ctx *ctx, const struct uipc_ops *ops,
-                        const struct chan_conf *conf)
+                        const struct chan_conf *conf, const char *pid_file)
 {
     struct keeper_report rep = {.r = -EPIPE};
     int fds[2];
@@ -153,7 +203,7 @@ static int start_keeper(struct cli_ctx *ctx, const struct uipc_ops *ops,
     pid = fork();
     if (pid == 0) {
         close(fds[0]);
-        keeper(ops, conf, fds[1]);
+        keeper(ops, conf, pid_file, fds[1]);
     }
     close(fds[1]);
     if (pid < 0)
@@ -168,43 +218,68 @@ static int start_keeper(struct cli_ctx *ctx, const struct uipc_ops *ops,
     return CLI_OK;
 }
 
+/* Keeps it in this process. */
+static int keep_here(struct cli_ctx *ctx, const struct uipc_ops *ops, const struct chan_conf *conf,
+                     const char *pid_file)
+{
+    struct kept kept = {0};
+    struct err e = ERR_INIT;
+    int status = CLI_OK;
+    sigset_t set;
+    int r;
+
+    block_ends(&set);
+    r = kept_make(&kept, ops, conf, pid_file, &e);
+    if (r < 0)
+        return cli_fail(ctx, r, &e, "cannot create a channel");
+    if (report(ctx, kept.id, ops->name, getpid()) == 0)
+        r = kept_wait(&kept, &set, &e);
+    if (r < 0 && ops == &uipc_kernel_ops)
+        status = cli_fail(ctx, r, &e, "channel %u", kept.id);
+    else if (r < 0)
+        cli_note(ctx, "channel %u: %s", kept.id, err_text(&e, r)); /* only its owner could */
+    kept_end(&kept);
+    return status;
+}
+
+/* An embedded channel needs nobody. */
+static int leave_alone(struct cli_ctx *ctx, const struct uipc_ops *ops,
+                       const struct chan_conf *conf)
+{
+    struct kept kept = {0};
+    struct err e = ERR_INIT;
+    int r = kept_make(&kept, ops, conf, NULL, &e);
+
+    if (r < 0)
+        return cli_fail(ctx, r, &e, "cannot create a channel");
+    if (report(ctx, kept.id, ops->name, 0) < 0)
+        kept_end(&kept); /* nobody knows of it */
+    else
+        uipc_keep_leave(kept.keep);
+    return CLI_OK;
+}
+
 static int create_run(struct cli_ctx *ctx, const void *argp)
 {
     const struct create_args *args = argp;
-    struct uipc_keep *keep = NULL;
     const struct uipc_ops *ops;
-    struct err e = ERR_INIT;
     struct chan_conf conf;
-    uint32_t id;
-    sigset_t set;
-    int sig, r;
+    int r = read_conf(ctx, args, &conf);
 
-    r = read_conf(ctx, args, &conf);
     if (r == CLI_OK)
         r = ucmd_select(ctx, &ops);
     if (r != CLI_OK)
         return r;
-    /* A kernel channel ends with its maker, an embedded one needs nobody. */
-    if (args->detach && ops == &uipc_kernel_ops)
-        return start_keeper(ctx, ops, &conf);
     if (!args->detach)
-        block_ends(&set);
-    r = uipc_create(ops, ucmd_dir(), &conf, &keep, &id, &e);
-    if (r < 0)
-        return cli_fail(ctx, r, &e, "cannot create a channel");
-    r = report(ctx, id, ops->name, args->detach ? 0 : getpid());
-    if (r == 0 && args->detach) {
-        uipc_keep_leave(keep);
-        return CLI_OK;
-    }
-    if (r == 0)
-        sigwait(&set, &sig);
-    uipc_keep_release(keep);
-    return CLI_OK;
+        return keep_here(ctx, ops, &conf, args->pid_file);
+    if (ops == &uipc_kernel_ops || args->pid_file)
+        return start_keeper(ctx, ops, &conf, args->pid_file);
+    return leave_alone(ctx, ops, &conf);
 }
 
 static const struct cli_example create_examples[] = {
     {"uringipc create --detach --key jobs", "a channel called jobs, until it is destroyed"},
+    {"uringipc create -d -k jobs --pid-file /run/jobs.pid", "kill $(cat /run/jobs.pid) ends it"},
     {"id=$(uringipc create -d --broadcast --mode 0644)", "all may receive, only you may send"},
     {"uringipc create --multicast --entries 1024 --size 64K", "until interrupted"},
     {NULL, NULL},
@@ -223,8 +298,11 @@ const struct cli_verb uringipc_create_verb = {
         "A name becomes a key by FNV-1a (64 bits). Keys need not be unique: the newest channel is "
         "found, one's own first, then root's, then those of others.\n"
         "\n"
-        "With --detach an embedded channel stays without any process. A kernel channel is kept by "
-        "a process in the background, which uringipc destroy ends.",
+        "In the foreground the channel ends with the command: interrupt it. With --detach an "
+        "embedded channel stays without any process, until uringipc destroy. A kernel channel is "
+        "kept by a process in the background, which uringipc destroy ends. With --pid-file both "
+        "are kept by a process, whose number is in FILE as long as it lives: kill it, or use "
+        "destroy, and the channel and FILE are gone.",
     .examples = create_examples,
     .opts = create_opts,
     .args_size = sizeof(struct create_args),

@@ -330,25 +330,17 @@ static int read_speed(struct cli_ctx *ctx, const char *text, double *speed)
 
 static int replay_open(struct cli_ctx *ctx, struct replaying *p)
 {
-    const struct uipc_ops *ops;
     struct uipc_info info;
-    struct err e = ERR_INIT;
-    struct uipc_ref ref;
     int r;
 
     if (!p->args->to)
         return cli_usage(ctx, "replay needs --to CH");
-    r = uipc_ref_parse(p->args->to, &ref, &e);
-    if (r < 0)
-        return cli_usage(ctx, "\"%s\" names no channel: %s", p->args->to, err_text(&e, r));
-    r = ucmd_select(ctx, &ops);
+    r = ucmd_open_name(ctx, p->args->to, p->args->dry_run ? CHAN_LOOK : CHAN_SEND, &p->u);
     if (r != CLI_OK)
         return r;
-    r = uipc_open(ops, ucmd_dir(), &ref, p->args->dry_run ? CHAN_LOOK : CHAN_SEND, &p->u, &e);
-    if (r == 0)
-        r = uipc_get_info(p->u, &info);
+    r = uipc_get_info(p->u, &info);
     if (r < 0)
-        return cli_fail(ctx, r, &e, "%s", p->args->to);
+        return cli_fail(ctx, r, NULL, "%s", p->args->to);
     p->max_msg = info.c.max_msg;
     return CLI_OK;
 }

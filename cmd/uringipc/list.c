@@ -8,6 +8,7 @@
 
 /* Unknown values are shown as such: a stranger's kernel channel tells little. */
 struct channel_row {
+    const char *channel;
     uint64_t id;
     uint64_t key;
     const char *key_text;
@@ -24,42 +25,49 @@ struct channel_row {
     uint64_t lost;
     uint32_t senders;
     uint32_t receivers;
+    uint32_t processes;
     int32_t pid;
     int32_t fd;
     uint64_t created;
     const char *problem;
+    char channel_buffer[32];
     char key_buffer[24];
     char owner_buffer[64];
 };
 
-static const struct out_col list_cols[] = {
-    OUT_U64(struct channel_row, id, "id",
-            "its number; - for kernel channels that ipcbox does not "
-            "keep: use pid:PID:FD"),
-    OUT_STR(struct channel_row, key_text, "key", "what it is found by, besides the id"),
-    OUT_STR(struct channel_row, name, "name", "what the key was made from"),
-    OUT_STR(struct channel_row, delivery, "delivery", "unicast, broadcast or multicast"),
-    OUT_STR(struct channel_row, backend, "backend", "kernel or embedded"),
-    OUT_U32(struct channel_row, entries, "entries", "messages that the ring holds"),
-    OUT_SIZE(struct channel_row, size, "size", "largest message, bytes"),
-    OUT_STR(struct channel_row, owner, "owner", "user that made it"),
-    OUT_MODE(struct channel_row, mode, "mode", "read: receive; read and write: send"),
-    OUT_U64(struct channel_row, messages, "messages", "waiting to be received"),
-    OUT_U32(struct channel_row, senders, "senders", "handles open for sending"),
-    OUT_U32(struct channel_row, receivers, "receivers", "subscribed"),
-    OUT_I32(struct channel_row, pid, "pid", "a process that has a kernel channel open",
-            .flags = OUT_HIDDEN),
-    OUT_I32(struct channel_row, fd, "fd", "its descriptor", .flags = OUT_HIDDEN),
-    OUT_U32(struct channel_row, uid, "uid", "owner's number", .flags = OUT_HIDDEN),
-    OUT_U64(struct channel_row, sent, "sent", "messages ever sent; kernel: modulo 2^32",
-            .flags = OUT_HIDDEN),
-    OUT_U64(struct channel_row, lost, "lost", "messages whose sender died while it wrote them",
-            .flags = OUT_HIDDEN),
-    OUT_TIME(struct channel_row, created, "created", "when it was made", .flags = OUT_HIDDEN),
-    OUT_STR(struct channel_row, problem, "problem", "why one cannot look into it",
-            .flags = OUT_HIDDEN | OUT_OPTIONAL),
-    OUT_END,
-};
+/* The columns; @more: flags of those that a list has no room for. */
+#define CHANNEL_COLS(more)                                                                         \
+    OUT_STR(struct channel_row, channel, "channel",                                                \
+            "what to call it by: its id; pid:PID:FD where that is not known"),                     \
+        OUT_U64(struct channel_row, id, "id", "its number; not known of others' kernel channels",  \
+                .flags = OUT_JSON),                                                                \
+        OUT_STR(struct channel_row, key_text, "key", "what it is found by, besides the id"),       \
+        OUT_STR(struct channel_row, name, "name", "what the key was made from"),                   \
+        OUT_STR(struct channel_row, delivery, "delivery", "unicast, broadcast or multicast"),      \
+        OUT_STR(struct channel_row, backend, "backend", "kernel or embedded"),                     \
+        OUT_U32(struct channel_row, entries, "entries", "messages that the ring holds"),           \
+        OUT_SIZE(struct channel_row, size, "size", "largest message, bytes"),                      \
+        OUT_STR(struct channel_row, owner, "owner", "user that made it"),                          \
+        OUT_MODE(struct channel_row, mode, "mode", "read: receive; read and write: send"),         \
+        OUT_U64(struct channel_row, messages, "messages", "waiting to be received"),               \
+        OUT_U32(struct channel_row, senders, "senders", "handles open for sending"),               \
+        OUT_U32(struct channel_row, receivers, "receivers", "subscribed"),                         \
+        OUT_U32(struct channel_row, processes, "processes", "that have it open"),                  \
+        OUT_I32(struct channel_row, pid, "pid", "a process that has a kernel channel open",        \
+                .flags = (more)),                                                                  \
+        OUT_I32(struct channel_row, fd, "fd", "its descriptor", .flags = (more)),                  \
+        OUT_U32(struct channel_row, uid, "uid", "owner's number", .flags = (more)),                \
+        OUT_U64(struct channel_row, sent, "sent", "messages ever sent; kernel: modulo 2^32",       \
+                .flags = (more)),                                                                  \
+        OUT_U64(struct channel_row, lost, "lost",                                                  \
+                "messages whose sender died while it wrote them", .flags = (more)),                \
+        OUT_TIME(struct channel_row, created, "created", "when it was made", .flags = (more)),     \
+        OUT_STR(struct channel_row, problem, "problem", "why one cannot look into it",             \
+                .flags = OUT_HIDDEN | OUT_OPTIONAL),                                               \
+        OUT_END
+
+static const struct out_col list_cols[] = {CHANNEL_COLS(OUT_HIDDEN)};
+static const struct out_col info_cols[] = {CHANNEL_COLS(0)};
 
 static const char *user_name(uid_t uid, char *buffer, size_t n)
 {
@@ -94,11 +102,18 @@ static void fill(struct channel_row *row, const struct uipc_info *info)
         .lost = inside && embedded ? c->lost : OUT_UNKNOWN_U64,
         .senders = inside && embedded ? c->senders : OUT_UNKNOWN_U32,
         .receivers = inside && embedded ? c->receivers : OUT_UNKNOWN_U32,
+        .processes = inside || !embedded ? c->processes : OUT_UNKNOWN_U32,
         .pid = info->pid ? info->pid : OUT_UNKNOWN_I32,
         .fd = info->pid && info->fd >= 0 ? info->fd : OUT_UNKNOWN_I32,
         .created = known ? c->created_ns : OUT_UNKNOWN_U64,
         .problem = inside ? NULL : strerrordesc_np(-info->error),
     };
+    if (info->id)
+        snprintf(row->channel_buffer, sizeof(row->channel_buffer), "%u", info->id);
+    else
+        snprintf(row->channel_buffer, sizeof(row->channel_buffer), "pid:%d:%d", info->pid,
+                 info->fd);
+    row->channel = row->channel_buffer;
     if (known && c->key) {
         snprintf(row->key_buffer, sizeof(row->key_buffer), "0x%llx", (unsigned long long)c->key);
         row->key_text = row->key_buffer;
@@ -157,6 +172,7 @@ const struct cli_verb uringipc_list_verb = {
 struct peer_row {
     const char *role;
     uint32_t pid;
+    int32_t fd;
     uint32_t id;
     uint64_t position;
     uint64_t messages;
@@ -166,11 +182,17 @@ struct peer_row {
 static const struct out_col peer_cols[] = {
     OUT_STR(struct peer_row, role, "role", "sender, receiver, or holder of a kernel channel"),
     OUT_U32(struct peer_row, pid, "pid", "process, as it sees itself"),
+    OUT_I32(struct peer_row, fd, "fd", "of a holder: its descriptor"),
     OUT_U32(struct peer_row, id, "subscriber", "id to send to"),
     OUT_U64(struct peer_row, position, "position", "of the message it receives next"),
     OUT_U64(struct peer_row, messages, "messages", "sent or received"),
     OUT_U64(struct peer_row, lost, "lost", "messages that it found lost"),
     OUT_END,
+};
+
+struct process_count {
+    uint32_t processes;
+    uint32_t last;
 };
 
 struct peer_ctx {
@@ -186,6 +208,7 @@ static int show_peer(const struct chan_peer *peer, void *argp)
                 : peer->id ? "receiver"
                            : "sender",
         .pid = peer->pid,
+        .fd = peer->fd >= 0 ? peer->fd : OUT_UNKNOWN_I32,
         .id = peer->id ? peer->id : OUT_UNKNOWN_U32,
         .position = peer->id ? peer->position : OUT_UNKNOWN_U64,
         .messages = p->kernel ? OUT_UNKNOWN_U64 : peer->count,
@@ -193,6 +216,17 @@ static int show_peer(const struct chan_peer *peer, void *argp)
     };
 
     out_row(p->ctx->out, &row);
+    return 0;
+}
+
+/* Counts the processes among peers; those of one process come together. */
+static int count_process(const struct chan_peer *peer, void *argp)
+{
+    struct process_count *n = argp;
+
+    if (n->processes == 0 || n->last != peer->pid)
+        n->processes++;
+    n->last = peer->pid;
     return 0;
 }
 
@@ -210,15 +244,21 @@ static int info_run(struct cli_ctx *ctx, const void *argp _unused_)
     if (r < 0)
         return cli_fail(ctx, r, NULL, "%s", ctx->operands[0]);
     p.kernel = u->ops == &uipc_kernel_ops;
+    if (p.kernel) {
+        struct process_count n = {0};
+
+        (void)uipc_visit_peers(u, count_process, &n); /* its failure is reported below */
+        info.c.processes = n.processes;
+    }
     fill(&row, &info);
-    out_fields(ctx->out, list_cols, &row);
+    out_fields(ctx->out, info_cols, &row);
     out_list_begin(ctx->out, "peers", peer_cols, OUT_RECORDS);
     r = uipc_visit_peers(u, show_peer, &p);
     out_list_end(ctx->out);
     return r < 0 ? cli_fail(ctx, r, NULL, "%s: cannot see its peers", ctx->operands[0]) : CLI_OK;
 }
 
-static const struct cli_table info_tables[] = {{"", list_cols}, {NULL, NULL}};
+static const struct cli_table info_tables[] = {{"", info_cols}, {NULL, NULL}};
 
 const struct cli_verb uringipc_info_verb = {
     .name = "info",
@@ -244,6 +284,18 @@ static const struct cli_opt destroy_opts[] = {
     CLI_END,
 };
 
+struct destroying {
+    struct uipc_ref ref;
+    bool force;
+};
+
+static int destroy_with(const struct uipc_ops *ops, void *arg, struct err *e)
+{
+    const struct destroying *d = arg;
+
+    return ops->destroy(ucmd_dir(), &d->ref, d->force, e);
+}
+
 static int destroy_run(struct cli_ctx *ctx, const void *argp)
 {
     const struct destroy_args *args = argp;
@@ -253,15 +305,12 @@ static int destroy_run(struct cli_ctx *ctx, const void *argp)
     if (r != CLI_OK)
         return r;
     for (size_t i = 0; i < ctx->n_operands; i++) {
-        struct err e = ERR_INIT;
-        struct uipc_ref ref;
+        struct destroying d = {.force = args->force};
 
-        r = ucmd_ref(ctx, i, &ref);
+        r = ucmd_ref(ctx, ctx->operands[i], &d.ref);
         if (r != CLI_OK)
             return r;
-        r = ops->destroy(ucmd_dir(), &ref, args->force, &e);
-        if (r < 0)
-            cli_fail(ctx, r, &e, "%s", ctx->operands[i]);
+        (void)ucmd_try(ctx, ops, ctx->operands[i], destroy_with, &d);
     }
     return ctx->status;
 }

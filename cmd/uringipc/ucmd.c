@@ -2,6 +2,7 @@
 /* What the verbs of uringipc share. */
 #include "ucmd.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 const char *const ucmd_backends[] = {"kernel", "embedded", NULL};
@@ -25,28 +26,63 @@ int ucmd_select(struct cli_ctx *ctx, const struct uipc_ops **ops)
     return CLI_OK;
 }
 
-int ucmd_ref(struct cli_ctx *ctx, size_t i, struct uipc_ref *ref)
+int ucmd_ref(struct cli_ctx *ctx, const char *name, struct uipc_ref *ref)
 {
     struct err e = ERR_INIT;
-    int r = uipc_ref_parse(ctx->operands[i], ref, &e);
+    int r = uipc_ref_parse(name, ref, &e);
 
-    return r < 0 ? cli_usage(ctx, "\"%s\" names no channel: %s", ctx->operands[i], err_text(&e, r))
-                 : CLI_OK;
+    return r < 0 ? cli_usage(ctx, "\"%s\" names no channel: %s", name, err_text(&e, r)) : CLI_OK;
+}
+
+int ucmd_try(struct cli_ctx *ctx, const struct uipc_ops *ops, const char *name,
+             int (*call)(const struct uipc_ops *ops, void *arg, struct err *e), void *arg)
+{
+    struct err e = ERR_INIT;
+    int r = call(ops, arg, &e);
+
+    if (r == -ENOENT && !ctx->backend && ops != &uipc_embedded_ops) {
+        struct err other = ERR_INIT;
+        int r2 = call(&uipc_embedded_ops, arg, &other);
+
+        if (r2 != -ENOENT) {
+            r = r2;
+            e = other;
+        }
+    }
+    if (r < 0)
+        return cli_fail(ctx, r, &e, "%s", name);
+    if (e.why[0])
+        cli_note(ctx, "%s: %s", name, e.why);
+    return CLI_OK;
+}
+
+struct opening {
+    struct uipc_ref ref;
+    unsigned int access;
+    struct uipc **u;
+};
+
+static int open_with(const struct uipc_ops *ops, void *arg, struct err *e)
+{
+    const struct opening *o = arg;
+
+    return uipc_open(ops, ucmd_dir(), &o->ref, o->access, o->u, e);
+}
+
+int ucmd_open_name(struct cli_ctx *ctx, const char *name, unsigned int access, struct uipc **u)
+{
+    struct opening o = {.access = access, .u = u};
+    const struct uipc_ops *ops;
+    int r = ucmd_ref(ctx, name, &o.ref);
+
+    if (r == CLI_OK)
+        r = ucmd_select(ctx, &ops);
+    return r == CLI_OK ? ucmd_try(ctx, ops, name, open_with, &o) : r;
 }
 
 int ucmd_open(struct cli_ctx *ctx, unsigned int access, struct uipc **u)
 {
-    const struct uipc_ops *ops;
-    struct err e = ERR_INIT;
-    struct uipc_ref ref;
-    int r = ucmd_ref(ctx, 0, &ref);
-
-    if (r == CLI_OK)
-        r = ucmd_select(ctx, &ops);
-    if (r != CLI_OK)
-        return r;
-    r = uipc_open(ops, ucmd_dir(), &ref, access, u, &e);
-    return r < 0 ? cli_fail(ctx, r, &e, "%s", ctx->operands[0]) : CLI_OK;
+    return ucmd_open_name(ctx, ctx->operands[0], access, u);
 }
 
 const char *ucmd_delivery(int delivery)

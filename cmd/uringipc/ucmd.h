@@ -15,10 +15,20 @@ const char *ucmd_dir(void);
  */
 int ucmd_select(struct cli_ctx *ctx, const struct uipc_ops **ops);
 
-/* Reads operand @i as a channel. Return: CLI_OK, or a reported error. */
-int ucmd_ref(struct cli_ctx *ctx, size_t i, struct uipc_ref *ref);
+/* Reads a channel's name. Return: CLI_OK, or a reported error. */
+int ucmd_ref(struct cli_ctx *ctx, const char *name, struct uipc_ref *ref);
 
-/* Opens the channel of the first operand. Return: CLI_OK, or a reported error. */
+/*
+ * Runs @call for a channel with the backend selected, and, when that is the kernel without being
+ * asked for, and has no such channel, with the embedded ones. Return: CLI_OK, or a reported error.
+ */
+int ucmd_try(struct cli_ctx *ctx, const struct uipc_ops *ops, const char *name,
+             int (*call)(const struct uipc_ops *ops, void *arg, struct err *e), void *arg);
+
+/* Opens the channel called @name. Return: CLI_OK, or a reported error. */
+int ucmd_open_name(struct cli_ctx *ctx, const char *name, unsigned int access, struct uipc **u);
+
+/* Opens the channel of the first operand. */
 int ucmd_open(struct cli_ctx *ctx, unsigned int access, struct uipc **u);
 
 /* "broadcast" …; NULL when not known. */
@@ -51,7 +61,7 @@ void ucmd_msg_fill(struct ucmd_msg *row, const struct ringmap_msg *msg, const vo
  * @count: end after so many; 0: no limit
  * @timeout: end then, ns; CHAN_FOREVER
  * @stop: set by @show to end
- * @seen, @missed, @next, @map, @buf, @start: its own
+ * @seen, @missed, @next, @map, @buf, @start, @pause: its own
  */
 struct ucmd_watch {
     struct cli_ctx *ctx;
@@ -67,6 +77,7 @@ struct ucmd_watch {
     struct ringmap map;
     char *buf;
     uint64_t start;
+    uint64_t pause;
     bool stop;
 };
 

@@ -62,7 +62,8 @@ static int follow(struct ucmd_watch *w)
 
         if (spent >= w->timeout)
             break;
-        r = ringmap_wait(&w->map, (uint32_t)w->next, MIN(step, w->timeout - spent));
+        r = ringmap_wait(&w->map, (uint32_t)w->next, MIN(step, w->timeout - spent),
+                         &w->pause);
         if (r == 0)
             show_next(w);
         if (out_error(w->ctx->out) < 0 || r == -EINTR)

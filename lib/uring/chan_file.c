@@ -384,6 +384,14 @@ int chan_open(const char *dir, const struct chan_ref *ref, unsigned int access, 
     return r < 0 ? r : open_in(dirfd, id, access, ret, e);
 }
 
+bool chan_exists(const char *dir, uint32_t id)
+{
+    _cleanup_(closep) int dirfd = -1;
+    uint32_t found;
+
+    return search(dir, &(struct chan_ref){.id = id}, &dirfd, &found, NULL) != -ENOENT;
+}
+
 /* ---- listing --------------------------------------------------------------------------------- */
 
 struct listing {

@@ -802,6 +802,8 @@ int chan_look(struct chan *c, struct ringmap *map, uint64_t *from, uint64_t *to)
 struct peer_count {
     uint32_t senders;
     uint32_t receivers;
+    uint32_t pids[CHAN_SENDERS + CHAN_SUBS];
+    uint32_t processes;
 };
 
 static int count_peer(const struct chan_peer *peer, void *ctx)
@@ -812,6 +814,10 @@ static int count_peer(const struct chan_peer *peer, void *ctx)
         n->receivers++;
     else
         n->senders++;
+    for (uint32_t i = 0; i < n->processes; i++)
+        if (n->pids[i] == peer->pid)
+            return 0;
+    n->pids[n->processes++] = peer->pid;
     return 0;
 }
 
@@ -845,6 +851,7 @@ int chan_get_info(struct chan *c, struct chan_info *info)
     got.waiting = got.tail - from;
     got.senders = n.senders;
     got.receivers = n.receivers;
+    got.processes = n.processes;
     *info = got;
     return 0;
 }
@@ -856,7 +863,7 @@ int chan_visit_peers(struct chan *c, int (*visit)(const struct chan_peer *peer, 
 
     for (int i = 0; i < CHAN_SENDERS && r == 0; i++) {
         const struct chan_sender *s = &c->ext->senders[i];
-        struct chan_peer peer = {.pid = LOAD(&s->pid), .count = LOAD(&s->sent)};
+        struct chan_peer peer = {.pid = LOAD(&s->pid), .fd = -1, .count = LOAD(&s->sent)};
 
         if (i == c->sender || chan_lock_held(c->data_fd, (uint32_t)i))
             r = visit(&peer, ctx);
@@ -865,6 +872,7 @@ int chan_visit_peers(struct chan *c, int (*visit)(const struct chan_peer *peer, 
         const struct chan_sub *s = &c->ctl->subs[i];
         struct chan_peer peer = {
             .pid = LOAD(&s->pid),
+            .fd = -1,
             .id = LOAD(&s->id),
             .position = c->delivery == CHAN_MULTICAST ? LOAD(&c->ctl->head) : LOAD(&s->head),
             .count = LOAD(&s->received),

@@ -66,6 +66,7 @@ struct chan_ref {
  *   those that a new one would get
  * @lost: messages whose sender died while it wrote them, as far as senders have found them
  * @senders, @receivers: handles open for it
+ * @processes: that have it open, as far as can be told
  * @destroyed: it has no name any more
  */
 struct chan_info {
@@ -85,12 +86,14 @@ struct chan_info {
     uint64_t lost;
     uint32_t senders;
     uint32_t receivers;
+    uint32_t processes;
     bool destroyed;
 };
 
 /**
  * struct chan_peer - a handle that someone has open
  * @pid: as its process sees itself (in its own PID namespace)
+ * @fd: its descriptor, or -1; of kernel channels only
  * @id: subscriber id of a receiver, 0 of a sender
  * @position: of a receiver: the next message it wants (its own, or in a multicast channel the
  *   common one)
@@ -99,6 +102,7 @@ struct chan_info {
  */
 struct chan_peer {
     uint32_t pid;
+    int fd;
     uint32_t id;
     uint64_t position;
     uint64_t count;
@@ -236,6 +240,9 @@ int chan_visit(const char *dir, int (*visit)(const struct chan_info *info, int r
  * Return: 0; -ENOENT; -EPERM when it is someone else's.
  */
 int chan_destroy(const char *dir, const struct chan_ref *ref, struct err *e);
+
+/* Whether a channel of this id has not been destroyed; when in doubt, yes. */
+bool chan_exists(const char *dir, uint32_t id);
 
 /* The key that stands for a name: FNV-1a of 64 bits, never 0. */
 uint64_t chan_key_of_name(const char *name);

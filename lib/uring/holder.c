@@ -114,3 +114,17 @@ int holder_visit(const char *dir, int (*visit)(const struct holder_record *recor
 
     return chan_visit_dirs(dir, holder_visit_dir, &v);
 }
+
+static int holder_same(const struct holder_record *record, void *ctx)
+{
+    const struct holder_record *wanted = ctx;
+
+    return record->id == wanted->id && record->pid == wanted->pid && record->uid == wanted->uid;
+}
+
+bool holder_alive(const char *dir, const struct holder_record *record)
+{
+    struct holder_record wanted = *record;
+
+    return holder_visit(dir, holder_same, &wanted) != 0; /* when in doubt, yes */
+}

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -37,3 +38,6 @@ void holder_remove(const char *dir, uint32_t id, int fd);
 /* Calls back with each whose holder lives. Return: 0, what @visit returned, or -errno. */
 int holder_visit(const char *dir, int (*visit)(const struct holder_record *record, void *ctx),
                  void *ctx);
+
+/* Whether the holder that left this record still keeps the channel. */
+bool holder_alive(const char *dir, const struct holder_record *record);

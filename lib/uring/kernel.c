@@ -9,63 +9,24 @@
  * Nothing in the interface blocks and nothing wakes: waiting is watching the mapping.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <linux/kcmp.h>
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-#include "chan_handle.h"
 #include "cleanup.h"
-#include "holder.h"
-#include "proc.h"
+#include "kernel_channel.h"
 #include "timefmt.h"
-#include "uipc.h"
-#include "uringk.h"
 
-/**
- * struct kernel - an open kernel channel
- * @ring: ours, when attached; the subscription ends with it
- * @fd: the channel; @file its mapping
- * @sub: our subscription, or 0
- * @position: what we receive next; not known in a multicast channel
- * @record: what its holder says; its magic is 0 when there is none
- * @pid, @their_fd: where it was taken from when we did not attach
+/* How long a message must wait unreceivable, with nobody else taking it, to tell that we are stuck.
  */
-struct kernel {
-    struct uipc base;
-    struct uringk *ring;
-    int fd;
-    struct guard *file;
-    struct ringmap map;
-    uint32_t sub;
-    uint32_t position;
-    struct holder_record record;
-    pid_t pid;
-    int their_fd;
-};
+#define PATIENCE (200 * NSEC_PER_MSEC)
 
-struct kernel_keep {
-    struct uipc_keep base;
-    struct uringk *ring;
-    char *dir;
-    uint32_t id;
-    int fd;
-    int record_fd;
-};
+/* How often one who waits makes sure that the channel still exists. */
+#define LOOK_EVERY (500 * NSEC_PER_MSEC)
 
 static struct kernel *kernel_of(struct uipc *u)
 {
     return container_of(u, struct kernel, base);
-}
-
-static int delivery_of(const struct holder_record *rec)
-{
-    return rec->magic ? (int)rec->delivery : UIPC_DELIVERY_UNKNOWN;
 }
 
 /* ---- probing --------------------------------------------------------------------------------- */
@@ -108,84 +69,6 @@ static int kernel_probe(struct err *e)
     return r < 0 ? err_set(e, r, NULL, "creating a channel: %s", strerrordesc_np(-r)) : 0;
 }
 
-/* ---- finding --------------------------------------------------------------------------------- */
-
-struct holder_search {
-    const struct uipc_ref *ref;
-    struct holder_record found;
-};
-
-static int holder_match(const struct holder_record *rec, void *ctx)
-{
-    struct holder_search *s = ctx;
-    const struct uipc_ref *ref = s->ref;
-    bool match = ref->pid  ? rec->pid == ref->pid && rec->fd == ref->fd
-                 : ref->id ? rec->id == ref->id
-                           : rec->key == ref->key;
-
-    if (match && rec->created_ns >= s->found.created_ns)
-        s->found = *rec;
-    return 0;
-}
-
-static bool holder_find(const char *dir, const struct uipc_ref *ref, struct holder_record *out)
-{
-    struct holder_search s = {.ref = ref};
-
-    (void)holder_visit(dir, holder_match, &s);
-    *out = s.found;
-    return s.found.magic != 0;
-}
-
-/* Maps a channel's descriptor whose size nobody has told. */
-static int map_channel(struct kernel *k, struct err *e)
-{
-    struct guard *head = NULL;
-    const struct uring_ipc_ring *ring;
-    size_t size;
-    int r = guard_map(&head, k->fd, URING_IPC_DATA_ALIGN, false);
-
-    if (r < 0)
-        return err_set(e, r, NULL, "cannot map the channel: %s", strerrordesc_np(-r));
-    ring = guard_base(head);
-    size = ringmap_size(__atomic_load_n(&ring->ring_entries, __ATOMIC_RELAXED),
-                        __atomic_load_n(&ring->max_msg_size, __ATOMIC_RELAXED));
-    if (!size)
-        r = ringmap_init(&k->map, ring, URING_IPC_DATA_ALIGN, false, e);
-    guard_unmap(head);
-    if (r < 0)
-        return r;
-    r = guard_map(&k->file, k->fd, size, false);
-    if (r < 0)
-        return err_set(e, r, NULL, "cannot map the channel: %s", strerrordesc_np(-r));
-    return ringmap_init(&k->map, guard_base(k->file), size, false, e);
-}
-
-static bool is_channel(int fd)
-{
-    char path[48], link[64];
-    ssize_t n;
-
-    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    n = readlink(path, link, sizeof(link));
-    return n == (ssize_t)strlen(URING_IPC_FD_LINK) &&
-           memcmp(link, URING_IPC_FD_LINK, (size_t)n) == 0;
-}
-
-/* Takes a process's descriptor of a channel and maps it. */
-static int take_channel(struct kernel *k, pid_t pid, int fd, struct err *e)
-{
-    k->fd = proc_fd_take(pid, fd, e);
-    if (k->fd < 0)
-        return k->fd;
-    if (!is_channel(k->fd))
-        return err_set(e, -EBADF, "uringipc list shows what there is",
-                       "descriptor %d of process %d is no channel", fd, pid);
-    k->pid = pid;
-    k->their_fd = fd;
-    return map_channel(k, e);
-}
-
 /* ---- opening --------------------------------------------------------------------------------- */
 
 static void kernel_close(struct uipc *u)
@@ -198,6 +81,7 @@ static void kernel_close(struct uipc *u)
     if (k->fd >= 0)
         close(k->fd);
     uringk_free(k->ring);
+    free(k->dir);
     free(k);
 }
 
@@ -207,103 +91,208 @@ static void kernel_closep(struct kernel **k)
         kernel_close(&(*k)->base);
 }
 
-static int detach(struct kernel *k)
+static void detach(struct kernel *k)
 {
-    int r = uringk_register(k->ring, URING_IPC_REGISTER_DETACH, NULL, k->sub);
-
+    (void)uringk_register(k->ring, URING_IPC_REGISTER_DETACH, NULL, k->sub);
     k->sub = 0;
     guard_unmap(TAKE_PTR(k->file));
     close(TAKE_FD(k->fd));
-    return r;
 }
 
-static int attach(struct kernel *k, const struct uipc_ref *ref, uint32_t flags, struct err *e)
+static int attach(struct kernel *k, uint32_t flags, struct err *e)
 {
     struct uring_ipc_attach a;
-    int r;
+    int r = kernel_attach(k->ring, &k->by, flags, &a);
 
-    uringk_encode_attach(&a, ref->id, ref->id ? 0 : ref->key, flags);
-    r = uringk_register(k->ring, URING_IPC_REGISTER_ATTACH, &a, 1);
     if (r < 0)
         return uringk_explain(URINGK_ATTACH, r, e);
     k->sub = a.local_id_out;
     k->fd = a.channel_fd;
-    return map_channel(k, e);
-}
-
-/* A receiver begins at message 0, which may be gone. Multicast has one position for all. */
-static bool too_late(const struct kernel *k)
-{
-    return delivery_of(&k->record) != CHAN_MULTICAST &&
-           uringk_overtaken(ringmap_tail(&k->map), 0, k->map.entries);
-}
-
-static int attach_receiver(struct kernel *k, const struct uipc_ref *ref, uint32_t flags,
-                           struct err *e)
-{
-    int r = attach(k, ref, URING_IPC_SUB_SEND, NULL);
-
-    /* A sender holds up nobody: look first. Without write permission one must go in at once. */
-    if (r == 0 || k->sub) {
-        bool late = r == 0 && too_late(k);
-
-        (void)detach(k);
-        if (late)
-            return uringk_explain(URINGK_RECV, -ESTALE, e);
-    }
-    r = attach(k, ref, flags, e);
-    if (r == 0 && too_late(k)) {
-        (void)detach(k);
-        return uringk_explain(URINGK_RECV, -ESTALE, e);
-    }
+    r = kernel_map(k, e);
+    if (r < 0)
+        detach(k);
     return r;
 }
 
-static int open_attached(struct kernel *k, const struct uipc_ref *ref, unsigned int access,
-                         struct err *e)
+/* The record may be of another channel with the same key, or of one that has vanished. */
+static void verify_record(struct kernel *k)
 {
-    struct uipc_ref by = *ref;
-    uint32_t flags = (access & CHAN_SEND ? (uint32_t)URING_IPC_SUB_SEND : 0) |
-                     (access & CHAN_RECV ? (uint32_t)URING_IPC_SUB_RECV : 0);
-    int r;
+    _cleanup_(closep) int fd = -1;
+    int same = -EPERM;
 
-    if (ref->pid && !k->record.magic)
-        return err_set(e, -EINVAL, "use its id or its key",
-                       "a channel's id cannot be told from a descriptor");
-    if (ref->pid)
-        by = (struct uipc_ref){.id = k->record.id};
-    r = uringk_new(&k->ring, e);
+    if (!k->record.magic)
+        return;
+    if (k->record.fd >= 0)
+        fd = kernel_take_fd(k->record.pid, k->record.fd, NULL);
+    if (fd >= 0)
+        same = kernel_same_file(fd, k->fd);
+    /* Where one may not look an id is good enough, a key is not. */
+    if (same == 0 || (same < 0 && !k->by.id))
+        memset(&k->record, 0, sizeof(k->record));
+}
+
+/*
+ * A receiver begins at message 0. When that is gone it gets nothing, ever, and holds up the senders
+ * of a broadcast channel. Multicast has one position for all. Where the delivery is not known, a
+ * position of all that lies further back than the ring reaches cannot be multicast's.
+ */
+static bool too_late(const struct kernel *k)
+{
+    uint32_t tail = ringmap_tail(&k->map);
+
+    if (k->delivery == CHAN_MULTICAST || !uringk_overtaken(tail, 0, k->map.entries))
+        return false;
+    return k->delivery != UIPC_DELIVERY_UNKNOWN ||
+           uringk_overtaken(tail, ringmap_consumer(&k->map), k->map.entries);
+}
+
+static int attach_and_look(struct kernel *k, uint32_t flags, struct err *e)
+{
+    int r = attach(k, flags, e);
+
     if (r < 0)
         return r;
-    return access & CHAN_RECV ? attach_receiver(k, &by, flags, e) : attach(k, &by, flags, e);
+    verify_record(k);
+    k->delivery = kernel_delivery(&k->record);
+    if (k->record.magic)
+        k->by = (struct uipc_ref){.id = k->record.id};
+    return 0;
+}
+
+static int attach_receiver(struct kernel *k, uint32_t flags, struct err *e)
+{
+    int r = attach_and_look(k, URING_IPC_SUB_SEND, NULL);
+    bool late = r == 0 && too_late(k);
+
+    /* A sender holds up nobody: look first. Without write permission one must go in at once. */
+    if (r == 0)
+        detach(k);
+    if (!late)
+        r = attach_and_look(k, flags, e);
+    if (r == 0 && !late && too_late(k)) {
+        detach(k);
+        late = true;
+    }
+    if (late)
+        return uringk_explain(URINGK_RECV, -ESTALE, e);
+    if (r == 0 && k->delivery == UIPC_DELIVERY_UNKNOWN &&
+        uringk_overtaken(ringmap_tail(&k->map), 0, k->map.entries))
+        err_set(e, 0, NULL,
+                "more messages have passed than the ring holds: unless this channel, which ipcbox "
+                "does not keep, is a multicast one, nothing will come");
+    return r;
+}
+
+static int open_attached(struct kernel *k, unsigned int access, struct err *e)
+{
+    uint32_t flags = (access & CHAN_SEND ? (uint32_t)URING_IPC_SUB_SEND : 0) |
+                     (access & CHAN_RECV ? (uint32_t)URING_IPC_SUB_RECV : 0);
+    int r = uringk_new(&k->ring, e);
+
+    if (r < 0)
+        return r;
+    return access & CHAN_RECV ? attach_receiver(k, flags, e) : attach_and_look(k, flags, e);
+}
+
+/* Takes and maps a process's descriptor. */
+static int open_taken(struct kernel *k, pid_t pid, int fd, struct err *e)
+{
+    k->fd = kernel_take_fd(pid, fd, e);
+    if (k->fd < 0)
+        return k->fd;
+    k->pid = pid;
+    k->their_fd = fd;
+    return kernel_map(k, e);
+}
+
+/* By a descriptor: to look, that is enough; to attach, its id must be known. */
+static int open_by_fd(struct kernel *k, const struct uipc_ref *ref, unsigned int access,
+                      struct err *e)
+{
+    int r = open_taken(k, ref->pid, ref->fd, e);
+
+    if (r < 0)
+        return r;
+    (void)kernel_record_of(k->dir, k->fd, &k->record);
+    if (!access)
+        return 0;
+    if (!k->record.magic)
+        return err_set(e, -EINVAL, "use its id or its key",
+                       "a channel's id cannot be told from a descriptor");
+    guard_unmap(TAKE_PTR(k->file));
+    close(TAKE_FD(k->fd));
+    k->pid = 0;
+    k->by = (struct uipc_ref){.id = k->record.id};
+    return open_attached(k, access, e);
+}
+
+static int open_by_name(struct kernel *k, const struct uipc_ref *ref, unsigned int access,
+                        struct err *e)
+{
+    bool held = kernel_find_record(k->dir, ref, &k->record);
+
+    k->by = *ref;
+    if (access)
+        return open_attached(k, access, e);
+    if (held && k->record.fd >= 0)
+        return open_taken(k, k->record.pid, k->record.fd, e);
+    if (held)
+        return err_set(e, -EACCES, NULL,
+                       "its mode lets not even its owner attach, and so nobody has it open");
+    return err_set(e, -ENOENT, "find it with uringipc list and name it as pid:PID:FD",
+                   "ipcbox keeps no such channel, and others can only be looked into through a "
+                   "process that has them open");
 }
 
 static int kernel_open(const char *dir, const struct uipc_ref *ref, unsigned int access,
                        struct uipc **ret, struct err *e)
 {
     _cleanup_(kernel_closep) struct kernel *k = calloc(1, sizeof(*k));
-    bool held;
     int r;
 
     if (!k)
         return -ENOMEM;
     k->base.ops = &uipc_kernel_ops;
     k->fd = k->their_fd = -1;
-    held = holder_find(dir, ref, &k->record);
-    if (access)
-        r = open_attached(k, ref, access, e);
-    else if (ref->pid)
-        r = take_channel(k, ref->pid, ref->fd, e);
-    else if (held && k->record.fd >= 0)
-        r = take_channel(k, k->record.pid, k->record.fd, e);
-    else
-        r = err_set(e, -ENOENT, "find it with uringipc list and name it as pid:PID:FD",
-                    "ipcbox keeps no such channel, and others can only be looked into through a "
-                    "process that has them open");
+    k->dir = dir ? strdup(dir) : NULL;
+    if (dir && !k->dir)
+        return -ENOMEM;
+    r = ref->pid ? open_by_fd(k, ref, access, e) : open_by_name(k, ref, access, e);
     if (r < 0)
         return r;
+    k->delivery = kernel_delivery(&k->record);
+    k->looked = timefmt_now(CLOCK_MONOTONIC);
     *ret = &TAKE_PTR(k)->base;
     return 0;
+}
+
+/* ---- the end of a channel -------------------------------------------------------------------- */
+
+/* Whether nobody can come to the channel any more. Those who have it go on as if nothing were. */
+static bool has_ended(const struct kernel *k)
+{
+    _cleanup_(closep) int fd = -1;
+    int r;
+
+    if (k->record.magic)
+        return !holder_alive(k->dir, &k->record);
+    if (k->ring) {
+        r = kernel_exists(k->ring, &k->by, k->fd);
+        return r == 0 || (r == -EEXIST && k->by.id);
+    }
+    fd = kernel_take_fd(k->pid, k->their_fd, NULL);
+    return fd == -ESRCH || fd == -EBADF || (fd >= 0 && kernel_same_file(fd, k->fd) == 0);
+}
+
+/* The same, looking only now and then. */
+static bool seems_ended(struct kernel *k)
+{
+    uint64_t now = timefmt_now(CLOCK_MONOTONIC);
+
+    if (now - k->looked < LOOK_EVERY)
+        return false;
+    k->looked = now;
+    return has_ended(k);
 }
 
 /* ---- sending and receiving ------------------------------------------------------------------- */
@@ -319,62 +308,133 @@ static uint64_t time_left(uint64_t start, uint64_t timeout)
     return spent < timeout ? timeout - spent : 0;
 }
 
-static int pause_ns(uint64_t ns)
+/* What a failed send means. With a target -ENOENT has two meanings, which the tail tells apart. */
+static int send_failed(const struct kernel *k, uint32_t target, uint32_t tail, int r, struct err *e)
 {
-    struct timespec ts = timefmt_to_timespec(ns);
+    bool published = ringmap_tail(&k->map) != tail;
 
-    return nanosleep(&ts, NULL) < 0 ? -errno : 0;
+    if (r == -ENOENT && target && published)
+        return uringk_explain(URINGK_SEND_TARGET, r, e);
+    return uringk_explain(URINGK_SEND, r, e);
 }
 
 static int kernel_send(struct uipc *u, const void *data, size_t len, uint64_t user_data,
                        uint32_t target, uint64_t timeout_ns, struct err *e)
 {
-    const uint64_t longest = 20 * NSEC_PER_MSEC;
     struct kernel *k = kernel_of(u);
     uint64_t start = timeout_ns ? timefmt_now(CLOCK_MONOTONIC) : 0;
-    uint64_t wait = 50 * NSEC_PER_USEC;
-    enum uringk_op op = target ? URINGK_SEND_TARGET : URINGK_SEND;
+    uint64_t pause = 0;
     struct io_uring_sqe sqe;
 
     if (!k->sub)
         return -EACCES;
     if (len > k->map.max_msg)
-        return uringk_explain(op, -EMSGSIZE, e);
+        return uringk_explain(URINGK_SEND, -EMSGSIZE, e);
     uringk_encode_send(&sqe, k->sub, data, (uint32_t)len, target, user_data);
     for (;;) {
+        uint32_t tail = ringmap_tail(&k->map);
         int r = uringk_run(k->ring, &sqe);
         uint64_t left;
 
         if (r >= 0)
             return 0;
-        if (r != -ENOBUFS || !timeout_ns)
-            return uringk_explain(op, r, e);
+        if (r != -ENOBUFS)
+            return send_failed(k, target, tail, r, e);
+        if (seems_ended(k))
+            return err_set(e, -EIDRM, NULL, "the channel has been destroyed");
         left = time_left(start, timeout_ns);
         if (!left)
-            return -ETIMEDOUT;
-        r = pause_ns(MIN(wait, left));
+            return timeout_ns ? -ETIMEDOUT : uringk_explain(URINGK_SEND, r, e);
+        r = ringmap_pause(&pause, left);
         if (r < 0)
             return r;
-        wait = MIN(wait * 2, longest);
     }
 }
 
-/* Nothing was there when @tail messages had been sent: waits for another. */
-static int wait_for_more(const struct kernel *k, uint32_t tail, uint64_t left)
-{
-    bool moving = ringmap_tail(&k->map) != tail ||
-                  (tail && ringmap_state(&k->map, tail - 1) == RINGMAP_UNPUBLISHED);
+/* The channel just before a receive: @waiting: a message is there that nobody has consumed. */
+struct glance {
+    uint32_t tail;
+    uint32_t consumer;
+    bool waiting;
+    struct ringmap_msg msg; /* at the position that is probably ours; its length is -1: none */
+};
 
-    return moving ? pause_ns(MIN(left, 50 * NSEC_PER_USEC)) : ringmap_wait(&k->map, tail, left);
+static struct glance glance_at(const struct kernel *k)
+{
+    struct glance g = {.tail = ringmap_tail(&k->map), .consumer = ringmap_consumer(&k->map)};
+    uint32_t ours = k->delivery == CHAN_MULTICAST ? g.consumer : k->position;
+
+    g.waiting = g.consumer != g.tail && ringmap_state(&k->map, g.consumer) == RINGMAP_READY;
+    if (ringmap_read(&k->map, ours, NULL, 0, &g.msg) < 0)
+        g.msg = (struct ringmap_msg){.position = ours, .len = UINT32_MAX};
+    return g;
+}
+
+/*
+ * Whether we get nothing any more. It is so when the ring has come round since our position; where
+ * there is a doubt that we have one, only when a message that is there stays there although we try.
+ */
+static bool is_stuck(struct kernel *k, const struct glance *before)
+{
+    uint64_t now;
+
+    if (k->delivery == CHAN_MULTICAST ||
+        !uringk_overtaken(before->tail, k->position, k->map.entries))
+        return false;
+    if (k->delivery != UIPC_DELIVERY_UNKNOWN || k->counts)
+        return true;
+    now = timefmt_now(CLOCK_MONOTONIC);
+    if (!before->waiting || ringmap_consumer(&k->map) != before->consumer) {
+        k->suspect = 0;
+    } else if (!k->suspect || k->suspect_head != before->consumer) {
+        k->suspect = now;
+        k->suspect_head = before->consumer;
+    }
+    return k->suspect && now - k->suspect >= PATIENCE;
+}
+
+/* What is known of a message of @len bytes that has just been received. */
+static void describe(struct kernel *k, const struct glance *before, uint32_t len,
+                     struct chan_got *got)
+{
+    uint32_t moved = ringmap_consumer(&k->map) - before->consumer;
+    bool alone = moved == 1; /* nobody else received meanwhile */
+    bool sure;
+
+    /* Only in a multicast channel each receive moves the common position at once. */
+    if (k->delivery == CHAN_UNICAST || k->delivery == CHAN_BROADCAST || moved == 0)
+        k->counts = k->delivery != CHAN_MULTICAST;
+    sure = k->counts || (alone && before->msg.position == before->consumer);
+    *got = (struct chan_got){.position = sure ? before->msg.position : UINT64_MAX};
+    if (sure && before->msg.len == len)
+        got->msg = before->msg;
+    got->msg.len = len;
+    k->position++;
+    k->suspect = 0;
+    k->pause = 0;
+}
+
+/* Nothing came: waits for more. Return: 0 to look again, or -errno. */
+static int wait_for_more(struct kernel *k, const struct glance *before, uint64_t left)
+{
+    bool moving = ringmap_tail(&k->map) != before->tail ||
+                  (before->tail &&
+                   ringmap_state(&k->map, before->tail - 1) == RINGMAP_UNPUBLISHED);
+    int r;
+
+    if (moving || k->suspect)
+        return ringmap_pause(&k->pause, left);
+    r = ringmap_wait(&k->map, before->tail, MIN(left, LOOK_EVERY), &k->pause);
+    return r == -ETIMEDOUT ? 0 : r;
 }
 
 static int kernel_recv(struct uipc *u, void *buf, size_t cap, struct chan_got *got,
                        uint64_t timeout_ns, struct err *e)
 {
     struct kernel *k = kernel_of(u);
-    bool own_position = delivery_of(&k->record) != CHAN_MULTICAST;
     uint64_t start = timeout_ns ? timefmt_now(CLOCK_MONOTONIC) : 0;
     struct io_uring_sqe sqe;
+    bool ended = false;
 
     if (!k->sub)
         return -EACCES;
@@ -382,28 +442,27 @@ static int kernel_recv(struct uipc *u, void *buf, size_t cap, struct chan_got *g
         return uringk_explain(URINGK_RECV, -EMSGSIZE, e);
     uringk_encode_recv(&sqe, k->sub, buf, (uint32_t)MIN(cap, (size_t)UINT32_MAX));
     for (;;) {
-        uint32_t tail = ringmap_tail(&k->map);
-        struct ringmap_msg seen = {0};
-        bool known = own_position && ringmap_read(&k->map, k->position, NULL, 0, &seen) == 0;
+        struct glance before = glance_at(k);
         int r = uringk_run(k->ring, &sqe);
         uint64_t left;
 
         if (r >= 0) {
-            *got = (struct chan_got){.position = own_position ? k->position : UINT64_MAX};
-            got->msg = known && seen.len == (uint32_t)r ? seen : (struct ringmap_msg){0};
-            got->msg.len = (uint32_t)r;
-            k->position++;
+            describe(k, &before, (uint32_t)r, got);
             return 0;
         }
         if (r != -EAGAIN)
             return uringk_explain(URINGK_RECV, r, e);
-        if (delivery_of(&k->record) != UIPC_DELIVERY_UNKNOWN && own_position &&
-            uringk_overtaken(tail, k->position, k->map.entries))
+        if (is_stuck(k, &before))
             return uringk_explain(URINGK_RECV, -ESTALE, e);
+        if (ended)
+            return err_set(e, -EIDRM, NULL, "the channel has been destroyed");
+        ended = seems_ended(k); /* what came meanwhile is still received */
+        if (ended)
+            continue;
         if (!timeout_ns)
             return -EAGAIN;
         left = time_left(start, timeout_ns);
-        r = left ? wait_for_more(k, tail, left) : -ETIMEDOUT;
+        r = left ? wait_for_more(k, &before, left) : -ETIMEDOUT;
         if (r < 0)
             return r;
     }
@@ -421,90 +480,20 @@ static int kernel_look(struct uipc *u, struct ringmap *map, uint64_t *from, uint
     return 0;
 }
 
-static struct uipc_info info_of(const struct holder_record *rec, const struct ringmap *map)
+static int kernel_info(struct uipc *u, struct uipc_info *info)
 {
-    struct uipc_info info = {
-        .backend = uipc_kernel_ops.name,
-        .id = rec->id,
-        .delivery = delivery_of(rec),
-        .known = rec->magic != 0,
-        .fd = -1,
-        .c = {.id = rec->id,
-              .key = rec->key,
-              .mode = rec->mode,
-              .uid = rec->uid,
-              .gid = rec->gid,
-              .creator = (uint32_t)rec->pid,
-              .created_ns = rec->created_ns},
-    };
+    struct kernel *k = kernel_of(u);
 
-    memcpy(info.c.name, rec->name, sizeof(info.c.name));
-    if (map) {
-        info.c.entries = map->entries;
-        info.c.max_msg = map->max_msg;
-        info.c.tail = ringmap_tail(map);
-        info.c.waiting = (uint32_t)info.c.tail - ringmap_head(map);
-    }
-    return info;
-}
-
-/* The processes that have a channel open. */
-struct holders {
-    int proc;
-    int fd; /* our duplicate */
-    struct err *e;
-    uipc_peer_fn visit;
-    void *ctx;
-    uint32_t n;
-};
-
-/* Whether two descriptors of ours are of one open file; unknown counts as no. */
-static bool same_file(int a, int b)
-{
-    pid_t self = getpid();
-
-    return syscall(SYS_kcmp, self, self, KCMP_FILE, a, b) == 0;
-}
-
-static int peer_fd(const struct proc_fd *f, void *ctx)
-{
-    struct holders *h = ctx;
-    struct chan_peer peer = {.pid = (uint32_t)f->pid};
-    _cleanup_(closep) int fd = -1;
-
-    if (strcmp(f->link, URING_IPC_FD_LINK) != 0)
-        return 0;
-    fd = proc_fd_take(f->pid, f->fd, NULL);
-    if (fd < 0 || !same_file(fd, h->fd))
-        return 0;
-    h->n++;
-    return h->visit ? h->visit(&peer, h->ctx) : 0;
-}
-
-static int peer_pid(pid_t pid, void *ctx)
-{
-    struct holders *h = ctx;
-    int r = pid == getpid() ? 0 : proc_visit_fds(h->proc, pid, peer_fd, h);
-
-    return r == -ESRCH || r == -EACCES ? 0 : r;
+    *info = kernel_info_of(&k->record, &k->map);
+    info->pid = k->pid;
+    info->fd = k->their_fd;
+    info->c.destroyed = seems_ended(k);
+    return 0;
 }
 
 static int kernel_peers(struct uipc *u, uipc_peer_fn visit, void *ctx)
 {
-    _cleanup_(closep) int proc = proc_open(NULL);
-    struct holders h = {.proc = proc, .fd = kernel_of(u)->fd, .visit = visit, .ctx = ctx};
-
-    return proc < 0 ? proc : proc_visit_pids(proc, peer_pid, &h);
-}
-
-static int kernel_info(struct uipc *u, struct uipc_info *info)
-{
-    const struct kernel *k = kernel_of(u);
-
-    *info = info_of(&k->record, &k->map);
-    info->pid = k->pid;
-    info->fd = k->their_fd;
-    return 0;
+    return kernel_visit_peers(kernel_of(u)->fd, visit, ctx);
 }
 
 static uint32_t kernel_sub_id(struct uipc *u)
@@ -512,226 +501,11 @@ static uint32_t kernel_sub_id(struct uipc *u)
     return kernel_of(u)->sub;
 }
 
-/* ---- listing --------------------------------------------------------------------------------- */
-
-enum { LIST_MAX = 4096 };
-
-/* The channels seen so far, one descriptor of ours for each. */
-struct channels {
-    const char *dir;
-    int proc;
-    uipc_info_fn visit;
-    void *ctx;
-    int fds[LIST_MAX];
-    size_t n;
-};
-
-static int list_fd(const struct proc_fd *f, void *ctx)
-{
-    struct channels *l = ctx;
-    struct uipc_ref ref = {.pid = f->pid, .fd = f->fd};
-    struct kernel k = {.fd = -1};
-    struct uipc_info info;
-    struct err e = ERR_INIT;
-    int r;
-
-    if (strcmp(f->link, URING_IPC_FD_LINK) != 0)
-        return 0;
-    r = take_channel(&k, f->pid, f->fd, &e);
-    for (size_t i = 0; r == 0 && i < l->n; i++)
-        if (same_file(l->fds[i], k.fd)) {
-            guard_unmap(k.file);
-            close(k.fd);
-            return 0;
-        }
-    if (r != -ESRCH && r != -EBADF) {
-        (void)holder_find(l->dir, &ref, &k.record);
-        info = info_of(&k.record, r == 0 ? &k.map : NULL);
-        info.pid = f->pid;
-        info.fd = f->fd;
-        info.error = r;
-        r = l->visit(&info, l->ctx);
-    } else {
-        r = 0;
-    }
-    guard_unmap(k.file);
-    if (k.fd >= 0 && l->n < LIST_MAX)
-        l->fds[l->n++] = k.fd;
-    else if (k.fd >= 0)
-        close(k.fd);
-    return r;
-}
-
-static int list_pid(pid_t pid, void *ctx)
-{
-    struct channels *l = ctx;
-    int r = pid == getpid() ? 0 : proc_visit_fds(l->proc, pid, list_fd, l);
-
-    return r == -ESRCH || r == -EACCES ? 0 : r;
-}
-
-/* Keepers first, so that a channel is shown with what is known of it. */
-static int list_holder(const struct holder_record *rec, void *ctx)
-{
-    struct channels *l = ctx;
-    struct uipc_info info = info_of(rec, NULL);
-
-    if (rec->fd >= 0) {
-        struct proc_fd f = {.pid = rec->pid, .fd = rec->fd, .link = URING_IPC_FD_LINK};
-
-        return list_fd(&f, l);
-    }
-    info.pid = rec->pid;
-    info.error = -ENODATA; /* its mode lets not even its owner attach */
-    return l->visit(&info, l->ctx);
-}
-
-static int kernel_list(const char *dir, uipc_info_fn visit, void *ctx, struct err *e _unused_)
-{
-    struct channels *l = calloc(1, sizeof(*l));
-    int r;
-
-    if (!l)
-        return -ENOMEM;
-    *l = (struct channels){.dir = dir, .proc = proc_open(NULL), .visit = visit, .ctx = ctx};
-    r = l->proc < 0 ? l->proc : holder_visit(dir, list_holder, l);
-    if (r == 0)
-        r = proc_visit_pids(l->proc, list_pid, l);
-    for (size_t i = 0; i < l->n; i++)
-        close(l->fds[i]);
-    if (l->proc >= 0)
-        close(l->proc);
-    free(l);
-    return r;
-}
-
-/* ---- creating and destroying ----------------------------------------------------------------- */
-
-/* The channel ends in either case: its ring goes. */
-static void kernel_release(struct uipc_keep *keep, bool destroy _unused_)
-{
-    struct kernel_keep *k = container_of(keep, struct kernel_keep, base);
-
-    if (k->record_fd >= 0)
-        holder_remove(k->dir, k->id, k->record_fd);
-    if (k->fd >= 0)
-        close(k->fd);
-    uringk_free(k->ring); /* with which the channel goes */
-    free(k->dir);
-    free(k);
-}
-
-static uint32_t delivery_flags(enum chan_delivery delivery)
-{
-    return delivery == CHAN_BROADCAST   ? (uint32_t)URING_IPC_F_BROADCAST
-           : delivery == CHAN_MULTICAST ? (uint32_t)URING_IPC_F_MULTICAST
-                                        : 0;
-}
-
-/* Attaches as a sender, which holds up nobody, so that the channel is to be found in /proc. */
-static int keep_descriptor(const struct kernel_keep *k)
-{
-    struct uring_ipc_attach a;
-
-    uringk_encode_attach(&a, k->id, 0, URING_IPC_SUB_SEND);
-    return uringk_register(k->ring, URING_IPC_REGISTER_ATTACH, &a, 1) < 0 ? -1 : a.channel_fd;
-}
-
-static int create_on(struct kernel_keep *k, const struct chan_conf *conf, struct err *e)
-{
-    struct holder_record rec = {
-        .magic = HOLDER_MAGIC,
-        .key = conf->key,
-        .created_ns = timefmt_now(CLOCK_REALTIME),
-        .pid = getpid(),
-        .delivery = conf->delivery,
-        .mode = conf->mode & URING_IPC_MODE_MASK,
-        .uid = geteuid(),
-        .gid = getegid(),
-    };
-    struct uring_ipc_create c;
-    int r;
-
-    uringk_encode_create(&c, delivery_flags(conf->delivery), conf->entries, conf->max_msg,
-                         conf->mode, conf->key);
-    r = uringk_register(k->ring, URING_IPC_REGISTER_CREATE, &c, 1);
-    if (r < 0)
-        return uringk_explain(URINGK_CREATE, r, e);
-    k->id = rec.id = c.channel_id_out;
-    k->fd = rec.fd = keep_descriptor(k);
-    snprintf(rec.name, sizeof(rec.name), "%s", conf->name ? conf->name : "");
-    r = holder_write(k->dir, &rec, e);
-    k->record_fd = r < 0 ? -1 : r;
-    return MIN(r, 0);
-}
-
-static int kernel_create(const char *dir, const struct chan_conf *conf, struct uipc_keep **keep,
-                         uint32_t *id, struct err *e)
-{
-    struct kernel_keep *k = calloc(1, sizeof(*k));
-    int r;
-
-    if (!k)
-        return -ENOMEM;
-    *k = (struct kernel_keep){.base.ops = &uipc_kernel_ops, .fd = -1, .record_fd = -1};
-    k->dir = dir ? strdup(dir) : NULL;
-    r = dir && !k->dir ? -ENOMEM : uringk_new(&k->ring, e);
-    if (r == 0)
-        r = create_on(k, conf, e);
-    if (r < 0) {
-        kernel_release(&k->base, true);
-        return r;
-    }
-    *id = k->id;
-    *keep = &k->base;
-    return 0;
-}
-
-/* Has the keeper of a channel end it. */
-static int stop_holder(const char *dir, const struct uipc_ref *ref, const struct holder_record *rec,
-                       struct err *e)
-{
-    struct holder_record now;
-
-    if (kill(rec->pid, SIGTERM) < 0)
-        return err_set(e, -errno, NULL, "process %d, which keeps the channel: %s", rec->pid,
-                       strerrordesc_np(errno));
-    for (int i = 0; i < 500; i++) {
-        if (!holder_find(dir, ref, &now) || now.pid != rec->pid)
-            return 0;
-        (void)pause_ns(10 * NSEC_PER_MSEC);
-    }
-    return err_set(e, -ETIMEDOUT, NULL, "process %d, which keeps the channel, does not end",
-                   rec->pid);
-}
-
-static int kernel_destroy(const char *dir, const struct uipc_ref *ref, bool force, struct err *e)
-{
-    _cleanup_(uringk_freep) struct uringk *ring = NULL;
-    struct holder_record rec;
-    int r;
-
-    if (holder_find(dir, ref, &rec))
-        return stop_holder(dir, ref, &rec, e);
-    if (!ref->id)
-        return err_set(e, -ENOENT, "uringipc list shows what there is",
-                       "ipcbox keeps no such channel");
-    if (!force)
-        return err_set(e, -EPERM,
-                       "end the process that made it, or use --force: the kernel asks for no "
-                       "permission",
-                       "ipcbox does not keep this channel: it may be anybody's");
-    r = uringk_new(&ring, e);
-    if (r < 0)
-        return r;
-    r = uringk_register(ring, URING_IPC_REGISTER_DESTROY, NULL, ref->id);
-    return r < 0 ? uringk_explain(URINGK_DESTROY, r, e) : 0;
-}
-
 const struct uipc_ops uipc_kernel_ops = {
     .name = "kernel",
     .probe = kernel_probe,
     .create = kernel_create,
+    .check = kernel_check,
     .destroy = kernel_destroy,
     .list = kernel_list,
     .open = kernel_open,

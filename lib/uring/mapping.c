@@ -81,9 +81,14 @@ uint32_t ringmap_oldest(const struct ringmap *m)
     return tail - m->entries;
 }
 
+uint32_t ringmap_consumer(const struct ringmap *m)
+{
+    return load32(m, offsetof(struct uring_ipc_ring, consumer_head));
+}
+
 uint32_t ringmap_head(const struct ringmap *m)
 {
-    uint32_t head = load32(m, offsetof(struct uring_ipc_ring, consumer_head));
+    uint32_t head = ringmap_consumer(m);
     uint32_t oldest = ringmap_oldest(m);
 
     return ringmap_tail(m) - head <= m->entries ? head : oldest;
@@ -132,22 +137,35 @@ int ringmap_read(const struct ringmap *m, uint32_t position, void *buf, size_t c
     return 0;
 }
 
-int ringmap_wait(const struct ringmap *m, uint32_t position, uint64_t timeout_ns)
+int ringmap_pause(uint64_t *pause, uint64_t most)
 {
     const uint64_t first = 50 * NSEC_PER_USEC, last = 20 * NSEC_PER_MSEC;
+    struct timespec ts;
+
+    *pause = *pause ? MIN(*pause + *pause / 4, last) : first;
+    ts = timefmt_to_timespec(MIN(*pause, most));
+    return nanosleep(&ts, NULL) < 0 ? -errno : 0;
+}
+
+int ringmap_wait(const struct ringmap *m, uint32_t position, uint64_t timeout_ns, uint64_t *pause)
+{
     uint64_t start = timefmt_now(CLOCK_MONOTONIC);
-    uint64_t pause = first;
 
     while (ringmap_state(m, position) == RINGMAP_UNPUBLISHED) {
-        uint64_t spent = timefmt_now(CLOCK_MONOTONIC) - start;
-        struct timespec ts;
+        uint64_t left = timeout_ns;
+        int r;
 
-        if (timeout_ns != UINT64_MAX && spent >= timeout_ns)
-            return -ETIMEDOUT;
-        ts = timefmt_to_timespec(timeout_ns == UINT64_MAX ? pause : MIN(pause, timeout_ns - spent));
-        if (nanosleep(&ts, NULL) < 0)
-            return -errno;
-        pause = MIN(pause + pause / 4, last);
+        if (timeout_ns != UINT64_MAX) {
+            uint64_t spent = timefmt_now(CLOCK_MONOTONIC) - start;
+
+            if (spent >= timeout_ns)
+                return -ETIMEDOUT;
+            left = timeout_ns - spent;
+        }
+        r = ringmap_pause(pause, left);
+        if (r < 0)
+            return r;
     }
+    *pause = 0;
     return 0;
 }

@@ -88,6 +88,9 @@ uint32_t ringmap_tail(const struct ringmap *m);
 /* The first position that the mapping says is not consumed; at most entries before the tail. */
 uint32_t ringmap_head(const struct ringmap *m);
 
+/* The word itself, whatever it says. */
+uint32_t ringmap_consumer(const struct ringmap *m);
+
 /* The oldest position whose slot has not been taken again. */
 uint32_t ringmap_oldest(const struct ringmap *m);
 
@@ -114,12 +117,16 @@ int ringmap_read(const struct ringmap *m, uint32_t position, void *buf, size_t c
  * @m: the mapping
  * @position: which
  * @timeout_ns: how long, UINT64_MAX for ever
+ * @pause: how long it slept last, ns; 0 at first. Keeping it lets one wait in pieces
  *
  * For who cannot be woken. It looks often at first, then less and less, down to 50 times a second.
  *
  * Return: 0 when the slot is no longer RINGMAP_UNPUBLISHED; -ETIMEDOUT; -EINTR after a signal.
  */
-int ringmap_wait(const struct ringmap *m, uint32_t position, uint64_t timeout_ns);
+int ringmap_wait(const struct ringmap *m, uint32_t position, uint64_t timeout_ns, uint64_t *pause);
+
+/* One such sleep, of at most @most ns, longer each time. Return: 0 or -EINTR. */
+int ringmap_pause(uint64_t *pause, uint64_t most);
 
 /* Copies to or from memory that another process may be writing. */
 void ringmap_copy(void *to, const void *from, size_t n);

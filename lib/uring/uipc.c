@@ -11,16 +11,32 @@
 #include "macros.h"
 #include "parse.h"
 
+/* "PID:FD" */
+static int parse_descriptor(const char *text, pid_t *pid, int *fd)
+{
+    const char *colon = strchr(text, ':');
+    char number[24];
+    uint64_t p, f;
+
+    if (!colon || (size_t)(colon - text) >= sizeof(number))
+        return -EINVAL;
+    snprintf(number, sizeof(number), "%.*s", (int)(colon - text), text);
+    if (parse_u64_max(number, INT_MAX, &p) < 0 || p == 0 ||
+        parse_u64_max(colon + 1, INT_MAX, &f) < 0)
+        return -EINVAL;
+    *pid = (pid_t)p;
+    *fd = (int)f;
+    return 0;
+}
+
 int uipc_ref_parse(const char *text, struct uipc_ref *ref, struct err *e)
 {
     struct uipc_ref got = {.fd = -1};
     uint64_t v;
-    int n;
 
     if (strncmp(text, "pid:", 4) == 0) {
-        if (sscanf(text, "pid:%d:%d%n", &got.pid, &got.fd, &n) != 2 || text[n] || got.pid <= 0 ||
-            got.fd < 0)
-            return err_set(e, -EINVAL, NULL, "a process's channel is pid:PID:FD");
+        if (parse_descriptor(text + 4, &got.pid, &got.fd) < 0)
+            return err_set(e, -EINVAL, NULL, "a process's channel is pid:PID:FD, both numbers");
     } else if (strncmp(text, "0x", 2) == 0) {
         if (parse_u64(text, &got.key) < 0 || got.key == 0)
             return err_set(e, -EINVAL, NULL, "a key is 0x and 1 to 16 digits, and not zero");
@@ -74,6 +90,11 @@ void uipc_keep_leave(struct uipc_keep *keep)
 {
     if (keep)
         keep->ops->release(keep, false);
+}
+
+int uipc_keep_check(struct uipc_keep *keep, struct err *e)
+{
+    return keep->ops->check(keep, e);
 }
 
 int uipc_open(const struct uipc_ops *ops, const char *dir, const struct uipc_ref *ref,
@@ -168,6 +189,13 @@ static void embedded_release(struct uipc_keep *keep, bool destroy)
         (void)chan_destroy(k->dir, &(struct chan_ref){.id = k->id}, NULL);
     free(k->dir);
     free(k);
+}
+
+static int embedded_check(struct uipc_keep *keep, struct err *e)
+{
+    const struct embedded_keep *k = container_of(keep, struct embedded_keep, base);
+
+    return chan_exists(k->dir, k->id) ? 0 : err_set(e, -EIDRM, NULL, "it has been destroyed");
 }
 
 static int embedded_create(const char *dir, const struct chan_conf *conf, struct uipc_keep **keep,
@@ -348,6 +376,7 @@ const struct uipc_ops uipc_embedded_ops = {
     .name = "embedded",
     .probe = embedded_probe,
     .create = embedded_create,
+    .check = embedded_check,
     .destroy = embedded_destroy,
     .list = embedded_list,
     .open = embedded_open,

@@ -69,6 +69,7 @@ struct uipc_ops {
     int (*probe)(struct err *e);
     int (*create)(const char *dir, const struct chan_conf *conf, struct uipc_keep **keep,
                   uint32_t *id, struct err *e);
+    int (*check)(struct uipc_keep *keep, struct err *e);
     int (*destroy)(const char *dir, const struct uipc_ref *ref, bool force, struct err *e);
     int (*list)(const char *dir, uipc_info_fn visit, void *ctx, struct err *e);
     int (*open)(const char *dir, const struct uipc_ref *ref, unsigned int access, struct uipc **ret,
@@ -120,20 +121,27 @@ int uipc_create(const struct uipc_ops *ops, const char *dir, const struct chan_c
 void uipc_keep_release(struct uipc_keep *keep);
 void uipc_keep_leave(struct uipc_keep *keep);
 
-/* As chan_open(). A kernel channel opened with CHAN_LOOK is not attached to. */
+/* Whether it still exists. Return: 0; -EIDRM with a reason when it was ended from elsewhere. */
+int uipc_keep_check(struct uipc_keep *keep, struct err *e);
+
+/*
+ * As chan_open(). A kernel channel opened with CHAN_LOOK is not attached to. @e on success: what the
+ * user should know about it, if anything.
+ */
 int uipc_open(const struct uipc_ops *ops, const char *dir, const struct uipc_ref *ref,
               unsigned int access, struct uipc **ret, struct err *e);
 void uipc_close(struct uipc *u);
 void uipc_closep(struct uipc **u);
 
 /*
- * As chan_send(); kernel: -ENOENT with a target means that the message has been published all the
- * same, @e says so.
+ * As chan_send(); kernel: -ENOENT with a target may mean that the message has been published all the
+ * same: @e says so.
  */
 int uipc_send(struct uipc *u, const void *data, size_t len, uint64_t user_data, uint32_t target,
               uint64_t timeout_ns, struct err *e);
 
-/* As chan_recv(); kernel: -ESTALE when this receiver was overtaken and will get nothing more. */
+/* As chan_recv(); kernel: -ESTALE when this receiver was overtaken and will get nothing more; the
+ * position is UINT64_MAX when it is not known. */
 int uipc_recv(struct uipc *u, void *buf, size_t cap, struct chan_got *got, uint64_t timeout_ns,
               struct err *e);
 

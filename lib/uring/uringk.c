@@ -22,6 +22,26 @@ struct uringk {
     struct io_uring_params p;
 };
 
+static int call_setup(struct io_uring_params *p)
+{
+    int fd = (int)syscall(SYS_io_uring_setup, 1, p);
+
+    return fd < 0 ? -errno : fd;
+}
+
+static int call_register(int ring, unsigned int opcode, void *arg, unsigned int nr)
+{
+    long r = syscall(SYS_io_uring_register, ring, opcode, arg, nr);
+
+    return r < 0 ? -errno : (int)r;
+}
+
+struct uringk_calls uringk_calls = {
+    .setup = call_setup,
+    .registers = call_register,
+    .fd_link = URING_IPC_FD_LINK,
+};
+
 static uint32_t *word(unsigned char *ring, uint32_t offset)
 {
     return (uint32_t *)(void *)(ring + offset);
@@ -37,6 +57,8 @@ void uringk_free(struct uringk *k)
         munmap(k->cq, k->cq_size);
     if (k->sq)
         munmap(k->sq, k->sq_size);
+    if (k->fd >= 0 && uringk_calls.gone)
+        uringk_calls.gone(k->fd);
     if (k->fd >= 0)
         close(k->fd);
     free(k);
@@ -60,16 +82,17 @@ int uringk_new(struct uringk **ret, struct err *e)
 
     if (!k)
         return -ENOMEM;
-    k->fd = (int)syscall(SYS_io_uring_setup, 1, &k->p);
-    if (k->fd < 0) {
-        int r = -errno;
-
-        if (r == -ENOSYS)
-            return err_set(e, r, NULL, "this kernel has no io_uring");
-        if (r == -EPERM)
-            return err_set(e, r, "see sysctl kernel.io_uring_disabled, or the container's seccomp",
-                           "io_uring is not allowed here");
-        return err_set(e, r, NULL, "io_uring_setup: %s", strerrordesc_np(-r));
+    k->fd = uringk_calls.setup(&k->p);
+    if (k->fd == -ENOSYS)
+        return err_set(e, k->fd, NULL, "this kernel has no io_uring");
+    if (k->fd == -EPERM)
+        return err_set(e, k->fd, "see sysctl kernel.io_uring_disabled, or the container's seccomp",
+                       "io_uring is not allowed here");
+    if (k->fd < 0)
+        return err_set(e, k->fd, NULL, "io_uring_setup: %s", strerrordesc_np(-k->fd));
+    if (uringk_calls.run) {
+        *ret = TAKE_PTR(k);
+        return 0;
     }
     k->sq_size = k->p.sq_off.array + k->p.sq_entries * sizeof(uint32_t);
     k->cq_size = k->p.cq_off.cqes + k->p.cq_entries * sizeof(struct io_uring_cqe);
@@ -85,9 +108,7 @@ int uringk_new(struct uringk **ret, struct err *e)
 
 int uringk_register(struct uringk *k, unsigned int opcode, void *arg, unsigned int nr)
 {
-    long r = syscall(SYS_io_uring_register, k->fd, opcode, arg, nr);
-
-    return r < 0 ? -errno : (int)r;
+    return uringk_calls.registers(k->fd, opcode, arg, nr);
 }
 
 /* Takes the one completion. Return: whether there was one. */
@@ -104,7 +125,8 @@ static bool take_cqe(struct uringk *k, int *res)
     return true;
 }
 
-int uringk_run(struct uringk *k, const struct io_uring_sqe *sqe)
+/* Submits it through the rings. Return: its CQE's res, or -errno of io_uring_enter(). */
+static int run_sqe(struct uringk *k, const struct io_uring_sqe *sqe)
 {
     uint32_t tail = *word(k->sq, k->p.sq_off.tail);
     uint32_t index = tail & *word(k->sq, k->p.sq_off.ring_mask);
@@ -118,12 +140,22 @@ int uringk_run(struct uringk *k, const struct io_uring_sqe *sqe)
         long r = syscall(SYS_io_uring_enter, k->fd, submit, 1, IORING_ENTER_GETEVENTS, NULL, 0);
 
         /* Once submitted it must be waited for: a message may be on its way out or in. */
-        if (r < 0 && errno != EINTR && errno != EAGAIN)
-            return -errno;
+        if (r < 0 && errno != EINTR && errno != EAGAIN) {
+            int failed = -errno;
+
+            if (submit) /* the next one must not bring this one along */
+                __atomic_store_n(word(k->sq, k->p.sq_off.tail), tail, __ATOMIC_RELEASE);
+            return failed;
+        }
         if (r > 0)
             submit = 0;
     }
     return res;
+}
+
+int uringk_run(struct uringk *k, const struct io_uring_sqe *sqe)
+{
+    return uringk_calls.run ? uringk_calls.run(k->fd, sqe) : run_sqe(k, sqe);
 }
 
 void uringk_encode_send(struct io_uring_sqe *sqe, uint32_t sub, const void *data, uint32_t len,
@@ -190,6 +222,10 @@ static const struct {
      "no exception)",
      "ask its owner"},
     {URINGK_ATTACH, -EINVAL, "the channel is going away with its creator", "try again"},
+    {URINGK_CREATE, -ENOENT,
+     "the channel vanished as soon as it was made: its id had been used before, and the close of "
+     "the ring that had it takes along whichever channel has the id now",
+     "try again"},
     {URINGK_DESTROY, -ENOENT, "no such channel", "uringipc list shows what there is"},
     {URINGK_SEND, -ENOENT,
      "the channel or this subscription is gone (ids of both share one number space; the "
@@ -202,6 +238,9 @@ static const struct {
      "wait with --timeout"},
     {URINGK_SEND_TARGET, -ENOENT,
      "the target is not a receiver, but the message has been published all the same",
+     "do not send it again"},
+    {URINGK_SEND, -EFAULT,
+     "the kernel could not read the message; it has published an empty one in its place",
      "do not send it again"},
     {URINGK_SEND_TARGET, -EACCES, "this subscription may only receive", NULL},
     {URINGK_SEND_TARGET, -EMSGSIZE, "the message is longer than the channel takes", NULL},

@@ -15,6 +15,24 @@
 
 struct uringk;
 
+/**
+ * struct uringk_calls - the system calls underneath; tests put a model of a kernel here
+ * @setup: io_uring_setup(1, @p). Return: the ring's descriptor or -errno
+ * @registers: io_uring_register(). Return: 0 or more, or -errno
+ * @run: runs one SQE. Return: its CQE's res. NULL: through the rings that @setup made
+ * @gone: the ring is about to be closed; may be NULL
+ * @fd_link: what /proc/PID/fd/N of a channel links to
+ */
+struct uringk_calls {
+    int (*setup)(struct io_uring_params *p);
+    int (*registers)(int ring, unsigned int opcode, void *arg, unsigned int nr);
+    int (*run)(int ring, const struct io_uring_sqe *sqe);
+    void (*gone)(int ring);
+    const char *fd_link;
+};
+
+extern struct uringk_calls uringk_calls;
+
 /* Return: 0, or what io_uring_setup() or mmap() said, with a reason. */
 int uringk_new(struct uringk **ret, struct err *e);
 void uringk_free(struct uringk *k);

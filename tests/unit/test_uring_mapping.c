@@ -92,10 +92,10 @@ static void test_reading(void)
     CHECK_INT(ringmap_tail(&m), 0);
     CHECK_INT(ringmap_oldest(&m), 0);
     CHECK_INT(ringmap_read(&m, 0, buf, sizeof(buf), &msg), -EAGAIN);
-    CHECK_INT(ringmap_wait(&m, 0, 1000000), -ETIMEDOUT);
+    CHECK_INT(ringmap_wait(&m, 0, 1000000, &(uint64_t){0}), -ETIMEDOUT);
     put(base, "one");
     put(base, "");
-    CHECK_INT(ringmap_wait(&m, 0, 0), 0);
+    CHECK_INT(ringmap_wait(&m, 0, 0, &(uint64_t){0}), 0);
     CHECK_INT(ringmap_read(&m, 0, buf, sizeof(buf), &msg), 0);
     CHECK_INT(msg.len, 3);
     CHECK_INT(msg.msg_id, 2);

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What a handle of a kernel channel is made of: shared by the kernel_….c files only. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "guard.h"
+#include "holder.h"
+#include "uipc.h"
+#include "uringk.h"
+
+/**
+ * struct kernel - an open kernel channel
+ * @dir: where holders leave their records, or NULL
+ * @ring: ours, when attached; the subscription ends with it
+ * @fd: the channel; @file its mapping
+ * @by: what we attached by: an id or a key
+ * @sub: our subscription, or 0
+ * @delivery: enum chan_delivery or UIPC_DELIVERY_UNKNOWN
+ * @position: messages received, which is the position of the next one except in a multicast channel
+ * @counts: it is known that @position is that
+ * @suspect: since when a message waits that we do not get, ns, or 0; @suspect_head which
+ * @pause: how long we slept last while nothing came, ns
+ * @looked: when we last made sure that the channel still exists, ns
+ * @record: what its holder says; its magic is 0 when there is none
+ * @pid, @their_fd: where it was taken from when we did not attach
+ */
+struct kernel {
+    struct uipc base;
+    char *dir;
+    struct uringk *ring;
+    int fd;
+    struct guard *file;
+    struct ringmap map;
+    struct uipc_ref by;
+    uint32_t sub;
+    int delivery;
+    uint32_t position;
+    bool counts;
+    uint64_t suspect;
+    uint32_t suspect_head;
+    uint64_t pause;
+    uint64_t looked;
+    struct holder_record record;
+    pid_t pid;
+    int their_fd;
+};
+
+static inline int kernel_delivery(const struct holder_record *record)
+{
+    return record->magic ? (int)record->delivery : UIPC_DELIVERY_UNKNOWN;
+}
+
+/* Whether two descriptors of ours are of one open file, as all of one channel are. Return: 1, 0, or
+ * -errno when that cannot be told. */
+int kernel_same_file(int a, int b);
+
+/* The record of a channel by id or key: of several the newest. */
+bool kernel_find_record(const char *dir, const struct uipc_ref *ref, struct holder_record *out);
+
+/* The record of the channel that a descriptor of ours is of. */
+bool kernel_record_of(const char *dir, int fd, struct holder_record *out);
+
+/* Takes a process's descriptor of a channel. Return: a descriptor of ours, or -errno. */
+int kernel_take_fd(pid_t pid, int fd, struct err *e);
+
+/* Maps @k->fd, whose size nobody has told. */
+int kernel_map(struct kernel *k, struct err *e);
+
+/* Attaches @ring. Return: 0, or what the kernel said. @a tells the rest. */
+int kernel_attach(struct uringk *ring, const struct uipc_ref *ref, uint32_t flags,
+                  struct uring_ipc_attach *a);
+
+/*
+ * Whether a channel can still be attached to; a sender's attachment holds up nobody. @fd: a
+ * descriptor of it, or -1. Return: 1; 0 when it is gone; -EEXIST when another has its id or key;
+ * -errno when that cannot be told.
+ */
+int kernel_exists(struct uringk *ring, const struct uipc_ref *ref, int fd);
+
+struct uipc_info kernel_info_of(const struct holder_record *record, const struct ringmap *map);
+
+int kernel_list(const char *dir, uipc_info_fn visit, void *ctx, struct err *e);
+int kernel_visit_peers(int fd, uipc_peer_fn visit, void *ctx);
+
+int kernel_create(const char *dir, const struct chan_conf *conf, struct uipc_keep **keep,
+                  uint32_t *id, struct err *e);
+int kernel_check(struct uipc_keep *keep, struct err *e);
+void kernel_release(struct uipc_keep *keep, bool destroy);
+int kernel_destroy(const char *dir, const struct uipc_ref *ref, bool force, struct err *e);

@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Finding kernel channels. The kernel has no list of them: they are found through the processes
+ * that have one open, whose descriptors all are of one file for one channel; and what a descriptor
+ * does not tell (id, key, owner, delivery) stands in the records of those that ipcbox keeps.
+ */
+#include <errno.h>
+#include <linux/kcmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "kernel_channel.h"
+#include "proc.h"
+
+int kernel_same_file(int a, int b)
+{
+    pid_t self = getpid();
+    long r = syscall(SYS_kcmp, self, self, KCMP_FILE, a, b);
+
+    return r < 0 ? -errno : r == 0;
+}
+
+/* ---- records --------------------------------------------------------------------------------- */
+
+struct record_search {
+    const struct uipc_ref *ref;
+    int fd; /* or by this */
+    struct holder_record found;
+};
+
+static bool record_matches(const struct record_search *s, const struct holder_record *rec)
+{
+    _cleanup_(closep) int fd = -1;
+
+    if (s->ref)
+        return s->ref->id ? rec->id == s->ref->id : rec->key == s->ref->key;
+    if (rec->fd < 0)
+        return false;
+    fd = kernel_take_fd(rec->pid, rec->fd, NULL);
+    return fd >= 0 && kernel_same_file(fd, s->fd) == 1;
+}
+
+static int record_visit(const struct holder_record *rec, void *ctx)
+{
+    struct record_search *s = ctx;
+
+    if (rec->created_ns >= s->found.created_ns && record_matches(s, rec))
+        s->found = *rec;
+    return 0;
+}
+
+static bool record_search(const char *dir, struct record_search *s, struct holder_record *out)
+{
+    (void)holder_visit(dir, record_visit, s);
+    *out = s->found;
+    return s->found.magic != 0;
+}
+
+bool kernel_find_record(const char *dir, const struct uipc_ref *ref, struct holder_record *out)
+{
+    struct record_search s = {.ref = ref};
+
+    return record_search(dir, &s, out);
+}
+
+bool kernel_record_of(const char *dir, int fd, struct holder_record *out)
+{
+    struct record_search s = {.fd = fd};
+
+    return record_search(dir, &s, out);
+}
+
+/* ---- descriptors ----------------------------------------------------------------------------- */
+
+static bool is_channel(int fd)
+{
+    char path[48], link[64];
+    ssize_t n;
+
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    n = readlink(path, link, sizeof(link));
+    return n == (ssize_t)strlen(uringk_calls.fd_link) &&
+           memcmp(link, uringk_calls.fd_link, (size_t)n) == 0;
+}
+
+int kernel_take_fd(pid_t pid, int fd, struct err *e)
+{
+    _cleanup_(closep) int got = proc_fd_take(pid, fd, e);
+
+    if (got < 0)
+        return got;
+    if (!is_channel(got))
+        return err_set(e, -EBADF, "uringipc list shows what there is",
+                       "descriptor %d of process %d is no channel", fd, pid);
+    return TAKE_FD(got);
+}
+
+int kernel_map(struct kernel *k, struct err *e)
+{
+    const struct uring_ipc_ring *ring;
+    struct guard *head = NULL;
+    size_t size;
+    int r = guard_map(&head, k->fd, URING_IPC_DATA_ALIGN, false);
+
+    if (r < 0)
+        return err_set(e, r, NULL, "cannot map the channel: %s", strerrordesc_np(-r));
+    ring = guard_base(head);
+    size = ringmap_size(__atomic_load_n(&ring->ring_entries, __ATOMIC_RELAXED),
+                        __atomic_load_n(&ring->max_msg_size, __ATOMIC_RELAXED));
+    if (!size)
+        r = ringmap_init(&k->map, ring, URING_IPC_DATA_ALIGN, false, e);
+    guard_unmap(head);
+    if (r < 0)
+        return r;
+    r = guard_map(&k->file, k->fd, size, false);
+    if (r < 0)
+        return err_set(e, r, NULL, "cannot map the channel: %s", strerrordesc_np(-r));
+    return ringmap_init(&k->map, guard_base(k->file), size, false, e);
+}
+
+int kernel_attach(struct uringk *ring, const struct uipc_ref *ref, uint32_t flags,
+                  struct uring_ipc_attach *a)
+{
+    uringk_encode_attach(a, ref->id, ref->id ? 0 : ref->key, flags);
+    return uringk_register(ring, URING_IPC_REGISTER_ATTACH, a, 1);
+}
+
+int kernel_exists(struct uringk *ring, const struct uipc_ref *ref, int fd)
+{
+    struct uring_ipc_attach a;
+    int r = kernel_attach(ring, ref, URING_IPC_SUB_SEND, &a);
+    int same = 1;
+
+    if (r == -ENOENT)
+        return 0;
+    if (r < 0)
+        return r == -EACCES ? 1 : r; /* what is forbidden is there */
+    if (fd >= 0)
+        same = kernel_same_file(a.channel_fd, fd);
+    close(a.channel_fd);
+    (void)uringk_register(ring, URING_IPC_REGISTER_DETACH, NULL, a.local_id_out);
+    return same == 0 ? -EEXIST : 1;
+}
+
+struct uipc_info kernel_info_of(const struct holder_record *rec, const struct ringmap *map)
+{
+    struct uipc_info info = {
+        .backend = uipc_kernel_ops.name,
+        .id = rec->id,
+        .delivery = kernel_delivery(rec),
+        .known = rec->magic != 0,
+        .fd = -1,
+        .c = {.id = rec->id,
+              .key = rec->key,
+              .mode = rec->mode,
+              .uid = rec->uid,
+              .gid = rec->gid,
+              .creator = (uint32_t)rec->pid,
+              .created_ns = rec->created_ns},
+    };
+
+    memcpy(info.c.name, rec->name, sizeof(info.c.name));
+    if (map) {
+        info.c.entries = map->entries;
+        info.c.max_msg = map->max_msg;
+        info.c.tail = ringmap_tail(map);
+        info.c.waiting = (uint32_t)info.c.tail - ringmap_head(map);
+    }
+    return info;
+}
+
+/* ---- who has them open ----------------------------------------------------------------------- */
+
+struct scan {
+    int proc;
+    int (*visit)(const struct proc_fd *f, void *ctx);
+    void *ctx;
+};
+
+static int scan_fd(const struct proc_fd *f, void *ctx)
+{
+    const struct scan *s = ctx;
+
+    return strcmp(f->link, uringk_calls.fd_link) == 0 ? s->visit(f, s->ctx) : 0;
+}
+
+static int scan_pid(pid_t pid, void *ctx)
+{
+    struct scan *s = ctx;
+    int r = pid == getpid() ? 0 : proc_visit_fds(s->proc, pid, scan_fd, s);
+
+    return r == -ESRCH || r == -EACCES ? 0 : r;
+}
+
+/* Calls back for each descriptor of a channel, but our own. Return: 0, what @visit returned, -errno.
+ */
+static int scan_all(int (*visit)(const struct proc_fd *f, void *ctx), void *ctx)
+{
+    _cleanup_(closep) int proc = proc_open(NULL);
+    struct scan s = {proc, visit, ctx};
+
+    return proc < 0 ? proc : proc_visit_pids(proc, scan_pid, &s);
+}
+
+struct peers {
+    int fd;
+    uipc_peer_fn visit;
+    void *ctx;
+};
+
+static int peer_fd(const struct proc_fd *f, void *ctx)
+{
+    const struct peers *p = ctx;
+    struct chan_peer peer = {.pid = (uint32_t)f->pid, .fd = f->fd};
+    _cleanup_(closep) int fd = kernel_take_fd(f->pid, f->fd, NULL);
+
+    return fd >= 0 && kernel_same_file(fd, p->fd) == 1 ? p->visit(&peer, p->ctx) : 0;
+}
+
+int kernel_visit_peers(int fd, uipc_peer_fn visit, void *ctx)
+{
+    struct peers p = {fd, visit, ctx};
+
+    return scan_all(peer_fd, &p);
+}
+
+/* ---- listing --------------------------------------------------------------------------------- */
+
+/* A channel seen: @fd a descriptor of ours, or -1 when we may not have one. */
+struct seen {
+    int fd;
+    pid_t last_pid; /* the last process counted */
+    struct uipc_info info;
+};
+
+struct listing {
+    struct seen *v;
+    size_t n;
+};
+
+static struct seen *listing_find(struct listing *l, int fd, pid_t pid, int their_fd)
+{
+    for (size_t i = 0; i < l->n; i++) {
+        struct seen *s = &l->v[i];
+
+        if (fd >= 0 ? s->fd >= 0 && kernel_same_file(s->fd, fd) == 1
+                    : s->info.pid == pid && s->info.fd == their_fd)
+            return s;
+    }
+    return NULL;
+}
+
+static int listing_put(struct listing *l, const struct seen *seen, struct seen **ret)
+{
+    struct seen *v = realloc(l->v, (l->n + 1) * sizeof(*v));
+
+    if (!v)
+        return -ENOMEM;
+    l->v = v;
+    v[l->n] = *seen;
+    *ret = &v[l->n++];
+    return 0;
+}
+
+/* Notes a descriptor, with the record of its holder, or an empty one. */
+static int listing_add(struct listing *l, const struct holder_record *rec, pid_t pid, int their_fd,
+                       struct seen **ret)
+{
+    struct kernel k = {.fd = kernel_take_fd(pid, their_fd, NULL)};
+    struct seen *s = listing_find(l, k.fd, pid, their_fd);
+    struct seen new;
+    int r = k.fd;
+
+    *ret = s;
+    if (s || r == -ESRCH || r == -EBADF) {
+        if (k.fd >= 0)
+            close(k.fd);
+        return 0;
+    }
+    if (r >= 0)
+        r = kernel_map(&k, NULL);
+    new = (struct seen){.fd = k.fd, .info = kernel_info_of(rec, r == 0 ? &k.map : NULL)};
+    new.info.pid = pid;
+    new.info.fd = their_fd;
+    new.info.error = MIN(r, 0);
+    guard_unmap(k.file);
+    r = listing_put(l, &new, ret);
+    if (r < 0 && k.fd >= 0)
+        close(k.fd);
+    return r;
+}
+
+/* Keepers come first, so that a channel is shown with what is known of it. */
+static int listing_holder(const struct holder_record *rec, void *ctx)
+{
+    struct listing *l = ctx;
+    struct seen *s;
+    int r = listing_add(l, rec, rec->pid, rec->fd, &s);
+
+    if (r == 0 && rec->fd < 0)
+        r = listing_put(l, &(struct seen){.fd = -1, .info = kernel_info_of(rec, NULL)}, &s);
+    if (r == 0 && rec->fd < 0) {
+        s->info.pid = rec->pid;
+        s->info.error = -ENODATA; /* its mode lets not even its owner attach */
+    }
+    return r;
+}
+
+static int listing_fd(const struct proc_fd *f, void *ctx)
+{
+    static const struct holder_record none;
+    struct listing *l = ctx;
+    struct seen *s;
+    int r = listing_add(l, &none, f->pid, f->fd, &s);
+
+    if (r == 0 && s && s->last_pid != f->pid) {
+        s->last_pid = f->pid;
+        s->info.c.processes++;
+    }
+    return r;
+}
+
+int kernel_list(const char *dir, uipc_info_fn visit, void *ctx, struct err *e _unused_)
+{
+    struct listing l = {0};
+    int r = holder_visit(dir, listing_holder, &l);
+
+    if (r == 0)
+        r = scan_all(listing_fd, &l);
+    for (size_t i = 0; i < l.n && r == 0; i++) {
+        /* A holder whose descriptors we may not see is one all the same. */
+        l.v[i].info.c.processes = MAX(l.v[i].info.c.processes, 1U);
+        r = visit(&l.v[i].info, ctx);
+    }
+    for (size_t i = 0; i < l.n; i++)
+        if (l.v[i].fd >= 0)
+            close(l.v[i].fd);
+    free(l.v);
+    return r;
+}

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Making kernel channels, keeping them, and ending them.
+ *
+ * A channel ends with the ring that made it, so somebody must keep that ring. It is ended by
+ * closing the ring, never by DESTROY: a ring remembers the ids that were destroyed under it, and
+ * its close would take along whichever channel has got the id since.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "kernel_channel.h"
+#include "timefmt.h"
+
+enum { TRIES = 4 };
+
+struct kernel_keep {
+    struct uipc_keep base;
+    struct uringk *ring;
+    char *dir;
+    uint32_t id;
+    int fd;
+    int record_fd;
+};
+
+static int pause_ms(unsigned int ms)
+{
+    struct timespec ts = timefmt_to_timespec(ms * NSEC_PER_MSEC);
+
+    return nanosleep(&ts, NULL) < 0 ? -errno : 0;
+}
+
+/* ---- creating -------------------------------------------------------------------------------- */
+
+/* The channel ends in either case: its ring goes. */
+void kernel_release(struct uipc_keep *keep, bool destroy _unused_)
+{
+    struct kernel_keep *k = container_of(keep, struct kernel_keep, base);
+
+    if (k->record_fd >= 0)
+        holder_remove(k->dir, k->id, k->record_fd);
+    if (k->fd >= 0)
+        close(k->fd);
+    uringk_free(k->ring); /* with which the channel goes */
+    free(k->dir);
+    free(k);
+}
+
+static uint32_t delivery_flags(enum chan_delivery delivery)
+{
+    return delivery == CHAN_BROADCAST   ? (uint32_t)URING_IPC_F_BROADCAST
+           : delivery == CHAN_MULTICAST ? (uint32_t)URING_IPC_F_MULTICAST
+                                        : 0;
+}
+
+/* Attaches as a sender, which holds up nobody, so that the channel is to be found in /proc. Return:
+ * 0, also when its mode lets not even its owner; -ENOENT when it has vanished. */
+static int keep_descriptor(struct kernel_keep *k)
+{
+    struct uring_ipc_attach a;
+    int r = kernel_attach(k->ring, &(struct uipc_ref){.id = k->id}, URING_IPC_SUB_SEND, &a);
+
+    if (r >= 0)
+        k->fd = a.channel_fd;
+    return r == -EACCES ? 0 : MIN(r, 0);
+}
+
+/* One try, on a ring of its own: a ring that has failed may be haunted by an id of its past. */
+static int create_once(struct kernel_keep *k, const struct chan_conf *conf, struct err *e)
+{
+    struct uring_ipc_create c;
+    int r;
+
+    uringk_free(TAKE_PTR(k->ring));
+    r = uringk_new(&k->ring, e);
+    if (r < 0)
+        return r;
+    uringk_encode_create(&c, delivery_flags(conf->delivery), conf->entries, conf->max_msg,
+                         conf->mode, conf->key);
+    r = uringk_register(k->ring, URING_IPC_REGISTER_CREATE, &c, 1);
+    if (r < 0)
+        return uringk_explain(URINGK_CREATE, r, e);
+    k->id = c.channel_id_out;
+    r = keep_descriptor(k);
+    return r < 0 ? uringk_explain(URINGK_CREATE, r, e) : 0;
+}
+
+static int leave_record(struct kernel_keep *k, const struct chan_conf *conf, struct err *e)
+{
+    struct holder_record rec = {
+        .magic = HOLDER_MAGIC,
+        .key = conf->key,
+        .created_ns = timefmt_now(CLOCK_REALTIME),
+        .pid = getpid(),
+        .fd = k->fd,
+        .id = k->id,
+        .delivery = conf->delivery,
+        .mode = conf->mode & URING_IPC_MODE_MASK,
+        .uid = geteuid(),
+        .gid = getegid(),
+    };
+    int r;
+
+    snprintf(rec.name, sizeof(rec.name), "%s", conf->name ? conf->name : "");
+    r = holder_write(k->dir, &rec, e);
+    k->record_fd = r < 0 ? -1 : r;
+    return MIN(r, 0);
+}
+
+int kernel_create(const char *dir, const struct chan_conf *conf, struct uipc_keep **keep,
+                  uint32_t *id, struct err *e)
+{
+    struct kernel_keep *k = calloc(1, sizeof(*k));
+    int r = -EBUSY;
+
+    if (!k)
+        return -ENOMEM;
+    *k = (struct kernel_keep){.base.ops = &uipc_kernel_ops, .fd = -1, .record_fd = -1};
+    k->dir = dir ? strdup(dir) : NULL;
+    if (dir && !k->dir)
+        r = -ENOMEM;
+    for (int i = 0; i < TRIES && (r == -EBUSY || r == -ENOENT); i++)
+        r = create_once(k, conf, e);
+    if (r == 0)
+        r = leave_record(k, conf, e);
+    if (r < 0) {
+        kernel_release(&k->base, true);
+        return r;
+    }
+    *id = k->id;
+    *keep = &k->base;
+    return 0;
+}
+
+int kernel_check(struct uipc_keep *keep, struct err *e)
+{
+    struct kernel_keep *k = container_of(keep, struct kernel_keep, base);
+    int r = kernel_exists(k->ring, &(struct uipc_ref){.id = k->id}, k->fd);
+
+    /* When another channel has the id by now, our end would be that one's too: wait for it. */
+    return r == 0 ? err_set(e, -EIDRM, NULL,
+                            "it has vanished: the kernel lets anybody destroy any channel")
+                  : 0;
+}
+
+/* ---- destroying ------------------------------------------------------------------------------ */
+
+/* Waits until the kernel has done away with a channel whose ring has been closed. */
+static void await_end(uint32_t id, int fd)
+{
+    _cleanup_(uringk_freep) struct uringk *ring = NULL;
+
+    if (fd < 0 || uringk_new(&ring, NULL) < 0)
+        return;
+    /* Ten seconds have been seen. It ends all the same, so one does not fail over that. */
+    for (int i = 0; i < 1200 && kernel_exists(ring, &(struct uipc_ref){.id = id}, fd) == 1; i++)
+        if (pause_ms(10) < 0)
+            return;
+}
+
+/* Has the keeper of a channel end it. */
+static int stop_holder(const char *dir, const struct holder_record *rec, struct err *e)
+{
+    _cleanup_(closep) int fd = kernel_take_fd(rec->pid, rec->fd, NULL);
+
+    if (kill(rec->pid, SIGTERM) < 0)
+        return err_set(e, -errno, NULL, "process %d, which keeps the channel: %s", rec->pid,
+                       strerrordesc_np(errno));
+    for (int i = 0; i < 500; i++) {
+        if (!holder_alive(dir, rec)) {
+            await_end(rec->id, fd);
+            return 0;
+        }
+        (void)pause_ms(10);
+    }
+    return err_set(e, -ETIMEDOUT, NULL, "process %d, which keeps the channel, does not end",
+                   rec->pid);
+}
+
+static bool find_holder(const char *dir, const struct uipc_ref *ref, struct holder_record *rec,
+                        struct err *e, int *r)
+{
+    _cleanup_(closep) int fd = -1;
+
+    *r = 0;
+    if (!ref->pid)
+        return kernel_find_record(dir, ref, rec);
+    fd = kernel_take_fd(ref->pid, ref->fd, e);
+    *r = MIN(fd, 0);
+    return fd >= 0 && kernel_record_of(dir, fd, rec);
+}
+
+int kernel_destroy(const char *dir, const struct uipc_ref *ref, bool force, struct err *e)
+{
+    _cleanup_(uringk_freep) struct uringk *ring = NULL;
+    struct holder_record rec;
+    int r;
+
+    if (find_holder(dir, ref, &rec, e, &r))
+        return stop_holder(dir, &rec, e);
+    if (r < 0)
+        return r;
+    if (!ref->id)
+        return err_set(e, -ENOENT, "uringipc list shows what there is",
+                       "ipcbox keeps no such channel");
+    r = uringk_new(&ring, e);
+    if (r < 0)
+        return r;
+    if (kernel_exists(ring, ref, -1) == 0)
+        return uringk_explain(URINGK_DESTROY, -ENOENT, e);
+    if (!force)
+        return err_set(e, -EPERM,
+                       "end the process that made it, or use --force: the kernel asks for no "
+                       "permission",
+                       "ipcbox does not keep this channel: it may be anybody's");
+    r = uringk_register(ring, URING_IPC_REGISTER_DESTROY, NULL, ref->id);
+    return r < 0 ? uringk_explain(URINGK_DESTROY, r, e) : 0;
+}
