@@ -394,7 +394,7 @@ _ipcbox_uringipc() {
         --backend) words=''; kind='' ;;
       esac ;;
     create)
-      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --backend -k --key --broadcast --multicast -n --entries -s --size -m --mode -d --detach '
+      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --backend -k --key --broadcast --multicast -n --entries -s --size -m --mode -d --detach -p --pid-file '
       operand=''
       case $prev in
         -o|--output) words=''; kind='' ;;
@@ -404,6 +404,7 @@ _ipcbox_uringipc() {
         -n|--entries) words=''; kind='' ;;
         -s|--size) words=''; kind='' ;;
         -m|--mode) words=''; kind='' ;;
+        -p|--pid-file) words=''; kind='file' ;;
       esac ;;
     send)
       opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --backend -f --file -l --lines -t --timeout --target --user-data '

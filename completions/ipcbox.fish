@@ -204,6 +204,7 @@ complete -c uringipc -n '__ipcbox_verb create' -s n -l entries -x -d 'messages t
 complete -c uringipc -n '__ipcbox_verb create' -s s -l size -x -d 'longest message (4096)'
 complete -c uringipc -n '__ipcbox_verb create' -s m -l mode -x -d 'who may receive (r) and send (rw), in octal (0600)'
 complete -c uringipc -n '__ipcbox_verb create' -s d -l detach -d 'return at once; it stays until destroyed'
+complete -c uringipc -n '__ipcbox_verb create' -s p -l pid-file -r -d 'write there the process that keeps it; the channel and FILE go with that'
 complete -c uringipc -n '__ipcbox_verb' -a send -d 'send a message, or one a line'
 complete -c uringipc -n '__ipcbox_verb send' -s f -l file -r -d 'send what is in FILE'
 complete -c uringipc -n '__ipcbox_verb send' -s l -l lines -d 'each line is a message, without its newline'

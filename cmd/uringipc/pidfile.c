@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A file that tells a process. It belongs to whoever holds the lock on it, which the kernel releases
- * however that process ends: no number is compared, so none can be mistaken.
+ * A file that tells a process. It belongs to whoever holds the lock on it, which the kernel
+ * releases however that process ends: no number is compared, so none can be mistaken.
  */
 #include "pidfile.h"
 
@@ -54,8 +54,9 @@ static int take_file(const char *path, struct err *e)
         struct stat st;
         int r;
 
-        if (fd < 0)
-            return err_set(e, -errno, NULL, "%s: %s", path, strerrordesc_np(errno));
+        if (fd < 0) /* what is missing is a directory, not a channel */
+            return err_set(e, errno == ENOENT ? -ENOTDIR : -errno, NULL, "%s: %s", path,
+                           strerrordesc_np(errno));
         if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
             return err_set(e, -EINVAL, NULL, "%s is no regular file", path);
         r = lock_file(fd, path, e);

@@ -53,15 +53,20 @@ static int send_one(struct sending *s, const void *data, size_t len)
 {
     struct err e = ERR_INIT;
     int r = uipc_send(s->u, data, len, s->args->user_data, s->args->target, s->args->timeout, &e);
+    const char *ch = s->ctx->operands[0];
 
-    if (r < 0 && s->args->lines)
-        return cli_fail(s->ctx, r, &e, "%s: line %" PRIu64 " is not sent, nor what follows",
-                        s->ctx->operands[0], s->done.messages + 1);
-    if (r < 0)
-        return cli_fail(s->ctx, r, &e, "%s: not sent", s->ctx->operands[0]);
-    s->done.messages++;
-    s->done.bytes += len;
-    return CLI_OK;
+    if (r == 0) {
+        s->done.messages++;
+        s->done.bytes += len;
+        return CLI_OK;
+    }
+    if (s->args->lines && s->u->published)
+        return cli_fail(s->ctx, r, &e, "%s: stopped behind line %" PRIu64, ch,
+                        s->done.messages + 1);
+    if (s->args->lines)
+        return cli_fail(s->ctx, r, &e, "%s: line %" PRIu64 " is not sent, nor what follows", ch,
+                        s->done.messages + 1);
+    return cli_fail(s->ctx, r, &e, s->u->published ? "%s" : "%s: not sent", ch);
 }
 
 static int send_lines(struct sending *s, FILE *f, const char *name)

@@ -62,8 +62,7 @@ static int follow(struct ucmd_watch *w)
 
         if (spent >= w->timeout)
             break;
-        r = ringmap_wait(&w->map, (uint32_t)w->next, MIN(step, w->timeout - spent),
-                         &w->pause);
+        r = ringmap_wait(&w->map, (uint32_t)w->next, MIN(step, w->timeout - spent), &w->pause);
         if (r == 0)
             show_next(w);
         if (out_error(w->ctx->out) < 0 || r == -EINTR)

@@ -240,8 +240,8 @@ static int unknown_verb(const struct cli_applet *applet, const char *name, struc
     if (near)
         return err_set(e, -EINVAL, NULL, "\"%s\" is no command; did you mean \"%s\"?", name, near);
     if (applet->operand_verb)
-        return err_set(e, -EINVAL, NULL, "\"%s\" is no command; if it is a name, write \"/%s\"",
-                       name, name);
+        return err_set(e, -EINVAL, NULL, "\"%s\" is no command; if it is a name, write \"%s %s\"",
+                       name, applet->operand_verb->name, name);
     return err_set(e, -EINVAL, NULL, "\"%s\" is no command", name);
 }
 

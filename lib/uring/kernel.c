@@ -24,6 +24,9 @@
 /* How often one who waits makes sure that the channel still exists. */
 #define LOOK_EVERY (500 * NSEC_PER_MSEC)
 
+/* The same for one who may be holding up senders without knowing. */
+#define DOUBT_EVERY (20 * NSEC_PER_MSEC)
+
 static struct kernel *kernel_of(struct uipc *u)
 {
     return container_of(u, struct kernel, base);
@@ -309,13 +312,13 @@ static uint64_t time_left(uint64_t start, uint64_t timeout)
 }
 
 /* What a failed send means. With a target -ENOENT has two meanings, which the tail tells apart. */
-static int send_failed(const struct kernel *k, uint32_t target, uint32_t tail, int r, struct err *e)
+static int send_failed(struct kernel *k, uint32_t target, uint32_t tail, int r, struct err *e)
 {
-    bool published = ringmap_tail(&k->map) != tail;
+    bool moved = ringmap_tail(&k->map) != tail;
 
-    if (r == -ENOENT && target && published)
-        return uringk_explain(URINGK_SEND_TARGET, r, e);
-    return uringk_explain(URINGK_SEND, r, e);
+    k->base.published = r == -EFAULT || (r == -ENOENT && target && moved);
+    return uringk_explain(r == -ENOENT && k->base.published ? URINGK_SEND_TARGET : URINGK_SEND, r,
+                          e);
 }
 
 static int kernel_send(struct uipc *u, const void *data, size_t len, uint64_t user_data,
@@ -326,6 +329,7 @@ static int kernel_send(struct uipc *u, const void *data, size_t len, uint64_t us
     uint64_t pause = 0;
     struct io_uring_sqe sqe;
 
+    k->base.published = false;
     if (!k->sub)
         return -EACCES;
     if (len > k->map.max_msg)
@@ -383,6 +387,9 @@ static bool is_stuck(struct kernel *k, const struct glance *before)
         return false;
     if (k->delivery != UIPC_DELIVERY_UNKNOWN || k->counts)
         return true;
+    /* A sender has met us, who have not read the first message: it is a broadcast channel. */
+    if (uringk_overtaken(before->tail, ringmap_consumer(&k->map), k->map.entries))
+        return true;
     now = timefmt_now(CLOCK_MONOTONIC);
     if (!before->waiting || ringmap_consumer(&k->map) != before->consumer) {
         k->suspect = 0;
@@ -418,13 +425,15 @@ static void describe(struct kernel *k, const struct glance *before, uint32_t len
 static int wait_for_more(struct kernel *k, const struct glance *before, uint64_t left)
 {
     bool moving = ringmap_tail(&k->map) != before->tail ||
-                  (before->tail &&
-                   ringmap_state(&k->map, before->tail - 1) == RINGMAP_UNPUBLISHED);
+                  (before->tail && ringmap_state(&k->map, before->tail - 1) == RINGMAP_UNPUBLISHED);
+    bool doubt = k->delivery == UIPC_DELIVERY_UNKNOWN && !k->counts &&
+                 uringk_overtaken(before->tail, k->position, k->map.entries);
+    uint64_t most = doubt ? DOUBT_EVERY : LOOK_EVERY;
     int r;
 
     if (moving || k->suspect)
         return ringmap_pause(&k->pause, left);
-    r = ringmap_wait(&k->map, before->tail, MIN(left, LOOK_EVERY), &k->pause);
+    r = ringmap_wait(&k->map, before->tail, MIN(left, most), &k->pause);
     return r == -ETIMEDOUT ? 0 : r;
 }
 

@@ -76,15 +76,20 @@ bool kernel_record_of(const char *dir, int fd, struct holder_record *out)
 
 /* ---- descriptors ----------------------------------------------------------------------------- */
 
+static bool is_channel_link(const char *link)
+{
+    return strcmp(link, uringk_calls.fd_link) == 0;
+}
+
 static bool is_channel(int fd)
 {
     char path[48], link[64];
     ssize_t n;
 
     snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    n = readlink(path, link, sizeof(link));
-    return n == (ssize_t)strlen(uringk_calls.fd_link) &&
-           memcmp(link, uringk_calls.fd_link, (size_t)n) == 0;
+    n = readlink(path, link, sizeof(link) - 1);
+    link[MAX(n, 0)] = '\0';
+    return is_channel_link(link);
 }
 
 int kernel_take_fd(pid_t pid, int fd, struct err *e)
@@ -185,7 +190,7 @@ static int scan_fd(const struct proc_fd *f, void *ctx)
 {
     const struct scan *s = ctx;
 
-    return strcmp(f->link, uringk_calls.fd_link) == 0 ? s->visit(f, s->ctx) : 0;
+    return is_channel_link(f->link) ? s->visit(f, s->ctx) : 0;
 }
 
 static int scan_pid(pid_t pid, void *ctx)
@@ -196,7 +201,8 @@ static int scan_pid(pid_t pid, void *ctx)
     return r == -ESRCH || r == -EACCES ? 0 : r;
 }
 
-/* Calls back for each descriptor of a channel, but our own. Return: 0, what @visit returned, -errno.
+/* Calls back for each descriptor of a channel, but our own. Return: 0, what @visit returned,
+ * -errno.
  */
 static int scan_all(int (*visit)(const struct proc_fd *f, void *ctx), void *ctx)
 {

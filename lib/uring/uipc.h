@@ -88,9 +88,10 @@ struct uipc_ops {
     void (*release)(struct uipc_keep *keep, bool destroy);
 };
 
-/* The start of every open channel. */
+/* The start of every open channel. @published: the last send failed, and yet the message is out. */
 struct uipc {
     const struct uipc_ops *ops;
+    bool published;
 };
 
 /* The start of what keeps a channel alive. */
@@ -125,8 +126,8 @@ void uipc_keep_leave(struct uipc_keep *keep);
 int uipc_keep_check(struct uipc_keep *keep, struct err *e);
 
 /*
- * As chan_open(). A kernel channel opened with CHAN_LOOK is not attached to. @e on success: what the
- * user should know about it, if anything.
+ * As chan_open(). A kernel channel opened with CHAN_LOOK is not attached to. @e on success: what
+ * the user should know about it, if anything.
  */
 int uipc_open(const struct uipc_ops *ops, const char *dir, const struct uipc_ref *ref,
               unsigned int access, struct uipc **ret, struct err *e);
@@ -134,8 +135,8 @@ void uipc_close(struct uipc *u);
 void uipc_closep(struct uipc **u);
 
 /*
- * As chan_send(); kernel: -ENOENT with a target may mean that the message has been published all the
- * same: @e says so.
+ * As chan_send(); kernel: -ENOENT with a target may mean that the message has been published all
+ * the same: then @u->published is set.
  */
 int uipc_send(struct uipc *u, const void *data, size_t len, uint64_t user_data, uint32_t target,
               uint64_t timeout_ns, struct err *e);

@@ -260,6 +260,67 @@ receivers_are() { [ "$(u -J list | jq '.channels[0].receivers')" = "$1" ]; }
     is "$(columns .id)" ""
 }
 
+@test "uringipc create: in the foreground it ends when it is destroyed from elsewhere" {
+    ub create -k fg >"$BATS_TEST_TMPDIR/id" 2>"$BATS_TEST_TMPDIR/said" &
+    pid=$!
+    within 30 test -s "$BATS_TEST_TMPDIR/id"
+    u destroy fg
+    wait "$pid"
+    has "$(cat "$BATS_TEST_TMPDIR/said")" "it has been destroyed"
+}
+
+@test "uringipc create --pid-file: a process keeps the channel; both go together" {
+    f=$BATS_TEST_TMPDIR/pid
+    expect 0 u -J create -d -k kept --pid-file "$f"
+    pid=$(cat "$f")
+    is "$(jq .pid <<<"$out")" "$pid"
+    has "$(tr '\0' ' ' <"/proc/$pid/cmdline")" create
+    u send kept hello
+    is "$(u recv kept)" hello
+    expect 1 u create -d -k other --pid-file "$f"
+    has "$err" "is in use by process $pid"
+    is "$(columns .name)" kept
+    # Killed: the channel and the file have gone.
+    kill "$pid"
+    within 30 test ! -e "$f"
+    expect 3 u recv kept --timeout 0
+    # Destroyed: so has the process.
+    u create -d -k kept --pid-file "$f"
+    pid=$(cat "$f")
+    u destroy kept
+    within 30 test ! -e "$f"
+    within 30 bash -c "! kill -0 $pid"
+    # What a killed one leaves is taken over.
+    u create -d -k kept --pid-file "$f"
+    kill -KILL "$(cat "$f")"
+    within 30 bash -c "! kill -0 $(cat "$f")"
+    u create -d -k kept2 --pid-file "$f"
+    kill "$(cat "$f")"
+    within 30 test ! -e "$f"
+    # In the foreground it tells that one.
+    ub create -k fg -p "$f" >/dev/null &
+    pid=$!
+    within 30 grep -qx "$pid" "$f"
+    kill "$pid"
+    wait "$pid"
+    [ ! -e "$f" ]
+    expect 1 u create -d --pid-file /nonexistent/pid
+    has "$err" "/nonexistent/pid: No such file"
+}
+
+@test "uringipc list and info: who has it open" {
+    u create -d -k busy --broadcast
+    for _ in 1 2; do
+        ub recv busy --follow >/dev/null &
+    done
+    within 30 receivers_are 2
+    is "$(columns '.processes, .receivers, .senders, .channel == (.id | tostring)')" 2,2,0,true
+    has "$(u info busy)" "processes: 2" "lost: " "sent: " "created: "
+    is "$(u -J info busy | jq -c '[.peers[].pid] | sort')" "$(jobs -p | sort -n | jq -sc .)"
+    u destroy busy
+    wait
+}
+
 @test "uringipc: the mode is the permission" {
     [ "$(id -u)" = 0 ] || skip "needs root to become another user"
     bin=$(mktemp -d /tmp/ipcbox-cli.XXXXXX)

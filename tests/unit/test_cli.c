@@ -193,7 +193,7 @@ static void test_bad(void)
         const char *line, *why;
     } bad[] = {
         {"lst", "\"lst\" is no command; did you mean \"list\"?"},
-        {"jobs", "\"jobs\" is no command; if it is a name, write \"/jobs\""},
+        {"jobs", "\"jobs\" is no command; if it is a name, write \"peek jobs\""},
         {"peek", "peek needs QUEUE…"},
         {"list x", "list: \"x\" is too much (it takes no operands)"},
         {"/q -n", "-n needs a value"},
