@@ -4,10 +4,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <libgen.h>
 #include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -72,8 +76,8 @@ int file_write_all(int fd, const void *data, size_t n)
 struct file_out {
     FILE *stream;
     char *path;
-    char *tmp; /* NULL when the target is written directly */
-    char *dir;
+    char *tmp; /* NULL when there is no name yet, or the target is written directly */
+    char *dir; /* NULL when the target is written directly */
 };
 
 void file_out_close(struct file_out *o)
@@ -95,6 +99,43 @@ void file_out_closep(struct file_out **o)
     file_out_close(*o);
 }
 
+/* A name beside the target that nobody has; cut, so that a long one leaves room. */
+static int choose_temporary(struct file_out *o)
+{
+    uint64_t random;
+
+    if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+        return -errno;
+    if (asprintf(&o->tmp, "%s/.%.200s.%016" PRIx64, o->dir, basename(o->path), random) < 0) {
+        o->tmp = NULL;
+        return -ENOMEM;
+    }
+    return 0;
+}
+
+/*
+ * A file without a name, so that a kill leaves nothing of it; file_out_commit() gives it one. Where
+ * the file system cannot do that it has a name from the start. Return: a descriptor or -errno.
+ */
+static int create_temporary(struct file_out *o)
+{
+    int fd = -1, r = 0;
+
+    if (access("/proc/self/fd", X_OK) == 0)
+        fd = open(o->dir, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+    while (fd < 0 && r == 0) {
+        free(TAKE_PTR(o->tmp));
+        r = choose_temporary(o);
+        if (r == 0)
+            fd = open(o->tmp, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+        if (r == 0 && fd < 0 && errno != EEXIST) {
+            r = -errno;
+            free(TAKE_PTR(o->tmp));
+        }
+    }
+    return r < 0 ? r : fd;
+}
+
 static int make_temporary(struct file_out *o, mode_t mode, const struct stat *old)
 {
     _cleanup_(freep) char *copy = strdup(o->path);
@@ -106,17 +147,9 @@ static int make_temporary(struct file_out *o, mode_t mode, const struct stat *ol
     o->dir = strdup(dirname(copy));
     if (!o->dir)
         return -ENOMEM;
-    if (asprintf(&o->tmp, "%s/.%s.XXXXXX", o->dir, basename(o->path)) < 0) {
-        o->tmp = NULL;
-        return -ENOMEM;
-    }
-    fd = mkostemp(o->tmp, O_CLOEXEC);
-    if (fd < 0) {
-        int r = -errno;
-
-        free(TAKE_PTR(o->tmp));
-        return r;
-    }
+    fd = create_temporary(o);
+    if (fd < 0)
+        return fd;
     mask = umask(0);
     umask(mask);
     if (fchmod(fd, old ? old->st_mode & 07777 : mode & ~mask) < 0)
@@ -165,23 +198,52 @@ FILE *file_out_stream(struct file_out *o)
     return o->stream;
 }
 
+static int link_to(FILE *stream, const char *path)
+{
+    char self[40];
+
+    snprintf(self, sizeof(self), "/proc/self/fd/%d", fileno(stream));
+    return linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW) < 0 ? -errno : 0;
+}
+
+/*
+ * Puts what is whole into place. What has no name takes the final one at once when that is free;
+ * only to replace a file another name has to come in between.
+ */
+static int put_into_place(struct file_out *o)
+{
+    int r = o->tmp ? 0 : link_to(o->stream, o->path);
+
+    if (!o->tmp && r != -EEXIST)
+        return r;
+    while (r == -EEXIST) {
+        free(TAKE_PTR(o->tmp));
+        r = choose_temporary(o);
+        if (r == 0)
+            r = link_to(o->stream, o->tmp);
+    }
+    if (r == 0 && rename(o->tmp, o->path) < 0)
+        return -errno;
+    free(TAKE_PTR(o->tmp));
+    return r;
+}
+
 int file_out_commit(struct file_out *o)
 {
-    FILE *stream = TAKE_PTR(o->stream);
     _cleanup_(closep) int dir = -1;
     int r = 0;
 
-    if (fflush(stream) != 0 || ferror(stream))
+    errno = 0;
+    if (fflush(o->stream) != 0 || ferror(o->stream))
         r = -(errno ? errno : EIO);
-    if (r == 0 && o->tmp && fsync(fileno(stream)) < 0)
+    if (r == 0 && o->dir && fsync(fileno(o->stream)) < 0)
         r = -errno;
-    if (fclose(stream) != 0 && r == 0)
+    if (r == 0 && o->dir)
+        r = put_into_place(o);
+    if (fclose(TAKE_PTR(o->stream)) != 0 && r == 0)
         r = -errno;
-    if (r < 0 || !o->tmp)
+    if (r < 0 || !o->dir)
         return r;
-    if (rename(o->tmp, o->path) < 0)
-        return -errno;
-    free(TAKE_PTR(o->tmp));
     /* The rename itself must outlive a power cut; the file is in place whatever this says. */
     dir = open(o->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir >= 0)

@@ -25,9 +25,10 @@ int file_write_all(int fd, const void *data, size_t n);
 /**
  * struct file_out - a file that appears whole or not at all
  *
- * file_out_open() makes a temporary file in the target's directory; file_out_commit() syncs it and
- * renames it into place; file_out_close() without a commit removes it. A crash leaves the old file,
- * if any, as it was (and at worst a file named ".NAME.XXXXXX").
+ * file_out_open() makes a file without a name in the target's directory; file_out_commit() syncs it
+ * and puts it into place; file_out_close() without a commit removes it. A kill leaves the old file,
+ * if any, as it was. On a file system that has no nameless files (O_TMPFILE) it also leaves what
+ * was written, as ".NAME.RANDOM".
  */
 struct file_out;
 

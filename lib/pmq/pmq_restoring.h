@@ -41,6 +41,7 @@ void pmq_restoring_end(struct pmq_restoring *j);
 /**
  * struct pmq_unfinished - a queue of a journal
  * @name: the queue
+ * @planned: it was to be made, so what has its name may be ours
  * @mode: permission bits that it is to have
  * @dev, @ino: its identity; @ino is 0 when it had not been created, or its creation was not noted
  * @ipc_ns: its IPC namespace
@@ -53,6 +54,7 @@ void pmq_restoring_end(struct pmq_restoring *j);
  */
 struct pmq_unfinished {
     char *name;
+    bool planned;
     uint32_t mode;
     uint64_t dev;
     uint64_t ino;

@@ -9,11 +9,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base64.h"
@@ -279,6 +281,7 @@ static int read_line(struct pmq_unfinished_set *s, char *line, uint64_t ipc_ns)
     if (!u)
         return -ENOMEM;
     if (strcmp(word, "make") == 0) {
+        u->planned = true;
         u->mode = (uint32_t)take_number(&line) & 07777;
     } else if (strcmp(word, "made") == 0) {
         u->dev = take_number(&line);
@@ -327,6 +330,23 @@ static int read_journal(struct pmq_unfinished_set *s, int dir, const char *file,
     return 1;
 }
 
+/*
+ * Whether somebody else holds the lock. Of a restore that was killed a child may be at its last
+ * breath, which is waited for.
+ */
+static bool is_locked(int fd, const char *file, bool claim)
+{
+    const struct timespec tick = {.tv_nsec = 1000000};
+    int pid = atoi(file + strlen(prefix));
+
+    for (int i = 0; flock(fd, (claim ? LOCK_EX : LOCK_SH) | LOCK_NB) < 0; i++) {
+        if (!claim || i == 1000 || kill(pid, 0) == 0 || errno != ESRCH)
+            return true;
+        nanosleep(&tick, NULL);
+    }
+    return false;
+}
+
 static int take_journal(struct pmq_unfinished_set *s, int dir, const char *file, bool claim)
 {
     struct pmq_unfinished_journal *v;
@@ -337,7 +357,7 @@ static int take_journal(struct pmq_unfinished_set *s, int dir, const char *file,
 
     if (fd < 0)
         return errno == ENOENT ? 0 : -errno;
-    running = flock(fd, (claim ? LOCK_EX : LOCK_SH) | LOCK_NB) < 0;
+    running = is_locked(fd, file, claim);
     r = read_journal(s, dir, file, running);
     if (r < 0)
         return r;
@@ -388,7 +408,7 @@ const struct pmq_unfinished *pmq_unfinished_find(const struct pmq_unfinished_set
     for (size_t i = 0; i < s->n; i++) {
         const struct pmq_unfinished *u = &s->v[i];
 
-        if (u->append || u->ipc_ns != ipc_ns)
+        if (!u->planned || u->ipc_ns != ipc_ns)
             continue;
         if (u->ino ? u->ino == a->ino && u->dev == a->dev : strcmp(u->name, a->name) == 0)
             return u;

@@ -180,7 +180,7 @@ int pmqdump_set_aside(struct pmqdump_plan *p, struct pmqdump_item *item, struct 
 
 int pmqdump_put_back(const char *path, struct err *e)
 {
-    const struct pmqdump_opts opts = {0};
+    const struct pmqdump_opts opts = {.uninterrupted = true};
     _cleanup_(dump_reader_freep) struct dump_reader *reader = NULL;
     _cleanup_(pmqdump_plan_freep) struct pmqdump_plan *plan = NULL;
     int r = dump_reader_open(path, DUMP_REWIND, &reader, e);

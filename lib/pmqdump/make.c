@@ -50,12 +50,16 @@ static void keep_capabilities(void)
     (void)syscall(SYS_capset, &header, data);
 }
 
-static int create_as_owner(const char *name, const struct pmqdump_queue *q)
+/* A child of @parent, with which it ends: what it makes belongs to the journal of that. */
+static int create_as_owner(const char *name, const struct pmqdump_queue *q, pid_t parent)
 {
     if (setgroups(0, NULL) < 0 || prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0 ||
         setresgid(q->gid, q->gid, q->gid) < 0 || setresuid(q->uid, q->uid, q->uid) < 0)
         return -errno;
     keep_capabilities();
+    /* Only now: a change of ids clears it. */
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || getppid() != parent)
+        return -ESRCH;
     return create(name, q);
 }
 
@@ -67,7 +71,7 @@ static int create_by_child(const char *name, const struct pmqdump_queue *q)
 {
     int *result = mmap(NULL, sizeof(*result), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
                        -1, 0);
-    pid_t child;
+    pid_t parent = getpid(), child;
     int r;
 
     if (result == MAP_FAILED)
@@ -75,7 +79,7 @@ static int create_by_child(const char *name, const struct pmqdump_queue *q)
     *result = -EIO;
     child = (pid_t)syscall(SYS_clone, CLONE_FILES | SIGCHLD, NULL, NULL, NULL, NULL);
     if (child == 0) {
-        *result = create_as_owner(name, q);
+        *result = create_as_owner(name, q, parent);
         _exit(0);
     }
     r = child < 0 ? -errno : 0;

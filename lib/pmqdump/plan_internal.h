@@ -15,6 +15,7 @@ struct pmqdump_plan {
     uint32_t crc; /* of the dump when it was checked */
     struct pmq_restoring *journal;
     char failed[PMQ_NAME_MAX + 2]; /* the queue at which it failed */
+    int signals;                   /* readable when it is to stop */
 };
 
 /**

@@ -126,6 +126,7 @@ struct pmqdump_item {
  * @keep: take a queue that exists as it is when attributes and messages are equal
  * @hide_unlinked: queues that had no name are made under a temporary one, and lose it again
  * @ipc_ns: only queues of this namespace; 0: of all
+ * @uninterrupted: SIGINT, SIGTERM and SIGHUP are left alone; else they end the restore as a failure
  * @timeout: how long an append waits for room, ns
  * @peek: for saving what is replaced; NULL where nothing is
  * @tool: the applet's name, for dumps
@@ -139,6 +140,7 @@ struct pmqdump_opts {
     bool append;
     bool keep;
     bool hide_unlinked;
+    bool uninterrupted;
     uint64_t ipc_ns;
     uint64_t timeout;
     const struct pmq_peek_opts *peek;
@@ -162,9 +164,10 @@ const struct pmqdump_item *pmqdump_plan_items(const struct pmqdump_plan *p, size
 /**
  * pmqdump_plan_run() - do it: all or nothing
  *
- * Queues are created with mode 0000, filled, and get their modes when all are full. On a failure
- * what was made is removed, and what was replaced is put back. What was appended stays: @e says how
- * much. A journal is kept, so that pmqdump_recover() can do the same after a kill.
+ * Queues are created with mode 0000, filled, and get their modes when all are full. On a failure,
+ * also by a signal (-EINTR), what was made is removed, and what was replaced is put back. What was
+ * appended stays: @e says how much. A journal is kept, so that pmqdump_recover() can do the same
+ * after a kill.
  */
 int pmqdump_plan_run(struct pmqdump_plan *p, struct err *e);
 

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <mqueue.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -13,11 +14,16 @@
 #include "cleanup.h"
 #include "plan_internal.h"
 
-enum { MQUEUE_MAGIC = 0x19800202 }; /* ipc/mqueue.c */
+enum {
+    MQUEUE_MAGIC = 0x19800202, /* ipc/mqueue.c */
+    DONE = 1 << 0,             /* of a journal: at least one queue was seen to */
+    KEPT = 1 << 1,             /* one has to be tried again */
+};
 
 struct recovery {
     void (*tell)(void *ctx, const struct pmqdump_recovered *what);
     void *ctx;
+    struct pmq_unfinished_set set;
 };
 
 static void tell(const struct recovery *rc, const struct pmq_unfinished *u, const char *what,
@@ -47,13 +53,30 @@ static int find_now(const char *name, char path[64 + PMQ_NAME_MAX], int *fd, str
     return 0;
 }
 
+/* Whether another restore has it: as its own, or while that runs maybe so. */
+static bool is_of_another(const struct recovery *rc, const struct pmq_unfinished *u,
+                          const struct stat *st)
+{
+    for (size_t i = 0; i < rc->set.n; i++) {
+        const struct pmq_unfinished *v = &rc->set.v[i];
+
+        if (v->journal == u->journal || !v->planned || v->ipc_ns != u->ipc_ns)
+            continue;
+        if (v->ino ? v->ino == st->st_ino && v->dev == st->st_dev
+                   : v->running && strcmp(v->name, u->name) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* Whether it is what the restore made: by identity, or before that was noted by its lack of mode.
  */
-static bool is_ours(const struct pmq_unfinished *u, const struct stat *st)
+static bool is_ours(const struct recovery *rc, const struct pmq_unfinished *u,
+                    const struct stat *st)
 {
     if (u->ino)
         return st->st_ino == u->ino && st->st_dev == u->dev;
-    return (st->st_mode & 07777) == 0;
+    return u->planned && (st->st_mode & 07777) == 0 && !is_of_another(rc, u, st);
 }
 
 static void finish(const struct recovery *rc, const struct pmq_unfinished *u)
@@ -63,37 +86,49 @@ static void finish(const struct recovery *rc, const struct pmq_unfinished *u)
     struct stat st;
     int r = find_now(u->name, path, &fd, &st);
 
-    if (r == -ENOENT || (r == 0 && (!is_ours(u, &st) || (st.st_mode & 07777) != 0)))
+    if (r == -ENOENT || (r == 0 && (!is_ours(rc, u, &st) || (st.st_mode & 07777) != 0)))
         return;
     if (r == 0 && chmod(path, u->mode) < 0)
         r = -errno;
     tell(rc, u, r < 0 ? "not finished" : "finished", r < 0 ? strerrordesc_np(-r) : "");
 }
 
-static void put_back(const struct recovery *rc, const struct pmq_unfinished *u)
+/* Return: whether there is nothing more to be done. */
+static bool put_back(const struct recovery *rc, const struct pmq_unfinished *u)
 {
+    _cleanup_(freep) char *detail = NULL;
     struct err e = ERR_INIT;
     int r = pmqdump_put_back(u->replaces, &e);
 
-    tell(rc, u, r < 0 ? "not put back" : "put back", r < 0 ? err_text(&e, r) : "");
+    if (r < 0 &&
+        asprintf(&detail, "%s; what it replaced is in %s", err_text(&e, r), u->replaces) < 0)
+        detail = NULL;
+    tell(rc, u, r < 0 ? "not put back" : "put back", detail ? detail : "");
+    return r == 0 || access(u->replaces, F_OK) < 0;
 }
 
-static void remove_made(const struct recovery *rc, const struct pmq_unfinished *u)
+/* Return: whether there is nothing more to be done. */
+static bool remove_made(const struct recovery *rc, const struct pmq_unfinished *u)
 {
     char path[64 + PMQ_NAME_MAX];
     _cleanup_(closep) int fd = -1;
     struct stat st;
-    int r = find_now(u->name, path, &fd, &st);
+    bool ours;
+    int r;
+
+    /* An earlier recovery has come so far: what has the name is what was replaced. */
+    if (u->replaces && access(u->replaces, F_OK) < 0)
+        return true;
+    r = find_now(u->name, path, &fd, &st);
     /* Not to be opened and not to be seen: only a queue without a mode is both, to its owner. */
-    bool ours = r == 0 ? is_ours(u, &st) : r == -EACCES && geteuid() != 0;
+    ours = r == 0 ? is_ours(rc, u, &st) : u->planned && r == -EACCES && geteuid() != 0;
 
     if (ours) {
         r = mq_unlink(u->name) < 0 ? -errno : -ENOENT;
         tell(rc, u, r == -ENOENT ? "removed" : "not removed",
              r == -ENOENT ? "" : strerrordesc_np(-r));
     }
-    if (u->replaces && r == -ENOENT)
-        put_back(rc, u);
+    return u->replaces && r == -ENOENT ? put_back(rc, u) : true;
 }
 
 static void tell_append(const struct recovery *rc, const struct pmq_unfinished *u)
@@ -107,34 +142,46 @@ static void tell_append(const struct recovery *rc, const struct pmq_unfinished *
     tell(rc, u, "append interrupted", detail);
 }
 
+static bool recover_one(const struct recovery *rc, const struct pmq_unfinished *u)
+{
+    if (u->append)
+        tell_append(rc, u);
+    else if (u->filled)
+        finish(rc, u);
+    else
+        return remove_made(rc, u);
+    return true;
+}
+
 int pmqdump_recover(void (*told)(void *ctx, const struct pmqdump_recovered *what), void *ctx,
                     struct err *e)
 {
-    const struct recovery rc = {.tell = told, .ctx = ctx};
+    struct recovery rc = {.tell = told, .ctx = ctx};
     uint64_t ipc_ns = pmq_own_ipc_ns();
-    struct pmq_unfinished_set set;
-    size_t last = SIZE_MAX;
-    int r = pmq_unfinished_read(true, &set, e);
+    unsigned char *state;
+    int r = pmq_unfinished_read(true, &rc.set, e);
 
     if (r < 0)
         return r;
-    for (size_t i = 0; i < set.n; i++) {
-        const struct pmq_unfinished *u = &set.v[i];
+    state = calloc(rc.set.n_journals + 1, sizeof(*state));
+    /*
+     * What replaced something comes last: when putting that back was killed too, the half of it,
+     * which another journal has, must be gone first.
+     */
+    for (int replaced = 0; state && replaced < 2; replaced++) {
+        for (size_t i = 0; i < rc.set.n; i++) {
+            const struct pmq_unfinished *u = &rc.set.v[i];
 
-        if (u->running || u->ipc_ns != ipc_ns)
-            continue;
-        if (last != u->journal && last != SIZE_MAX)
-            pmq_unfinished_forget(&set, last);
-        last = u->journal;
-        if (u->append)
-            tell_append(&rc, u);
-        else if (u->filled)
-            finish(&rc, u);
-        else
-            remove_made(&rc, u);
+            if (u->running || u->ipc_ns != ipc_ns || (u->replaces != NULL) != replaced)
+                continue;
+            state[u->journal] |= recover_one(&rc, u) ? DONE : KEPT;
+        }
     }
-    if (last != SIZE_MAX)
-        pmq_unfinished_forget(&set, last);
-    pmq_unfinished_done(&set);
-    return 0;
+    for (size_t i = 0; state && i < rc.set.n_journals; i++)
+        if (state[i] == DONE)
+            pmq_unfinished_forget(&rc.set, i);
+    r = state ? 0 : -ENOMEM;
+    free(state);
+    pmq_unfinished_done(&rc.set);
+    return r;
 }

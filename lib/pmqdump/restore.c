@@ -8,14 +8,18 @@
 #include <inttypes.h>
 #include <mqueue.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "plan_internal.h"
 #include "timefmt.h"
+
+static const char still_there[] = "what was appended stays; the rest is still in the dump";
 
 struct pass {
     struct pmqdump_plan *plan;
@@ -78,12 +82,21 @@ static int begin_queue(void *ctx, const struct pmqdump_queue *q, struct err *e)
 
 /* ---- filling ---- */
 
-/* Waits until there is room. Return: 0, -ETIMEDOUT or -errno. */
-static int wait_for_room(int fd, uint64_t timeout)
+static bool is_interrupted(const struct pmqdump_plan *p)
 {
-    uint64_t deadline = timefmt_now(CLOCK_MONOTONIC) + timeout;
-    struct pollfd p = {.fd = fd, .events = POLLOUT};
+    struct pollfd signals = {.fd = p->signals, .events = POLLIN};
 
+    return poll(&signals, 1, 0) > 0;
+}
+
+/* Waits until there is room. Return: 0, -ETIMEDOUT, -EINTR or -errno. */
+static int wait_for_room(const struct pmqdump_plan *plan, int fd)
+{
+    uint64_t deadline;
+    struct pollfd p[] = {{.fd = fd, .events = POLLOUT}, {.fd = plan->signals, .events = POLLIN}};
+
+    if (__builtin_add_overflow(timefmt_now(CLOCK_MONOTONIC), plan->opts->timeout, &deadline))
+        deadline = UINT64_MAX;
     for (;;) {
         uint64_t now = timefmt_now(CLOCK_MONOTONIC);
         struct timespec left;
@@ -91,8 +104,8 @@ static int wait_for_room(int fd, uint64_t timeout)
         if (now >= deadline)
             return -ETIMEDOUT;
         left = timefmt_to_timespec(deadline - now);
-        if (ppoll(&p, 1, &left, NULL) > 0)
-            return 0;
+        if (ppoll(p, ARRAY_SIZE(p), &left, NULL) > 0)
+            return p[1].revents ? -EINTR : 0;
         if (errno != EINTR && errno != 0)
             return -errno;
     }
@@ -115,11 +128,12 @@ static int send_one(struct pmqdump_plan *p, struct pmqdump_item *item, const str
             return err_set(e, -EBUSY, NULL, "%s: somebody else sends to it while it is filled",
                            item->name);
         errno = 0;
-        r = wait_for_room(item->fd, p->opts->timeout);
+        r = wait_for_room(p, item->fd);
         if (r < 0)
-            return err_set(e, r, "what was appended stays; the rest is still in the dump",
-                           "%s became full: %" PRIu64 " of %" PRIu64 " messages were appended",
-                           item->name, item->done, item->messages);
+            return err_set(e, r, still_there,
+                           "%s %s: %" PRIu64 " of %" PRIu64 " messages were appended", item->name,
+                           r == -EINTR ? "was full when this was interrupted" : "became full",
+                           item->done, item->messages);
     }
     item->done++;
     return item->action == PMQDUMP_APPEND
@@ -134,7 +148,15 @@ static int fill_queue(void *ctx, const struct pmqdump_queue *q, const struct pmq
     struct pmqdump_item *item = &pass->plan->items[pass->next - 1];
 
     (void)q;
-    return of_pass(pass, item) ? send_one(pass->plan, item, m, e) : 0;
+    if (!of_pass(pass, item))
+        return 0;
+    if (!is_interrupted(pass->plan))
+        return send_one(pass->plan, item, m, e);
+    if (item->action != PMQDUMP_APPEND)
+        return err_set(e, -EINTR, NULL, "interrupted");
+    return err_set(e, -EINTR, still_there,
+                   "interrupted: %" PRIu64 " of %" PRIu64 " messages were appended to %s",
+                   item->done, item->messages, item->name);
 }
 
 static int end_queue(void *ctx, const struct pmqdump_queue *q, uint64_t messages, uint64_t bytes,
@@ -143,17 +165,18 @@ static int end_queue(void *ctx, const struct pmqdump_queue *q, uint64_t messages
     struct pass *pass = ctx;
     struct pmqdump_item *item = &pass->plan->items[pass->next - 1];
     struct mq_attr attr;
+    struct stat st;
 
     (void)q;
     (void)messages;
     (void)bytes;
     if (!of_pass(pass, item) || item->action == PMQDUMP_APPEND)
         return 0;
-    if (mq_getattr(item->fd, &attr) < 0)
+    if (mq_getattr(item->fd, &attr) < 0 || fstat(item->fd, &st) < 0)
         return -errno;
-    if ((uint64_t)attr.mq_curmsgs != item->done)
-        return err_set(e, -EBUSY, NULL, "%s: somebody else has used it while it was filled",
-                       item->name);
+    if ((uint64_t)attr.mq_curmsgs != item->done || st.st_nlink == 0)
+        return err_set(e, -EBUSY, NULL, "%s: somebody else has %s it while it was filled",
+                       item->name, st.st_nlink == 0 ? "unlinked" : "used");
     return 0;
 }
 
@@ -238,23 +261,65 @@ static void raise_descriptors(void)
     }
 }
 
+/*
+ * Signals that would end the process wait until all is done or undone. One that is ignored is not
+ * among them: blocked it would count. Return: a descriptor of them; negative: they are not held.
+ */
+static int hold_signals(sigset_t *before)
+{
+    static const int ending[] = {SIGINT, SIGTERM, SIGHUP};
+    struct sigaction action;
+    sigset_t set;
+    int fd;
+
+    sigemptyset(&set);
+    for (size_t i = 0; i < ARRAY_SIZE(ending); i++)
+        if (sigaction(ending[i], NULL, &action) == 0 && action.sa_handler == SIG_DFL)
+            sigaddset(&set, ending[i]);
+    fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (fd < 0)
+        return -errno;
+    sigprocmask(SIG_BLOCK, &set, before);
+    return fd;
+}
+
+/* Those that came have been obeyed, or came too late. */
+static void release_signals(int fd, const sigset_t *before)
+{
+    struct signalfd_siginfo info;
+
+    while (read(fd, &info, sizeof(info)) > 0)
+        ;
+    close(fd);
+    sigprocmask(SIG_SETMASK, before, NULL);
+}
+
+static int run_passes(struct pmqdump_plan *p, struct err *e)
+{
+    int r = run_pass(p, PMQDUMP_CREATE, e);
+
+    if (r == 0)
+        r = run_pass(p, PMQDUMP_REPLACE, e);
+    if (r == 0)
+        r = run_pass(p, PMQDUMP_APPEND, e);
+    if (r == 0)
+        r = publish(p, e);
+    if (r < 0 && !e->why[0])
+        err_set(e, r, NULL, "%s: %s", p->failed, err_text(NULL, r));
+    return r;
+}
+
 int pmqdump_plan_run(struct pmqdump_plan *p, struct err *e)
 {
     struct err why = ERR_INIT;
+    sigset_t before;
     int r = pmq_restoring_new(&p->journal, e);
 
     if (r < 0)
         return r;
     raise_descriptors();
-    r = run_pass(p, PMQDUMP_CREATE, &why);
-    if (r == 0)
-        r = run_pass(p, PMQDUMP_REPLACE, &why);
-    if (r == 0)
-        r = run_pass(p, PMQDUMP_APPEND, &why);
-    if (r == 0)
-        r = publish(p, &why);
-    if (r < 0 && !why.why[0])
-        err_set(&why, r, NULL, "%s: %s", p->failed, err_text(NULL, r));
+    p->signals = p->opts->uninterrupted ? -1 : hold_signals(&before);
+    r = run_passes(p, &why);
     if (r < 0)
         undo(p, &why);
     else if (p->opts->hide_unlinked)
@@ -262,5 +327,7 @@ int pmqdump_plan_run(struct pmqdump_plan *p, struct err *e)
     if (r < 0 && e)
         *e = why;
     pmq_restoring_end(TAKE_PTR(p->journal));
+    if (p->signals >= 0)
+        release_signals(p->signals, &before);
     return r;
 }

@@ -7,7 +7,13 @@
  *     dumpstorm kill-save IPCBOX DIR KILLS SEED
  *     dumpstorm kill-restore IPCBOX DIR KILLS SEED
  *     dumpstorm kill-replace IPCBOX DIR KILLS SEED
+ *     dumpstorm kill-append IPCBOX DIR KILLS SEED
  *     dumpstorm kill-seal IPCBOX DIR KILLS SEED
+ *     dumpstorm kill-record IPCBOX DIR KILLS SEED
+ *     dumpstorm kill-replay IPCBOX DIR KILLS SEED
+ *     dumpstorm kill-criu IPCBOX DIR KILLS SEED   criu action, and criu restore
+ *
+ * The last line of a kill-… is how many were killed at work.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -211,16 +217,46 @@ static uint64_t now(void)
     return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
-/* Kills it after a random part of @span. Return: whether it was still at work. */
-static bool run_and_kill(const char *const *argv, uint64_t span)
+/*
+ * Kills it after a random part of @span; meanwhile, when there is one, @work is done over and over.
+ * Return: whether it was still at work.
+ */
+static bool work_and_kill(const char *const *argv, uint64_t span, void (*work)(void))
 {
     pid_t pid = start(argv);
     uint64_t end = now() + span * random_below(1100) / 1000;
 
     while (now() < end)
-        ;
+        if (work)
+            work();
     kill(pid, SIGKILL);
     return finish(pid) == 128 + SIGKILL;
+}
+
+static bool run_and_kill(const char *const *argv, uint64_t span)
+{
+    return work_and_kill(argv, span, NULL);
+}
+
+/* What a kill may leave beside the file: nothing, or something whole. */
+static void check_no_half_file(void)
+{
+    DIR *d = opendir(dir);
+    const struct dirent *de;
+
+    if (!d)
+        die("cannot be read", dir);
+    while ((de = readdir(d))) {
+        char path[8192];
+
+        if (de->d_name[0] != '.' || !strcmp(de->d_name, ".") || !strcmp(de->d_name, ".."))
+            continue;
+        snprintf(path, sizeof(path), "%s/%s", dir, de->d_name);
+        if (RUN("verify", path) != 0)
+            die("half a file", path);
+        unlink(path);
+    }
+    closedir(d);
 }
 
 static uint64_t measure(const char *const *argv)
@@ -320,6 +356,7 @@ static void kill_save(unsigned int kills)
         k += run_and_kill(argv, span);
         if (access(file, F_OK) == 0 ? RUN("verify", file) != 0 : had)
             die("half a file", file);
+        check_no_half_file();
     }
     for (unsigned int i = 0; i < QUEUES; i++)
         if (differs(&q[i]))
@@ -453,6 +490,203 @@ static void kill_seal(unsigned int kills)
     for (unsigned int k = 0; k < kills;) {
         k += run_and_kill(argv, span);
         must(RUN("verify", file), "verify");
+        check_no_half_file();
+    }
+}
+
+/* The messages of @more, the first @n of them, behind those of @q. */
+static void append(struct queue *q, const struct queue *more, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        insert(q, &more->messages[i]);
+}
+
+static size_t depth(const char *name)
+{
+    mqd_t fd = mq_open(name, O_RDONLY);
+    struct mq_attr attr;
+
+    if (fd < 0 || mq_getattr(fd, &attr) < 0)
+        die("cannot be looked at", name);
+    mq_close(fd);
+    return (size_t)attr.mq_curmsgs;
+}
+
+/* Half of the queue is there; the dump has the other half. What is there afterwards is the old, and
+ * of the new so many from the first on. */
+static void kill_append(unsigned int kills)
+{
+    static struct queue q[QUEUES], old, want;
+    const char *argv[] = {"ipcbox", "mqdump", "restore", "--append", file, NULL};
+    uint64_t span = 0;
+
+    fixed_queues(q, 0);
+    q[0].n = MESSAGES / 2;
+    make_queue(&q[0]);
+    save_all(q, 1);
+    mq_unlink(q[0].name);
+    old = q[0];
+    for (size_t i = 0; i < old.n; i++)
+        memset(old.messages[i].data, 'o', SIZE);
+    for (unsigned int k = 0; k < kills;) {
+        size_t came;
+
+        make_queue(&old);
+        if (!span)
+            span = measure(argv);
+        else
+            k += run_and_kill(argv, span);
+        must(RUN("restore", "--recover"), "restore --recover");
+        came = depth(old.name);
+        if (came < old.n || came > old.n + q[0].n)
+            die("lost or doubled messages", old.name);
+        want = old;
+        append(&want, &q[0], came - old.n);
+        if (differs(&want))
+            die(differs(&want), "after a killed append");
+        mq_unlink(old.name);
+    }
+}
+
+/* ---- traffic ---- */
+
+static struct queue busy;
+
+/* Something to record, that leaves the queue as it was. */
+static void send_and_receive(void)
+{
+    mqd_t fd = mq_open(busy.name, O_RDWR | O_NONBLOCK);
+    char data[SIZE];
+
+    if (fd < 0 || mq_send(fd, "urgent", 6, 32767) < 0 ||
+        mq_receive(fd, data, sizeof(data), NULL) != 6 || memcmp(data, "urgent", 6) != 0)
+        die("somebody else uses it", busy.name);
+    mq_close(fd);
+}
+
+static void kill_record(unsigned int kills)
+{
+    static struct queue q[QUEUES];
+    const char *argv[] = {"ipcbox", "mqdump",     "record", q[0].name, "-O",
+                          file,     "--duration", "0.02",   NULL};
+    uint64_t span;
+
+    fixed_queues(q, 0);
+    q[0].n--;
+    make_queue(&q[0]);
+    busy = q[0];
+    span = measure(argv);
+    for (unsigned int k = 0; k < kills;) {
+        bool had;
+
+        if (random_below(2))
+            unlink(file);
+        had = access(file, F_OK) == 0;
+        k += work_and_kill(argv, span, send_and_receive);
+        if (access(file, F_OK) == 0 ? RUN("verify", file) != 0 : had)
+            die("half a file", file);
+        check_no_half_file();
+    }
+    if (differs(&q[0]))
+        die("not as it was", "after killed recordings");
+    mq_unlink(q[0].name);
+}
+
+/* A recording of sends of all messages of the queue, in that order. */
+static void write_traffic(const struct queue *q)
+{
+    static char command[8192];
+    FILE *f;
+
+    snprintf(command, sizeof(command), "'%s' mqdump seal -O '%s'", ipcbox, file);
+    f = popen(command, "w");
+    if (!f)
+        die("popen", ipcbox);
+    fprintf(f, "{\"type\":\"header\",\"format\":\"ipcbox-dump\",\"version\":1,"
+               "\"kind\":\"traffic\"}\n");
+    for (size_t i = 0; i < q->n; i++)
+        fprintf(f,
+                "{\"type\":\"event\",\"event\":\"send\",\"time\":\"2026-01-01T00:00:00.%03zuZ\","
+                "\"queue\":\"%s\",\"priority\":%u,\"text\":\"%.*s\"}\n",
+                i, q->name, q->messages[i].priority, (int)q->messages[i].length,
+                q->messages[i].data);
+    must(pclose(f), "seal");
+}
+
+static void kill_replay(unsigned int kills)
+{
+    static struct queue q[QUEUES], none, want;
+    const char *argv[] = {"ipcbox", "mqdump", "replay", file, NULL};
+    uint64_t span = 0;
+
+    fixed_queues(q, 0);
+    none = q[0];
+    none.n = 0;
+    for (size_t i = 0; i < q[0].n; i++)
+        memset(q[0].messages[i].data, (int)('a' + i), q[0].messages[i].length);
+    write_traffic(&q[0]);
+    for (unsigned int k = 0; k < kills;) {
+        make_queue(&none);
+        if (!span)
+            span = measure(argv);
+        else
+            k += run_and_kill(argv, span);
+        want = none;
+        append(&want, &q[0], depth(none.name));
+        if (differs(&want))
+            die(differs(&want), "after a killed replay");
+        mq_unlink(none.name);
+        must(RUN("verify", file), "verify");
+    }
+}
+
+/* ---- checkpoints ---- */
+
+/* This process plays the frozen tree; in the place of criu stands true(1). */
+static void kill_criu(unsigned int kills)
+{
+    static struct queue q[QUEUES];
+    const char *action[] = {"ipcbox", "mqdump", "criu", "action", NULL};
+    const char *restore[] = {"ipcbox", "mqdump", "criu", "restore", "-D",
+                             dir,      "--criu", "true", NULL};
+    char pid[24];
+    uint64_t span;
+    mqd_t fd[QUEUES];
+
+    fixed_queues(q, 0);
+    for (unsigned int i = 0; i < QUEUES; i++) {
+        make_queue(&q[i]);
+        fd[i] = mq_open(q[i].name, O_RDWR);
+    }
+    snprintf(pid, sizeof(pid), "%d", getpid());
+    snprintf(file, sizeof(file), "%s/mqueues.dump", dir);
+    setenv("CRTOOLS_SCRIPT_ACTION", "post-dump", 1);
+    setenv("CRTOOLS_IMAGE_DIR", dir, 1);
+    setenv("CRTOOLS_INIT_PID", pid, 1);
+    span = measure(action);
+    for (unsigned int k = 0; k < kills / 2;) {
+        unlink(file);
+        k += run_and_kill(action, span);
+        if (access(file, F_OK) == 0 && RUN("verify", file) != 0)
+            die("half a file", file);
+        check_no_half_file();
+    }
+    must(run(action), "criu action");
+    for (unsigned int i = 0; i < QUEUES; i++)
+        mq_close(fd[i]);
+    unlink_all(q);
+    span = measure(restore);
+    unlink_all(q);
+    for (unsigned int k = 0; k < kills - kills / 2;) {
+        k += run_and_kill(restore, span);
+        check_no_half(q);
+        must(RUN("restore", "--recover"), "restore --recover");
+        /* What was whole is kept as it is, the rest is made. */
+        must(run(restore), "criu restore");
+        for (unsigned int i = 0; i < QUEUES; i++)
+            if (differs(&q[i]))
+                die("differs", "after criu restore");
+        unlink_all(q);
     }
 }
 
@@ -461,11 +695,11 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         void (*run)(unsigned int n);
-    } modes[] = {{"rounds", do_rounds},
-                 {"kill-save", kill_save},
-                 {"kill-restore", kill_restore},
-                 {"kill-replace", kill_replace},
-                 {"kill-seal", kill_seal}};
+    } modes[] = {{"rounds", do_rounds},          {"kill-save", kill_save},
+                 {"kill-restore", kill_restore}, {"kill-replace", kill_replace},
+                 {"kill-append", kill_append},   {"kill-seal", kill_seal},
+                 {"kill-record", kill_record},   {"kill-replay", kill_replay},
+                 {"kill-criu", kill_criu}};
 
     if (argc != 6)
         return 2;
@@ -476,6 +710,8 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
         if (strcmp(argv[1], modes[i].name) == 0) {
             modes[i].run((unsigned int)atoi(argv[4]));
+            if (!strncmp(argv[1], "kill", 4))
+                printf("%s killed\n", argv[4]);
             return 0;
         }
     }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* lib/base: buffers, escaping, base 64, numbers, times, files. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <locale.h>
@@ -193,6 +194,51 @@ static void test_file(void)
     CHECK(unlink(path) == 0 && rmdir(dir) == 0);
 }
 
+static int count_entries(const char *dir)
+{
+    DIR *d = opendir(dir);
+    int n = 0;
+
+    while (d && readdir(d))
+        n++;
+    closedir(d);
+    return n - 2;
+}
+
+/* Beside the target there is nothing, before and after; nor when its name leaves no room for more.
+ */
+static void test_file_alone(void)
+{
+    char dir[] = "/tmp/test_base.XXXXXX", path[300];
+    _cleanup_(buf_done) struct buf b = BUF_INIT;
+    struct file_out *o = NULL;
+
+    CHECK(mkdtemp(dir) != NULL);
+    snprintf(path, sizeof(path), "%s/%0255d", dir, 0);
+    for (int round = 0; round < 2; round++) {
+        CHECK_INT(file_out_open(path, 0600, &o), 0);
+        fprintf(file_out_stream(o), "round %d", round);
+        fflush(file_out_stream(o));
+        CHECK_INT(count_entries(dir), round);
+        CHECK_INT(file_out_commit(o), 0);
+        file_out_close(o);
+        CHECK_INT(count_entries(dir), 1);
+    }
+    CHECK_INT(file_read(AT_FDCWD, path, 100, &b), 0);
+    CHECK_STR(buf_str(&b), "round 1");
+    /* Somebody else makes it meanwhile: the later one counts, as with rename(2). */
+    CHECK(unlink(path) == 0);
+    CHECK_INT(file_out_open(path, 0600, &o), 0);
+    CHECK(close(open(path, O_CREAT | O_EXCL | O_WRONLY, 0600)) == 0);
+    fputs("later", file_out_stream(o));
+    CHECK_INT(file_out_commit(o), 0);
+    file_out_close(o);
+    buf_clear(&b);
+    CHECK_INT(file_read(AT_FDCWD, path, 100, &b), 0);
+    CHECK_STR(buf_str(&b), "later");
+    CHECK(unlink(path) == 0 && rmdir(dir) == 0);
+}
+
 static void test_rfc3339_back(void)
 {
     static const char *const bad[] = {
@@ -230,6 +276,7 @@ int main(void)
     test_time();
     test_err();
     test_file();
+    test_file_alone();
     test_rfc3339_back();
     return check_done();
 }
