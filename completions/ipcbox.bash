@@ -208,7 +208,7 @@ _ipcbox_mqdump() {
         --mq-syscall) words=''; kind='' ;;
       esac ;;
     seal)
-      opts='-q --quiet -h --help --version --backend --max-snapshot --mq-syscall -O --output-file '
+      opts='-q --quiet -h --help --version --backend --max-snapshot --mq-syscall -O --output-file --partial '
       operand='file'
       case $prev in
         --backend) words=''; kind='' ;;

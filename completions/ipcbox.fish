@@ -107,6 +107,7 @@ complete -c mqdump -n '__ipcbox_verb verify' -F
 complete -c mqdump -n '__ipcbox_verb' -a seal -d 'make an edited dump whole again'
 complete -c mqdump -n '__ipcbox_verb seal' -F
 complete -c mqdump -n '__ipcbox_verb seal' -s O -l output-file -r -d 'write there, whole or not at all; it may be the input'
+complete -c mqdump -n '__ipcbox_verb seal' -l partial -d 'drop a last line that was cut'
 complete -c mqdump -n '__ipcbox_verb' -a record -d 'record what is sent and received'
 complete -c mqdump -n '__ipcbox_verb record' -a '(__ipcbox_queues)'
 complete -c mqdump -n '__ipcbox_verb record' -s O -l output-file -r -d 'write there, whole or not at all, instead of to standard output'
@@ -119,7 +120,7 @@ complete -c mqdump -n '__ipcbox_verb replay' -l speed -x -d '2: twice as fast; m
 complete -c mqdump -n '__ipcbox_verb replay' -l only -x -a 'send all' -d 'send; all: also receive where the recording did (send)'
 complete -c mqdump -n '__ipcbox_verb replay' -l loop -x -d 'send it N times (1)'
 complete -c mqdump -n '__ipcbox_verb replay' -l timeout -x -d 'give up when a queue stays full that long'
-complete -c mqdump -n '__ipcbox_verb replay' -l dry-run -d 'only check the recording'
+complete -c mqdump -n '__ipcbox_verb replay' -l dry-run -d 'only check the recording, and count what would be sent'
 complete -c mqdump -n '__ipcbox_verb' -a criu -d 'checkpoint and restore processes with queues'
 complete -c mqdump -n '__ipcbox_verb criu' -s D -l images-dir -r -d 'restore: where the images are (the current directory)'
 complete -c mqdump -n '__ipcbox_verb criu' -l replace -d 'restore: save queues that exist and differ, and make them anew'

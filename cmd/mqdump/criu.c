@@ -49,6 +49,13 @@ static struct pmq_peek_opts peek_opts(const struct cli_ctx *ctx, const struct cr
     };
 }
 
+static int finish_output(struct cli_ctx *ctx)
+{
+    if (fflush(stdout) == 0 || errno == EPIPE)
+        return CLI_OK;
+    return cli_fail(ctx, -errno, NULL, "cannot write");
+}
+
 /* ---- args ---- */
 
 static int run_args(struct cli_ctx *ctx)
@@ -67,7 +74,7 @@ static int run_args(struct cli_ctx *ctx)
         printf("--external file[%" PRIx64 ":%" PRIx64 "]\n", tree.files[i].mnt_id,
                tree.files[i].ino);
     pmqdump_tree_done(&tree);
-    return fflush(stdout) ? cli_fail(ctx, -errno, NULL, "cannot write") : CLI_OK;
+    return finish_output(ctx);
 }
 
 /* ---- action ---- */
@@ -129,7 +136,7 @@ static int run_script(struct cli_ctx *ctx)
     for (const char *p = self; *p; p++)
         *p == '\'' ? fputs("'\\''", stdout) : fputc(*p, stdout);
     fputs("' mqdump criu action\n", stdout);
-    return fflush(stdout) ? cli_fail(ctx, -errno, NULL, "cannot write") : CLI_OK;
+    return finish_output(ctx);
 }
 
 /* ---- restore ---- */

@@ -40,7 +40,8 @@ static const struct cli_opt replay_opts[] = {
             .max = UINT64_MAX),
     CLI_SPAN(struct replay_args, timeout, 0, "timeout", "SEC",
              "give up when a queue stays full that long"),
-    CLI_FLAG(struct replay_args, dry_run, 0, "dry-run", "only check the recording"),
+    CLI_FLAG(struct replay_args, dry_run, 0, "dry-run",
+             "only check the recording, and count what would be sent"),
     CLI_END,
 };
 
@@ -113,7 +114,9 @@ static int replay_run(struct cli_ctx *ctx, const void *argp)
         r = pmqdump_replay_run(replay, &e);
     cli_progress_end(&progress);
     pmqdump_replay_result(replay, &result);
-    if (opts.speed == 0)
+    if (args->dry_run)
+        result.span = OUT_UNKNOWN_U64;
+    if (opts.speed == 0 || args->dry_run)
         result.late_median = result.late_p99 = result.late_worst = OUT_UNKNOWN_U64;
     out_fields(ctx->out, replay_cols, &result);
     return r < 0 ? cli_fail(ctx, r, &e, "%s: stopped after %" PRIu64 " messages", path, result.sent)

@@ -79,15 +79,21 @@ static void show_plan(struct cli_ctx *ctx, const struct pmqdump_plan *plan)
     out_list_end(ctx->out);
 }
 
-static void note_owners(struct cli_ctx *ctx, const struct pmqdump_plan *plan)
+static void tell_notes(struct cli_ctx *ctx, const struct pmqdump_plan *plan, bool done)
 {
     size_t n;
     const struct pmqdump_item *items = pmqdump_plan_items(plan, &n);
 
-    for (size_t i = 0; i < n; i++)
-        if (items[i].foreign_owner)
-            cli_note(ctx, "%s: it is yours now: only root can give it back to %u:%u", items[i].name,
-                     items[i].queue.uid, items[i].queue.gid);
+    for (size_t i = 0; i < n; i++) {
+        const struct pmqdump_item *item = &items[i];
+
+        if (item->queue.torn && item->action != PMQDUMP_SKIP)
+            cli_note(ctx, "%s: messages were moving when it was saved: it may mix several moments",
+                     item->name);
+        if (done && item->foreign_owner)
+            cli_note(ctx, "%s: it is yours now: only root can give it back to %u:%u", item->name,
+                     item->queue.uid, item->queue.gid);
+    }
 }
 
 static void tell_recovered(void *ctxp, const struct pmqdump_recovered *what)
@@ -130,9 +136,10 @@ static int restore_file(struct cli_ctx *ctx, const struct restore_args *args, co
         r = pmqdump_plan_new(reader, &opts, &plan, &e);
     }
     if (r < 0) {
-        if (r == -ENODATA && !args->partial && !e.remedy[0])
+        if (r == -ENODATA && reader && !args->partial)
             snprintf(e.remedy, sizeof(e.remedy), "--partial takes what is there");
-        return cli_fail(ctx, r, &e, "%s: nothing was restored", path);
+        return cli_fail(ctx, r, &e, "%s: %s", path,
+                        args->dry_run ? "nothing would be restored" : "nothing was restored");
     }
     if (!args->dry_run) {
         r = pmqdump_plan_run(plan, &e);
@@ -142,8 +149,7 @@ static int restore_file(struct cli_ctx *ctx, const struct restore_args *args, co
     }
     cli_progress_end(&progress);
     show_plan(ctx, plan);
-    if (!args->dry_run)
-        note_owners(ctx, plan);
+    tell_notes(ctx, plan, !args->dry_run);
     return CLI_OK;
 }
 

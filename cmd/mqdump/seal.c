@@ -11,11 +11,13 @@
 struct seal_args {
     struct qcmd_common common;
     const char *file;
+    bool partial;
 };
 
 static const struct cli_opt seal_opts[] = {
     CLI_STR(struct seal_args, file, 'O', "output-file", "FILE",
             "write there, whole or not at all; it may be the input", .complete = CLI_COMPLETE_FILE),
+    CLI_FLAG(struct seal_args, partial, 0, "partial", "drop a last line that was cut"),
     CLI_END,
 };
 
@@ -26,7 +28,7 @@ static int seal_run(struct cli_ctx *ctx, const void *argp)
     _cleanup_(dump_reader_freep) struct dump_reader *reader = NULL;
     _cleanup_(file_out_closep) struct file_out *out = NULL;
     struct err e = ERR_INIT;
-    int r = dump_reader_open(path, DUMP_LOOSE, &reader, &e);
+    int r = dump_reader_open(path, DUMP_LOOSE | (args->partial ? DUMP_PARTIAL : 0), &reader, &e);
 
     if (r < 0)
         return cli_fail(ctx, r, &e, "%s: cannot seal", path);
@@ -69,7 +71,8 @@ const struct cli_verb mqdump_seal_verb = {
     .summary = "make an edited dump whole again",
     .description = "Copies the dump with a new end record. The dump must have one JSON object a "
                    "line, as jq -c writes it; every line is checked. Dumps that were concatenated "
-                   "become one.",
+                   "become one. A dump that was cut off, as by "
+                   "a kill while it was written to a pipe, becomes one of what is there.",
     .examples = seal_examples,
     .opts = seal_opts,
     .args_size = sizeof(struct seal_args),

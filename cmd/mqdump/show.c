@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* mqdump show: what is in a dump. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "mqdump_verbs.h"
@@ -22,7 +23,7 @@ static const struct out_col head_cols[] = {
     OUT_CHARS(struct dump_header, tool, "tool", "who wrote it"),
     OUT_CHARS(struct dump_header, host, "host", "where"),
     OUT_CHARS(struct dump_header, kernel, "kernel", "its kernel"),
-    OUT_TIME(struct dump_header, time, "time", "when"),
+    OUT_TIME(struct dump_header, time, "time", "when", .flags = OUT_DATE),
     OUT_CHARS(struct dump_header, backend, "backend", "how the data was read"),
     OUT_END,
 };
@@ -32,6 +33,7 @@ struct show_row {
     uint64_t messages;
     uint64_t bytes;
     uint64_t ipc_ns;
+    bool consistent;
 };
 
 static const struct out_col show_cols[] = {
@@ -45,6 +47,7 @@ static const struct out_col show_cols[] = {
     OUT_MODE(struct show_row, queue.mode, "mode", "permissions"),
     OUT_BOOL(struct show_row, queue.unlinked, "unlinked", "it had no name any more",
              .flags = OUT_HIDDEN),
+    OUT_BOOL(struct show_row, consistent, "consistent", "read at one moment", .flags = OUT_HIDDEN),
     OUT_U64(struct show_row, ipc_ns, "ipc_ns", "IPC namespace, of dumps of several",
             .flags = OUT_HIDDEN),
     OUT_END,
@@ -68,6 +71,30 @@ static const struct out_col message_cols[] = {
     OUT_END,
 };
 
+struct event_row {
+    char event[8];
+    uint64_t time;
+    char queue[PMQ_NAME_MAX + 2];
+    uint64_t pid;
+    char comm[64];
+    uint64_t priority;
+    uint64_t length;
+    struct out_bytes content;
+};
+
+static const struct out_col event_cols[] = {
+    OUT_CHARS(struct event_row, event, "event", "send or recv"),
+    OUT_TIME(struct event_row, time, "time", "when"),
+    OUT_CHARS(struct event_row, queue, "queue", "its queue"),
+    OUT_U64(struct event_row, pid, "pid", "of whom"),
+    OUT_CHARS(struct event_row, comm, "comm", "the command's name"),
+    OUT_U64(struct event_row, priority, "priority", "of the message"),
+    OUT_SIZE(struct event_row, length, "length", "bytes"),
+    OUT_BYTES(struct event_row, content, "content",
+              "text if it is text, else <hex>; in JSON data_base64 and text", .flags = OUT_WIDE),
+    OUT_END,
+};
+
 struct type_row {
     const char *type;
     uint64_t records;
@@ -83,14 +110,33 @@ struct show {
     struct cli_ctx *ctx;
     char **names;
     size_t n_names;
+    bool *found; /* for each of the names */
 };
 
+/* A name may be given without its slash. */
 static bool is_wanted(const struct show *s, const char *name)
 {
     for (size_t i = 0; i < s->n_names; i++)
-        if (strcmp(s->names[i], name) == 0)
+        if (strcmp(s->names[i], name + (s->names[i][0] != '/')) == 0)
             return true;
     return s->n_names == 0;
+}
+
+static int find_queue(void *ctx, const struct pmqdump_queue *q, struct err *e)
+{
+    const struct show *s = ctx;
+
+    (void)e;
+    for (size_t i = 0; i < s->n_names; i++)
+        s->found[i] = s->found[i] || strcmp(s->names[i], q->name + (s->names[i][0] != '/')) == 0;
+    return 0;
+}
+
+static void tell_missing(const struct show *s)
+{
+    for (size_t i = 0; i < s->n_names; i++)
+        if (!s->found[i])
+            cli_fail_status(s->ctx, CLI_NOT_FOUND, "%s is not in the dump", s->names[i]);
 }
 
 static int show_message(void *ctx, const struct pmqdump_queue *q, const struct pmq_message *m,
@@ -121,6 +167,7 @@ static int show_queue(void *ctx, const struct pmqdump_queue *q, uint64_t message
                                  .queue = *q,
                                  .messages = messages,
                                  .bytes = bytes,
+                                 .consistent = !q->torn,
                                  .ipc_ns = q->ipc_ns ? q->ipc_ns : OUT_UNKNOWN_U64,
                              });
     return out_error(s->ctx->out) != 0;
@@ -129,16 +176,22 @@ static int show_queue(void *ctx, const struct pmqdump_queue *q, uint64_t message
 static int show_queues(struct show *s, const struct show_args *args, struct dump_reader *reader,
                        struct err *e)
 {
-    static const struct pmqdump_visitor queues = {.queue_end = show_queue};
-    static const struct pmqdump_visitor messages = {.message = show_message};
+    static const struct pmqdump_visitor queues = {.queue = find_queue, .queue_end = show_queue};
+    static const struct pmqdump_visitor messages = {.queue = find_queue, .message = show_message};
     int r;
 
+    s->found = calloc(s->n_names + 1, sizeof(*s->found));
+    if (!s->found)
+        return -ENOMEM;
     if (args->messages)
         out_list_begin(s->ctx->out, "messages", message_cols, OUT_RECORDS);
     else
         out_list_begin(s->ctx->out, "queues", show_cols, OUT_RECORDS);
     r = pmqdump_walk(reader, args->messages ? &messages : &queues, s, e);
     out_list_end(s->ctx->out);
+    if (r == 0)
+        tell_missing(s);
+    free(s->found);
     return r;
 }
 
@@ -155,6 +208,55 @@ static int show_types(struct show *s, struct dump_reader *reader, struct err *e)
         out_row(s->ctx->out, &row);
     out_list_end(s->ctx->out);
     return r;
+}
+
+static void get_u64(const struct dump_record *rec, const char *key, uint64_t *out)
+{
+    if (dump_get_u64(rec, key, UINT64_MAX, out, NULL) < 0)
+        *out = OUT_UNKNOWN_U64;
+}
+
+/* What is missing or odd is shown as unknown: it is for replay to refuse. */
+static int read_event(struct dump_record *rec, struct event_row *row, struct err *e)
+{
+    struct dump_payload payload = {0};
+    int r = 0;
+
+    (void)dump_get_str(rec, "event", row->event, sizeof(row->event), NULL);
+    (void)dump_get_str(rec, "queue", row->queue, sizeof(row->queue), NULL);
+    (void)dump_get_str(rec, "comm", row->comm, sizeof(row->comm), NULL);
+    if (dump_get_time(rec, "time", &row->time, NULL) < 0)
+        row->time = OUT_UNKNOWN_U64;
+    get_u64(rec, "pid", &row->pid);
+    get_u64(rec, "priority", &row->priority);
+    if (dump_has(rec, "data_base64") || dump_has(rec, "text"))
+        r = dump_get_payload(rec, &payload, e);
+    row->length = payload.data ? payload.length : OUT_UNKNOWN_U64;
+    row->content = (struct out_bytes){payload.data, payload.captured};
+    return r;
+}
+
+static int show_events(struct show *s, struct dump_reader *reader, struct err *e)
+{
+    struct dump_record *rec;
+    int r;
+
+    out_list_begin(s->ctx->out, "events", event_cols, OUT_RECORDS);
+    while ((r = dump_reader_next(reader, &rec, e)) > 0) {
+        struct event_row row = {0};
+
+        if (strcmp(rec->type, "event") != 0)
+            continue;
+        r = read_event(rec, &row, e);
+        if (r < 0)
+            break;
+        if (is_wanted(s, row.queue))
+            out_row(s->ctx->out, &row);
+        if (out_error(s->ctx->out))
+            break;
+    }
+    out_list_end(s->ctx->out);
+    return MIN(r, 0);
 }
 
 static int show_run(struct cli_ctx *ctx, const void *argp)
@@ -181,21 +283,22 @@ static int show_run(struct cli_ctx *ctx, const void *argp)
     out_fields(ctx->out, head_cols, &head);
     if (strcmp(head.kind, PMQDUMP_KIND) == 0)
         r = show_queues(&show, args, reader, &e);
+    else if (args->messages && strcmp(head.kind, PMQDUMP_KIND_TRAFFIC) == 0)
+        r = show_events(&show, reader, &e);
     else
         r = show_types(&show, reader, &e);
-    return r < 0 ? cli_fail(ctx, r, &e, "%s", path) : CLI_OK;
+    return r < 0 ? cli_fail(ctx, r, &e, "%s", path) : ctx->status;
 }
 
 static const struct cli_example show_examples[] = {
     {"mqdump show jobs.dump", "the queues in it"},
     {"mqdump show --messages jobs.dump /jobs", "the messages of /jobs"},
+    {"mqdump show --messages jobs.traffic", "what mqdump record saw"},
     {NULL, NULL},
 };
 
 static const struct cli_table show_tables[] = {
-    {"", head_cols},
-    {"messages", message_cols},
-    {"types", type_cols},
+    {"", head_cols}, {"messages", message_cols}, {"events", event_cols}, {"types", type_cols},
     {NULL, NULL},
 };
 
@@ -207,8 +310,9 @@ const struct cli_verb mqdump_show_verb = {
     .complete = CLI_COMPLETE_FILE,
     .summary = "show what is in a dump",
     .description =
-        "Shows the queues of a dump, or with --messages their messages; of a dump of another kind "
-        "how many records of which type it has. The dump is read as it is shown: damage is "
+        "Shows the queues of a dump, or with --messages their messages; of recorded traffic with "
+        "--messages each send and receive. Of dumps of other kinds it shows how many records of "
+        "which type there are. The dump is read as it is shown: damage is "
         "reported behind what comes before it. A FILE of - is standard input.",
     .examples = show_examples,
     .opts = show_opts,

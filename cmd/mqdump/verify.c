@@ -23,7 +23,7 @@ static const struct out_col verify_cols[] = {
     OUT_STR(struct verify_row, kind, "kind", "queues, traffic, bus1 or channel"),
     OUT_STR(struct verify_row, tool, "tool", "who wrote it"),
     OUT_STR(struct verify_row, host, "host", "where"),
-    OUT_TIME(struct verify_row, time, "time", "when"),
+    OUT_TIME(struct verify_row, time, "time", "when", .flags = OUT_DATE),
     OUT_U64(struct verify_row, records, "records", "between header and end record"),
     OUT_SIZE(struct verify_row, bytes, "bytes", "size"),
     OUT_HEX64(struct verify_row, crc, "crc32", "of all lines before the end record",

@@ -248,14 +248,16 @@ static int check_end(struct dump_reader *r, struct err *e)
 static int missing_end(struct dump_reader *r, struct err *e)
 {
     r->truncated = true;
-    if (r->flags & (DUMP_PARTIAL | DUMP_LOOSE)) {
-        if (r->torn && r->flags & DUMP_LOOSE)
-            return err_set(e, -ENODATA, NULL, "line %" PRIu64 ": the last line has no newline",
-                           r->line + 1);
+    if (r->flags & DUMP_PARTIAL || (r->flags & DUMP_LOOSE && !r->torn))
         return 0;
-    }
-    return err_set(e, -ENODATA, NULL, "line %" PRIu64 ": the dump ends without an end record: %s",
-                   r->line + r->torn, r->torn ? "it was cut within a line" : "it was cut off");
+    if (r->flags & DUMP_LOOSE)
+        return err_set(e, -ENODATA, "--partial drops it",
+                       "line %" PRIu64 ": the last line has no newline", r->line + 1);
+    return err_set(e, -ENODATA,
+                   r->torn ? "mqdump seal --partial takes the lines that are whole"
+                           : "mqdump seal takes what is there",
+                   "line %" PRIu64 ": the dump ends without an end record: %s", r->line + r->torn,
+                   r->torn ? "it was cut within a line" : "it was cut off");
 }
 
 /* A header or end record inside an edited dump. Return: 1 to go on with the next line, or -errno.

@@ -102,6 +102,16 @@ static void time_of_day(struct buf *b, uint64_t ns)
                ns % NSEC_PER_SEC / NSEC_PER_USEC);
 }
 
+static void date_and_time(struct buf *b, uint64_t ns)
+{
+    time_t s = (time_t)(ns / NSEC_PER_SEC);
+    struct tm tm = {0};
+    char text[40];
+
+    localtime_r(&s, &tm);
+    buf_add(b, text, strftime(text, sizeof(text), "%F %T", &tm));
+}
+
 void value_text(struct buf *b, const struct out_col *col, const void *row, size_t max)
 {
     char span[TIMEFMT_SPAN_SIZE];
@@ -143,7 +153,10 @@ void value_text(struct buf *b, const struct out_col *col, const void *row, size_
         buf_printf(b, "%04o", FIELD(uint32_t));
         break;
     case OUT_TYPE_TIME:
-        time_of_day(b, FIELD(uint64_t));
+        if (col->flags & OUT_DATE)
+            date_and_time(b, FIELD(uint64_t));
+        else
+            time_of_day(b, FIELD(uint64_t));
         break;
     case OUT_TYPE_SPAN:
         timefmt_span(span, FIELD(uint64_t));

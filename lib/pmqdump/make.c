@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <inttypes.h>
 #include <linux/capability.h>
 #include <mqueue.h>
 #include <sched.h>
@@ -93,6 +94,8 @@ static int create_by_child(const char *name, const struct pmqdump_queue *q)
 
 static int explain(int r, const char *name, const struct pmqdump_queue *q, struct err *e)
 {
+    struct pmq_limits l = {0};
+
     switch (r) {
     case -EEXIST:
         return err_set(e, r, NULL, "%s has just been created by somebody else", name);
@@ -100,7 +103,10 @@ static int explain(int r, const char *name, const struct pmqdump_queue *q, struc
         return err_set(e, r, "raise ulimit -q", "%s: RLIMIT_MSGQUEUE of user %u is used up", name,
                        q->uid);
     case -ENOSPC:
-        return err_set(e, r, "raise /proc/sys/fs/mqueue/queues_max", "%s: too many queues", name);
+        (void)pmq_limits_read(&l);
+        return err_set(e, r, "raise /proc/sys/fs/mqueue/queues_max",
+                       "%s: there are as many queues as queues_max allows: %" PRIu64, name,
+                       l.queues_max);
     case -EINVAL:
         return err_set(e, r, NULL,
                        "%s: the kernel takes neither its sizes nor, maybe, its owner %u:%u", name,

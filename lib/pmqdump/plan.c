@@ -23,25 +23,42 @@ const char *pmqdump_action_name(enum pmqdump_action a)
     return names[a];
 }
 
+/* Whether a person's @word is the queue: the slash may be missing. */
+static bool is_name(const char *word, const char *name)
+{
+    return strcmp(word, name + (word[0] != '/')) == 0;
+}
+
 static bool is_wanted(const struct pmqdump_opts *o, const struct pmqdump_queue *q)
 {
     if (o->ipc_ns && q->ipc_ns != o->ipc_ns)
         return false;
     for (size_t i = 0; i < o->n_only; i++)
-        if (strcmp(o->only[i], q->name) == 0)
+        if (is_name(o->only[i], q->name))
             return true;
     return o->n_only == 0;
 }
 
-/* Behind the "=" of OLD=NEW when OLD is @name; a name may hold a "=" itself. */
-static const char *renamed(const struct pmqdump_opts *o, const char *name)
+/* Behind the "=" of OLD=NEW when OLD is @name, else NULL; a name may hold a "=" itself. */
+static const char *new_name(const char *rename, const char *name)
 {
-    size_t n = strlen(name);
+    size_t n;
 
-    for (size_t i = 0; i < o->n_renames; i++)
-        if (strncmp(o->renames[i], name, n) == 0 && o->renames[i][n] == '=')
-            return o->renames[i] + n + 1;
-    return name;
+    name += rename[0] != '/';
+    n = strlen(name);
+    return strncmp(rename, name, n) == 0 && rename[n] == '=' ? rename + n + 1 : NULL;
+}
+
+static char *renamed(const struct pmqdump_opts *o, const char *name)
+{
+    const char *new = NULL;
+    char *full;
+
+    for (size_t i = 0; i < o->n_renames && !new; i++)
+        new = new_name(o->renames[i], name);
+    if (!new || new[0] == '/')
+        return strdup(new ? new : name);
+    return asprintf(&full, "/%s", new) < 0 ? NULL : full;
 }
 
 /* What to call a queue: a new name, its own, or one that nobody else has for a while. */
@@ -50,7 +67,7 @@ static char *choose_name(const struct pmqdump_opts *o, const struct pmqdump_queu
     char *name;
 
     if (!o->hide_unlinked || !q->unlinked)
-        return strdup(renamed(o, q->name));
+        return renamed(o, q->name);
     return asprintf(&name, "/.ipcbox-unlinked-%d-%zu", (int)getpid(), index) < 0 ? NULL : name;
 }
 
@@ -108,31 +125,29 @@ static int count_item(void *ctx, const struct pmqdump_queue *q, uint64_t message
 static int check_renames(const struct pmqdump_plan *p, struct err *e)
 {
     const struct pmqdump_opts *o = p->opts;
+    int r;
 
     for (size_t i = 0; i < o->n_renames; i++) {
         struct pmq_ref ref;
         struct err why = ERR_INIT;
         const char *new = NULL;
 
-        for (size_t k = 0; k < p->n && !new; k++) {
-            size_t n = strlen(p->items[k].queue.name);
-
-            if (strncmp(o->renames[i], p->items[k].queue.name, n) == 0 && o->renames[i][n] == '=')
-                new = o->renames[i] + n + 1;
-        }
+        for (size_t k = 0; k < p->n && !new; k++)
+            new = new_name(o->renames[i], p->items[k].queue.name);
         if (!new)
-            return err_set(e, -ENOENT, NULL, "--rename %s: the dump has no such queue",
-                           o->renames[i]);
-        if (new[0] != '/' || pmq_ref_parse(new, &ref, &why) < 0)
+            return err_set(e, -ENOENT, "write --rename /OLD=/NEW",
+                           "--rename %s: the dump has no such queue", o->renames[i]);
+        r = pmq_ref_parse(new, &ref, &why);
+        if (r < 0 || ref.kind != PMQ_REF_NAME)
             return err_set(e, -EINVAL, "write --rename /OLD=/NEW", "--rename %s: %s", o->renames[i],
-                           new[0] == '/' ? why.why : "the new name does not begin with a slash");
+                           r < 0 ? err_text(&why, r) : "the new name is none");
     }
     for (size_t i = 0; i < o->n_only; i++) {
         bool found = false;
 
         for (size_t k = 0; k < p->n && !found; k++)
             found = p->items[k].action != PMQDUMP_SKIP &&
-                    strcmp(p->items[k].queue.name, o->only[i]) == 0;
+                    is_name(o->only[i], p->items[k].queue.name);
         if (!found)
             return err_set(e, -ENOENT, NULL, "%s is not in the dump", o->only[i]);
     }

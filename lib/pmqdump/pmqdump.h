@@ -23,6 +23,7 @@
  * @name: with its slash
  * @maxmsg, @msgsize, @mode, @uid, @gid: what it was
  * @unlinked: it had no name any more; @name is the last one
+ * @torn: messages moved while it was read: what is there mixes several moments
  * @ipc_ns: its IPC namespace, 0 for the saver's own
  * @line: where it stands
  */
@@ -34,6 +35,7 @@ struct pmqdump_queue {
     uint32_t uid;
     uint32_t gid;
     bool unlinked;
+    bool torn;
     uint64_t ipc_ns;
     uint64_t line;
 };

@@ -25,7 +25,7 @@ struct pmqdump_replay_opts {
 
 /**
  * struct pmqdump_replay_result - what was done
- * @sent, @received, @bytes: messages, and payload sent
+ * @sent, @received, @bytes: messages, and payload sent; of a dry run what would be
  * @skipped: events that were left out
  * @span: from the first to the last, ns
  * @late_median, @late_p99, @late_worst: behind the recorded times, ns; the first two within 2 %

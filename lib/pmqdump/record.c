@@ -104,6 +104,7 @@ static int get_name(const struct dump_record *rec, const char *key, char name[PM
 
 static int get_queue(const struct dump_record *rec, struct pmqdump_queue *q, struct err *e)
 {
+    bool consistent = true;
     int r;
 
     *q = (struct pmqdump_queue){.line = rec->line};
@@ -120,10 +121,13 @@ static int get_queue(const struct dump_record *rec, struct pmqdump_queue *q, str
         r = get_u32(rec, "gid", &q->gid, e);
     if (r == 0 && dump_has(rec, "unlinked"))
         r = dump_get_bool(rec, "unlinked", &q->unlinked, e);
+    if (r == 0 && dump_has(rec, "consistent"))
+        r = dump_get_bool(rec, "consistent", &consistent, e);
     if (r == 0 && dump_has(rec, "ipc_ns"))
         r = dump_get_u64(rec, "ipc_ns", UINT64_MAX, &q->ipc_ns, e);
     if (r < 0)
         return r;
+    q->torn = !consistent;
     if (!q->maxmsg || !q->msgsize)
         return dump_bad(rec, e, "\"%s\" is 0", q->maxmsg ? "msgsize" : "maxmsg");
     return 0;

@@ -27,7 +27,8 @@ enum {
 
 struct target {
     char name[PMQ_NAME_MAX + 2];
-    int fd;
+    int fd; /* -1 in a dry run */
+    uint64_t msgsize;
 };
 
 /* An event that was read ahead: at full speed reading and sending take turns, so that the receiver
@@ -42,6 +43,7 @@ struct ahead {
 struct pmqdump_replay {
     struct dump_reader *reader;
     const struct pmqdump_replay_opts *opts;
+    char to[PMQ_NAME_MAX + 2]; /* "": to where it was recorded */
     struct target *targets;
     size_t n;
     char *buffer; /* for what is received: the largest message of any queue */
@@ -125,17 +127,16 @@ static int open_target(struct pmqdump_replay *p, struct target *t, struct err *e
     if (t->fd < 0)
         return err_set(e, -errno, errno == ENOENT ? "make it, or send --to another" : NULL,
                        "%s: %s", t->name, strerrordesc_np(errno));
-    if (!p->opts->receive)
-        return 0;
     if (mq_getattr(t->fd, &attr) < 0)
         return -errno;
-    if ((size_t)attr.mq_msgsize <= p->buffer_size)
+    t->msgsize = (uint64_t)attr.mq_msgsize;
+    if (!p->opts->receive || t->msgsize <= p->buffer_size)
         return 0;
-    buffer = realloc(p->buffer, (size_t)attr.mq_msgsize);
+    buffer = realloc(p->buffer, (size_t)t->msgsize);
     if (!buffer)
         return -ENOMEM;
     p->buffer = buffer;
-    p->buffer_size = (size_t)attr.mq_msgsize;
+    p->buffer_size = (size_t)t->msgsize;
     return 0;
 }
 
@@ -162,6 +163,38 @@ static int add_target(struct pmqdump_replay *p, const char *name, struct err *e)
     memcpy(v->name, ref.name, sizeof(v->name));
     v->fd = -1;
     return p->opts->dry_run ? 0 : open_target(p, v, e);
+}
+
+static const char *target_name(const struct pmqdump_replay *p, const struct event *ev)
+{
+    return p->to[0] ? p->to : ev->queue;
+}
+
+static void count_event(struct pmqdump_replay *p, const struct event *ev)
+{
+    p->result.sent += ev->send;
+    p->result.received += !ev->send;
+    p->result.bytes += ev->send ? ev->payload.captured : 0;
+}
+
+/* What can be known before the first message is sent. */
+static int check_event(struct pmqdump_replay *p, const struct dump_record *rec,
+                       const struct event *ev, struct err *e)
+{
+    const struct target *t;
+    int r = add_target(p, target_name(p, ev), e);
+
+    if (r < 0)
+        return r;
+    if (p->opts->dry_run)
+        count_event(p, ev);
+    t = find_target(p, target_name(p, ev));
+    if (ev->send && t && t->fd >= 0 && ev->payload.length > t->msgsize) {
+        dump_bad(rec, e, "the message has %" PRIu64 " bytes, %s takes %" PRIu64, ev->payload.length,
+                 t->name, t->msgsize);
+        return -EMSGSIZE;
+    }
+    return 0;
 }
 
 /* ---- lateness ---- */
@@ -224,6 +257,7 @@ static int call_until(const struct pmqdump_replay *p, const struct target *t,
                       const struct event *ev, const struct timespec *deadline)
 {
     const char *data = ev->payload.data ? ev->payload.data : "";
+    unsigned int priority; /* asked for so that whoever records this replay can see it */
     ssize_t n;
 
     if (ev->send && deadline)
@@ -231,9 +265,9 @@ static int call_until(const struct pmqdump_replay *p, const struct target *t,
     else if (ev->send)
         n = mq_send(t->fd, data, ev->payload.captured, ev->priority);
     else if (deadline)
-        n = mq_timedreceive(t->fd, p->buffer, p->buffer_size, NULL, deadline);
+        n = mq_timedreceive(t->fd, p->buffer, p->buffer_size, &priority, deadline);
     else
-        n = mq_receive(t->fd, p->buffer, p->buffer_size, NULL);
+        n = mq_receive(t->fd, p->buffer, p->buffer_size, &priority);
     return n < 0 ? -errno : 0;
 }
 
@@ -282,9 +316,7 @@ static int do_event(struct pmqdump_replay *p, const struct target *t, const stru
         return err_set(e, r, NULL, "%s stayed %s", t->name, ev->send ? "full" : "empty");
     if (r < 0)
         return err_set(e, r, NULL, "%s: %s", t->name, err_text(NULL, r));
-    p->result.sent += ev->send;
-    p->result.received += !ev->send;
-    p->result.bytes += ev->send ? ev->payload.captured : 0;
+    count_event(p, ev);
     return 0;
 }
 
@@ -329,7 +361,7 @@ static int read_ahead(struct pmqdump_replay *p, const struct target *t, const st
 
 static int replay_event(struct pmqdump_replay *p, const struct event *ev, struct err *e)
 {
-    const struct target *t = find_target(p, p->opts->to ? p->opts->to : ev->queue);
+    const struct target *t = find_target(p, target_name(p, ev));
     uint64_t due;
     int r;
 
@@ -358,15 +390,29 @@ static int walk(struct pmqdump_replay *p, bool check, struct err *e)
 
     while ((r = dump_reader_next(p->reader, &rec, e)) > 0) {
         r = take_event(p, rec, &ev, e);
+        if (r == -ENOENT)
+            r = -EBADMSG; /* a member is missing */
         if (r > 0)
-            r = check ? add_target(p, p->opts->to ? p->opts->to : ev.queue, e)
-                      : replay_event(p, &ev, e);
+            r = check ? check_event(p, rec, &ev, e) : replay_event(p, &ev, e);
         else if (r == 0 && check)
             p->result.skipped++;
         if (r < 0)
-            return r == -ENOENT && check && !p->n ? -EBADMSG : r;
+            return r;
     }
     return r == 0 ? send_batch(p, e) : r;
+}
+
+static int choose_target(struct pmqdump_replay *p, const char *name, struct err *e)
+{
+    struct pmq_ref ref;
+    struct err why = ERR_INIT;
+    int r = pmq_ref_parse(name, &ref, &why);
+
+    if (r < 0 || ref.kind != PMQ_REF_NAME)
+        return err_set(e, -EINVAL, "write --to /QUEUE", "\"%s\" is no queue to send to: %s", name,
+                       r < 0 ? err_text(&why, r) : "it is no name");
+    memcpy(p->to, ref.name, sizeof(p->to));
+    return 0;
 }
 
 int pmqdump_replay_new(struct dump_reader *reader, const struct pmqdump_replay_opts *opts,
@@ -383,7 +429,9 @@ int pmqdump_replay_new(struct dump_reader *reader, const struct pmqdump_replay_o
                        "a dump of kind \"%s\", not of traffic", kind);
     p->reader = reader;
     p->opts = opts;
-    r = walk(p, true, e);
+    r = opts->to ? choose_target(p, opts->to, e) : 0;
+    if (r == 0)
+        r = walk(p, true, e);
     if (r < 0)
         return r;
     *ret = TAKE_PTR(p);

@@ -198,6 +198,8 @@ int pmqdump_tree_read(pid_t root, struct pmqdump_tree *out, struct err *e)
         r = collect_tree(proc, &f, &t, e);
     }
     free(f.v);
+    if ((r == -EACCES || r == -EPERM) && e && !e->why[0])
+        err_set(e, r, "run as root", "not permitted to look into it");
     if (r < 0)
         pmqdump_tree_done(&t);
     else

@@ -65,6 +65,23 @@ attached() { grep -q anon_inode:bpf /proc/$job/fd/ 2>/dev/null || find "/proc/$j
     expect 0 mqdump -J replay r.traffic --to "$q-to"
     jq -e '.sent == 3 and .bytes == 11 and .late_worst >= .late_p99 * 0.98 and .late_p99 >= .late_median' <<<"$out"
     is "$(texts "$q-to")" 9:three,3:one,1:two
+    expect 0 mqdump -J show --messages r.traffic
+    jq -e '[.events[] | .event, .text] == ["send", "one", "send", "two", "send", "three"] and (.events | all(.pid > 0))' <<<"$out"
+    is "$(jq -r 'select(.type == "event").order' r.traffic | sort -u | grep -cxE 'exact|approximate')" 1
+}
+
+@test "mqdump record: sends and receives, for a while, to standard output too" {
+    root
+    "$IPCBOX" mqdump record "$q" "$q-to" --duration 1 >r.traffic 2>record.err 3>&- &
+    job=$!
+    within 30 attached
+    send 5:first
+    traffic 0:recv:0:
+    mqdump replay --only all t.traffic >/dev/null
+    wait "$job"
+    expect 0 mqdump verify r.traffic
+    is "$(jq -r 'select(.type == "event") | "\(.event) \(.priority):\(.text)"' r.traffic | paste -sd,)" "send 5:first,recv 5:first"
+    has "$(cat record.err)" "2 events recorded"
 }
 
 @test "mqdump record: an interrupt ends it with a whole file, a kill leaves none" {
@@ -107,8 +124,13 @@ attached() { grep -q anon_inode:bpf /proc/$job/fd/ 2>/dev/null || find "/proc/$j
     is "$(texts "$q")" 1:a
     expect 0 mqdump replay t.traffic --only send --loop 4 --to "$q-to"
     is "$(texts "$q-to")" 1:a,1:a,1:a,1:a
-    expect 0 mqdump replay t.traffic --dry-run
+    expect 0 mqdump -J replay t.traffic --dry-run
+    jq -e '.sent == 1 and .bytes == 1 and .skipped == 1 and .late_worst == null' <<<"$out"
     is "$(texts "$q")" 1:a
+    expect 0 mqdump replay t.traffic --to "${q#/}-to"
+    is "$(texts "$q-to")" 1:a,1:a,1:a,1:a,1:a
+    expect 1 mqdump replay t.traffic --to pid:1:3
+    has "$err" "is no queue to send to"
 }
 
 @test "mqdump replay: a full queue makes it wait, say so, go on; or give up" {
@@ -125,11 +147,35 @@ attached() { grep -q anon_inode:bpf /proc/$job/fd/ 2>/dev/null || find "/proc/$j
     has "$(cat job.err)" "$q: going on"
 }
 
+# Nobody may assert a time, but these are apart by far: the queue stays full until the second of
+# ten messages, a millisecond apart, has waited for 0.3 s, and so have the eight behind it.
+@test "mqdump replay: what a full queue delays is late, as it reports" {
+    traffic 0:send:1:a 0.001:send:1:b 0.002:send:1:c 0.003:send:1:d 0.004:send:1:e 0.005:send:1:f \
+        0.006:send:1:g 0.007:send:1:h 0.008:send:1:i 0.009:send:1:j
+    "$HELPERS/mqmake" -u "$q-to"
+    "$HELPERS/mqmake" "$q-to" 1 64
+    "$IPCBOX" mqdump -J replay t.traffic --to "$q-to" >job.out 2>job.err 3>&- &
+    job=$!
+    within 30 grep -q "is full: waiting" job.err
+    sleep 0.3
+    sed "s/\"event\":\"send\"/\"event\":\"recv\"/" t.traffic | mqdump seal >recv.traffic
+    expect 0 mqdump replay recv.traffic --only all --to "$q-to"
+    wait "$job"
+    jq -e '.sent == 10 and .late_median >= 0.25 and .late_p99 >= .late_median and .late_worst >= .late_p99 * 0.98' job.out
+    has "$(cat job.err)" "$q-to: going on"
+}
+
 @test "mqdump replay: what cannot be replayed is refused before the first message" {
     traffic 0:send:1:a 0:send:1:b
     sed 's/"text":"b"/"text":"b","length":7/' t.traffic | mqdump seal >cut.traffic
     expect 1 mqdump replay cut.traffic
     has "$err" "line 3: only 1 of the message's 7 bytes were recorded" "nothing was sent"
+    "$HELPERS/mqmake" -u "$q-to"
+    "$HELPERS/mqmake" "$q-to" 4 3
+    traffic 0:send:1:a 0:send:1:long
+    expect 1 mqdump replay t.traffic --to "$q-to"
+    has "$err" "line 3: the message has 4 bytes, $q-to takes 3" "nothing was sent"
+    is "$(texts "$q-to")" ""
     mqdump save "$q" >q.dump
     expect 1 mqdump replay q.dump
     has "$err" "not of traffic" "mqdump restore"
