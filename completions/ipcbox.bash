@@ -106,8 +106,20 @@ _ipcbox_b1ctl() {
         --fd) words=''; kind='' ;;
         --pid) words=''; kind='pid' ;;
       esac ;;
+    monitor)
+      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --pid --device -N --count --timeout -m --max-bytes '
+      operand='command'
+      case $prev in
+        -o|--output) words=''; kind='' ;;
+        --color) words='auto always never'; kind='' ;;
+        --pid) words=''; kind='pid' ;;
+        --device) words=''; kind='file' ;;
+        -N|--count) words=''; kind='' ;;
+        --timeout) words=''; kind='' ;;
+        -m|--max-bytes) words=''; kind='' ;;
+      esac ;;
     *)
-      words='shell run serve list graph send recv peek '
+      words='shell run serve list graph send recv peek monitor '
       opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color -c --command --device '
       operand='' ;;
   esac

@@ -52,6 +52,13 @@ complete -c b1ctl -n '__ipcbox_verb recv' -l raw -d 'the bytes as they are and n
 complete -c b1ctl -n '__ipcbox_verb' -a peek -d 'the messages that wait for a peer, left where they are'
 complete -c b1ctl -n '__ipcbox_verb peek' -l fd -x -d 'the peer'\''s file descriptor; it must be given'
 complete -c b1ctl -n '__ipcbox_verb peek' -l pid -x -a '(__fish_complete_pids)' -d 'the process that has it open; without: inherited from the caller'
+complete -c b1ctl -n '__ipcbox_verb' -a monitor -d 'every bus1 ioctl with its contents, as it happens'
+complete -c b1ctl -n '__ipcbox_verb monitor' -F
+complete -c b1ctl -n '__ipcbox_verb monitor' -l pid -x -a '(__fish_complete_pids)' -d 'only calls of this process, until it ends'
+complete -c b1ctl -n '__ipcbox_verb monitor' -l device -r -d 'only this bus: /dev/bus1, or what b1ctl serve made'
+complete -c b1ctl -n '__ipcbox_verb monitor' -s N -l count -x -d 'end after COUNT messages sent or received'
+complete -c b1ctl -n '__ipcbox_verb monitor' -l timeout -x -d 'end after so long; with status 1 when -N has not been reached'
+complete -c b1ctl -n '__ipcbox_verb monitor' -s m -l max-bytes -x -d 'cut each message'\''s content; 0: none at all'
 complete -c b1ctl -s q -l quiet -d 'no notes and no progress on stderr'
 complete -c b1ctl -s h -l help -d 'show this'
 complete -c b1ctl -l version -d 'show the version'

@@ -29,3 +29,10 @@ int bus_pick_adopt(pid_t pid, uint32_t fd, struct bus_pick *b, struct b1_client 
                    struct err *e);
 
 #define BUS_FD_NONE UINT32_MAX
+
+/* What a user of a kernel with the RFC's code must know. */
+#define BUS_RFC_NOTE                                                                              \
+    "this kernel's bus1 is the RFC's: arrays are garbled, so one destination, handle and id at "  \
+    "a time; HANDLE_RELEASE comes for each handle released, and receiving it destroys the node: " \
+    "later messages to it vanish although SEND succeeds; a released node's waiting messages are " \
+    "dropped"

@@ -153,8 +153,7 @@ static int with_script(struct cli_ctx *ctx, const struct shell_args *args, const
     if (r < 0)
         return cli_fail(ctx, r, &e, "%s", args->device ? args->device : "cannot use a bus");
     if (bus.single)
-        cli_note(ctx, "this kernel's bus1 garbles arrays and tells of each handle released: one "
-                      "destination, one handle and one id at a time");
+        cli_note(ctx, "%s", BUS_RFC_NOTE);
     out_list_begin(ctx->out, "messages", b1_message_cols, OUT_RECORDS | OUT_STREAM);
     if (args->commands)
         r = run_text(ctx, s, "-c", args->commands, &line);

@@ -4,10 +4,8 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -142,40 +140,8 @@ struct follow {
     uint64_t shown;
     uint64_t unknown_priority; /* left out by -p, for want of knowing */
     bool enough;
+    int wake_fd;
 };
-
-/* ---- signals ---- */
-
-static int wake_fd = -1;
-static volatile sig_atomic_t interrupted;
-
-/* A second one does what it did before: the first may wait for a reader that has stopped reading.
- */
-static void on_signal(_unused_ int sig)
-{
-    const uint64_t one = 1;
-    int saved_errno = errno;
-
-    interrupted = 1;
-    if (write(wake_fd, &one, sizeof(one)) < 0)
-        _exit(128 + sig);
-    errno = saved_errno;
-}
-
-static int catch_signals(void)
-{
-    static const int sigs[] = {SIGINT, SIGTERM, SIGHUP};
-    struct sigaction sa = {.sa_handler = on_signal, .sa_flags = SA_RESTART | (int)SA_RESETHAND};
-    struct sigaction old;
-
-    wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (wake_fd < 0)
-        return -errno;
-    for (size_t i = 0; i < ARRAY_SIZE(sigs); i++)
-        if (sigaction(sigs[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
-            sigaction(sigs[i], &sa, NULL);
-    return 0;
-}
 
 /* ---- rows ---- */
 
@@ -320,7 +286,7 @@ static int on_event(const struct pmq_event *ev, void *ctx)
 static int wait_any(struct follow *f, uint64_t end)
 {
     struct pollfd p[4] = {
-        {.fd = wake_fd, .events = POLLIN},
+        {.fd = f->wake_fd, .events = POLLIN},
         {.fd = pmq_follow_fd(f->reader), .events = POLLIN},
     };
     uint64_t now = timefmt_now(CLOCK_MONOTONIC), wait;
@@ -371,10 +337,10 @@ static int follow_loop(struct follow *f, struct err *e)
     if (f->args->timeout)
         end = timefmt_now(CLOCK_MONOTONIC) + f->args->timeout;
     out_list_begin(f->ctx->out, "events", follow_cols, OUT_RECORDS | OUT_STREAM | OUT_BATCH);
-    while (r == 0 && !f->enough && !interrupted && timefmt_now(CLOCK_MONOTONIC) < end &&
+    while (r == 0 && !f->enough && !cli_interrupted() && timefmt_now(CLOCK_MONOTONIC) < end &&
            out_error(f->ctx->out) == 0) {
         r = wait_any(f, end);
-        if (r == 0 && !interrupted)
+        if (r == 0 && !cli_interrupted())
             r = read_all(f, e);
     }
     pmq_follow_stop(f->reader);
@@ -394,7 +360,7 @@ static int follow_status(struct follow *f)
                  (unsigned long long)f->unknown_priority);
     cli_note(f->ctx, "%llu events, %llu lost, %.1f seconds", (unsigned long long)t.events,
              (unsigned long long)t.lost, (double)t.span / (double)NSEC_PER_SEC);
-    if (t.lost || (f->args->count && !f->enough && !interrupted))
+    if (t.lost || (f->args->count && !f->enough && !cli_interrupted()))
         return CLI_FAILED;
     return CLI_OK;
 }
@@ -453,8 +419,8 @@ static int begin(struct follow *f)
     if (r != CLI_OK)
         return r;
     (void)setpriority(PRIO_PROCESS, 0, PRIORITY); /* where permitted */
-    r = catch_signals();
-    if (r == 0)
+    r = f->wake_fd = cli_catch_signals();
+    if (r >= 0)
         r = follow_notices_read(f->notices, &e);
     if (r == 0)
         r = pmq_follow_start(f->reader, &e);
@@ -480,7 +446,6 @@ static int follow_run(struct cli_ctx *ctx, const void *argp)
     }
     follow_notices_free(f.notices);
     pmq_follow_free(f.reader);
-    closep(&wake_fd);
     return status;
 }
 

@@ -304,6 +304,14 @@ void cli_progress_end(struct cli_progress *p);
 /* The exit status that belongs to a negative errno. */
 enum cli_exit cli_exit_status(int r);
 
+/*
+ * For verbs that go on until they are told to end: SIGINT, SIGTERM and SIGHUP make a descriptor
+ * readable. A second one does what it did before: the first may wait for a reader that has stopped
+ * reading. Once a process. Return: the descriptor, which stays open, or -errno.
+ */
+int cli_catch_signals(void);
+bool cli_interrupted(void);
+
 /* The word of @words nearest to @word, or NULL when none is near. @words ends with NULL. */
 const char *cli_nearest(const char *word, const char *const *words);
 

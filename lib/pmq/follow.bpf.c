@@ -9,6 +9,7 @@
 #include "follow_abi.h"
 #include "pids.bpf.h"
 #include "queue.bpf.h"
+#include "syscall.bpf.h"
 
 #include <bpf/bpf_tracing.h>
 
@@ -397,76 +398,22 @@ int BPF_PROG(receive_ends, int fd, char *buffer, size_t size, unsigned int *prio
 
 /* ---- around system calls ---- */
 
-#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
-#if defined(__TARGET_ARCH_x86)
-struct pt_regs {
-    unsigned long r10, bx, dx, si, di, orig_ax;
-};
-struct thread_info {
-    uint32_t status;
-};
-struct task_struct___info {
-    struct thread_info thread_info;
-};
-#elif defined(__TARGET_ARCH_arm64)
-struct pt_regs {
-    uint64_t regs[31];
-    uint64_t orig_x0;
-    int32_t syscallno;
-};
-struct thread_info {
-    unsigned long flags;
-};
-struct task_struct___info {
-    struct thread_info thread_info;
-};
-#endif
-#pragma clang attribute pop
-
 #if defined(__TARGET_ARCH_x86)
 enum {
     NR_SEND = 242, /* arch/x86/entry/syscalls/syscall_64.tbl */
     NR_RECEIVE = 243,
-    NR_X32 = 0x40000000,
     NR_SEND_32 = 279, /* syscall_32.tbl */
     NR_RECEIVE_32 = 280,
-    COMPAT = 2, /* TS_COMPAT */
 };
-#define REGS_NR(r)     ((long)((r)->orig_ax & ~(unsigned long)NR_X32))
-#define REGS_FD(r)     ((r)->di)
-#define REGS_BUFFER(r) ((r)->si)
-#define REGS_LENGTH(r) ((r)->dx)
-#define REGS_PRIO(r)   ((r)->r10)
-#define REGS_FD_32(r)  ((r)->bx)
-#define NR_NATIVE(id)  ((id) & ~(long)NR_X32)
 #elif defined(__TARGET_ARCH_arm64)
 enum {
     NR_SEND = 182, /* include/uapi/asm-generic/unistd.h */
     NR_RECEIVE = 183,
     NR_SEND_32 = 276, /* arch/arm/tools/syscall.tbl */
     NR_RECEIVE_32 = 277,
-    COMPAT = 1 << 22, /* TIF_32BIT */
 };
-#define REGS_NR(r)     ((long)(r)->syscallno)
-#define REGS_FD(r)     ((r)->orig_x0)
-#define REGS_BUFFER(r) ((r)->regs[1])
-#define REGS_LENGTH(r) ((r)->regs[2])
-#define REGS_PRIO(r)   ((r)->regs[3])
-#define REGS_FD_32(r)  ((r)->orig_x0)
-#define NR_NATIVE(id)  (id)
 #endif
 enum { NR_SEND_TIME64 = 418, NR_RECEIVE_TIME64 = 419 }; /* only 32-bit programs have them */
-
-static __always_inline bool is_compat(void)
-{
-    struct task_struct___info *task = (void *)bpf_get_current_task();
-
-#if defined(__TARGET_ARCH_x86)
-    return BPF_CORE_READ(task, thread_info.status) & COMPAT;
-#else
-    return BPF_CORE_READ(task, thread_info.flags) & COMPAT;
-#endif
-}
 
 /* Says once a process that it calls in a way whose arguments are not understood here. */
 static __always_inline void call_uncovered(enum follow_kind kind, unsigned int fd)
@@ -513,11 +460,11 @@ int BPF_PROG(call_enter, struct pt_regs *regs, long id)
     id = NR_NATIVE(id);
     if (id == NR_SEND || id == NR_RECEIVE) {
         if (!is_compat())
-            call_begins(id == NR_SEND ? FOLLOW_SEND : FOLLOW_RECEIVE, REGS_FD(regs));
+            call_begins(id == NR_SEND ? FOLLOW_SEND : FOLLOW_RECEIVE, REGS_ARG1(regs));
     } else if (id == NR_SEND_32 || id == NR_SEND_TIME64) {
-        call_uncovered(FOLLOW_SEND, REGS_FD_32(regs));
+        call_uncovered(FOLLOW_SEND, REGS_ARG1_32(regs));
     } else if (id == NR_RECEIVE_32 || id == NR_RECEIVE_TIME64) {
-        call_uncovered(FOLLOW_RECEIVE, REGS_FD_32(regs));
+        call_uncovered(FOLLOW_RECEIVE, REGS_ARG1_32(regs));
     }
     return 0;
 }
@@ -530,10 +477,10 @@ int BPF_PROG(call_exit, struct pt_regs *regs, long ret)
     uint32_t priority;
 
     if (config.functions && (id == NR_SEND_32 || id == NR_SEND_TIME64) && was_missed(FOLLOW_SEND))
-        call_uncovered(FOLLOW_SEND, REGS_FD_32(regs));
+        call_uncovered(FOLLOW_SEND, REGS_ARG1_32(regs));
     if (config.functions && (id == NR_RECEIVE_32 || id == NR_RECEIVE_TIME64) &&
         was_missed(FOLLOW_RECEIVE))
-        call_uncovered(FOLLOW_RECEIVE, REGS_FD_32(regs));
+        call_uncovered(FOLLOW_RECEIVE, REGS_ARG1_32(regs));
     if ((id != NR_SEND && id != NR_RECEIVE) || is_compat())
         return 0;
     if (config.functions && !was_missed(id == NR_SEND ? FOLLOW_SEND : FOLLOW_RECEIVE))
@@ -543,16 +490,16 @@ int BPF_PROG(call_exit, struct pt_regs *regs, long ret)
         return 0;
     }
     call.kind = id == NR_SEND ? FOLLOW_SEND : FOLLOW_RECEIVE;
-    call.fd = REGS_FD(regs);
-    call.buffer = REGS_BUFFER(regs);
+    call.fd = REGS_ARG1(regs);
+    call.buffer = REGS_ARG2(regs);
     if (id == NR_SEND) {
-        call.priority = REGS_PRIO(regs);
-        call.length = REGS_LENGTH(regs);
+        call.priority = REGS_ARG4(regs);
+        call.length = REGS_ARG3(regs);
     } else {
         call.priority = FOLLOW_UNKNOWN_PRIORITY;
         call.length = ret;
-        if (REGS_PRIO(regs) &&
-            !bpf_probe_read_user(&priority, sizeof(priority), (const void *)REGS_PRIO(regs)))
+        if (REGS_ARG4(regs) &&
+            !bpf_probe_read_user(&priority, sizeof(priority), (const void *)REGS_ARG4(regs)))
             call.priority = priority;
     }
     call_ends(&call);

@@ -1,23 +1,21 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * Following: the programs are loaded with what is to be followed as constants, write into a ring
- * buffer, and wake its reader at most every 10 ms. What they wrote after that wake-up is found by a
- * timer, so that a user need only wait for one descriptor.
+ * buffer, and wake its reader at most every 10 ms.
  */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "cleanup.h"
 #include "follow_abi.h"
 #include "kbpf.h"
+#include "kring.h"
 #include "pmq_follow.h"
 #include "timefmt.h"
 
@@ -25,9 +23,6 @@
 
 enum {
     MAX_QUEUES = 4096,
-    DEFAULT_RING = 16 << 20,
-    BATCH = 16384,  /* records read before the user gets to do something else */
-    IDLE_TICKS = 3, /* of the timer, before it rests until the next wake-up */
     MAX_LINKS = 6,
 };
 
@@ -46,10 +41,7 @@ struct pmq_follow {
     struct err reason;
     struct follow_bpf *skel;
     struct bpf_link *links[MAX_LINKS];
-    struct ring_buffer *ring;
-    int epoll;
-    int timer;
-    unsigned int idle;
+    struct kring *ring;
     struct target *targets;
     size_t n_targets;
     uint64_t begun, ended; /* CLOCK_MONOTONIC */
@@ -59,7 +51,6 @@ struct pmq_follow {
     pmq_event_fn visit;
     void *ctx;
     int stopped; /* what visit returned, or -errno */
-    unsigned int batch;
 };
 
 /* ---- loading ---- */
@@ -72,16 +63,6 @@ static uint64_t device_in_kernel(uint64_t dev)
 static uint64_t device_for_user(uint64_t dev)
 {
     return makedev((unsigned int)(dev >> 20), (unsigned int)(dev & 0xfffff));
-}
-
-static uint32_t ring_size(const struct pmq_follow_opts *opts)
-{
-    uint64_t want = opts->ring_bytes ? opts->ring_bytes : DEFAULT_RING;
-    uint64_t size = (uint64_t)sysconf(_SC_PAGESIZE);
-
-    while (size < want && size < UINT64_C(1) << 30)
-        size *= 2;
-    return (uint32_t)size;
 }
 
 static void configure(struct follow_config *c, const struct pmq_follow_opts *opts)
@@ -98,7 +79,7 @@ static void configure(struct follow_config *c, const struct pmq_follow_opts *opt
         .see_all = kbpf_is_root(),
         .uid = getuid(),
         .capture = MIN(opts->capture, (uint64_t)PMQ_HARD_MSGSIZEMAX),
-        .ring_wake = ring_size(opts) / 4,
+        .ring_wake = kring_size(opts->ring_bytes) / 4,
     };
     /* Of a user with more groups than that the rest do not count: less is seen, never more. */
     c->groups[c->n_groups++] = getgid();
@@ -140,7 +121,7 @@ static int prepare(struct pmq_follow *f, bool fexit)
     if (r == 0)
         r = bpf_map__set_max_entries(s->maps.queues, MAX_QUEUES);
     if (r == 0)
-        r = bpf_map__set_max_entries(s->maps.ring, ring_size(&f->opts));
+        r = bpf_map__set_max_entries(s->maps.ring, kring_size(f->opts.ring_bytes));
     return r < 0 ? r : bpf_map__set_max_entries(s->maps.scratches, 2 * (uint32_t)cpus);
 }
 
@@ -201,21 +182,6 @@ int pmq_follow_probe(const char *backend, struct err *e)
 
 static int on_record(void *ctx, void *data, size_t size);
 
-static int open_descriptors(struct pmq_follow *f)
-{
-    struct epoll_event ev = {.events = EPOLLIN};
-
-    f->ring = ring_buffer__new(bpf_map__fd(f->skel->maps.ring), on_record, f, NULL);
-    if (!f->ring)
-        return -errno;
-    f->epoll = epoll_create1(EPOLL_CLOEXEC);
-    f->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-    if (f->epoll < 0 || f->timer < 0 || epoll_ctl(f->epoll, EPOLL_CTL_ADD, f->timer, &ev) < 0 ||
-        epoll_ctl(f->epoll, EPOLL_CTL_ADD, ring_buffer__epoll_fd(f->ring), &ev) < 0)
-        return -errno;
-    return 0;
-}
-
 int pmq_follow_new(const struct pmq_follow_opts *opts, struct pmq_follow **ret, struct err *e)
 {
     _cleanup_(pmq_follow_freep) struct pmq_follow *f = calloc(1, sizeof(*f));
@@ -223,12 +189,11 @@ int pmq_follow_new(const struct pmq_follow_opts *opts, struct pmq_follow **ret, 
 
     if (!f)
         return -ENOMEM;
-    f->epoll = f->timer = -1;
     f->opts = *opts;
     r = choose(f, e);
     if (r < 0)
         return r;
-    r = open_descriptors(f);
+    r = kring_new(bpf_map__fd(f->skel->maps.ring), FOLLOW_LATENCY_NS, on_record, f, &f->ring);
     if (r < 0)
         return err_set(e, r, NULL, "cannot open the ring buffer: %s", err_text(NULL, r));
     *ret = TAKE_PTR(f);
@@ -240,10 +205,8 @@ void pmq_follow_free(struct pmq_follow *f)
     if (!f)
         return;
     pmq_follow_stop(f);
-    ring_buffer__free(f->ring);
+    kring_free(f->ring);
     follow_bpf__destroy(f->skel);
-    closep(&f->epoll);
-    closep(&f->timer);
     for (size_t i = 0; i < f->n_targets; i++)
         free(f->targets[i].label);
     free(f->targets);
@@ -345,7 +308,7 @@ void pmq_follow_stop(struct pmq_follow *f)
 
 int pmq_follow_fd(const struct pmq_follow *f)
 {
-    return f->epoll;
+    return kring_fd(f->ring);
 }
 
 static int deliver(struct pmq_follow *f, const struct pmq_event *ev)
@@ -415,14 +378,12 @@ static int on_announce(struct pmq_follow *f, const struct follow_announce *a)
     return target_set(f, a->head.index, &a->key, label, NULL);
 }
 
-/* Called by libbpf. A negative value ends the reading behind this record. */
 static int on_record(void *ctx, void *data, size_t size)
 {
     struct pmq_follow *f = ctx;
     const struct follow_record *head = data;
     int r = 0;
 
-    f->idle = 0;
     if (size >= sizeof(struct follow_announce) && head->kind == FOLLOW_QUEUE)
         r = on_announce(f, data);
     else if (size >= sizeof(struct follow_event) && head->kind >= FOLLOW_SEND &&
@@ -432,41 +393,26 @@ static int on_record(void *ctx, void *data, size_t size)
         r = -EBADMSG;
     if (r < 0 && !f->stopped)
         f->stopped = r;
-    return f->stopped || ++f->batch >= BATCH ? -ECANCELED : 0;
-}
-
-static int rearm(const struct pmq_follow *f, bool at_once)
-{
-    const struct itimerspec in = {.it_value.tv_nsec = at_once ? 1 : FOLLOW_LATENCY_NS};
-
-    return timerfd_settime(f->timer, 0, &in, NULL) < 0 ? -errno : 0;
+    return f->stopped;
 }
 
 int pmq_follow_read(struct pmq_follow *f, pmq_event_fn visit, void *ctx, struct err *e)
 {
-    uint64_t ticks, lost;
+    uint64_t lost;
     int r;
 
     f->visit = visit;
     f->ctx = ctx;
     f->stopped = 0;
-    f->batch = 0;
     f->realtime = timefmt_now(CLOCK_REALTIME) - timefmt_now(CLOCK_MONOTONIC);
-    if (read(f->timer, &ticks, sizeof(ticks)) < 0 && errno != EAGAIN)
-        return -errno;
     lost = __atomic_load_n(&f->skel->bss->lost, __ATOMIC_ACQUIRE);
-    r = ring_buffer__consume(f->ring);
-    if (r < 0 && r != -ECANCELED)
-        return err_set(e, r, NULL, "cannot read the ring buffer: %s", err_text(NULL, r));
+    r = kring_read(f->ring, e);
+    if (r < 0)
+        return r;
     f->totals.uncovered = f->skel->bss->uncovered;
     /* What was lost when all that was read had been written: no later record need come to tell. */
-    if (r >= 0)
+    if (r == 0)
         deliver_lost(f, lost, timefmt_now(CLOCK_REALTIME));
-    if (r == -ECANCELED || f->idle++ < IDLE_TICKS) {
-        r = rearm(f, r == -ECANCELED);
-        if (r < 0)
-            return r;
-    }
     return f->stopped;
 }
 

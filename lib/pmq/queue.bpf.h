@@ -2,21 +2,7 @@
 /* From a descriptor of the running process to the queue's structures. */
 #pragma once
 
-#include "kernel_types.bpf.h"
-
-#define MODE_TYPE    0170000
-#define MODE_REGULAR 0100000
-
-static __always_inline struct file *file_by_fd(struct task_struct *task, unsigned int fd)
-{
-    struct fdtable *table = BPF_CORE_READ(task, files, fdt);
-    struct file **files = BPF_CORE_READ(table, fd), *file = NULL;
-
-    if (!files || fd >= BPF_CORE_READ(table, max_fds))
-        return NULL;
-    KREAD(file, files + fd);
-    return file;
-}
+#include "files.bpf.h"
 
 /* The queue behind an inode, or NULL if the inode is none of a queue. */
 static __always_inline struct mqueue_inode_info *queue_by_inode(struct inode *inode)

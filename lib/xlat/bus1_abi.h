@@ -8,8 +8,8 @@
  */
 #pragma once
 
+#include <linux/ioctl.h>
 #include <stdint.h>
-#include <sys/ioctl.h>
 
 /* No id, no fd, no type. */
 #define BUS1_INVALID UINT64_MAX

@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* b1ctl monitor: every ioctl of bus1 as it happens. */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "b1_monitor.h"
+#include "b1_served.h"
+#include "b1ctl_verbs.h"
+#include "bus_pick.h"
+#include "cleanup.h"
+#include "monitor_show.h"
+#include "timefmt.h"
+#include "traced.h"
+
+enum {
+    TERMINAL_CAPTURE = 4096, /* bytes of a message: no terminal shows more in a line */
+    PRIORITY = -10, /* a reader that waits for a processor behind those it follows loses events */
+};
+
+struct monitor_args {
+    int32_t pid;
+    const char *device;
+    uint64_t count;
+    uint64_t timeout;
+    uint64_t max_bytes;
+};
+
+static const struct monitor_args monitor_defaults = {.max_bytes = UINT64_MAX};
+
+static const struct cli_opt monitor_opts[] = {
+    CLI_PID(struct monitor_args, pid, 0, "pid", "PID", "only calls of this process, until it ends"),
+    CLI_STR(struct monitor_args, device, 0, "device", "FILE",
+            "only this bus: /dev/bus1, or what b1ctl serve made", .complete = CLI_COMPLETE_FILE),
+    CLI_U64(struct monitor_args, count, 'N', "count", "COUNT",
+            "end after COUNT messages sent or received", .min = 1, .max = UINT64_MAX),
+    CLI_SPAN(struct monitor_args, timeout, 0, "timeout", "SEC",
+             "end after so long; with status 1 when -N has not been reached"),
+    CLI_SIZE(struct monitor_args, max_bytes, 'm', "max-bytes", "BYTES",
+             "cut each message's content; 0: none at all"),
+    CLI_END,
+};
+
+/* A bus whose name was looked up. */
+struct known_bus {
+    struct known_bus *next;
+    uint64_t dev;
+    char *name;
+};
+
+struct monitor {
+    struct cli_ctx *ctx;
+    const struct monitor_args *args;
+    struct b1_monitor *reader;
+    struct traced command;
+    struct known_bus *buses;
+    int wake_fd;
+    int pidfd; /* of --pid */
+    uint64_t shown;
+    uint64_t visited;
+    bool enough;
+    bool gone; /* what was watched has ended */
+};
+
+/* ---- names of buses ---- */
+
+struct find_bus {
+    uint64_t dev;
+    char *name;
+};
+
+static int is_bus(void *ctx, const struct b1_mount *m)
+{
+    struct find_bus *f = ctx;
+
+    if (m->dev != f->dev)
+        return 0;
+    f->name = strdup(m->dir);
+    return f->name ? 1 : -ENOMEM;
+}
+
+/* NULL for one that is not mounted here, or when memory is out. */
+static const char *bus_name(struct monitor *m, const struct b1_monitor_file *file)
+{
+    struct find_bus f = {.dev = file->dev};
+    struct known_bus *b = m->buses;
+
+    if (file->is_device)
+        return BUS1_DEVICE_PATH;
+    while (b && b->dev != file->dev)
+        b = b->next;
+    if (b)
+        return b->name;
+    (void)b1_mounts_visit(is_bus, &f); /* then it has no name */
+    b = calloc(1, sizeof(*b));
+    if (!b) {
+        free(f.name);
+        return NULL;
+    }
+    *b = (struct known_bus){m->buses, file->dev, f.name};
+    m->buses = b;
+    return b->name;
+}
+
+static void forget_buses(struct monitor *m)
+{
+    while (m->buses) {
+        struct known_bus *b = m->buses;
+
+        m->buses = b->next;
+        free(b->name);
+        free(b);
+    }
+}
+
+/* ---- events ---- */
+
+static int on_event(const struct b1_monitor_event *ev, void *ctx)
+{
+    struct monitor *m = ctx;
+
+    m->visited++;
+    if (ev->lost) {
+        monitor_show_lost(m->ctx, ev->time, ev->lost, NULL);
+    } else {
+        monitor_show_call(m->ctx, ev, bus_name(m, &ev->file));
+        m->shown += (ev->cmd == BUS1_CMD_SEND || ev->cmd == BUS1_CMD_RECV) && ev->ended &&
+                    !ev->died && ev->result >= 0;
+    }
+    m->enough = m->args->count && m->shown >= m->args->count;
+    return m->enough || out_error(m->ctx->out) < 0;
+}
+
+static int read_all(struct monitor *m, struct err *e)
+{
+    int r = b1_monitor_read(m->reader, on_event, m, e);
+
+    out_flush(m->ctx->out);
+    return MIN(r, 0);
+}
+
+/* What had happened by the time of the stop: a reading ends early when there is much. */
+static int read_rest(struct monitor *m, struct err *e)
+{
+    uint64_t before;
+    int r;
+
+    do {
+        before = m->visited;
+        r = read_all(m, e);
+    } while (r == 0 && m->visited != before && !m->enough && out_error(m->ctx->out) == 0);
+    if (r == 0 && !m->enough)
+        r = MIN(b1_monitor_unfinished(m->reader, on_event, m), 0);
+    return r;
+}
+
+/* ---- the loop ---- */
+
+static int wait_any(struct monitor *m, uint64_t end)
+{
+    struct pollfd p[] = {
+        {.fd = m->wake_fd, .events = POLLIN},
+        {.fd = b1_monitor_fd(m->reader), .events = POLLIN},
+        {.fd = m->pidfd >= 0 ? m->pidfd : m->command.pidfd, .events = POLLIN},
+    };
+    uint64_t now = timefmt_now(CLOCK_MONOTONIC);
+    struct timespec ts = timefmt_to_timespec(MIN(end > now ? end - now : 0, NSEC_PER_SEC));
+
+    if (ppoll(p, ARRAY_SIZE(p), &ts, NULL) < 0)
+        return errno == EINTR ? 0 : -errno;
+    m->gone = p[2].revents;
+    return 0;
+}
+
+static bool going_on(const struct monitor *m, uint64_t end)
+{
+    return !m->enough && !m->gone && !cli_interrupted() && timefmt_now(CLOCK_MONOTONIC) < end &&
+           out_error(m->ctx->out) == 0;
+}
+
+static int monitor_loop(struct monitor *m, struct err *e)
+{
+    uint64_t end = UINT64_MAX;
+    int r = 0;
+
+    if (m->args->timeout)
+        end = timefmt_now(CLOCK_MONOTONIC) + m->args->timeout;
+    while (r == 0 && going_on(m, end)) {
+        r = wait_any(m, end);
+        if (r == 0 && !cli_interrupted())
+            r = read_all(m, e);
+    }
+    b1_monitor_stop(m->reader);
+    if (r == 0 && !m->enough && out_error(m->ctx->out) == 0)
+        r = read_rest(m, e);
+    return r;
+}
+
+/* ---- beginning and end ---- */
+
+/* What the RFC's kernel code does, where a kernel has it. */
+static void warn_of_rfc(struct monitor *m)
+{
+    struct b1_device dev;
+    bool single = false;
+    struct stat st;
+
+    if (stat(BUS1_DEVICE_PATH, &st) < 0 || !S_ISCHR(st.st_mode))
+        return;
+    b1_device_file(&dev, BUS1_DEVICE_PATH);
+    if (b1_probe(&dev, &single) == 0 && single)
+        cli_note(m->ctx, "%s: %s", BUS1_DEVICE_PATH, BUS_RFC_NOTE);
+}
+
+static uint64_t capture(const struct monitor *m)
+{
+    if (m->args->max_bytes != UINT64_MAX)
+        return m->args->max_bytes;
+    if (out_get_mode(m->ctx->out) == OUT_MODE_TABLE && isatty(STDOUT_FILENO))
+        return TERMINAL_CAPTURE;
+    return UINT64_MAX;
+}
+
+/* The device number by which the calls on --device are told. */
+static int device_number(struct monitor *m, uint64_t *dev)
+{
+    struct stat st;
+
+    *dev = 0;
+    if (!m->args->device)
+        return CLI_OK;
+    if (stat(m->args->device, &st) < 0)
+        return cli_fail(m->ctx, -errno, NULL, "%s", m->args->device);
+    *dev = S_ISCHR(st.st_mode) ? st.st_rdev : st.st_dev;
+    return CLI_OK;
+}
+
+static int watch_pid(struct monitor *m)
+{
+    if (!m->args->pid)
+        return CLI_OK;
+    m->pidfd = (int)syscall(SYS_pidfd_open, m->args->pid, 0);
+    if (m->pidfd < 0 || kill(m->args->pid, 0) < 0)
+        return cli_fail(m->ctx, -errno, NULL, "process %d", m->args->pid);
+    return CLI_OK;
+}
+
+static int begin(struct monitor *m)
+{
+    struct b1_monitor_opts opts = {
+        .pid = m->args->pid,
+        .command = m->ctx->n_operands > 0,
+        .capture = capture(m),
+    };
+    struct err e = ERR_INIT;
+    int r = device_number(m, &opts.dev);
+
+    if (r == CLI_OK)
+        r = watch_pid(m);
+    if (r != CLI_OK)
+        return r;
+    warn_of_rfc(m);
+    if (opts.command)
+        r = traced_fork(&m->command, m->ctx->operands);
+    if (r == 0)
+        r = b1_monitor_new(&opts, &m->reader, &e);
+    if (r == 0 && opts.command)
+        r = b1_monitor_add(m->reader, m->command.pid, &e);
+    if (r < 0)
+        return cli_fail(m->ctx, r, &e, "cannot monitor");
+    (void)setpriority(PRIO_PROCESS, 0, PRIORITY); /* where permitted */
+    r = m->wake_fd = cli_catch_signals();
+    if (r >= 0)
+        r = b1_monitor_start(m->reader, &e);
+    if (r < 0)
+        return cli_fail(m->ctx, r, &e, "cannot monitor");
+    r = opts.command ? traced_go(&m->command) : 0;
+    return r < 0 ? cli_fail(m->ctx, r, NULL, "%s", m->ctx->operands[0]) : CLI_OK;
+}
+
+/* Of the command, if there was one. */
+static int command_status(struct monitor *m)
+{
+    int status;
+
+    if (!m->ctx->n_operands)
+        return CLI_OK;
+    if (!traced_ended(&m->command, &status)) {
+        if (cli_interrupted())
+            kill(m->command.pid, SIGTERM);
+        return CLI_OK;
+    }
+    if (WIFSIGNALED(status))
+        cli_note(m->ctx, "%s was ended by signal %d", m->ctx->operands[0], WTERMSIG(status));
+    else if (WEXITSTATUS(status))
+        cli_note(m->ctx, "%s ended with status %d", m->ctx->operands[0], WEXITSTATUS(status));
+    return status ? CLI_FAILED : CLI_OK;
+}
+
+static int monitor_status(struct monitor *m)
+{
+    struct b1_monitor_totals t;
+
+    b1_monitor_totals(m->reader, &t);
+    cli_note(m->ctx, "%llu calls, %llu lost, %.1f seconds", (unsigned long long)t.calls,
+             (unsigned long long)t.lost, (double)t.span / (double)NSEC_PER_SEC);
+    if (t.lost || (m->args->count && !m->enough && !cli_interrupted()))
+        return CLI_FAILED;
+    return CLI_OK;
+}
+
+static int monitor_run(struct cli_ctx *ctx, const void *argp)
+{
+    struct monitor m = {
+        .ctx = ctx, .args = argp, .command = TRACED_INIT, .wake_fd = -1, .pidfd = -1};
+    struct err e = ERR_INIT;
+    int r, status;
+
+    if (m.args->pid && ctx->n_operands)
+        return cli_usage(ctx, "--pid and a command exclude each other");
+    status = begin(&m);
+    if (status == CLI_OK) {
+        out_list_begin(ctx->out, "events", monitor_cols, OUT_RECORDS | OUT_STREAM | OUT_BATCH);
+        r = monitor_loop(&m, &e);
+        out_list_end(ctx->out);
+        status = command_status(&m);
+        status = MAX(status, monitor_status(&m));
+        if (r < 0)
+            status = cli_fail(ctx, r, &e, "cannot go on");
+    }
+    b1_monitor_free(m.reader);
+    traced_done(&m.command);
+    closep(&m.pidfd);
+    forget_buses(&m);
+    return status;
+}
+
+static const struct cli_example monitor_examples[] = {
+    {"b1ctl monitor", "what every process does on any bus"},
+    {"b1ctl monitor -- ./client", "what a program does, and what it starts"},
+    {"b1ctl monitor -J --pid 4711 | jq -c 'select(.error)'",
+     "the calls of a process that fail, as JSON Lines"},
+    {NULL, NULL},
+};
+
+const struct cli_verb b1ctl_monitor_verb = {
+    .name = "monitor",
+    .operands = "[-- CMD…]",
+    .max_operands = SIZE_MAX,
+    .complete = CLI_COMPLETE_COMMAND,
+    .summary = "every bus1 ioctl with its contents, as it happens",
+    .description =
+        "Shows each ioctl on a bus1 peer when it ends, of the kernel's device and of what b1ctl "
+        "serve made: what was passed and what came back, until Ctrl-C, -N, --timeout, or the end "
+        "of the process or command that is watched. Nobody is stopped. With CMD only it and what "
+        "it starts are watched; if it fails the exit status is 1.\n"
+        "\n"
+        "What could not be recorded is counted and shown as an event of its own, lost; then the "
+        "exit status is 1. The totals are on standard error at the end. A call under way at the "
+        "end is shown as unfinished, one in which its thread ended (as in a crash of the kernel's "
+        "code) as died.\n"
+        "\n"
+        "It needs BPF, and makes every system call of the machine slower by a fraction of a "
+        "microsecond. Root sees all processes. With file capabilities (setcap "
+        "cap_bpf,cap_perfmon+ep) other users see those that they could trace: of the same user "
+        "and group, not set-user-ID, without privilege.",
+    .examples = monitor_examples,
+    .opts = monitor_opts,
+    .args_size = sizeof(struct monitor_args),
+    .defaults = &monitor_defaults,
+    .cols = monitor_cols,
+    .more_cols = monitor_tables,
+    .flags = CLI_STREAM | CLI_COMMAND,
+    .run = monitor_run,
+};

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What monitor sees, as rows: the ioctls, what was lost, and the bus's own view. */
+#pragma once
+
+#include "b1_message_row.h"
+#include "b1_monitor.h"
+#include "cli.h"
+
+/* The columns of the table, which all kinds of events share. */
+extern const struct out_col monitor_cols[];
+/* What each kind holds in JSON. */
+extern const struct cli_table monitor_tables[];
+
+/* @bus: name of the bus; NULL when it is not known. */
+void monitor_show_call(struct cli_ctx *ctx, const struct b1_monitor_event *ev, const char *bus);
+void monitor_show_lost(struct cli_ctx *ctx, uint64_t time, uint64_t count, const char *bus);

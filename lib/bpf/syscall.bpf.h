@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* System calls as the programs at their beginning and end see them: number and arguments. */
+#pragma once
+
+#include "kernel_types.bpf.h"
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+#if defined(__TARGET_ARCH_x86)
+struct pt_regs {
+    unsigned long r10, bx, cx, dx, si, di, orig_ax;
+};
+struct thread_info {
+    uint32_t status;
+};
+struct task_struct___info {
+    struct thread_info thread_info;
+};
+#elif defined(__TARGET_ARCH_arm64)
+struct pt_regs {
+    uint64_t regs[31];
+    uint64_t orig_x0;
+    int32_t syscallno;
+};
+struct thread_info {
+    unsigned long flags;
+};
+struct task_struct___info {
+    struct thread_info thread_info;
+};
+#endif
+#pragma clang attribute pop
+
+#if defined(__TARGET_ARCH_x86)
+enum {
+    NR_X32 = 0x40000000,
+    COMPAT = 2, /* TS_COMPAT */
+};
+#define REGS_NR(r)      ((long)((r)->orig_ax & ~(unsigned long)NR_X32))
+#define REGS_ARG1(r)    ((r)->di)
+#define REGS_ARG2(r)    ((r)->si)
+#define REGS_ARG3(r)    ((r)->dx)
+#define REGS_ARG4(r)    ((r)->r10)
+#define REGS_ARG1_32(r) ((r)->bx)
+#define REGS_ARG2_32(r) ((r)->cx)
+#define REGS_ARG3_32(r) ((r)->dx)
+#define NR_NATIVE(id)   ((id) & ~(long)NR_X32)
+#elif defined(__TARGET_ARCH_arm64)
+enum {
+    COMPAT = 1 << 22, /* TIF_32BIT */
+};
+#define REGS_NR(r)      ((long)(r)->syscallno)
+#define REGS_ARG1(r)    ((r)->orig_x0)
+#define REGS_ARG2(r)    ((r)->regs[1])
+#define REGS_ARG3(r)    ((r)->regs[2])
+#define REGS_ARG4(r)    ((r)->regs[3])
+#define REGS_ARG1_32(r) ((r)->orig_x0)
+#define REGS_ARG2_32(r) ((r)->regs[1])
+#define REGS_ARG3_32(r) ((r)->regs[2])
+#define NR_NATIVE(id)   (id)
+#endif
+
+static __always_inline bool is_compat(void)
+{
+    struct task_struct___info *task = (void *)bpf_get_current_task();
+
+#if defined(__TARGET_ARCH_x86)
+    return BPF_CORE_READ(task, thread_info.status) & COMPAT;
+#else
+    return BPF_CORE_READ(task, thread_info.flags) & COMPAT;
+#endif
+}

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Every ioctl on bus1 peers as it happens, of the kernel's device and of served files, with the
+ * caller's memory before and after. Nobody is stopped.
+ *
+ *     b1_monitor_new()          load the programs; nothing happens yet
+ *     b1_monitor_add()          with .command: the process to begin with
+ *     b1_monitor_start()        attach: from here on the whole machine pays for it
+ *     poll(b1_monitor_fd())     for POLLIN
+ *     b1_monitor_read()         visit what has come
+ *     b1_monitor_stop()         detach; then b1_monitor_read() until it visits nothing more
+ *     b1_monitor_free()
+ *
+ * Nothing is lost unnoticed: visited + lost is what happened.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "bus1_abi.h"
+#include "errinfo.h"
+
+/* What the memory of a caller was read of. */
+enum b1_part {
+    B1_PART_IDS,         /* of RELEASE, or the destinations of SEND: u64[] */
+    B1_PART_MESSAGE,     /* of SEND and RECV, before */
+    B1_PART_TRANSFERS,   /* of TRANSFER the sources before, of SEND what goes along */
+    B1_PART_DATA,        /* of SEND */
+    B1_PART_NEW_HANDLES, /* of TRANSFER, after: bus1_transfer[] */
+    B1_PART_ERRORS,      /* of SEND, after: int32_t[] */
+    B1_PART_METADATA,    /* of RECV, after */
+    B1_PART_MESSAGE_AFTER,
+    B1_PART_TRANSFERS_AFTER, /* of TRANSFER the sources, of RECV what came along */
+    B1_PART_DATA_AFTER,      /* of RECV */
+    B1_PARTS,
+};
+
+/**
+ * struct b1_memory - some of the caller's memory
+ * @data, @len: what could be read
+ * @failed: there was more that could not be read
+ */
+struct b1_memory {
+    const void *data;
+    size_t len;
+    bool failed;
+};
+
+/* An open file of a bus: @dev and @ino as stat() has them, @dev of a device is its st_rdev. Peers
+ * of a device have one @ino in common, but not one @file. All 0: no bus. */
+struct b1_monitor_file {
+    uint64_t file;
+    uint64_t dev;
+    uint64_t ino;
+    bool is_device;
+};
+
+/**
+ * struct b1_monitor_event - an ioctl, or a loss; borrowed for the time of a visit
+ * @lost: not 0: so many calls could not be recorded; then only @time counts besides
+ * @time: when it began, ns since 1970; of a loss when it was noticed
+ * @duration: ns; UINT64_MAX when it has not ended
+ * @pid, @tid: who, in the monitor's pid namespace; 0 when it is not visible there
+ * @comm: the thread's name, hostile bytes included, ended by a NUL
+ * @fd, @file: of which peer
+ * @to: of TRANSFER, when that is a descriptor of a bus
+ * @cmd: the number
+ * @arg: what its argument points to, when @arg_read
+ * @died: the thread ended in the call, which has no result
+ * @ended: else it goes on, and has no result
+ * @result: 0 or more, or a negative errno
+ * @part: memory, by enum b1_part
+ */
+struct b1_monitor_event {
+    uint64_t lost;
+    uint64_t time;
+    uint64_t duration;
+    pid_t pid;
+    pid_t tid;
+    char comm[16];
+    uint32_t fd;
+    struct b1_monitor_file file;
+    struct b1_monitor_file to;
+    uint32_t cmd;
+    bool arg_read;
+    union {
+        uint64_t words[5];
+        struct bus1_cmd_transfer transfer;
+        struct bus1_cmd_release release;
+        struct bus1_cmd_send send;
+        struct bus1_cmd_recv recv;
+    } arg;
+    bool ended;
+    bool died;
+    int64_t result;
+    struct b1_memory part[B1_PARTS];
+};
+
+/* A value other than 0 stops the reading after this event and is returned. */
+typedef int (*b1_monitor_fn)(const struct b1_monitor_event *ev, void *ctx);
+
+/**
+ * struct b1_monitor_opts - what to show
+ * @pid: only calls of this process; 0 for all
+ * @command: only calls of the process of b1_monitor_add() and of what it forks
+ * @dev: only of this device number, as in struct b1_monitor_file; 0 for all
+ * @capture: bytes of each message's data to keep
+ * @ring_bytes: memory for what waits to be read; 0 for the default (32 MiB)
+ *
+ * A user who is not root sees the calls of the processes that ptrace(2) would permit.
+ */
+struct b1_monitor_opts {
+    pid_t pid;
+    bool command;
+    uint64_t dev;
+    uint64_t capture;
+    uint64_t ring_bytes;
+};
+
+struct b1_monitor;
+
+/* Return: 0; -EPERM (privilege missing), -EOPNOTSUPP (kernel or build lacks it), -ENOMEM, … */
+int b1_monitor_new(const struct b1_monitor_opts *opts, struct b1_monitor **ret, struct err *e);
+void b1_monitor_free(struct b1_monitor *m);
+
+/* Whether it can work here and now. Return: 0, or -errno with a reason and a remedy. */
+int b1_monitor_probe(struct err *e);
+
+/* With .command: follow this process. Return: 0 or -errno. */
+int b1_monitor_add(struct b1_monitor *m, pid_t pid, struct err *e);
+
+int b1_monitor_start(struct b1_monitor *m, struct err *e);
+int b1_monitor_fd(const struct b1_monitor *m);
+
+/**
+ * b1_monitor_read() - visit the calls that have ended, in the order of their ends
+ *
+ * When they are many, some of them: the descriptor is readable again at once.
+ *
+ * Return: 0, what @visit returned, or -errno with a reason.
+ */
+int b1_monitor_read(struct b1_monitor *m, b1_monitor_fn visit, void *ctx, struct err *e);
+
+/* Visits the calls that have not ended. For the end: each is visited once. */
+int b1_monitor_unfinished(struct b1_monitor *m, b1_monitor_fn visit, void *ctx);
+
+/* Detaches at once. What was recorded already can still be read. */
+void b1_monitor_stop(struct b1_monitor *m);
+
+/**
+ * struct b1_monitor_totals - the account so far
+ * @calls: visited
+ * @lost: announced as lost
+ * @span: since b1_monitor_start(), until b1_monitor_stop(), ns
+ */
+struct b1_monitor_totals {
+    uint64_t calls;
+    uint64_t lost;
+    uint64_t span;
+};
+
+void b1_monitor_totals(const struct b1_monitor *m, struct b1_monitor_totals *out);

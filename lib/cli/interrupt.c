@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Being told to end: what was begun is finished. */
+#include <errno.h>
+#include <signal.h>
+#include <stdint.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "cli.h"
+
+static int wake_fd = -1;
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int sig)
+{
+    const uint64_t one = 1;
+    int saved_errno = errno;
+
+    interrupted = 1;
+    if (write(wake_fd, &one, sizeof(one)) < 0)
+        _exit(128 + sig);
+    errno = saved_errno;
+}
+
+int cli_catch_signals(void)
+{
+    static const int sigs[] = {SIGINT, SIGTERM, SIGHUP};
+    struct sigaction sa = {.sa_handler = on_signal, .sa_flags = SA_RESTART | (int)SA_RESETHAND};
+    struct sigaction old;
+
+    wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (wake_fd < 0)
+        return -errno;
+    for (size_t i = 0; i < ARRAY_SIZE(sigs); i++)
+        if (sigaction(sigs[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+            sigaction(sigs[i], &sa, NULL);
+    return wake_fd;
+}
+
+bool cli_interrupted(void)
+{
+    return interrupted;
+}
