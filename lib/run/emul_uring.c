@@ -223,6 +223,7 @@ static int64_t do_detach(struct uring_emulator *u, const struct call *c, struct 
 {
     uint32_t id = (uint32_t)c->args[3];
     struct usub **at = &r->subs;
+    struct uchan *chan;
     struct usub *sub;
 
     if (c->args[2])
@@ -233,7 +234,12 @@ static int64_t do_detach(struct uring_emulator *u, const struct call *c, struct 
     sub = *at;
     if (sub) {
         *at = sub->owned;
+        chan = sub->chan;
+        uchan_ref(&u->chans, chan);
+        inbox_free(sub);
         usub_free(&u->chans, sub);
+        lanes_pump(u, chan); /* it may have been the slowest */
+        uchan_unref(&u->chans, chan);
     }
     pthread_mutex_unlock(&r->lock);
     return sub ? 0 : -ENOENT;
@@ -419,16 +425,17 @@ int64_t uring_mmap(struct uring_emulator *u, const struct call *c)
 
 /* ---- making and ending ---- */
 
-/* Looks from time to time for rings that nobody has any more. */
+/* Sends what has its turn, and looks from time to time for rings that nobody has any more. */
 static void *keep(void *argp)
 {
     struct uring_emulator *u = argp;
-    struct pollfd p = {.fd = u->wake, .events = POLLIN};
+    struct pollfd p[] = {{.fd = u->wake, .events = POLLIN}, {.fd = lanes_fd(u), .events = POLLIN}};
     eventfd_t n;
 
     while (!__atomic_load_n(&u->stopping, __ATOMIC_ACQUIRE)) {
-        if (poll(&p, 1, rings_any(u) ? ROUND_MS : -1) > 0)
-            (void)eventfd_read(u->wake, &n);
+        (void)poll(p, ARRAY_SIZE(p), rings_any(u) ? ROUND_MS : -1);
+        (void)eventfd_read(u->wake, &n);
+        lanes_pump_all(u);
         rings_reap(u, false);
     }
     return NULL;
@@ -479,7 +486,7 @@ int uring_emulator_new(struct uring_emulator **ret, struct err *e)
     if (r == 0) {
         u->proc = proc_open(NULL);
         u->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        r = u->proc < 0 ? u->proc : u->wake < 0 ? -errno : 0;
+        r = u->proc < 0 ? u->proc : u->wake < 0 ? -errno : lanes_new(&u->lanes);
     }
     if (r == 0) {
         r = -pthread_create(&u->keeper, NULL, keep, u);
@@ -504,6 +511,7 @@ void uring_emulator_free(struct uring_emulator *u)
         pthread_join(u->keeper, NULL);
     }
     rings_free(u);
+    lanes_free(u);
     uchans_done(&u->chans);
     closep(&u->proc);
     closep(&u->wake);

@@ -107,6 +107,7 @@ struct uring_emulator {
     int wake; /* the keeper has something to do */
     bool stopping;
     pthread_t keeper;
+    struct lanes *lanes;
 };
 
 /* ---- rings (uring_ring.c) ---- */
@@ -136,6 +137,35 @@ void rings_free(struct uring_emulator *u);
 
 /* Does what is to be done of the next @n SQEs. */
 void ring_submit(struct uring_emulator *u, struct ring *r, const struct call *c, uint32_t n);
+
+/* ---- operations that begin later (uring_lane.c) ---- */
+
+int lanes_new(struct lanes **ret);
+void lanes_free(struct uring_emulator *u);
+
+/* Readable when something was sent later; then to be pumped. */
+int lanes_fd(const struct uring_emulator *u);
+void lanes_pump_all(struct uring_emulator *u);
+
+/* Sends what waits for room in a channel. */
+void lanes_pump(struct uring_emulator *u, struct uchan *chan);
+
+/* A ring has gone. */
+void lanes_forget(struct uring_emulator *u, const struct ring *r);
+
+/*
+ * Make of an SQE one that does the same when its turn comes. Return: 0; -EMSGSIZE or -ENOBUFS when
+ * that cannot be done here.
+ */
+int lane_send(struct uring_emulator *u, struct ring *r, const struct call *c, struct uchan *chan,
+              struct io_uring_sqe *sqe);
+int lane_recv(const struct call *c, struct usub *sub, struct io_uring_sqe *sqe);
+
+/* A message that was put aside for a RECV that was then cancelled. Return: as usub_recv(). */
+int64_t inbox_recv(struct usub *sub, uint32_t cap, uchan_give_fn give, void *ctx);
+void inbox_free(struct usub *sub);
+
+/* ---- subscriptions ---- */
 
 /* The subscription @id of a ring, or NULL. */
 struct usub *ring_sub(const struct ring *r, uint32_t id);

@@ -38,6 +38,7 @@ struct uchans {
  * @head: what is not consumed begins here: the ABI's consumer.head
  * @subs: all subscribers
  * @targets: for each slot who it is for, or 0
+ * @outlets: lanes that lead to it; atomic
  * @turn: receivers of a multicast channel take turns; before @lock
  */
 struct uchan {
@@ -63,6 +64,7 @@ struct uchan {
     uint64_t head;
     struct usub *subs;
     uint32_t *targets;
+    unsigned int outlets;
     pthread_mutex_t turn;
 };
 
@@ -74,6 +76,7 @@ struct uchan {
  * @flags: URING_IPC_SUB_*
  * @chan: with a reference
  * @head: the next message it gets (unicast, broadcast)
+ * @inbox: of its owner, who frees it
  */
 struct usub {
     struct usub *next;
@@ -82,6 +85,7 @@ struct usub {
     uint32_t flags;
     struct uchan *chan;
     uint64_t head;
+    struct lane *inbox;
 };
 
 void uchans_init(struct uchans *set);

@@ -297,11 +297,13 @@ static void ring_end(struct uring_emulator *u, struct ring *r)
         if (u->hints[i].ring == r)
             u->hints[i] = (struct hint){0};
     pthread_mutex_unlock(&u->lock);
+    lanes_forget(u, r);
     uchan_unlist_owned(&u->chans, r);
     while (r->subs) {
         struct usub *s = r->subs;
 
         r->subs = s->owned;
+        inbox_free(s);
         usub_free(&u->chans, s);
     }
     pthread_mutex_unlock(&r->lock);

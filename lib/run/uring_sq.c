@@ -34,11 +34,12 @@ struct op {
     bool done;
 };
 
-/* A submission on its way. */
+/* A submission on its way, in the thread that traps it. */
 struct submission {
     struct uring_emulator *u;
     struct ring *r;
     const struct call *c;
+    bool drained; /* an operation waits for all before it, and those after it for that */
 };
 
 /* ---- the ring's memory ---- */
@@ -236,6 +237,7 @@ static int64_t do_send(const struct submission *s, const struct io_uring_sqe *sq
 
     if (r < 0)
         return r;
+    lanes_pump(s->u, chan);
     r = send_to(s, sqe, chan);
     uchan_unref(&s->u->chans, chan);
     return r;
@@ -257,12 +259,51 @@ static int64_t do_recv(const struct submission *s, const struct io_uring_sqe *sq
 {
     struct usub *sub = ring_sub(s->r, (uint32_t)sqe->fd);
     struct gift g = {.c = s->c, .to = sqe->addr};
+    int64_t r;
 
     if (!sub)
         return -ENOENT;
     if (!(sub->flags & URING_IPC_SUB_RECV))
         return -EACCES;
-    return usub_recv(sub, sqe->len, give, &g);
+    lanes_pump(s->u, sub->chan);
+    r = inbox_recv(sub, sqe->len, give, &g);
+    if (r == -EAGAIN)
+        r = usub_recv(sub, sqe->len, give, &g);
+    if (r >= 0)
+        lanes_pump(s->u, sub->chan); /* there is room */
+    return r;
+}
+
+/* ---- later ---- */
+
+/* What is certain now already, or what the operation becomes. Return: < 0: its result. */
+static int send_later(const struct submission *s, struct io_uring_sqe *sqe)
+{
+    struct uchan *chan;
+    int r = send_channel(s, sqe, &chan);
+
+    if (r < 0)
+        return r;
+    if (sqe->len > chan->max_msg)
+        r = -EMSGSIZE;
+    if (r == 0)
+        r = uchan_sendable(chan, sqe->file_index);
+    if (r == 0)
+        r = lane_send(s->u, s->r, s->c, chan, sqe);
+    uchan_unref(&s->u->chans, chan);
+    return r;
+}
+
+static int recv_later(const struct submission *s, struct io_uring_sqe *sqe)
+{
+    struct usub *sub = ring_sub(s->r, (uint32_t)sqe->fd);
+
+    if (!sub)
+        return -ENOENT;
+    if (!(sub->flags & URING_IPC_SUB_RECV))
+        return -EACCES;
+    lanes_pump(s->u, sub->chan);
+    return lane_recv(s->c, sub, sqe);
 }
 
 /* ---- chains ---- */
@@ -277,30 +318,45 @@ static bool breaks(const struct io_uring_sqe *sqe, int64_t res)
     return res < 0 && !(sqe->flags & IOSQE_IO_HARDLINK);
 }
 
-/* The operations from @op to @end, each linked to the next. */
-static void submit_chain(const struct submission *s, struct op *op, const struct op *end)
+/* Does it, or sees to it that it is done. Return: its result, or 0 when that is not known yet. */
+static int64_t do_op(const struct submission *s, const struct op *op, bool later)
 {
-    bool nothing = false;
+    bool sends = op->sqe.opcode == URING_IPC_OP_SEND;
+    struct io_uring_sqe sqe = op->sqe;
+    int64_t res;
+
+    if (later) {
+        res = sends ? send_later(s, &sqe) : recv_later(s, &sqe);
+        if (res == 0) {
+            (void)replace(s, op, &sqe);
+            return 0;
+        }
+    } else {
+        res = sends ? do_send(s, &sqe) : do_recv(s, &sqe);
+    }
+    complete(s, op, res);
+    return res;
+}
+
+/* The operations from @op to @end, each linked to the next. */
+static void submit_chain(struct submission *s, struct op *op, const struct op *end)
+{
+    bool nothing = false, follows = false;
 
     for (const struct op *i = op; i < end; i++)
         nothing |= i->ipc && refused(s->r, &i->sqe);
     for (; op < end; op++) {
-        int64_t res = 0;
-
-        if (op->done) {
+        s->drained |= op->sqe.flags & IOSQE_IO_DRAIN;
+        if (op->done && op->sqe.opcode == IORING_OP_NOP)
             nothing |= breaks(&op->sqe, (int32_t)op->sqe.len);
-            continue;
-        }
-        if (!op->ipc)
-            continue;
-        if (refused(s->r, &op->sqe)) {
+        else if (!op->ipc)
+            follows = true;
+        else if (refused(s->r, &op->sqe))
             refuse(s, op, refused(s->r, &op->sqe));
-            continue;
-        }
-        if (!nothing)
-            res = op->sqe.opcode == URING_IPC_OP_SEND ? do_send(s, &op->sqe) : do_recv(s, &op->sqe);
-        nothing |= breaks(&op->sqe, res);
-        complete(s, op, res);
+        else if (nothing)
+            complete(s, op, 0); /* which it will not */
+        else
+            nothing |= breaks(&op->sqe, do_op(s, op, follows || s->drained));
     }
 }
 

@@ -852,6 +852,130 @@ static void test_links(struct ring *r)
     EXPECT(reg(r, DETACH, NULL, rx) | reg(r, DESTROY, NULL, id), 0);
 }
 
+/* Waits for what is sent when its turn comes: a completion of it does not wait for that. */
+static long gets_soon(struct ring *r, uint32_t id, const char *text)
+{
+    long res = -EAGAIN;
+
+    for (int i = 0; i < 2000 && res == -EAGAIN; i++) {
+        res = gets_text(r, id, text);
+        if (res == -EAGAIN)
+            usleep(1000);
+    }
+    return res;
+}
+
+/* Operations that follow others: what they send is what is there when their turn comes. */
+static void test_later(struct ring *r)
+{
+    uint32_t id = made(create(r, 0, 8, 16, 0600, 0)), rx = made(attach(r, id, 0, TO_RECV, NULL));
+    char buf[32] = "stale", in[32];
+    uint64_t ud;
+    int ends[2];
+
+    if (pipe(ends) < 0)
+        die("pipe");
+    /* Read, then sent. */
+    prep(r, IORING_OP_READ, (uint32_t)ends[0], buf, 5)->flags = IOSQE_IO_LINK;
+    prep(r, IPC_SEND, id, buf, 5)->user_data = 77;
+    EXPECT(submit(r, 0), 2);
+    EXPECT(gets_text(r, rx, "stale"), -EAGAIN);
+    EXPECT(write(ends[1], "fresh", 5), 5);
+    wait_cqes(r, 2);
+    EXPECT(reap(r, NULL), 5);
+    EXPECT(reap(r, &ud), 5);
+    EXPECT(ud, 77);
+    EXPECT(gets_soon(r, rx, "fresh"), 1);
+    /* Several, in their order, among others. */
+    for (int i = 0; i < 3; i++) {
+        prep(r, IORING_OP_READ, (uint32_t)ends[0], buf + i, 1)->flags = IOSQE_IO_LINK;
+        prep(r, IPC_SEND, id, buf + i, 1)->flags = IOSQE_IO_LINK;
+        prep(r, IPC_SEND, id, buf + i, 1);
+    }
+    EXPECT(submit(r, 0), 9);
+    for (int i = 0; i < 3; i++) {
+        EXPECT(write(ends[1], &"abc"[i], 1), 1);
+        wait_cqes(r, 3);
+        EXPECT(reap(r, NULL) + reap(r, NULL) + reap(r, NULL), 3);
+    }
+    for (int i = 0; i < 6; i++) {
+        char want[2] = {"abc"[i / 2], 0};
+
+        EXPECT(gets_soon(r, rx, want), 1);
+    }
+    /* Not done when what it follows fails. */
+    prep(r, IORING_OP_READ, (uint32_t)-1, buf, 1)->flags = IOSQE_IO_LINK;
+    prep(r, IPC_SEND, id, buf, 1);
+    wait_cqes(r, 2);
+    EXPECT(reap(r, NULL) + reap(r, NULL), -EBADF - ECANCELED);
+    usleep(20000);
+    EXPECT(gets_text(r, rx, ""), -EAGAIN);
+    /* What is wrong with it is still found, in its turn. */
+    prep(r, IORING_OP_NOP, 0, NULL, 0)->flags = IOSQE_IO_LINK;
+    prep(r, IPC_SEND, id, buf, 17)->flags = IOSQE_IO_LINK;
+    prep(r, IPC_SEND, id, buf, 1);
+    wait_cqes(r, 3);
+    EXPECT(reap(r, NULL) + reap(r, NULL) + reap(r, NULL), -EMSGSIZE - ECANCELED);
+    /* Received after it was written elsewhere. */
+    EXPECT(ipc_send(r, id, "one"), 3);
+    EXPECT(ipc_send(r, id, "two"), 3);
+    memset(in, 0, sizeof(in));
+    prep(r, IORING_OP_WRITE, (uint32_t)ends[1], "w", 1)->flags = IOSQE_IO_LINK;
+    prep(r, IPC_RECV, rx, in, 16)->flags = IOSQE_IO_LINK;
+    prep(r, IPC_RECV, rx, in + 16, 2);
+    wait_cqes(r, 3);
+    EXPECT(reap(r, NULL), 1);
+    EXPECT(reap(r, NULL), 3);
+    EXPECT(reap(r, NULL), 2);
+    EXPECT(memcmp(in, "one", 4) | memcmp(in + 16, "tw", 3), 0);
+    prep(r, IORING_OP_NOP, 0, NULL, 0)->flags = IOSQE_IO_LINK;
+    prep(r, IPC_RECV, rx, in, 16);
+    wait_cqes(r, 2);
+    EXPECT(reap(r, NULL), 0);
+    EXPECT(reap(r, NULL), -EAGAIN);
+    /* Cancelled: what it would have received comes next. */
+    EXPECT(ipc_send(r, id, "kept"), 4);
+    prep(r, IORING_OP_READ, (uint32_t)-1, buf, 1)->flags = IOSQE_IO_LINK;
+    prep(r, IPC_RECV, rx, in, 16);
+    wait_cqes(r, 2);
+    EXPECT(reap(r, NULL) + reap(r, NULL), -EBADF - ECANCELED);
+    EXPECT(gets_text(r, rx, "kept"), 1);
+    close(ends[0]);
+    close(ends[1]);
+    EXPECT(reg(r, DETACH, NULL, rx) | reg(r, DESTROY, NULL, id), 0);
+}
+
+/* After all that was submitted before: a ring that drained once completes nothing at once. */
+static void test_drain(void)
+{
+    uint32_t id, rx;
+    char buf[8] = "stale";
+    struct ring r;
+    int ends[2];
+
+    if (pipe(ends) < 0)
+        die("pipe");
+    ring_new(&r, 0);
+    id = made(create(&r, 0, 8, 16, 0600, 0));
+    rx = made(attach(&r, id, 0, TO_RECV, NULL));
+    prep(&r, IORING_OP_READ, (uint32_t)ends[0], buf, 5);
+    prep(&r, IPC_SEND, id, buf, 5)->flags = IOSQE_IO_DRAIN;
+    EXPECT(submit(&r, 0), 2);
+    EXPECT(write(ends[1], "fresh", 5), 5);
+    wait_cqes(&r, 2);
+    EXPECT(reap(&r, NULL) + reap(&r, NULL), 10);
+    for (long res = -EAGAIN; res == -EAGAIN;) {
+        prep(&r, IPC_RECV, rx, buf, 8);
+        wait_cqes(&r, 1);
+        res = reap(&r, NULL);
+        EXPECT(res == 5 || res == -EAGAIN, 1);
+    }
+    EXPECT(memcmp(buf, "fresh", 5), 0);
+    close(ends[0]);
+    close(ends[1]);
+    ring_done(&r);
+}
+
 /* ---- all kinds of rings ---- */
 
 static void test_ring(const char *name, uint32_t flags, int permuted)
@@ -877,6 +1001,7 @@ static void test_ring(const char *name, uint32_t flags, int permuted)
     test_again(&r);
     test_partial(&r);
     test_links(&r);
+    test_later(&r);
     ring_done(&r);
     kind = "";
 }
@@ -1043,6 +1168,7 @@ int main(void)
     test_ring("DEFER_TASKRUN", IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN, 0);
     test_ring("COOP_TASKRUN, SUBMIT_ALL", IORING_SETUP_COOP_TASKRUN | IORING_SETUP_SUBMIT_ALL, 0);
     test_ring("SQPOLL", IORING_SETUP_SQPOLL, 0);
+    test_drain();
     test_iopoll();
     test_fork();
     test_lifetime();
