@@ -249,7 +249,7 @@ static void keep_time(struct replaying *p, uint64_t time)
     uint64_t now = timefmt_now(CLOCK_MONOTONIC), due;
     struct timespec ts;
 
-    if (!p->speed || !time)
+    if (!(p->speed > 0) || !time)
         return;
     if (!p->first_time) {
         p->first_time = time;
