@@ -271,7 +271,8 @@ static void judge_bytes(struct out *out, const struct limits_row *row)
     else
         snprintf(why, sizeof(why),
                  "%s%" PRIu64 " bytes charged + %" PRIu64 " for the new queue, limit %" PRIu64,
-                 row->charged_exact ? "" : "at least ", row->charged, row->cost, row->l.rlimit_soft);
+                 row->charged_exact ? "" : "at least ", row->charged, row->cost,
+                 row->l.rlimit_soft);
     v.why = why;
     snprintf(remedy, sizeof(remedy),
              "ulimit -q %" PRIu64 " (LimitMSGQUEUE= in a unit)%s, fewer or smaller messages, or "

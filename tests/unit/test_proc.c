@@ -285,8 +285,7 @@ static int see_exit(const struct proc_exit *x, void *ctx)
 
 static void test_events(void)
 {
-    _cleanup_(proc_events_closep)
-    struct proc_events *ev = NULL;
+    _cleanup_(proc_events_closep) struct proc_events *ev = NULL;
     struct err e = ERR_INIT;
     struct child child;
     struct pollfd p;
