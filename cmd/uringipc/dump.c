@@ -241,6 +241,7 @@ struct replaying {
     uint64_t first_time; /* of the dump */
     uint64_t begun;
     struct replay_row done;
+    struct cli_progress progress;
 };
 
 /* Waits until the message's time has come. */
@@ -292,6 +293,7 @@ static int replay_message(struct replaying *p, struct dump_record *rec, bool sen
     if (r == 0) {
         p->done.messages++;
         p->done.bytes += data.captured;
+        cli_progress_at(&p->progress, p->done.messages, p->done.bytes);
     }
     return r;
 }
@@ -363,7 +365,9 @@ static int replay_dump(struct cli_ctx *ctx, struct replaying *p)
         return cli_fail(ctx, r, &e, "%s: nothing was sent", file);
     if (p->args->dry_run)
         return CLI_OK;
+    cli_progress_begin(ctx, "messages", false, &p->progress);
     r = replay_pass(p, reader, true, &e);
+    cli_progress_end(&p->progress);
     return r < 0 ? cli_fail(ctx, r, &e, "%s: stopped after %" PRIu64 " messages", file,
                             p->done.messages)
                  : CLI_OK;

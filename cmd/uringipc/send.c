@@ -46,6 +46,7 @@ struct sending {
     struct uipc *u;
     uint32_t max_msg;
     struct send_row done;
+    struct cli_progress progress;
 };
 
 /* Return: CLI_OK, or the status of a reported error. */
@@ -75,6 +76,7 @@ static int send_lines(struct sending *s, FILE *f, const char *name)
     size_t cap = 0;
     int r = CLI_OK;
 
+    cli_progress_begin(s->ctx, "messages", false, &s->progress);
     while (r == CLI_OK) {
         ssize_t n = getline(&line, &cap, f);
 
@@ -83,7 +85,9 @@ static int send_lines(struct sending *s, FILE *f, const char *name)
         if (n > 0 && line[n - 1] == '\n')
             n--;
         r = send_one(s, line, (size_t)n);
+        cli_progress_at(&s->progress, s->done.messages, s->done.bytes);
     }
+    cli_progress_end(&s->progress);
     if (r == CLI_OK && ferror(f))
         return cli_fail(s->ctx, -errno, NULL, "%s", name);
     return r;

@@ -50,7 +50,7 @@ int ucmd_try(struct cli_ctx *ctx, const struct uipc_ops *ops, const char *name,
         }
     }
     if (r < 0)
-        return cli_fail(ctx, r, &e, "%s", name);
+        return cli_fail(ctx, r == -EBADF ? -ENOENT : r, &e, "%s", name); /* a descriptor of none */
     if (e.why[0])
         cli_note(ctx, "%s: %s", name, e.why);
     return CLI_OK;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* How fast embedded channels are, and what else one could use, between real processes. */
+/* How fast channels are, and what else one could use, between real processes. */
 #include "chan_bench.h"
 
 #include <errno.h>
@@ -12,10 +12,10 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cleanup.h"
-#include "engine.h"
 #include "macros.h"
 #include "timefmt.h"
 
@@ -23,12 +23,14 @@ enum { ENDS_MAX = BENCH_RECEIVERS_MAX, BUFFER = 1 << 20 };
 
 /* One direction: a channel, or as many pipes, sockets or queues as there are receivers. */
 struct way {
+    const struct uipc_ops *ops;
     const char *dir;
     enum bench_transport t;
     size_t size;
     unsigned int n;
+    struct uipc_keep *keep;
     uint32_t channel;
-    struct chan *chan; /* of the process that has opened its end */
+    struct uipc *u;    /* of the process that has opened its end */
     int in[ENDS_MAX];  /* what a sender writes to */
     int out[ENDS_MAX]; /* what receiver i reads from */
 };
@@ -54,7 +56,7 @@ static int make_channel(struct way *w, struct err *e)
         .mode = 0600,
     };
 
-    return chan_create(w->dir, &conf, &w->channel, e);
+    return uipc_create(w->ops, w->dir, &conf, &w->keep, &w->channel, e);
 }
 
 static int make_end(struct way *w, unsigned int i)
@@ -95,10 +97,8 @@ static int make_end(struct way *w, unsigned int i)
 
 static void way_done(struct way *w)
 {
-    chan_close(TAKE_PTR(w->chan));
-    if (w->channel)
-        (void)chan_destroy(w->dir, &(struct chan_ref){.id = w->channel}, NULL);
-    w->channel = 0;
+    uipc_close(TAKE_PTR(w->u));
+    uipc_keep_release(TAKE_PTR(w->keep));
     for (unsigned int i = 0; i < w->n; i++) {
         if (w->in[i] >= 0)
             close(w->in[i]);
@@ -108,21 +108,21 @@ static void way_done(struct way *w)
     }
 }
 
-static int way_init(struct way *w, const char *dir, enum bench_transport t, size_t size,
-                    unsigned int n, struct err *e)
+/* @w tells what: its ops, dir, t, size and n. */
+static int way_init(struct way *w, struct err *e)
 {
+    unsigned int n = w->n;
     int r = 0;
 
-    *w = (struct way){.dir = dir, .t = t, .size = size, .n = n};
     for (unsigned int i = 0; i < n; i++)
         w->in[i] = w->out[i] = -1;
-    if (t == BENCH_CHANNEL)
+    if (w->t == BENCH_CHANNEL)
         return make_channel(w, e);
     for (unsigned int i = 0; i < n && r == 0; i++)
         r = make_end(w, i);
-    if (r == -EINVAL && t == BENCH_MQUEUE)
+    if (r == -EINVAL && w->t == BENCH_MQUEUE)
         return err_set(e, r, "see /proc/sys/fs/mqueue/msgsize_max",
-                       "queues may not have messages of %zu bytes", size);
+                       "queues may not have messages of %zu bytes", w->size);
     return r;
 }
 
@@ -131,7 +131,7 @@ static int way_open(struct way *w, unsigned int access)
 {
     if (w->t != BENCH_CHANNEL)
         return 0;
-    return chan_open(w->dir, &(struct chan_ref){.id = w->channel}, access, &w->chan, NULL);
+    return uipc_open(w->ops, w->dir, &(struct uipc_ref){.id = w->channel}, access, &w->u, NULL);
 }
 
 /* A receiver must see the end when the sender dies. */
@@ -162,7 +162,7 @@ static int put(const struct way *w, char *buf, uint32_t number)
 
     memcpy(buf, &number, sizeof(number));
     if (w->t == BENCH_CHANNEL)
-        return chan_send(w->chan, buf, w->size, number, 0, 60 * NSEC_PER_SEC);
+        return uipc_send(w->u, buf, w->size, number, 0, 60 * NSEC_PER_SEC, NULL);
     for (unsigned int i = 0; i < w->n && r == 0; i++)
         r = put_one(w, i, buf);
     return r;
@@ -190,7 +190,7 @@ static int get(const struct way *w, unsigned int i, char *buf, uint32_t number)
     int r;
 
     if (w->t == BENCH_CHANNEL) {
-        r = chan_recv(w->chan, buf, w->size, &got, 60 * NSEC_PER_SEC);
+        r = uipc_recv(w->u, buf, w->size, &got, 60 * NSEC_PER_SEC, NULL);
         if (r == 0 && (got.msg.len != w->size || got.lost))
             r = -EBADMSG;
     } else {
@@ -299,10 +299,10 @@ static int measure(const struct bench_case *b, struct way *there, struct way *ba
     return r;
 }
 
-int bench_run(const char *dir, const struct bench_case *b, enum bench_transport t, double *ns,
-              struct err *e)
+int bench_run(const struct uipc_ops *ops, const char *dir, const struct bench_case *b,
+              enum bench_transport t, double *ns, struct err *e)
 {
-    struct way there = {0}, back = {0};
+    struct way there = {.ops = ops, .dir = dir, .t = t, .size = b->size}, back;
     bool round_trip = b->receivers == 0;
     char *buf;
     int r;
@@ -312,9 +312,11 @@ int bench_run(const char *dir, const struct bench_case *b, enum bench_transport 
     buf = calloc(1, b->size);
     if (!buf)
         return -ENOMEM;
-    r = way_init(&there, dir, t, b->size, MAX(b->receivers, 1U), e);
+    there.n = MAX(b->receivers, 1U);
+    back = there;
+    r = way_init(&there, e);
     if (r == 0 && round_trip)
-        r = way_init(&back, dir, t, b->size, 1, e);
+        r = way_init(&back, e);
     if (r == 0)
         r = measure(b, &there, round_trip ? &back : NULL, buf, ns);
     way_done(&there);
@@ -322,4 +324,87 @@ int bench_run(const char *dir, const struct bench_case *b, enum bench_transport 
         way_done(&back);
     free(buf);
     return r;
+}
+
+/* ---- idle receivers -------------------------------------------------------------------------- */
+
+static pid_t start_idle(struct way *w, int ready)
+{
+    pid_t parent = getpid();
+    pid_t pid = fork();
+    char buf[64];
+
+    if (pid == 0) {
+        struct chan_got got;
+
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != parent || way_open(w, CHAN_RECV) < 0 || write(ready, "", 1) != 1)
+            _exit(1);
+        (void)uipc_recv(w->u, buf, sizeof(buf), &got, CHAN_FOREVER, NULL);
+        _exit(1);
+    }
+    return pid < 0 ? -errno : pid;
+}
+
+/* Processor time of a process so far, ns. */
+static uint64_t used(pid_t pid)
+{
+    clockid_t clock;
+
+    return clock_getcpuclockid(pid, &clock) == 0 ? timefmt_now(clock) : 0;
+}
+
+static int watch_idle(const pid_t *pids, unsigned int n, uint64_t for_ns, double *percent)
+{
+    uint64_t before[BENCH_RECEIVERS_MAX], most = 0, start;
+    struct timespec ts = timefmt_to_timespec(NSEC_PER_SEC / 4); /* until they have settled */
+
+    nanosleep(&ts, NULL);
+    start = timefmt_now(CLOCK_MONOTONIC);
+    for (unsigned int i = 0; i < n; i++)
+        before[i] = used(pids[i]);
+    ts = timefmt_to_timespec(for_ns);
+    nanosleep(&ts, NULL);
+    for (unsigned int i = 0; i < n; i++) {
+        if (waitpid(pids[i], NULL, WNOHANG) != 0)
+            return -EPIPE; /* it should be waiting */
+        most = MAX(most, used(pids[i]) - before[i]);
+    }
+    *percent = 100 * (double)most / (double)(timefmt_now(CLOCK_MONOTONIC) - start);
+    return 0;
+}
+
+int bench_idle(const struct uipc_ops *ops, const char *dir, unsigned int receivers, uint64_t for_ns,
+               double *percent, struct err *e)
+{
+    struct way w = {.ops = ops, .dir = dir, .t = BENCH_CHANNEL, .size = 64, .n = receivers};
+    pid_t pids[BENCH_RECEIVERS_MAX];
+    unsigned int started = 0;
+    int ready[2], r;
+
+    if (!receivers || receivers > BENCH_RECEIVERS_MAX)
+        return -EINVAL;
+    for (unsigned int i = 0; i < receivers; i++)
+        w.in[i] = w.out[i] = -1;
+    if (pipe2(ready, O_CLOEXEC) < 0)
+        return -errno;
+    r = make_channel(&w, e);
+    for (; started < receivers && r >= 0; started++) {
+        r = pids[started] = start_idle(&w, ready[1]);
+        if (r < 0)
+            break;
+    }
+    close(ready[1]);
+    for (unsigned int i = 0; i < started && r >= 0; i++)
+        if (read(ready[0], &(char){0}, 1) != 1)
+            r = -EPIPE;
+    if (r >= 0)
+        r = watch_idle(pids, started, for_ns, percent);
+    for (unsigned int i = 0; i < started; i++) {
+        kill(pids[i], SIGKILL);
+        waitpid(pids[i], NULL, 0);
+    }
+    close(ready[0]);
+    way_done(&w);
+    return MIN(r, 0);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* How fast embedded channels are, and what else one could use, between real processes. */
+/* How fast channels are, and what else one could use, between real processes. */
 #pragma once
 
 #include <stdbool.h>
@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "errinfo.h"
+#include "uipc.h"
 
 enum bench_transport {
     BENCH_CHANNEL,
@@ -35,6 +36,7 @@ const char *bench_transport_name(enum bench_transport t);
 
 /**
  * bench_run() - measure once
+ * @ops: who provides the channels
  * @dir: as chan_create()'s
  * @b: what
  * @t: with what
@@ -45,5 +47,18 @@ const char *bench_transport_name(enum bench_transport t);
  *
  * Return: 0 or -errno, e.g. -EINVAL when a POSIX queue cannot hold messages of this size.
  */
-int bench_run(const char *dir, const struct bench_case *b, enum bench_transport t, double *ns,
-              struct err *e);
+int bench_run(const struct uipc_ops *ops, const char *dir, const struct bench_case *b,
+              enum bench_transport t, double *ns, struct err *e);
+
+/**
+ * bench_idle() - what receivers cost that wait for messages which do not come
+ * @ops, @dir: as above
+ * @receivers: how many processes, up to BENCH_RECEIVERS_MAX
+ * @for_ns: how long to watch them
+ * @percent: of one core, by the one that used most
+ * @e: why not
+ *
+ * Return: 0 or -errno.
+ */
+int bench_idle(const struct uipc_ops *ops, const char *dir, unsigned int receivers, uint64_t for_ns,
+               double *percent, struct err *e);

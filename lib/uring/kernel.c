@@ -162,10 +162,29 @@ static int attach_and_look(struct kernel *k, uint32_t flags, struct err *e)
     return 0;
 }
 
+/*
+ * In a unicast channel a new receiver gets again what the last one has had. Takes it out of the
+ * way: what @consumed says has been received is for nobody.
+ */
+static int skip_consumed(struct kernel *k, uint32_t consumed)
+{
+    _cleanup_(freep) char *buf = malloc(k->map.max_msg);
+    struct io_uring_sqe sqe;
+    int r = 0;
+
+    if (!buf)
+        return -ENOMEM;
+    uringk_encode_recv(&sqe, k->sub, buf, k->map.max_msg);
+    for (; k->position != consumed && r >= 0; k->position += r >= 0)
+        r = uringk_run(k->ring, &sqe);
+    return 0; /* what stands in the way of the next receive, that one tells */
+}
+
 static int attach_receiver(struct kernel *k, uint32_t flags, struct err *e)
 {
     int r = attach_and_look(k, URING_IPC_SUB_SEND, NULL);
     bool late = r == 0 && too_late(k);
+    uint32_t consumed;
 
     /* A sender holds up nobody: look first. Without write permission one must go in at once. */
     if (r == 0)
@@ -183,7 +202,10 @@ static int attach_receiver(struct kernel *k, uint32_t flags, struct err *e)
         err_set(e, 0, NULL,
                 "more messages have passed than the ring holds: unless this channel, which ipcbox "
                 "does not keep, is a multicast one, nothing will come");
-    return r;
+    if (r < 0 || k->delivery != CHAN_UNICAST)
+        return r;
+    consumed = ringmap_consumer(&k->map);
+    return consumed <= ringmap_tail(&k->map) ? skip_consumed(k, consumed) : 0;
 }
 
 static int open_attached(struct kernel *k, unsigned int access, struct err *e)
@@ -317,6 +339,9 @@ static int send_failed(struct kernel *k, uint32_t target, uint32_t tail, int r, 
     bool moved = ringmap_tail(&k->map) != tail;
 
     k->base.published = r == -EFAULT || (r == -ENOENT && target && moved);
+    if (r == -ENOENT && target && !moved)
+        return err_set(e, r, NULL,
+                       "there is no receiver %u, or the channel is gone; nothing was sent", target);
     return uringk_explain(r == -ENOENT && k->base.published ? URINGK_SEND_TARGET : URINGK_SEND, r,
                           e);
 }

@@ -116,6 +116,26 @@ static void test_unicast(void)
     end(m);
 }
 
+/* What one receiver has received the next one does not get again. */
+static void test_one_after_another(void)
+{
+    struct made m = make(CHAN_UNICAST, ENTRIES, MAX_MSG);
+    struct uipc *s = open_id(m.id, CHAN_SEND);
+
+    for (int i = 0; i < ENTRIES; i++) {
+        char text[2] = {(char)('a' + i), '\0'};
+        struct uipc *r;
+
+        CHECK_INT(send_text(s, text), 0);
+        r = open_id(m.id, CHAN_RECV);
+        CHECK_STR(recv_text(r), text);
+        CHECK_STR(recv_text(r), "-EAGAIN");
+        uipc_close(r);
+    }
+    uipc_close(s);
+    end(m);
+}
+
 static void test_broadcast(void)
 {
     struct made m = make(CHAN_BROADCAST, ENTRIES, MAX_MSG);
@@ -420,6 +440,7 @@ static void run(const struct uipc_ops *which)
         return;
     }
     test_unicast();
+    test_one_after_another();
     test_broadcast();
     test_multicast();
     for (enum chan_delivery d = CHAN_UNICAST; d <= CHAN_MULTICAST; d++) {

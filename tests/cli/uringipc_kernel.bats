@@ -1,0 +1,255 @@
+#!/usr/bin/env bats
+# uringipc with kernel channels: the machine's own, or those that ipcbox run gives its programs. The
+# channels of one run are seen by nobody else, so each test is one script in one run.
+
+load common
+
+setup() {
+    IPCBOX_CHANNELS=$(mktemp -d /dev/shm/ipcbox-cli.XXXXXX)
+    chmod 1777 "$IPCBOX_CHANNELS"
+    export IPCBOX_CHANNELS D=$BATS_TEST_TMPDIR
+    cat >"$D/pre" <<'END'
+set -eu -o pipefail
+. "$SRC/tests/cli/common.bash"
+BATS_TEST_TMPDIR=$D
+k() { "$IPCBOX" uringipc --backend kernel "$@"; }
+kb() { exec "$IPCBOX" uringipc --backend kernel "$@" 3>&-; }
+ends() { local got=0; wait "$1" || got=$?; is "$got" "${2-0}"; }
+holders_are() { [ "$(k -J info "$1" | jq .processes)" = "$2" ]; }
+END
+}
+
+teardown() {
+    rm -rf "$IPCBOX_CHANNELS" "${bin:-}"
+}
+
+# The script on stdin, where there are kernel channels.
+within_run() {
+    { cat "$D/pre" -; } >"$D/script"
+    timeout -k 5 120 "$IPCBOX" run -- bash "$D/script" 3>&-
+}
+
+@test "uringipc kernel: a channel from its making to its end" {
+    within_run <<'END'
+expect 0 k -J
+is "$out" '{"channels":[]}'
+expect 0 k -J create --detach --key jobs --entries 8 --size 100 --pid-file "$D/pid"
+id=$(jq .id <<<"$out")
+is "$(jq .pid <<<"$out") $(jq -r .backend <<<"$out")" "$(cat "$D/pid") kernel"
+is "$(k -J list | jq -c '.channels[] | [.channel, .id, .name, .delivery, .backend, .mode, .entries,
+    .size, .processes, .messages, .owner]')" \
+    "[\"$id\",$id,\"jobs\",\"unicast\",\"kernel\",\"0600\",8,100,1,0,\"$(id -un)\"]"
+k send jobs one
+k send "$id" two --user-data 7
+key=$(k -J list | jq -r '.channels[0].key')
+expect 0 k -J send "$key" ""
+is "$out" '{"messages":1,"bytes":0}'
+for again in 1 2; do
+    expect 0 k -J peek jobs
+    is "$(jq -c '[.messages[] | [.position, .msg_id, .length, .text, .user_data]]' <<<"$out")" \
+        '[[0,2,3,"one",0],[1,3,3,"two",7],[2,4,0,"",0]]'
+done
+# One after the other: what has been received is not received again.
+is "$(k recv jobs)" one
+expect 0 k -J recv jobs -N 2
+is "$(jq -sc 'map([.position, .text, .user_data])' <<<"$out")" '[[1,"two",7],[2,"",0]]'
+expect 1 k recv jobs --timeout 0.3
+has "$err" "0 of 1 messages came in time"
+expect 0 k destroy jobs
+[ ! -e "$D/pid" ]
+for verb in recv send peek info destroy; do expect 3 k "$verb" jobs </dev/null; done
+expect 0 k -J
+is "$out" '{"channels":[]}'
+is "$(ls -A "$IPCBOX_CHANNELS"/*)" ""
+END
+}
+
+@test "uringipc kernel: its keeper killed in any way ends the channel" {
+    within_run <<'END'
+k create -d -k a --pid-file "$D/a"
+kill "$(cat "$D/a")"
+within 30 test ! -e "$D/a"
+expect 3 k send a x
+k create -d -k a --pid-file "$D/a"
+kill -KILL "$(cat "$D/a")"
+within 30 bash -c "! '$IPCBOX' uringipc --backend kernel send a x"
+is "$(k -J | jq -c .channels)" '[]'
+kb create -k a >"$D/id" &
+pid=$!
+within 30 test -s "$D/id"
+k send a x
+k destroy a
+ends "$pid"
+kb create -k a >"$D/id" &
+pid=$!
+within 30 k send a x
+kill -INT "$pid"
+ends "$pid"
+expect 3 k send a x
+END
+}
+
+@test "uringipc kernel: a million lines through a pipeline, in order, to a clean end" {
+    n=${IPCBOX_TEST_LONG:+1000000} within_run <<'END'
+n=${n:-20000}
+k create -d -k stream --entries 1024 --size 64
+{ kb recv stream --follow; } > >(sha256sum >"$D/sum") &
+pid=$!
+within 30 holders_are stream 2
+seq "$n" | k send stream --lines
+k destroy stream
+ends "$pid"
+within 30 test -s "$D/sum"
+is "$(cat "$D/sum")" "$(seq "$n" | sha256sum)"
+END
+}
+
+@test "uringipc kernel: broadcast reaches everyone, multicast one of them" {
+    within_run <<'END'
+k create -d -k all --broadcast --entries 16
+for i in 1 2 3; do kb recv all --follow >"$D/$i" & done
+within 30 holders_are all 4
+seq 300 | k send all --lines
+k destroy all
+wait
+for i in 1 2 3; do is "$(sha256sum <"$D/$i")" "$(seq 300 | sha256sum)"; done
+k create -d -k some --multicast
+for i in 1 2 3; do kb recv some --follow >"$D/$i" & done
+within 30 holders_are some 4
+seq 300 | k send some --lines
+k destroy some
+wait
+is "$(cat "$D"/[123] | sort -n | sha256sum)" "$(seq 300 | sha256sum)"
+END
+}
+
+@test "uringipc kernel: a receiver that comes too late is told, and holds up nobody" {
+    within_run <<'END'
+k create -d -k news --broadcast --entries 4
+seq 10 | k send news --lines
+expect 1 k recv news --timeout 5
+has "$err" "more messages have passed than the ring holds" "peek shows what is still there"
+seq 11 20 | k send news --lines --timeout 0
+is "$(k peek news --raw)" 17181920
+END
+}
+
+@test "uringipc kernel: full, too long, unknown target" {
+    within_run <<'END'
+k create -d -k full --entries 2 --size 4
+k send full a
+k send full b
+expect 1 k send full c --timeout 0
+has "$err" "the channel is full" "wait with --timeout"
+expect 1 k send full c --timeout 0.1
+expect 1 k send full 12345
+has "$err" "not sent: " "longer than the channel takes"
+kb send full c &
+pid=$!
+is "$(k recv full -N 3 | paste -sd,)" a,b,c
+ends "$pid"
+expect 3 k send full d --target 54321
+# This kernel publishes it all the same, or does not, and that is said.
+has "$err" "published all the same" || has "$err" "no receiver 54321"
+END
+}
+
+@test "uringipc kernel: looking takes nothing, through any descriptor, and ends with its process" {
+    within_run <<'END'
+k create -d -k seen --multicast
+kb recv seen --follow >/dev/null &
+receiver=$!
+within 30 holders_are seen 2
+fd=$(k -J info seen | jq ".peers[] | select(.pid == $receiver) | .fd")
+kb --jsonl monitor "pid:$receiver:$fd" >"$D/seen" &
+monitor=$!
+within 30 bash -c "ls -l /proc/$monitor/fd | grep -q io_uring_ipc"
+sleep 0.3
+seq 5 | k send seen --lines
+within 30 grep -q '"text":"5"' "$D/seen"
+is "$(jq -sc 'map(.text)' "$D/seen")" '["1","2","3","4","5"]'
+is "$(k -J peek "pid:$receiver:$fd" --all | jq -c '[.messages[].text]')" '["1","2","3","4","5"]'
+expect 0 k -J info "pid:$receiver:$fd"
+is "$(jq -c '[.name, .delivery]' <<<"$out")" '["seen","multicast"]'
+k dump "pid:$receiver:$fd" -O "$D/dump"
+mqdump verify "$D/dump"
+expect 3 k peek "pid:$receiver:0"
+has "$err" "is no channel"
+expect 3 k peek "pid:$receiver:999"
+expect 3 k peek "pid:$((1 << 22)):3"
+k destroy seen
+ends "$receiver"
+ends "$monitor"
+k create -d -k to
+seq 5 | k send to --lines
+k dump to -O "$D/dump"
+k create -d -k copy
+k replay "$D/dump" --to copy --speed max
+is "$(k recv copy -N 5 | paste -sd,)" 1,2,3,4,5
+END
+}
+
+@test "uringipc kernel: the mode is the permission, for root too" {
+    [ "$(id -u)" = 0 ] || skip "needs root to become another user"
+    bin=$(mktemp -d /tmp/ipcbox-cli.XXXXXX)
+    chmod 755 "$bin"
+    install -m 755 "$IPCBOX" "$bin/ipcbox"
+    chmod 711 "$D"
+    bin=$bin within_run <<'END'
+n() { setpriv --reuid=65534 --regid=65534 --clear-groups "$bin/ipcbox" uringipc --backend kernel "$@"; }
+k create -d -k secret --mode 0600
+k create -d -k news --mode 0644 --broadcast
+k create -d -k open --mode 0666
+k create -d -k mute --mode 0444
+for ch in secret news open; do k send "$ch" hello; done
+for verb in recv send; do
+    expect 5 n "$verb" secret </dev/null
+    has "$err" "the channel's mode forbids it"
+done
+expect 5 n peek secret
+has "$err" "not permitted to take descriptors"
+is "$(n recv news)" hello
+expect 5 n send news x
+n send open x
+is "$(n recv open -N 2 | paste -sd,)" hello,x
+expect 5 n destroy open
+expect 5 k send mute x
+has "$err" "root is no exception"
+expect 5 k peek mute
+is "$(n -J list | jq -c '[.channels[] | select(.name == "secret") | .messages]')" '[null]'
+END
+}
+
+@test "uringipc kernel: idle receivers sleep" {
+    within_run <<'END'
+k create -d -k idle --broadcast
+for _ in 1 2 3 4; do kb recv idle --follow >/dev/null & done
+within 60 holders_are idle 5
+ticks() { cat $(jobs -p | sed 's|.*|/proc/&/stat|') | awk '{ n += $14 + $15 } END { print n }'; }
+before=$(ticks)
+sleep 3
+used=$(($(ticks) - before))
+# A single one that does not sleep would use 300 of 10 ms.
+[ "$used" -lt 100 ]
+k destroy idle
+wait
+END
+}
+
+@test "uringipc kernel: without --backend both kinds are found" {
+    within_run <<'END'
+expect 0 "$IPCBOX" uringipc create -d -k kern
+is "$err" ""
+"$IPCBOX" uringipc --backend embedded create -d -k emb
+is "$("$IPCBOX" uringipc -J | jq -c '[.channels[] | [.name, .backend]] | sort')" \
+    '[["emb","embedded"],["kern","kernel"]]'
+for ch in kern emb; do
+    "$IPCBOX" uringipc send "$ch" hello
+    has "$("$IPCBOX" uringipc -J peek "$ch" | jq -r .backend)" "$ch"
+    is "$("$IPCBOX" uringipc recv "$ch")" hello
+done
+expect 3 "$IPCBOX" uringipc peek neither
+"$IPCBOX" uringipc destroy kern emb
+is "$("$IPCBOX" uringipc -J)" '{"channels":[]}'
+END
+}
