@@ -113,7 +113,7 @@ static int peek_run(struct cli_ctx *ctx, const void *argp)
     if (r < 0 || !buf)
         return cli_fail(ctx, r < 0 ? r : -ENOMEM, NULL, "%s: cannot peek", ctx->operands[0]);
     if (args->all)
-        head.from = head.to - MIN(head.to, (uint64_t)map.entries);
+        head.from = head.to - (uint32_t)((uint32_t)head.to - ringmap_oldest(&map));
     head.channel = ctx->operands[0];
     head.backend = u->ops->name;
     if (!args->raw) {
@@ -146,7 +146,9 @@ const struct cli_verb uringipc_peek_verb = {
     .max_operands = 1,
     .summary = "show what is in a channel, receive nothing",
     .description = "Reads the channel's memory: nothing is consumed, nobody is disturbed, and a "
-                   "kernel channel is not attached to.",
+                   "kernel channel is not attached to. In a kernel channel that is broadcast up to "
+                   "16 messages "
+                   "may be shown that all have received already: it tells only now and then.",
     .examples = peek_examples,
     .opts = peek_opts,
     .args_size = sizeof(struct peek_args),
@@ -223,7 +225,9 @@ const struct cli_verb uringipc_monitor_verb = {
     .summary = "watch messages without receiving them",
     .description =
         "Watches the channel's memory. Whoever sends faster than they can be shown makes some be "
-        "missed: they are counted. Ends when the (embedded) channel is destroyed.",
+        "missed: they are counted. Ends when the channel is destroyed; a kernel channel that was "
+        "named "
+        "as pid:PID:FD also when that process no longer has it.",
     .opts = monitor_opts,
     .args_size = sizeof(struct monitor_args),
     .defaults = &monitor_defaults,

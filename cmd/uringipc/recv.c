@@ -260,7 +260,15 @@ const struct cli_verb uringipc_recv_verb = {
         "received yet, in a broadcast channel all that has not been overwritten, in a multicast "
         "channel what it wins from the others. An embedded unicast channel keeps a message until "
         "it has been written to standard output, so that none is lost when the output fails; "
-        "after a kill -9 some may come twice.",
+        "after a kill -9 some may come twice.\n"
+        "\n"
+        "Kernel channels differ. A receiver that comes when more messages have passed than the "
+        "ring "
+        "holds would get nothing, and hold up the senders of a broadcast channel: it is refused "
+        "(not in a multicast channel, and not where ipcbox cannot tell: then it goes in, and "
+        "leaves "
+        "as soon as it shows). Nothing wakes a receiver: it looks at the channel's memory, at most "
+        "20 ms apart. What is received is gone. The end of a channel is noticed within a second.",
     .examples = recv_examples,
     .opts = recv_opts,
     .args_size = sizeof(struct recv_args),

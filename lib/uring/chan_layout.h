@@ -11,6 +11,7 @@
 #pragma once
 
 #include <stdalign.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum {
@@ -69,6 +70,46 @@ struct chan_ctl {
     alignas(CHAN_LINE) uint64_t head;      /* multicast: next position; unicast: where nobody was */
     struct chan_sub subs[CHAN_SUBS];
 };
+
+/* Processes of different builds share them. */
+#define CHAN_AT(type, field, off) \
+    _Static_assert(offsetof(type, field) == (off), #type "." #field " is at " #off)
+
+CHAN_AT(struct chan_sender, intent, 0);
+CHAN_AT(struct chan_sender, sent, 8);
+CHAN_AT(struct chan_sender, pid, 16);
+_Static_assert(sizeof(struct chan_sender) == 64, "a sender is a cache line");
+CHAN_AT(struct chan_ext, magic, 0);
+CHAN_AT(struct chan_ext, version, 8);
+CHAN_AT(struct chan_ext, id, 12);
+CHAN_AT(struct chan_ext, key, 16);
+CHAN_AT(struct chan_ext, created_ns, 24);
+CHAN_AT(struct chan_ext, delivery, 32);
+CHAN_AT(struct chan_ext, creator, 36);
+CHAN_AT(struct chan_ext, name, 40);
+CHAN_AT(struct chan_ext, tail, 128);
+CHAN_AT(struct chan_ext, lost, 136);
+CHAN_AT(struct chan_ext, senders, 256);
+_Static_assert(sizeof(struct chan_ext) == 256 + CHAN_SENDERS * 64, "no room is left over");
+CHAN_AT(struct chan_sub, head, 0);
+CHAN_AT(struct chan_sub, id, 8);
+CHAN_AT(struct chan_sub, generation, 12);
+CHAN_AT(struct chan_sub, pid, 16);
+CHAN_AT(struct chan_sub, received, 24);
+CHAN_AT(struct chan_sub, lost, 32);
+_Static_assert(sizeof(struct chan_sub) == CHAN_LINE, "a subscriber is a pair of cache lines");
+CHAN_AT(struct chan_ctl, magic, 0);
+CHAN_AT(struct chan_ctl, version, 8);
+CHAN_AT(struct chan_ctl, id, 12);
+CHAN_AT(struct chan_ctl, destroyed, 128);
+CHAN_AT(struct chan_ctl, epoch, 132);
+CHAN_AT(struct chan_ctl, sub_limit, 136);
+CHAN_AT(struct chan_ctl, rbits, 256);
+CHAN_AT(struct chan_ctl, rgen, 264);
+CHAN_AT(struct chan_ctl, wbits, 384);
+CHAN_AT(struct chan_ctl, wgen, 392);
+CHAN_AT(struct chan_ctl, head, 512);
+CHAN_AT(struct chan_ctl, subs, 640);
 
 /* How far behind its final value seq is while a sender writes the slot: so far that it is behind
  * for every position that anyone may look for in this slot, and not 2^31, where signs turn. */

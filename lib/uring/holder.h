@@ -29,6 +29,8 @@ struct holder_record {
     uint32_t pad;
 };
 
+_Static_assert(sizeof(struct holder_record) == 120, "processes of different builds share it");
+
 /* Leaves the record of a channel. Return: a descriptor to keep open as long as it lives; -errno. */
 int holder_write(const char *dir, const struct holder_record *record, struct err *e);
 

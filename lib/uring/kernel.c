@@ -67,7 +67,7 @@ static int kernel_probe(struct err *e)
         return no_channels(e);
     uringk_encode_create(&c, URING_IPC_F_PRIVATE, 1, 1, 0600, 0);
     r = uringk_register(ring, URING_IPC_REGISTER_CREATE, &c, 1);
-    if (r == -EINVAL)
+    if (r == -EINVAL || (r >= 0 && !c.channel_id_out)) /* another call may have the number */
         return no_channels(e);
     return r < 0 ? err_set(e, r, NULL, "creating a channel: %s", strerrordesc_np(-r)) : 0;
 }

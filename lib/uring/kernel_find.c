@@ -15,6 +15,7 @@
 #include "cleanup.h"
 #include "kernel_channel.h"
 #include "proc.h"
+#include "realuser.h"
 
 int kernel_same_file(int a, int b)
 {
@@ -94,10 +95,16 @@ static bool is_channel(int fd)
 
 int kernel_take_fd(pid_t pid, int fd, struct err *e)
 {
-    _cleanup_(closep) int got = proc_fd_take(pid, fd, e);
+    _cleanup_(closep) int got = -1;
+    struct realuser saved = REALUSER_INIT;
+    int r = realuser_enter(&saved); /* capabilities of the file are for other things */
 
-    if (got < 0)
-        return got;
+    if (r < 0)
+        return r;
+    r = got = proc_fd_take(pid, fd, e);
+    realuser_leave(&saved);
+    if (r < 0)
+        return r;
     if (!is_channel(got))
         return err_set(e, -EBADF, "uringipc list shows what there is",
                        "descriptor %d of process %d is no channel", fd, pid);

@@ -7,13 +7,17 @@
  * its close would take along whichever channel has got the id since.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "buf.h"
 #include "cleanup.h"
+#include "fileio.h"
 #include "kernel_channel.h"
 #include "timefmt.h"
 
@@ -163,14 +167,45 @@ static void await_end(uint32_t id, int fd)
             return;
 }
 
+/* Whether a process is a user's: a record is written by its user, who could name any process. */
+static bool is_of_user(pid_t pid, uid_t uid)
+{
+    _cleanup_(buf_done) struct buf text = BUF_INIT;
+    char path[32];
+    const char *line;
+    unsigned int real;
+
+    snprintf(path, sizeof(path), "/proc/%d/status", pid);
+    if (file_read(AT_FDCWD, path, 65536, &text) < 0)
+        return false;
+    line = strstr(buf_str(&text), "\nUid:");
+    return line && sscanf(line, "\nUid: %u", &real) == 1 && real == uid;
+}
+
+/* By a descriptor of the process, so that no other can get its number in between. */
+static int signal_holder(const struct holder_record *rec, struct err *e)
+{
+    _cleanup_(closep) int pidfd = (int)syscall(SYS_pidfd_open, rec->pid, 0);
+
+    if (pidfd >= 0 && !is_of_user(rec->pid, rec->uid))
+        return err_set(e, -EPERM, NULL,
+                       "the record of user %u says that process %d keeps the channel, but that is "
+                       "not theirs",
+                       rec->uid, rec->pid);
+    if (pidfd < 0 || syscall(SYS_pidfd_send_signal, pidfd, SIGTERM, NULL, 0) < 0)
+        return err_set(e, -errno, NULL, "process %d, which keeps the channel: %s", rec->pid,
+                       strerrordesc_np(errno));
+    return 0;
+}
+
 /* Has the keeper of a channel end it. */
 static int stop_holder(const char *dir, const struct holder_record *rec, struct err *e)
 {
     _cleanup_(closep) int fd = kernel_take_fd(rec->pid, rec->fd, NULL);
+    int r = signal_holder(rec, e);
 
-    if (kill(rec->pid, SIGTERM) < 0)
-        return err_set(e, -errno, NULL, "process %d, which keeps the channel: %s", rec->pid,
-                       strerrordesc_np(errno));
+    if (r < 0)
+        return r;
     for (int i = 0; i < 500; i++) {
         if (!holder_alive(dir, rec)) {
             await_end(rec->id, fd);

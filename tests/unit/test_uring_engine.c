@@ -286,7 +286,8 @@ static void test_destroy(void)
 /* A sender that dies, as far as it got. It runs in a child, so that its locks go as they would. */
 enum death { DEATH_BEFORE_CLAIM, DEATH_CLAIMED, DEATH_MARKED, DEATH_WRITTEN };
 
-static void die_sending(uint32_t id, enum death how)
+/* Return: its pid. */
+static pid_t die_sending(uint32_t id, enum death how)
 {
     pid_t pid = fork();
 
@@ -307,6 +308,7 @@ static void die_sending(uint32_t id, enum death how)
     }
     CHECK(pid > 0);
     CHECK_INT(waitpid(pid, NULL, 0), pid);
+    return pid;
 }
 
 static void test_dead_sender(enum chan_delivery delivery, uint32_t entries)
@@ -318,12 +320,14 @@ static void test_dead_sender(enum chan_delivery delivery, uint32_t entries)
         struct chan_info info;
         struct chan_got got;
         char buf[8];
+        pid_t dead;
 
         CHECK_INT(send_text(s, "1"), 0);
         CHECK_STR(recv_text(r), "1");
-        die_sending(id, how);
+        dead = die_sending(id, how);
         CHECK_INT(chan_recv(r, buf, sizeof(buf), &got, 0), -EAGAIN);
         CHECK_INT(got.lost, want);
+        CHECK_INT(got.lost_pid, want ? dead : 0);
         die_sending(id, how);
         if (entries > 1)
             CHECK_INT(send_text(s, "2"), 0);

@@ -14,6 +14,7 @@
 #include "chantest.h"
 #include "check.h"
 #include "cleanup.h"
+#include "holder.h"
 #include "timefmt.h"
 #include "uipc.h"
 #include "uringmodel.h"
@@ -680,6 +681,39 @@ static void test_kept_by_descriptor(void)
     end(m);
 }
 
+/* A record names another user's process: that one is not told to end. */
+static void test_lying_record(void)
+{
+    struct holder_record rec = {
+        .magic = HOLDER_MAGIC, .pid = (int32_t)getpid(), .fd = -1, .id = 4242};
+    struct err e = ERR_INIT;
+    int fd, status = -1;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        struct err why = ERR_INIT;
+
+        if (seteuid(65534) < 0 || holder_write(dir, &rec, &why) < 0)
+            _exit(1);
+        for (;;)
+            pause();
+    }
+    for (int i = 0;
+         i < 3000 &&
+         !holder_alive(dir, &(struct holder_record){.id = 4242, .pid = rec.pid, .uid = 65534});
+         i++)
+        usleep(10000);
+    CHECK_INT(ops->destroy(dir, &(struct uipc_ref){.id = 4242}, true, &e), -EPERM);
+    says(&e, "not theirs");
+    kill(pid, SIGKILL);
+    CHECK_INT(waitpid(pid, &status, 0), pid);
+    CHECK_INT(seteuid(65534), 0);
+    fd = holder_write(dir, &rec, &e);
+    CHECK(fd >= 0);
+    holder_remove(dir, 4242, fd);
+    CHECK_INT(seteuid(0), 0);
+}
+
 int main(void)
 {
     setvbuf(stdout, NULL, _IONBF, 0);
@@ -703,6 +737,8 @@ int main(void)
     test_waiting();
     test_vanished();
     test_destroy();
+    if (geteuid() == 0)
+        test_lying_record();
     test_denied();
     test_by_descriptor();
     test_kept_by_descriptor();
@@ -712,6 +748,8 @@ int main(void)
         snprintf(own, sizeof(own), "-%u", geteuid());
         snprintf(sub, sizeof(sub), "%s/ipcbox%s", dir, geteuid() ? own : "");
         CHECK(rmdir(sub) == 0); /* no record is left */
+        snprintf(sub, sizeof(sub), "%s/ipcbox-65534", dir);
+        CHECK(rmdir(sub) == 0 || geteuid() != 0);
     }
     chantest_dir_done(dir);
     return check_done();
