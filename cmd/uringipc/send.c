@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "dump.h"
 #include "ucmd.h"
 
 struct send_args {
@@ -45,6 +46,8 @@ struct sending {
     const struct send_args *args;
     struct uipc *u;
     uint32_t max_msg;
+    uint64_t user_data;
+    bool stream; /* a message a line, of text or of JSON */
     struct send_row done;
     struct cli_progress progress;
 };
@@ -53,7 +56,7 @@ struct sending {
 static int send_one(struct sending *s, const void *data, size_t len)
 {
     struct err e = ERR_INIT;
-    int r = uipc_send(s->u, data, len, s->args->user_data, s->args->target, s->args->timeout, &e);
+    int r = uipc_send(s->u, data, len, s->user_data, s->args->target, s->args->timeout, &e);
     const char *ch = s->ctx->operands[0];
 
     if (r == 0) {
@@ -61,21 +64,46 @@ static int send_one(struct sending *s, const void *data, size_t len)
         s->done.bytes += len;
         return CLI_OK;
     }
-    if (s->args->lines && s->u->published)
+    if (s->stream && s->u->published)
         return cli_fail(s->ctx, r, &e, "%s: stopped behind line %" PRIu64, ch,
                         s->done.messages + 1);
-    if (s->args->lines)
+    if (s->stream)
         return cli_fail(s->ctx, r, &e, "%s: line %" PRIu64 " is not sent, nor what follows", ch,
                         s->done.messages + 1);
     return cli_fail(s->ctx, r, &e, s->u->published ? "%s" : "%s: not sent", ch);
 }
 
+/* One object, as recv --jsonl writes it. */
+static int send_object(struct sending *s, struct dump_object *object, char *line, size_t n)
+{
+    struct dump_payload data;
+    struct dump_record *rec;
+    struct err e = ERR_INIT;
+    int r = dump_object_parse(object, line, n, &rec, &e);
+
+    s->user_data = s->args->user_data;
+    if (r == 0)
+        r = dump_get_payload(rec, &data, &e);
+    if (r == 0 && data.captured != data.length)
+        r = dump_bad(rec, &e, "the message was cut");
+    if (r == 0 && dump_has(rec, "user_data"))
+        r = dump_get_u64(rec, "user_data", UINT64_MAX, &s->user_data, &e);
+    if (r < 0) /* what a line lacks is no missing channel */
+        return cli_fail(s->ctx, r == -ENOENT ? -EBADMSG : r, &e,
+                        "%s: stopped after %" PRIu64 " messages", s->ctx->operands[0],
+                        s->done.messages);
+    return send_one(s, data.data, data.captured);
+}
+
 static int send_lines(struct sending *s, FILE *f, const char *name)
 {
+    _cleanup_(dump_object_freep) struct dump_object *object = NULL;
     _cleanup_(freep) char *line = NULL;
     size_t cap = 0;
     int r = CLI_OK;
 
+    if (!s->args->lines && dump_object_new(&object) < 0)
+        return cli_fail(s->ctx, -ENOMEM, NULL, "%s", name);
     cli_progress_begin(s->ctx, "messages", false, &s->progress);
     while (r == CLI_OK) {
         ssize_t n = getline(&line, &cap, f);
@@ -84,7 +112,7 @@ static int send_lines(struct sending *s, FILE *f, const char *name)
             break;
         if (n > 0 && line[n - 1] == '\n')
             n--;
-        r = send_one(s, line, (size_t)n);
+        r = object ? send_object(s, object, line, (size_t)n) : send_one(s, line, (size_t)n);
         cli_progress_at(&s->progress, s->done.messages, s->done.bytes);
     }
     cli_progress_end(&s->progress);
@@ -121,7 +149,7 @@ static int send_stream(struct sending *s, const char *path)
 
     if (!in)
         return cli_fail(s->ctx, -errno, NULL, "%s", path);
-    return s->args->lines ? send_lines(s, in, name) : send_whole(s, in, name);
+    return s->stream ? send_lines(s, in, name) : send_whole(s, in, name);
 }
 
 static int send_run(struct cli_ctx *ctx, const void *argp)
@@ -144,6 +172,9 @@ static int send_run(struct cli_ctx *ctx, const void *argp)
     if (r < 0)
         return cli_fail(ctx, r, NULL, "%s", ctx->operands[0]);
     s.u = u;
+    s.user_data = args->user_data;
+    s.stream = args->lines ||
+               (!(data && strcmp(data, "-") != 0) && out_get_mode(ctx->out) == OUT_MODE_JSONL);
     s.max_msg = info.c.max_msg;
     if (data && strcmp(data, "-") != 0)
         r = send_one(&s, data, strlen(data));
@@ -157,6 +188,7 @@ static const struct cli_example send_examples[] = {
     {"uringipc send jobs hello", "one message"},
     {"seq 1000 | uringipc send jobs --lines", "a message a line"},
     {"uringipc send jobs -f picture.png", "a file, as one message"},
+    {"uringipc recv jobs -f --jsonl | uringipc send copy --jsonl", "on to another channel"},
     {NULL, NULL},
 };
 
@@ -168,7 +200,10 @@ const struct cli_verb uringipc_send_verb = {
     .summary = "send a message, or one a line",
     .description =
         "Without DATA and --file the message is standard input. While the channel is full it "
-        "waits. With --lines it stops at the first line that cannot be sent, and says which.\n"
+        "waits. With --lines it stops at the first line that cannot be sent, and says which. With "
+        "--jsonl "
+        "and no DATA each line is a JSON object as recv --jsonl writes them: data_base64 or text, "
+        "and user_data, count.\n"
         "\n"
         "--target: only this subscriber gets the message. In a multicast channel the other "
         "receivers wait until it has taken it. An embedded channel sends nothing to an unknown "

@@ -102,7 +102,7 @@ void ucmd_msg_fill(struct ucmd_msg *row, const struct ringmap_msg *msg, const vo
     *row = (struct ucmd_msg){
         .time = OUT_UNKNOWN_U64,
         .position = msg->position,
-        .msg_id = msg->msg_id,
+        .msg_id = msg->msg_id ? msg->msg_id : OUT_UNKNOWN_U64,
         .target = msg->target,
         .user_data = msg->user_data,
         .length = msg->len,

@@ -235,6 +235,26 @@ int dump_get_payload(struct dump_record *rec, struct dump_payload *out, struct e
 /* A reason that begins with the record's line: for what only the reader's user can check. */
 int dump_bad(const struct dump_record *rec, struct err *e, const char *fmt, ...) _printf_(3, 4);
 
+/* ---- lines that stand alone ---- */
+
+struct dump_object;
+
+int dump_object_new(struct dump_object **ret);
+void dump_object_free(struct dump_object *o);
+void dump_object_freep(struct dump_object **o);
+
+/**
+ * dump_object_parse() - read the next of a stream's lines, which need be no dump
+ * @o: counts them
+ * @text, @n: the line; decoded in place, and borrowed by the record
+ * @rec: for dump_get_…; it has no type
+ * @e: why not, with the line's number
+ *
+ * Return: 0; -EBADMSG.
+ */
+int dump_object_parse(struct dump_object *o, char *text, size_t n, struct dump_record **rec,
+                      struct err *e);
+
 /* ---- sealing ---- */
 
 /**

@@ -72,6 +72,7 @@ enum out_col_flags {
     OUT_WIDE = 1 << 1,     /* takes the room that is left, and is cut at the terminal's edge */
     OUT_JSON = 1 << 2,     /* never in the table */
     OUT_OPTIONAL = 1 << 3, /* in JSON left out instead of null when unknown */
+    OUT_KNOWN = 1 << 4,    /* a number that is always known: all its values count */
     OUT_DATE = 1 << 4,     /* of a time: the day too, and whole seconds; for what may be old */
 };
 

@@ -18,6 +18,8 @@ static const void *field(const struct out_col *col, const void *row)
 
 bool value_unknown(const struct out_col *col, const void *row)
 {
+    if (col->flags & OUT_KNOWN)
+        return false;
     switch (col->type) {
     case OUT_TYPE_STR:
         return FIELD(str_t) == NULL;

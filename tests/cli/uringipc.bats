@@ -163,6 +163,25 @@ receivers_are() { [ "$(u -J list | jq '.channels[0].receivers')" = "$1" ]; }
     is "$(u -J peek small | jq -c '[.messages[].text]')" '["short"]'
 }
 
+@test "uringipc: what recv --jsonl writes send --jsonl reads" {
+    u create -d -k from --size 100
+    u create -d -k to --size 100
+    printf 'a\n\n\377\001\n' | u send from --lines --user-data 18446744073709551615
+    u --jsonl recv from -N 3 | u --jsonl send to >"$BATS_TEST_TMPDIR/sum"
+    is "$(cat "$BATS_TEST_TMPDIR/sum")" '{"messages":3,"bytes":3}'
+    is "$(u -J peek to | jq -c '[.messages[].data_base64]')" '["YQ==","","/wE="]'
+    is "$(u --jsonl peek to | grep -c '"user_data":18446744073709551615,')" 3
+    printf '{"text":"\\u00e9"}\n{"text":"x","length":2}\n' >"$BATS_TEST_TMPDIR/bad"
+    expect 1 u --jsonl send to -f "$BATS_TEST_TMPDIR/bad"
+    has "$err" "stopped after 1 messages" "line 2"
+    expect 1 u --jsonl send to <<<'no JSON'
+    has "$err" "line 1: not one JSON object a line"
+    expect 1 u --jsonl send to <<<'{}'
+    is "$(u recv to -N 4 | tail -n 1)" é
+    expect 0 u --jsonl send to data
+    is "$(u recv to)" data
+}
+
 @test "uringipc: a full channel makes senders wait, or give up" {
     u create -d -k full --entries 2
     u send full a
