@@ -132,8 +132,7 @@ static double peek(void)
 {
     char buf[SIZE];
     unsigned int prio;
-    struct xlat_mq_timedreceive2_args args = {
-        .msg_len = SIZE, .msg_prio = &prio, .msg_ptr = buf};
+    struct xlat_mq_timedreceive2_args args = {.msg_len = SIZE, .msg_prio = &prio, .msg_ptr = buf};
     uint64_t t0 = timefmt_now(CLOCK_MONOTONIC);
 
     for (int i = 0; i < CALLS; i++)

@@ -46,6 +46,12 @@ load common
     expect 1 "$HELPERS/uring_abi"
 }
 
+@test "run: a program that uses liburing for channels" {
+    expect 0 ipcbox run "$HELPERS/uring_lib"
+    has "$out" " 0 failed"
+    expect 1 "$HELPERS/uring_lib"
+}
+
 @test "run: only what was asked for is there" {
     expect 1 ipcbox run --only mq "$HELPERS/bus1_abi"
     has "$err" "/dev/bus1: No such file"
@@ -129,11 +135,13 @@ load common
 
 @test "run: fifty at once, and five hundred short children of one" {
     for i in $(seq 50); do
-        ipcbox run sh -c '"$HELPERS/mq_abi"; "$HELPERS/bus1_abi"' \
+        ipcbox run sh -c '"$HELPERS/mq_abi"; "$HELPERS/bus1_abi"; "$HELPERS/uring_lib"' \
             >"$BATS_TEST_TMPDIR/many.$i" 3>&- &
     done
     wait
-    is "$(cat "$BATS_TEST_TMPDIR"/many.* | grep -c ' 0 failed')" 100
+    is "$(cat "$BATS_TEST_TMPDIR"/many.* | grep -c ' 0 failed')" 150
+    expect 0 ipcbox run --only uring "$HELPERS/uring_lib" 500
+    has "$out" " 0 failed"
     q=/$(unique)
     "$HELPERS/mqmake" "$q" 10 128 1:x
     expect 0 ipcbox run sh -c '
