@@ -80,13 +80,14 @@ static const struct out_col follow_cols[] = {
     OUT_I32(struct follow_row, pid, "pid", "process that called; null when it is not visible",
             .width = 7),
     OUT_I32(struct follow_row, tid, "tid", "its thread", .flags = OUT_HIDDEN, .width = 7),
-    OUT_STR(struct follow_row, comm, "comm", "the thread's name", .width = 15),
+    OUT_STR(struct follow_row, comm, "comm", "the thread's name", .flags = OUT_SPARE, .width = 10),
     OUT_U32(struct follow_row, priority, "priority",
             "of the message; null when the receiver did not ask and the kernel does not tell",
-            .heading = "PRIO", .width = 5),
-    OUT_SIZE(struct follow_row, length, "length", "bytes", .width = 6),
+            .heading = "PRIO"),
+    OUT_SIZE(struct follow_row, length, "length", "bytes", .flags = OUT_SPARE),
     OUT_SPAN(struct follow_row, blocked, "blocked",
-             "how long the call slept; null when it began before following did", .width = 7),
+             "how long the call slept; null when it began before following did",
+             .flags = OUT_SPARE),
     OUT_STR(struct follow_row, order, "order",
             "exact: that of the queue; approximate: that of the calls' ends", .flags = OUT_HIDDEN),
     OUT_BYTES(struct follow_row, content, "content",
@@ -143,6 +144,12 @@ struct follow {
     int wake_fd;
 };
 
+/* A reader that has stopped reading keeps this process, not the whole machine. */
+static void detach(void *reader)
+{
+    pmq_follow_cut(reader);
+}
+
 /* ---- rows ---- */
 
 static struct follow_row empty_row(uint64_t time, const char *event)
@@ -186,18 +193,17 @@ static void show_notice(struct follow *f, const struct follow_notice *notice)
 
     row.queue = notice->queue;
     if (!notice->pid) {
-        show_special(f, name_cols, &row,
-                     notice->event[0] == 'c' ? "the queue was created" : "the queue was unlinked");
+        show_special(f, name_cols, &row, "");
         return;
     }
     row.pid = notice->pid;
     row.comm = notice->comm;
     if (WIFEXITED(notice->status)) {
         row.exit_code = WEXITSTATUS(notice->status);
-        snprintf(words, sizeof(words), "ended with status %d", row.exit_code);
+        snprintf(words, sizeof(words), "status %d", row.exit_code);
     } else {
         row.signal = WTERMSIG(notice->status);
-        snprintf(words, sizeof(words), "ended by signal %d", row.signal);
+        snprintf(words, sizeof(words), "signal %d", row.signal);
     }
     show_special(f, exit_cols, &row, words);
 }
@@ -262,8 +268,7 @@ static int on_event(const struct pmq_event *ev, void *ctx)
         break;
     case PMQ_EVENT_LOST:
         row.count = ev->count;
-        snprintf(words, sizeof(words), "%llu messages are not shown",
-                 (unsigned long long)ev->count);
+        snprintf(words, sizeof(words), "%llu messages", (unsigned long long)ev->count);
         show_special(f, lost_cols, &row, words);
         break;
     case PMQ_EVENT_UNCOVERED:
@@ -271,7 +276,7 @@ static int on_event(const struct pmq_event *ev, void *ctx)
         row.pid = visible(ev->pid);
         row.tid = visible(ev->tid);
         row.comm = ev->comm;
-        show_special(f, uncovered_cols, &row, "a 32-bit program: its calls cannot be shown");
+        show_special(f, uncovered_cols, &row, "32-bit program");
         break;
     }
     if (r < 0)
@@ -409,16 +414,17 @@ static int begin(struct follow *f)
 
     if (r < 0)
         return cli_fail(f->ctx, r, &e, "cannot follow");
-    if (pmq_follow_reason(f->reader)[0])
-        cli_note(f->ctx, "following with %s: %s", pmq_follow_backend(f->reader),
-                 pmq_follow_reason(f->reader));
     r = follow_notices_new(f->ctx, f->reader, f->args->all, &f->notices);
     if (r < 0)
         return cli_fail(f->ctx, r, NULL, "cannot follow");
     r = add_queues(f);
     if (r != CLI_OK)
         return r;
+    if (pmq_follow_reason(f->reader)[0])
+        cli_note(f->ctx, "following with %s: %s", pmq_follow_backend(f->reader),
+                 pmq_follow_reason(f->reader));
     (void)setpriority(PRIO_PROCESS, 0, PRIORITY); /* where permitted */
+    cli_at_interrupt(detach, f->reader);
     r = f->wake_fd = cli_catch_signals();
     if (r >= 0)
         r = follow_notices_read(f->notices, &e);
@@ -445,6 +451,7 @@ static int follow_run(struct cli_ctx *ctx, const void *argp)
             status = cli_fail(ctx, r, &e, "cannot go on");
     }
     follow_notices_free(f.notices);
+    cli_at_interrupt(NULL, NULL);
     pmq_follow_free(f.reader);
     return status;
 }

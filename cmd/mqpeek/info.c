@@ -156,10 +156,13 @@ static void forget_self(struct pmq_info *q)
     q->n_holders = kept;
 }
 
-/* What the verb has scanned: every namespace only when a queue lies in another one. */
+/* How the verb looks: a scan, of every namespace only when a queue lies in another one; and BPF. */
 struct info_scan {
     struct pmq_set *set;
     bool all;
+    struct pmq_inspector *inspector; /* NULL: @why not */
+    struct err why;
+    int error;
 };
 
 static struct pmq_info *find(const struct pmq_set *set, const struct pmq_attr *a)
@@ -241,11 +244,11 @@ static int info_queue(struct cli_ctx *ctx, struct info_scan *s, const struct pmq
     row.state = set_state_of(s->set);
     row.charged_estimated = true;
     row.charged_uid = q->attr.uid;
-    r = pmq_inspect(queue, &in, &why);
+    r = s->inspector ? pmq_inspector_look(s->inspector, queue, &in, &why) : s->error;
     if (r == 0)
         add_inspected(&row, in);
     else
-        row.waiters_reason = err_text(&why, r);
+        row.waiters_reason = err_text(s->inspector ? &why : &s->why, r);
     show(ctx, &row, q, in);
     if (!row.state.holders_complete || !row.state.waiters_complete)
         cli_note(ctx, "%s: %s", label,
@@ -255,8 +258,9 @@ static int info_queue(struct cli_ctx *ctx, struct info_scan *s, const struct pmq
 
 static int info_run(struct cli_ctx *ctx, const void *argp _unused_)
 {
-    struct info_scan s = {0};
+    struct info_scan s = {.why = ERR_INIT};
 
+    s.error = pmq_inspector_new(&s.inspector, &s.why);
     out_list_begin(ctx->out, "queues", NULL, OUT_RECORDS);
     for (size_t i = 0; i < ctx->n_operands && !out_error(ctx->out); i++) {
         _cleanup_(pmq_queue_closep) struct pmq_queue *q = NULL;
@@ -266,6 +270,7 @@ static int info_run(struct cli_ctx *ctx, const void *argp _unused_)
     }
     out_list_end(ctx->out);
     pmq_set_free(s.set);
+    pmq_inspector_free(s.inspector);
     return ctx->status;
 }
 

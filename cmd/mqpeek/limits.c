@@ -170,6 +170,7 @@ static int ask_kernel(struct limits_row *row, const struct pmq_set *set, struct 
                     "you own no queue that could be asked about your account");
 
     for (size_t i = 0; i < set->n; i++) {
+        _cleanup_(pmq_inspector_freep) struct pmq_inspector *inspector = NULL;
         _cleanup_(pmq_inspect_freep) struct pmq_inspect *in = NULL;
         _cleanup_(pmq_queue_closep) struct pmq_queue *q = NULL;
         struct queue_row at;
@@ -181,7 +182,9 @@ static int ask_kernel(struct limits_row *row, const struct pmq_set *set, struct 
         if (!at.reference[0] || pmq_ref_parse(at.reference, &ref, e) < 0 ||
             pmq_queue_open(&ref, PMQ_OPEN_READ, &q, e) < 0)
             continue;
-        r = pmq_inspect(q, &in, e);
+        r = pmq_inspector_new(&inspector, e);
+        if (r == 0)
+            r = pmq_inspector_look(inspector, q, &in, e);
         if (r < 0)
             return r;
         if (in->charged_uid == row->uid && in->charged_bytes != PMQ_UNKNOWN) {

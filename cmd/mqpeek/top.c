@@ -71,26 +71,29 @@ struct top_row {
 
 static const struct out_col top_cols[] = {
     OUT_TIME(struct top_row, time, "time", "when the snapshot was taken", .width = 15),
-    OUT_STR(struct top_row, queue, "name", "of the queue", .width = 20),
-    OUT_U64(struct top_row, messages, "messages", "messages waiting"),
+    OUT_STR(struct top_row, queue, "name", "of the queue", .width = 12),
+    OUT_U64(struct top_row, messages, "messages", "messages waiting", .heading = "MSGS",
+            .width = 5),
     OUT_U64(struct top_row, max_messages, "maxmsg", "messages that fit", .heading = "MAX",
             .width = 5),
     OUT_F64(struct top_row, in_rate, "in_per_second", "messages sent to it, a second",
-            .heading = "IN/S", .width = 9),
+            .heading = "IN/S", .width = 7),
     OUT_F64(struct top_row, out_rate, "out_per_second", "messages received from it, a second",
-            .heading = "OUT/S", .width = 9),
+            .heading = "OUT/S", .width = 7),
     OUT_U64(struct top_row, sent, "sent", "messages sent to it since the last snapshot",
             .flags = OUT_HIDDEN),
     OUT_U64(struct top_row, received, "received",
             "messages received from it since the last snapshot", .flags = OUT_HIDDEN),
     OUT_SPAN(struct top_row, interval, "interval", "time since the last snapshot",
              .flags = OUT_HIDDEN),
-    OUT_STR(struct top_row, rates, "rates",
-            "counted: exact; sampled: at least so many, from the depth"),
-    OUT_U64(struct top_row, senders, "senders", "threads blocked in mq_send()"),
-    OUT_U64(struct top_row, receivers, "receivers", "threads blocked in mq_receive()"),
+    OUT_U64(struct top_row, senders, "senders", "threads blocked in mq_send()", .heading = "SND"),
+    OUT_U64(struct top_row, receivers, "receivers", "threads blocked in mq_receive()",
+            .heading = "RCV"),
     OUT_SPAN(struct top_row, oldest_wait, "oldest_wait",
-             "for how long the first of them has been blocked", .heading = "OLDEST"),
+             "for how long the first of them has been blocked", .heading = "WAIT", .width = 6),
+    OUT_STR(struct top_row, rates, "rates",
+            "counted: exact; sampled: at least so many, from the depth", .flags = OUT_SPARE,
+            .width = 7),
     OUT_U64(struct top_row, holders, "holders", "descriptors that are open on it",
             .flags = OUT_HIDDEN),
     OUT_BOOL(struct top_row, unlinked, "unlinked", "it has no name any more", .flags = OUT_HIDDEN),
@@ -133,6 +136,9 @@ static int top_begin(struct top *t, const struct top_args *args)
     } else {
         err_set(&t->why, -ECANCELED, NULL, "as told by --rates");
     }
+    /* Where it cannot be, the threads that /proc shows as blocked must do. */
+    if (pmq_inspector_new(&t->inspector, NULL) == 0)
+        opts.inspector = t->inspector;
     if (t->counter) {
         opts.sample = NSEC_PER_SEC; /* the depth is all that is left to look for */
         opts.count = count_queue;
@@ -211,7 +217,10 @@ static int top_batch(struct top *t, uint64_t count)
     uint64_t end = timefmt_now(CLOCK_MONOTONIC);
     struct err e = ERR_INIT;
 
-    if (!t->counter)
+    if (t->counter)
+        cli_note(t->ctx, "rates are counted in the kernel (BPF, %s)",
+                 pmq_follow_backend(t->counter));
+    else
         cli_note(t->ctx, "rates are at least what is shown, guessed from the depth: %s",
                  err_text(&t->why, -EOPNOTSUPP));
     out_list_begin(t->ctx->out, "queues", top_cols, OUT_RECORDS | OUT_STREAM | OUT_BATCH);
@@ -278,6 +287,7 @@ static int top_run(struct cli_ctx *ctx, const void *argp)
     if (status == CLI_OK)
         status = batch ? top_batch(&t, args->count) : top_live(&t);
     pmq_watch_free(t.watch);
+    pmq_inspector_free(t.inspector);
     pmq_follow_free(t.counter);
     return status;
 }
@@ -299,8 +309,9 @@ const struct cli_verb mqpeek_top_verb = {
         "Messages in and out are counted in the kernel where BPF may be used. Elsewhere they are "
         "guessed from how the depth changes, four times a second: at least so many, which is shown "
         "as 12+.\n\n"
-        "Threads that are blocked and holders are looked for every three seconds. No queue is kept "
-        "open.",
+        "Threads that are blocked are seen at every look where BPF may be used, with how long they "
+        "have been. Elsewhere they are looked for in /proc every three seconds, as holders always "
+        "are; /proc does not tell for how long. No queue is kept open.",
     .examples = top_examples,
     .opts = top_opts,
     .args_size = sizeof(struct top_args),

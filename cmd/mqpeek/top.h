@@ -15,6 +15,7 @@ enum { TOP_FILTER_MAX = 64 };
  * @peek: how messages are read, for the view of one queue
  * @watch: the queues over time
  * @counter: counts messages; NULL when that cannot be, and then @why tells
+ * @inspector: tells who is blocked and for how long; NULL when that cannot be
  * @delay: between two pictures or snapshots, ns
  * @by, @reverse: the order
  * @filter: part of the names that are shown
@@ -24,6 +25,7 @@ struct top {
     struct pmq_peek_opts peek;
     struct pmq_watch *watch;
     struct pmq_follow *counter;
+    struct pmq_inspector *inspector;
     struct err why;
     uint64_t delay;
     enum pmq_watch_key by;

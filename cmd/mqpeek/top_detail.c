@@ -73,7 +73,7 @@ static const char *notify_text(enum pmq_notify_method method)
     return "not known";
 }
 
-static void add_attr(struct top_detail *d, const struct pmq_attr *a)
+static void add_attr(struct top_detail *d, const struct pmq_attr *a, const struct pmq_inspect *in)
 {
     struct buf *b = &d->text;
     char age[TIMEFMT_SPAN_SIZE];
@@ -91,6 +91,11 @@ static void add_attr(struct top_detail *d, const struct pmq_attr *a)
         buf_printf(b, ", pid %d", (int)a->notify_pid);
     if (a->notify == PMQ_NOTIFY_SIGNAL)
         buf_printf(b, ", signal %d", a->notify_signo);
+    buf_printf(b, "\nmemory    %" PRIu64 " bytes charged", pmq_charge(a->maxmsg, a->msgsize));
+    if (in)
+        buf_printf(b, " to uid %u", in->charged_uid);
+    if (in && in->charged_bytes != PMQ_UNKNOWN)
+        buf_printf(b, ", for all its queues %" PRIu64, in->charged_bytes);
     buf_add_char(b, '\n');
 }
 
@@ -114,15 +119,18 @@ static void add_holders(struct buf *b, const struct pmq_info *q)
     }
 }
 
-static void add_waiters(struct buf *b, const struct pmq_info *q)
+static void add_waiters(struct buf *b, const struct pmq_waiter *v, size_t n)
 {
     char span[TIMEFMT_SPAN_SIZE];
 
-    buf_printf(b, "\n%zu thread%s blocked\n", q->n_waiters, q->n_waiters == 1 ? "" : "s");
-    for (size_t i = 0; i < q->n_waiters; i++) {
-        const struct pmq_waiter *w = &q->waiters[i];
+    buf_printf(b, "\n%zu thread%s blocked\n", n, n == 1 ? "" : "s");
+    for (size_t i = 0; i < n; i++) {
+        const struct pmq_waiter *w = &v[i];
 
-        buf_printf(b, "  pid %d  tid %d  ", (int)w->pid, (int)w->tid);
+        if (w->pid)
+            buf_printf(b, "  pid %d  tid %d  ", (int)w->pid, (int)w->tid);
+        else
+            buf_add_str(b, "  in another pid namespace  ");
         esc_terminal(b, w->comm, strnlen(w->comm, sizeof(w->comm)));
         buf_add_str(b, w->direction == PMQ_SEND ? "  in send" : "  in receive");
         if (w->since != PMQ_UNKNOWN) {
@@ -133,25 +141,27 @@ static void add_waiters(struct buf *b, const struct pmq_info *q)
     }
 }
 
-static void add_users(struct top_detail *d)
+static const struct pmq_info *find(const struct top_detail *d, const struct pmq_set *set)
 {
-    _cleanup_(pmq_set_freep) struct pmq_set *set = NULL;
-    struct err e = ERR_INIT;
-    int r = pmq_scan(PMQ_SCAN_HOLDERS | PMQ_SCAN_WAITERS | PMQ_SCAN_UNLINKED, 0, &set, &e);
+    for (size_t i = 0; i < set->n; i++)
+        if (set->v[i].attr.dev == d->attr.dev && set->v[i].attr.ino == d->attr.ino)
+            return &set->v[i];
+    return NULL;
+}
 
-    if (r < 0) {
-        buf_printf(&d->text, "\nwho uses it: %s\n", err_text(&e, r));
-        return;
-    }
-    for (size_t i = 0; i < set->n; i++) {
-        if (set->v[i].attr.dev != d->attr.dev || set->v[i].attr.ino != d->attr.ino)
-            continue;
-        add_holders(&d->text, &set->v[i]);
-        add_waiters(&d->text, &set->v[i]);
-        if (set->note[0])
-            buf_printf(&d->text, "  (%s)\n", set->note);
-        return;
-    }
+/* Who has it open, and who is blocked: @in knows that better, and for how long. */
+static void add_users(struct top_detail *d, const struct pmq_set *set, const struct pmq_inspect *in)
+{
+    const struct pmq_info *q = find(d, set);
+
+    if (q)
+        add_holders(&d->text, q);
+    if (in)
+        add_waiters(&d->text, in->waiters, in->n_waiters);
+    else if (q)
+        add_waiters(&d->text, q->waiters, q->n_waiters);
+    if (set->note[0])
+        buf_printf(&d->text, "  (%s)\n", set->note);
 }
 
 /* ---- what is in it ---- */
@@ -218,27 +228,46 @@ static void add_messages(struct top_detail *d, const struct pmq_queue *q)
 
 /* ---- the whole ---- */
 
-void top_detail_refresh(struct top_detail *d)
+static int open_queue(const struct top_detail *d, struct pmq_queue **ret, struct pmq_attr *attr,
+                      struct err *e)
 {
     _cleanup_(pmq_queue_closep) struct pmq_queue *q = NULL;
-    struct err e = ERR_INIT;
-    struct pmq_attr attr;
-    int r = -ENOENT;
+    int r = d->openable ? pmq_queue_open(&d->ref, PMQ_OPEN_READ, &q, e) : -ENOENT;
 
+    if (r == 0)
+        r = pmq_queue_attr(q, attr);
+    if (r == 0 && (attr->dev != d->attr.dev || attr->ino != d->attr.ino))
+        r = err_set(e, -ENOENT, NULL, "it has gone");
+    if (r == 0)
+        *ret = TAKE_PTR(q);
+    return r;
+}
+
+void top_detail_refresh(struct top_detail *d)
+{
+    _cleanup_(pmq_inspect_freep) struct pmq_inspect *in = NULL;
+    _cleanup_(pmq_queue_closep) struct pmq_queue *q = NULL;
+    _cleanup_(pmq_set_freep) struct pmq_set *set = NULL;
+    struct err e = ERR_INIT, why = ERR_INIT;
+    struct pmq_attr attr;
+    int r, scanned;
+
+    /* First, while this process does not have the queue open. */
+    scanned = pmq_scan(PMQ_SCAN_HOLDERS | PMQ_SCAN_WAITERS | PMQ_SCAN_UNLINKED, 0, &set, &why);
     buf_clear(&d->text);
     buf_clear(&d->title);
     esc_terminal_str(&d->title, d->attr.name[0] ? d->attr.name : "(no name)");
-    if (d->openable)
-        r = pmq_queue_open(&d->ref, PMQ_OPEN_READ, &q, &e);
+    r = open_queue(d, &q, &attr, &e);
+    if (r == 0 && d->top->inspector)
+        (void)pmq_inspector_look(d->top->inspector, q, &in, NULL); /* else as /proc has it */
     if (r == 0)
-        r = pmq_queue_attr(q, &attr);
-    if (r == 0 && (attr.dev != d->attr.dev || attr.ino != d->attr.ino))
-        r = err_set(&e, -ENOENT, NULL, "it has gone");
-    if (r == 0)
-        add_attr(d, &attr);
+        add_attr(d, &attr, in);
     else
         buf_printf(&d->text, "cannot look into it: %s\n", err_text(&e, r));
-    add_users(d);
+    if (scanned == 0)
+        add_users(d, set, in);
+    else
+        buf_printf(&d->text, "\nwho uses it: %s\n", err_text(&why, scanned));
     if (r == 0)
         add_messages(d, q);
     d->lines = 0;

@@ -250,7 +250,7 @@ static void keep_time(struct replaying *p, uint64_t time)
     uint64_t now = timefmt_now(CLOCK_MONOTONIC), due;
     struct timespec ts;
 
-    if (!(p->speed > 0) || !time)
+    if (!p->speed || !time)
         return;
     if (!p->first_time) {
         p->first_time = time;

@@ -83,7 +83,8 @@ void caps_lower_bpf(void)
 /* BPF asks for capabilities in the first user namespace; those of another do not count. */
 static bool in_first_userns(void)
 {
-    _cleanup_(buf_done) struct buf b = BUF_INIT;
+    _cleanup_(buf_done)
+    struct buf b = BUF_INIT;
     unsigned int inside, outside, count;
 
     if (file_read(AT_FDCWD, "/proc/self/uid_map", 4096, &b) < 0)

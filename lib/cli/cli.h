@@ -312,6 +312,9 @@ enum cli_exit cli_exit_status(int r);
 int cli_catch_signals(void);
 bool cli_interrupted(void);
 
+/* What the signal's handler does besides, at once: only async-signal-safe things. NULL: nothing. */
+void cli_at_interrupt(void (*fn)(void *ctx), void *ctx);
+
 /* The word of @words nearest to @word, or NULL when none is near. @words ends with NULL. */
 const char *cli_nearest(const char *word, const char *const *words);
 

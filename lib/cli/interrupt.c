@@ -10,6 +10,8 @@
 
 static int wake_fd = -1;
 static volatile sig_atomic_t interrupted;
+static void (*volatile at_interrupt)(void *ctx);
+static void *volatile at_interrupt_ctx;
 
 static void on_signal(int sig)
 {
@@ -17,6 +19,8 @@ static void on_signal(int sig)
     int saved_errno = errno;
 
     interrupted = 1;
+    if (at_interrupt)
+        at_interrupt(at_interrupt_ctx);
     if (write(wake_fd, &one, sizeof(one)) < 0)
         _exit(128 + sig);
     errno = saved_errno;
@@ -40,4 +44,11 @@ int cli_catch_signals(void)
 bool cli_interrupted(void)
 {
     return interrupted;
+}
+
+void cli_at_interrupt(void (*fn)(void *ctx), void *ctx)
+{
+    at_interrupt = NULL; /* never one's function with another's context */
+    at_interrupt_ctx = ctx;
+    at_interrupt = fn;
 }

@@ -193,6 +193,8 @@ static void columns(FILE *f, const struct out_col *cols)
             buf_add_str(&help, "; in JSON only");
         else if (cols->flags & OUT_HIDDEN)
             buf_add_str(&help, "; with -o or in JSON");
+        else if (cols->flags & OUT_SPARE)
+            buf_add_str(&help, "; not on a narrow terminal");
         prose(f, buf_str(&help));
     }
 }

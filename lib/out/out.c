@@ -370,7 +370,7 @@ void out_list_begin(struct out *o, const char *key, const struct out_col *cols, 
         return;
     pick_columns(o, l);
     if (o->opts.mode == OUT_MODE_TABLE) {
-        l->table = table_new(cols, l->pick, l->n_pick, &o->opts, flags & OUT_STREAM);
+        l->table = table_new(cols, l->pick, l->n_pick, &o->opts, flags);
         if (!l->table)
             out_latch(o, -ENOMEM);
     }
@@ -458,7 +458,6 @@ void out_item_end(struct out *o)
 /* ---- beside the tree ---- */
 
 /* Line breaks are the caller's when @split; everything else may have come from anywhere. */
-static void write_lines(struct out *o, const char *fmt, va_list ap, bool split) _printf_(2, 0);
 static void write_lines(struct out *o, const char *fmt, va_list ap, bool split)
 {
     _cleanup_(buf_done) struct buf b = BUF_INIT;

@@ -74,6 +74,8 @@ enum out_col_flags {
     OUT_OPTIONAL = 1 << 3, /* in JSON left out instead of null when unknown */
     OUT_KNOWN = 1 << 4,    /* a number that is always known: all its values count */
     OUT_DATE = 1 << 4,     /* of a time: the day too, and whole seconds; for what may be old */
+    OUT_SPARE = 1 << 5,    /* left out of a stream's table where the terminal is too narrow for all,
+                              unless asked for with --output */
 };
 
 /**
@@ -84,7 +86,7 @@ enum out_col_flags {
  * @type: how to read and show the field
  * @offset: of the field in the row
  * @flags: enum out_col_flags
- * @width: columns to reserve in a stream, where rows are shown as they come; 0 for the heading's
+ * @width: columns to reserve in a stream, where later rows are not known yet; 0 for the heading's
  */
 struct out_col {
     const char *key;
@@ -159,8 +161,8 @@ struct out_opts {
 enum out_list_flags {
     OUT_RECORDS = 1 << 0, /* what the verb is about: --output and JSON Lines apply here */
     OUT_STREAM = 1 << 1,  /* rows come over time: each is shown and flushed at once */
-    OUT_BATCH =
-        1 << 2, /* with OUT_STREAM: out_flush() is called when no more rows wait, not before */
+    OUT_BATCH = 1 << 2,   /* with OUT_STREAM: rows wait until out_flush(), which is called when no
+                             more are there */
 };
 
 struct out;

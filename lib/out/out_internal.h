@@ -39,10 +39,10 @@ struct table;
  * @pick: indices into @cols, in the order to show them
  * @n: how many
  * @opts: terminal, headings, colour
- * @stream: rows are shown as they come
+ * @flags: enum out_list_flags
  */
 struct table *table_new(const struct out_col *cols, const size_t *pick, size_t n,
-                        const struct out_opts *opts, bool stream);
+                        const struct out_opts *opts, unsigned int flags);
 void table_free(struct table *t);
 
 /* Adds a row; what can be shown already is appended to @text. Return: 0 or -ENOMEM. */

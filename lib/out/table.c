@@ -16,6 +16,8 @@ enum {
     HELD_BYTES = 512 * 1024,
     CELL_MAX = 64 * 1024, /* columns of a payload in a pipe; --raw and JSON have it all */
     GAP = 2,
+    WIDE_LEAST = 8,   /* the least room for the wide column */
+    WIDE_DECENT = 14, /* room for it that is worth leaving out others */
 };
 
 struct cell {
@@ -28,7 +30,10 @@ struct table {
     const struct out_col *cols;
     size_t *pick;
     size_t n;
+    size_t last; /* of them, the last that is shown */
     struct out_opts opts;
+    bool stream;
+    bool *left_out;
     bool fixed; /* widths are decided, the heading is out */
     size_t *widths;
     struct buf held;
@@ -62,13 +67,14 @@ void table_free(struct table *t)
         return;
     free(t->pick);
     free(t->widths);
+    free(t->left_out);
     free(t->cells);
     buf_done(&t->held);
     free(t);
 }
 
 struct table *table_new(const struct out_col *cols, const size_t *pick, size_t n,
-                        const struct out_opts *opts, bool stream)
+                        const struct out_opts *opts, unsigned int flags)
 {
     struct table *t = calloc(1, sizeof(*t));
 
@@ -76,10 +82,13 @@ struct table *table_new(const struct out_col *cols, const size_t *pick, size_t n
         return NULL;
     t->cols = cols;
     t->n = n;
+    t->last = n ? n - 1 : 0;
     t->opts = *opts;
+    t->stream = flags & OUT_STREAM;
     t->pick = calloc(n + 1, sizeof(*t->pick));
     t->widths = calloc(n + 1, sizeof(*t->widths));
-    if (!t->pick || !t->widths) {
+    t->left_out = calloc(n + 1, sizeof(*t->left_out));
+    if (!t->pick || !t->widths || !t->left_out) {
         table_free(t);
         return NULL;
     }
@@ -88,9 +97,9 @@ struct table *table_new(const struct out_col *cols, const size_t *pick, size_t n
     for (size_t i = 0; i < n; i++) {
         size_t head = opts->noheadings ? 0 : heading_width(column(t, i));
 
-        t->widths[i] = stream ? MAX(head, (size_t)column(t, i)->width) : head;
+        t->widths[i] = t->stream ? MAX(head, (size_t)column(t, i)->width) : head;
     }
-    t->rows_max = stream ? 1 : HELD_ROWS;
+    t->rows_max = t->stream && !(flags & OUT_BATCH) ? 1 : HELD_ROWS;
     t->cells = calloc(t->rows_max * n + 1, sizeof(*t->cells));
     if (!t->cells) {
         table_free(t);
@@ -99,17 +108,49 @@ struct table *table_new(const struct out_col *cols, const size_t *pick, size_t n
     return t;
 }
 
-/* Columns that the wide column may use, when the terminal has an edge. */
-static size_t wide_room(const struct table *t)
+/* Columns that all but the wide one take, with the gaps between all. */
+static size_t narrow_width(const struct table *t, bool *wide)
 {
     size_t used = 0;
 
+    *wide = false;
+    for (size_t i = 0; i < t->n; i++) {
+        if (t->left_out[i])
+            continue;
+        if (column(t, i)->flags & OUT_WIDE)
+            *wide = true;
+        else
+            used += t->widths[i] + (i == t->last ? 0 : GAP);
+    }
+    return used;
+}
+
+/* Columns that the wide column may use, when the terminal has an edge. */
+static size_t wide_room(const struct table *t)
+{
+    bool wide;
+    size_t used;
+
     if (!t->opts.width)
         return CELL_MAX;
-    for (size_t i = 0; i < t->n; i++)
-        if (!(column(t, i)->flags & OUT_WIDE))
-            used += t->widths[i] + GAP;
-    return used + 8 < t->opts.width ? t->opts.width - used : 8;
+    used = narrow_width(t, &wide);
+    return used + WIDE_LEAST < t->opts.width ? t->opts.width - used : WIDE_LEAST;
+}
+
+/* A line that the terminal breaks in two is worse than a column less. */
+static void leave_out(struct table *t)
+{
+    bool wide;
+
+    if (!t->stream || !t->opts.width || t->opts.columns)
+        return;
+    for (size_t i = t->n; i-- > 0;) {
+        if (narrow_width(t, &wide) + (wide ? WIDE_DECENT : 0) <= t->opts.width)
+            break;
+        t->left_out[i] = column(t, i)->flags & OUT_SPARE;
+    }
+    while (t->last && t->left_out[t->last])
+        t->last--;
 }
 
 static void put_cell(const struct table *t, size_t i, const char *s, size_t len, size_t columns,
@@ -119,6 +160,8 @@ static void put_cell(const struct table *t, size_t i, const char *s, size_t len,
     size_t width = t->widths[i];
     const char *cut = "";
 
+    if (t->left_out[i])
+        return;
     if (col->flags & OUT_WIDE && t->opts.width && columns > wide_room(t)) {
         len = esc_fit(s, len, wide_room(t) - 1);
         columns = esc_columns(s, len) + 1;
@@ -128,7 +171,7 @@ static void put_cell(const struct table *t, size_t i, const char *s, size_t len,
         buf_add_repeat(text, ' ', width - columns);
     buf_add(text, s, len);
     buf_add_str(text, cut);
-    if (i + 1 == t->n)
+    if (i == t->last)
         return;
     if (!value_right(col) && columns < width)
         buf_add_repeat(text, ' ', width - columns);
@@ -160,6 +203,7 @@ int table_flush(struct table *t, struct buf *text)
         for (size_t row = 0; row < t->rows; row++)
             for (size_t k = 0; k < t->n; k++)
                 t->widths[k] = MAX(t->widths[k], t->cells[row * t->n + k].columns);
+        leave_out(t);
         put_heading(t, text);
     }
     for (size_t row = 0; row < t->rows; row++) {

@@ -55,7 +55,10 @@ struct {
     __type(value, struct flight);
 } flights SEC(".maps");
 
-/* Two for each CPU, one a direction: a program cannot be interrupted by itself. */
+/* Programs that can be interrupted by another; not by themselves. */
+enum slot { SLOT_SEND, SLOT_RECEIVE, SLOT_CALL };
+
+/* One for each CPU and slot. */
 struct scratch {
     struct follow_event event;
     char data[FOLLOW_SCRATCH - sizeof(struct follow_event)];
@@ -64,7 +67,7 @@ struct scratch {
 
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
-    __uint(max_entries, 2);
+    __uint(max_entries, FOLLOW_SLOTS);
     __type(key, uint32_t);
     __type(value, struct scratch);
 } scratches SEC(".maps");
@@ -122,10 +125,10 @@ static __always_inline void count_lost(void)
 static __always_inline struct follow_queue *announce(struct file *file, struct inode *inode,
                                                      const struct follow_key *key)
 {
-    struct follow_queue queue = {.hidden = !may_read(inode)};
+    struct follow_queue queue = {0};
     struct follow_announce *a;
 
-    if (!queue.hidden && !config.counters_only) {
+    if (!config.counters_only) {
         queue.index = __sync_fetch_and_add(&next_index, 1);
         a = bpf_ringbuf_reserve(&ring, sizeof(*a), 0);
         if (!a)
@@ -158,7 +161,8 @@ static __always_inline enum which which_queue(unsigned int fd, struct follow_key
     inode = BPF_CORE_READ(file, f_inode);
     key->dev = BPF_CORE_READ(inode, i_sb, s_dev);
     key->ino = BPF_CORE_READ(inode, i_ino);
-    if (config.all && key->dev != user_dev)
+    /* The mode is looked at each time: it may change. Who has been named was open for reading. */
+    if (config.all && (key->dev != user_dev || !may_read(inode)))
         return NOT_FOLLOWED;
     queue = bpf_map_lookup_elem(&queues, key);
     if (!queue && config.all && queue_by_inode(inode)) {
@@ -166,7 +170,7 @@ static __always_inline enum which which_queue(unsigned int fd, struct follow_key
         if (!queue)
             return NO_ROOM;
     }
-    return queue && !queue->hidden ? FOLLOWED : NOT_FOLLOWED;
+    return queue ? FOLLOWED : NOT_FOLLOWED;
 }
 
 static __always_inline bool wanted(enum follow_kind kind)
@@ -268,6 +272,7 @@ static __always_inline int write_event(struct scratch *s, uint64_t from)
 }
 
 struct call {
+    enum slot slot;
     enum follow_kind kind;
     uint32_t fd;
     uint32_t priority; /* FOLLOW_UNKNOWN_PRIORITY: look at the flight */
@@ -278,7 +283,7 @@ struct call {
 static __always_inline void emit(const struct call *call, uint32_t index, uint64_t blocked)
 {
     struct task_struct *task = (void *)bpf_get_current_task();
-    uint32_t slot = 2 * bpf_get_smp_processor_id() + (call->kind == FOLLOW_SEND);
+    uint32_t slot = FOLLOW_SLOTS * bpf_get_smp_processor_id() + call->slot;
     struct scratch *s = bpf_map_lookup_elem(&scratches, &slot);
 
     if (!s) {
@@ -356,7 +361,7 @@ SEC("?fexit/do_mq_timedsend")
 int BPF_PROG(send_ends, int fd, const char *buffer, size_t length, unsigned int priority,
              void *timeout, int ret)
 {
-    struct call call = {FOLLOW_SEND, fd, priority, (uint64_t)buffer, length};
+    struct call call = {SLOT_SEND, FOLLOW_SEND, fd, priority, (uint64_t)buffer, length};
 
     if (ret < 0)
         call_failed();
@@ -387,7 +392,7 @@ SEC("?fexit/do_mq_timedreceive")
 int BPF_PROG(receive_ends, int fd, char *buffer, size_t size, unsigned int *priority, void *timeout,
              int ret)
 {
-    struct call call = {FOLLOW_RECEIVE, fd, FOLLOW_UNKNOWN_PRIORITY, (uint64_t)buffer, ret};
+    struct call call = {SLOT_RECEIVE, FOLLOW_RECEIVE, fd, FOLLOW_UNKNOWN_PRIORITY, (uint64_t)buffer, ret};
 
     if (ret < 0)
         call_failed();
@@ -473,7 +478,7 @@ SEC("?tp_btf/sys_exit")
 int BPF_PROG(call_exit, struct pt_regs *regs, long ret)
 {
     long id = REGS_NR(regs);
-    struct call call = {0};
+    struct call call = {.slot = SLOT_CALL};
     uint32_t priority;
 
     if (config.functions && (id == NR_SEND_32 || id == NR_SEND_TIME64) && was_missed(FOLLOW_SEND))

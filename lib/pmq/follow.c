@@ -6,6 +6,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -23,7 +24,6 @@
 
 enum {
     MAX_QUEUES = 4096,
-    MAX_TARGETS = 1 << 20, /* queues that may be seen with .all; more than that is no index */
     MAX_LINKS = 6,
 };
 
@@ -42,6 +42,7 @@ struct pmq_follow {
     struct err reason;
     struct follow_bpf *skel;
     struct bpf_link *links[MAX_LINKS];
+    volatile int link_fds[MAX_LINKS]; /* of what is attached, else -1: for pmq_follow_cut() */
     struct kring *ring;
     struct target *targets;
     size_t n_targets;
@@ -123,7 +124,7 @@ static int prepare(struct pmq_follow *f, bool fexit)
         r = bpf_map__set_max_entries(s->maps.queues, MAX_QUEUES);
     if (r == 0)
         r = bpf_map__set_max_entries(s->maps.ring, kring_size(f->opts.ring_bytes));
-    return r < 0 ? r : bpf_map__set_max_entries(s->maps.scratches, 2 * (uint32_t)cpus);
+    return r < 0 ? r : bpf_map__set_max_entries(s->maps.scratches, FOLLOW_SLOTS * (uint32_t)cpus);
 }
 
 static int load(struct pmq_follow *f, bool fexit, struct err *e)
@@ -190,6 +191,8 @@ int pmq_follow_new(const struct pmq_follow_opts *opts, struct pmq_follow **ret, 
 
     if (!f)
         return -ENOMEM;
+    for (size_t i = 0; i < MAX_LINKS; i++)
+        f->link_fds[i] = -1;
     f->opts = *opts;
     r = choose(f, e);
     if (r < 0)
@@ -235,11 +238,8 @@ const char *pmq_follow_reason(const struct pmq_follow *f)
 static int target_set(struct pmq_follow *f, uint32_t index, const struct follow_key *key,
                       const char *label, void *cookie)
 {
-    char *copy;
+    char *copy = strdup(label);
 
-    if (index >= MAX_TARGETS)
-        return -EBADMSG;
-    copy = strdup(label);
     if (!copy)
         return -ENOMEM;
     if (index >= f->n_targets) {
@@ -294,6 +294,7 @@ int pmq_follow_start(struct pmq_follow *f, struct err *e)
             pmq_follow_stop(f);
             return err_set(e, r, NULL, "cannot attach the BPF programs: %s", err_text(NULL, r));
         }
+        f->link_fds[i] = bpf_link__fd(f->links[i]);
     }
     return 0;
 }
@@ -301,11 +302,24 @@ int pmq_follow_start(struct pmq_follow *f, struct err *e)
 void pmq_follow_stop(struct pmq_follow *f)
 {
     for (size_t i = 0; i < MAX_LINKS; i++) {
+        f->link_fds[i] = -1;
         bpf_link__destroy(f->links[i]);
         f->links[i] = NULL;
     }
     if (f->begun && !f->ended)
         f->ended = timefmt_now(CLOCK_MONOTONIC);
+}
+
+void pmq_follow_cut(struct pmq_follow *f)
+{
+    int saved_errno = errno;
+
+    /* A program stays attached as long as there is a descriptor of its link. The numbers stay
+     * taken, for bpf_link__destroy() to close. */
+    for (size_t i = 0; i < MAX_LINKS; i++)
+        if (f->link_fds[i] >= 0)
+            (void)dup3(kring_fd(f->ring), f->link_fds[i], O_CLOEXEC);
+    errno = saved_errno;
 }
 
 /* ---- reading ---- */

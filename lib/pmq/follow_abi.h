@@ -9,6 +9,7 @@ enum {
     FOLLOW_LATENCY_NS = 10 * 1000 * 1000, /* a reader is woken at most that often */
     FOLLOW_GROUPS = 64,
     FOLLOW_NAME = 256,
+    FOLLOW_SLOTS = 3,           /* of scratch memory, for each CPU */
     FOLLOW_SCRATCH = 64 * 1024, /* a record of this size is written in one go */
     FOLLOW_CHUNKS = 256,        /* of scratch size: 16 MiB, the largest message */
 };
@@ -27,8 +28,8 @@ struct follow_key {
 };
 
 struct follow_queue {
-    uint32_t index;  /* what its events carry */
-    uint32_t hidden; /* the user may not read it */
+    uint32_t index; /* what its events carry */
+    uint32_t unused;
     uint64_t sent;
     uint64_t received;
     uint64_t sent_bytes;

@@ -13,15 +13,20 @@
 #include "inspect_abi.h"
 #include "kbpf.h"
 #include "pmq_inspect.h"
+#include "timefmt.h"
 
 #include "inspect.skel.h"
 
-enum { TRIES = 20 };
+enum {
+    TRIES = 20,
+    FRESH_NS = 10 * 1000 * 1000, /* so old may the scheduler's note of the time be */
+};
 
-static void skel_freep(struct inspect_bpf **s)
-{
-    inspect_bpf__destroy(*s);
-}
+struct pmq_inspector {
+    struct inspect_bpf *skel;
+    struct inspect_waiter before[INSPECT_WAITERS]; /* of the look before */
+    uint64_t slept;                                /* when, CLOCK_MONOTONIC */
+};
 
 static int load(struct inspect_bpf **ret, struct err *e)
 {
@@ -33,6 +38,29 @@ static int load(struct inspect_bpf **ret, struct err *e)
     LIBBPF_OPTS(bpf_object_open_opts, opts, .btf_custom_path = kbpf_btf_path(&k));
     *ret = inspect_bpf__open_opts(&opts);
     return kbpf_load(&k, *ret ? (*ret)->skeleton : NULL, e);
+}
+
+int pmq_inspector_new(struct pmq_inspector **ret, struct err *e)
+{
+    _cleanup_(pmq_inspector_freep) struct pmq_inspector *in = calloc(1, sizeof(*in));
+    int r = in ? load(&in->skel, e) : -ENOMEM;
+
+    if (r == 0)
+        *ret = TAKE_PTR(in);
+    return r;
+}
+
+void pmq_inspector_free(struct pmq_inspector *in)
+{
+    if (!in)
+        return;
+    inspect_bpf__destroy(in->skel);
+    free(in);
+}
+
+void pmq_inspector_freep(struct pmq_inspector **in)
+{
+    pmq_inspector_free(*in);
 }
 
 static int look(struct inspect_bpf *s, const struct pmq_queue *q, struct err *e)
@@ -62,19 +90,19 @@ static bool same(const struct inspect_answer *a, const struct inspect_waiter *be
     return !a->locked && a->n_waiters == n && memcmp(a->waiters, before, n * sizeof(*before)) == 0;
 }
 
-static int look_twice(struct inspect_bpf *s, const struct pmq_queue *q, bool *agreed, struct err *e)
+static int look_twice(struct pmq_inspector *in, const struct pmq_queue *q, bool *agreed,
+                      struct err *e)
 {
-    const struct inspect_answer *a = &s->bss->answer;
-    _cleanup_(freep) struct inspect_waiter *before = calloc(INSPECT_WAITERS, sizeof(*before));
+    const struct inspect_answer *a = &in->skel->bss->answer;
     uint32_t n;
-    int r = before ? look(s, q, e) : -ENOMEM;
+    int r = look(in->skel, q, e);
 
-    *agreed = false;
+    *agreed = r == 0 && !a->locked && a->n_waiters == 0;
     for (unsigned int i = 0; r == 0 && !*agreed && i < TRIES; i++) {
         n = MIN(a->n_waiters, (uint32_t)INSPECT_WAITERS);
-        memcpy(before, a->waiters, n * sizeof(*before));
-        r = look(s, q, e);
-        *agreed = r == 0 && same(a, before, n);
+        memcpy(in->before, a->waiters, n * sizeof(*in->before));
+        r = look(in->skel, q, e);
+        *agreed = r == 0 && same(a, in->before, n);
     }
     return r;
 }
@@ -132,22 +160,29 @@ static struct pmq_inspect *make(const struct inspect_answer *a, bool agreed)
     return out;
 }
 
-int pmq_inspect(const struct pmq_queue *q, struct pmq_inspect **ret, struct err *e)
+/* A short sleep, after which the scheduler has just noted the time for this thread. */
+static void note_time(struct pmq_inspector *in)
 {
-    /* A short sleep, after which the scheduler has just noted the time for this thread. */
     const struct timespec moment = {.tv_nsec = 1000};
-    _cleanup_(skel_freep) struct inspect_bpf *s = NULL;
+
+    if (in->slept && timefmt_now(CLOCK_MONOTONIC) - in->slept < FRESH_NS)
+        return;
+    nanosleep(&moment, NULL);
+    in->slept = timefmt_now(CLOCK_MONOTONIC);
+}
+
+int pmq_inspector_look(struct pmq_inspector *in, const struct pmq_queue *q,
+                       struct pmq_inspect **ret, struct err *e)
+{
     struct pmq_inspect *out;
     bool agreed;
-    int r = load(&s, e);
+    int r;
 
-    if (r < 0 || !s)
-        return r;
-    nanosleep(&moment, NULL);
-    r = look_twice(s, q, &agreed, e);
+    note_time(in);
+    r = look_twice(in, q, &agreed, e);
     if (r < 0)
         return r;
-    out = make(&s->bss->answer, agreed);
+    out = make(&in->skel->bss->answer, agreed);
     if (!out)
         return -ENOMEM;
     *ret = out;

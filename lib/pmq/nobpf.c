@@ -24,8 +24,13 @@ int pmq_follow_new(const struct pmq_follow_opts *opts _unused_, struct pmq_follo
     return lacking(e);
 }
 
-int pmq_inspect(const struct pmq_queue *q _unused_, struct pmq_inspect **ret _unused_,
-                struct err *e)
+int pmq_inspector_new(struct pmq_inspector **ret _unused_, struct err *e)
+{
+    return lacking(e);
+}
+
+int pmq_inspector_look(struct pmq_inspector *in _unused_, const struct pmq_queue *q _unused_,
+                       struct pmq_inspect **ret _unused_, struct err *e)
 {
     return lacking(e);
 }
@@ -76,6 +81,10 @@ void pmq_follow_stop(struct pmq_follow *f _unused_)
 {
 }
 
+void pmq_follow_cut(struct pmq_follow *f _unused_)
+{
+}
+
 void pmq_follow_totals(const struct pmq_follow *f _unused_, struct pmq_follow_totals *out)
 {
     memset(out, 0, sizeof(*out));
@@ -92,5 +101,13 @@ void pmq_inspect_free(struct pmq_inspect *i _unused_)
 }
 
 void pmq_inspect_freep(struct pmq_inspect **i _unused_)
+{
+}
+
+void pmq_inspector_free(struct pmq_inspector *in _unused_)
+{
+}
+
+void pmq_inspector_freep(struct pmq_inspector **in _unused_)
 {
 }

@@ -155,6 +155,9 @@ int pmq_follow_read(struct pmq_follow *f, pmq_event_fn visit, void *ctx, struct 
 /* Detaches at once. Events already recorded can still be read. */
 void pmq_follow_stop(struct pmq_follow *f);
 
+/* The same from a signal handler; pmq_follow_stop() remains to be called. */
+void pmq_follow_cut(struct pmq_follow *f);
+
 /**
  * struct pmq_follow_totals - the account so far
  * @events: sends and receives visited

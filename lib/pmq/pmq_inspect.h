@@ -30,14 +30,29 @@ struct pmq_inspect {
     uint64_t charged_bytes;
 };
 
+struct pmq_inspector;
+
 /**
- * pmq_inspect() - look
- * @q: the queue, open for reading
- * @ret: release with pmq_inspect_free()
+ * pmq_inspector_new() - get ready to look at queues, any number of them
+ * @ret: release with pmq_inspector_free()
  * @e: why not, with what would help
  *
  * Return: 0; -EPERM (privilege missing), -EOPNOTSUPP (kernel or build lacks it), …
  */
-int pmq_inspect(const struct pmq_queue *q, struct pmq_inspect **ret, struct err *e);
+int pmq_inspector_new(struct pmq_inspector **ret, struct err *e);
+void pmq_inspector_free(struct pmq_inspector *in);
+void pmq_inspector_freep(struct pmq_inspector **in);
+
+/**
+ * pmq_inspector_look() - look at one queue
+ * @in: from pmq_inspector_new()
+ * @q: the queue, open for reading
+ * @ret: release with pmq_inspect_free()
+ * @e: why not
+ *
+ * Return: 0 or -errno.
+ */
+int pmq_inspector_look(struct pmq_inspector *in, const struct pmq_queue *q,
+                       struct pmq_inspect **ret, struct err *e);
 void pmq_inspect_free(struct pmq_inspect *i);
 void pmq_inspect_freep(struct pmq_inspect **i);

@@ -11,6 +11,7 @@
 
 #include "pmq.h"
 #include "pmq_follow.h"
+#include "pmq_inspect.h"
 
 enum { PMQ_WATCH_SECONDS = 60 };
 
@@ -19,9 +20,10 @@ enum { PMQ_WATCH_SECONDS = 60 };
  * @attr: as last seen; @attr.bytes and @attr.notify are unknown
  * @known: its depth can be read; otherwise the counts below are unknown too
  * @holders: descriptors, as of the last look through all processes
- * @senders, @receivers: threads blocked then
+ * @senders, @receivers: threads blocked, as of then or, with an inspector, as @attr
  * @holders_complete, @waiters_complete: nobody was hidden from that look
- * @oldest_wait: how long the first of them has been, ns; PMQ_UNKNOWN when nobody is or nobody knows
+ * @oldest_wait: how long the first of them has been, ns; PMQ_UNKNOWN when nobody is or nobody
+ *   knows: without an inspector
  * @sent, @received: messages in the last interval; PMQ_UNKNOWN before the first has ended
  * @interval: how long that was, ns
  */
@@ -48,6 +50,7 @@ typedef int (*pmq_count_fn)(void *ctx, uint64_t dev, uint64_t ino, struct pmq_co
  * @scan: look through all processes so often, ns
  * @count: who counts messages; NULL for nobody
  * @count_ctx: for @count
+ * @inspector: tells who is blocked and for how long; NULL: what /proc knows must do
  *
  * Where a look takes long (thousands of queues or processes) it is taken less often, so that
  * watching never uses more than some two percent of a processor.
@@ -57,6 +60,7 @@ struct pmq_watch_opts {
     uint64_t scan;
     pmq_count_fn count;
     void *count_ctx;
+    struct pmq_inspector *inspector;
 };
 
 struct pmq_watch;

@@ -110,8 +110,34 @@ static void saw_depth(struct entry *e, uint64_t depth, uint64_t now)
     remember_depth(e, depth, now);
 }
 
+static void saw_waiters(struct pmq_watched *q, const struct pmq_waiter *v, size_t n)
+{
+    q->senders = q->receivers = 0;
+    q->oldest_wait = PMQ_UNKNOWN;
+    for (size_t i = 0; i < n; i++) {
+        if (v[i].direction == PMQ_SEND)
+            q->senders++;
+        else
+            q->receivers++;
+        if (v[i].since == PMQ_UNKNOWN)
+            continue;
+        if (q->oldest_wait == PMQ_UNKNOWN || v[i].since > q->oldest_wait)
+            q->oldest_wait = v[i].since;
+    }
+}
+
+static void inspect(struct entry *e, const struct pmq_queue *queue, struct pmq_inspector *inspector)
+{
+    _cleanup_(pmq_inspect_freep) struct pmq_inspect *in = NULL;
+
+    if (pmq_inspector_look(inspector, queue, &in, NULL) < 0)
+        return; /* what the processes tell stays */
+    saw_waiters(&e->q, in->waiters, in->n_waiters);
+    e->q.waiters_complete = in->waiters_complete;
+}
+
 /* Opened for this look only. A queue that has gone stays until the next listing. */
-static void look_at(struct entry *e, uint64_t now)
+static void look_at(struct entry *e, struct pmq_inspector *inspector, uint64_t now)
 {
     _cleanup_(pmq_queue_closep) struct pmq_queue *queue = NULL;
     struct pmq_attr attr;
@@ -124,6 +150,8 @@ static void look_at(struct entry *e, uint64_t now)
     e->q.known = true;
     e->q.attr = attr;
     saw_depth(e, attr.curmsgs, now);
+    if (inspector)
+        inspect(e, queue, inspector);
 }
 
 static void sample(struct pmq_watch *w, uint64_t now)
@@ -132,7 +160,7 @@ static void sample(struct pmq_watch *w, uint64_t now)
     uint64_t cost;
 
     for (size_t i = 0; i < w->n; i++)
-        look_at(w->v[i], now);
+        look_at(w->v[i], w->opts.inspector, now);
     cost = timefmt_now(CLOCK_MONOTONIC) - began;
     w->next_sample = now + MAX(w->opts.sample, cost * SHARE);
 }
@@ -197,20 +225,7 @@ static void take_info(struct entry *e, const struct pmq_info *info)
     e->q.attr = attr;
     e->q.known = info->known;
     e->q.holders = info->n_holders;
-    e->q.senders = e->q.receivers = 0;
-    e->q.oldest_wait = PMQ_UNKNOWN;
-    for (size_t i = 0; i < info->n_waiters; i++) {
-        const struct pmq_waiter *waiter = &info->waiters[i];
-
-        if (waiter->direction == PMQ_SEND)
-            e->q.senders++;
-        else
-            e->q.receivers++;
-        if (waiter->since == PMQ_UNKNOWN)
-            continue;
-        if (e->q.oldest_wait == PMQ_UNKNOWN || waiter->since > e->q.oldest_wait)
-            e->q.oldest_wait = waiter->since;
-    }
+    saw_waiters(&e->q, info->waiters, info->n_waiters);
     e->openable = true;
     if (attr.name[0] && !attr.unlinked) {
         e->ref = (struct pmq_ref){.kind = PMQ_REF_NAME};

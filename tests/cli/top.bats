@@ -8,17 +8,31 @@ load screen
 TOP="$IPCBOX mqpeek top --rates sampled"
 
 # A short name: it must fit into narrow terminals.
-# What stands for no blocked threads: where some processes cannot be looked into it is not 0.
 setup() {
     q="top$$-$BATS_TEST_NUMBER"
-    none=0
-    mqpeek list -J 2>/dev/null | jq -e .waiters_complete >/dev/null || none=-
+    actors=
 }
 
 teardown() {
     screen_stop
     for which in a b c; do "$HELPERS/mqmake" -u "/$q-$which" 2>/dev/null || true; done
-    [ -z "${actors-}" ] || kill $actors 2>/dev/null || true
+    [ -z "$actors" ] || kill $actors 2>/dev/null || true
+}
+
+# actor NAME QUEUE: a process that does what tell NAME … says
+actor() {
+    local fd
+    mkfifo "$BATS_TEST_TMPDIR/$1.in"
+    "$HELPERS/mqactor" "$1" "/$q-$2" <"$BATS_TEST_TMPDIR/$1.in" >"$BATS_TEST_TMPDIR/$1.out" 3>&- &
+    actors="$actors $!"
+    exec {fd}>"$BATS_TEST_TMPDIR/$1.in"
+    printf -v "fd_$1" %s "$fd"
+    within 30 grep -q '^pid' "$BATS_TEST_TMPDIR/$1.out"
+}
+
+tell() {
+    local fd=fd_$1
+    echo "$2" >&"${!fd}"
 }
 
 # Three queues: a is half full, b is full, c is empty.
@@ -46,9 +60,9 @@ see_rows() {
     three
     screen_start 100 24 "$TOP --filter $q"
     see "QUEUE" "rates: sampled"
-    see_rows "/$q-b ████████ 2/2 0+ 0+ $none $none -
-/$q-a ████···· 2/4 0+ 0+ $none $none -
-/$q-c ········ 0/8 0+ 0+ $none $none -"
+    see_rows "/$q-b ████████ 2/2 0+ 0+ 0 0 -
+/$q-a ████···· 2/4 0+ 0+ 0 0 -
+/$q-c ········ 0/8 0+ 0+ 0 0 -"
     see "3 queues, 4 messages, 0 blocked"
     keys q
     see "status=0" "icanon echo end"
@@ -93,31 +107,88 @@ see_rows() {
     see "status=0"
 }
 
-@test "what happens is seen as it happens: depth, blocked threads, how long" {
+@test "a producer, a slow consumer and a blocked third: all as they are" {
     three
-    mkfifo "$BATS_TEST_TMPDIR/in"
-    "$HELPERS/mqactor" sleeper "/$q-c" <"$BATS_TEST_TMPDIR/in" >"$BATS_TEST_TMPDIR/out" 3>&- &
-    actors=$!
-    exec 7>"$BATS_TEST_TMPDIR/in"
-    within 30 grep -q pid "$BATS_TEST_TMPDIR/out"
-    screen_start 100 24 "$TOP --filter $q-c -d 0.2"
-    see_rows "/$q-c ········ 0/8 0+ 0+ $none $none -"
-    echo "recv" >&7 # blocks
-    blocked() { rows | grep -qE "^/$q-c ········ 0/8 [^ ]+ [^ ]+ $none 1 "; }
-    within 30 blocked
-    see "1 blocked"
-    "$HELPERS/mqactor" feeder "/$q-c" >"$BATS_TEST_TMPDIR/fed" <<<"flood 5 abc"
-    is "$(tail -n 1 "$BATS_TEST_TMPDIR/fed")" "flooded 5"
-    has_four() { rows | grep -qE "^/$q-c ████···· 4/8 [^ ]+ [^ ]+ $none $none -"; }
-    within 30 has_four
-    grep -q "received 0 3 abc" "$BATS_TEST_TMPDIR/out"
-    exec 7>&-
+    actor producer a
+    actor consumer a
+    actor third b
+    actor reader c
+    screen_start 100 24 "$TOP --filter $q --sort name -d 0.2"
+    see_rows "/$q-a ████···· 2/4 0+ 0+ 0 0 -
+/$q-b ████████ 2/2 0+ 0+ 0 0 -
+/$q-c ········ 0/8 0+ 0+ 0 0 -"
+    tell third "send 0 too-much"
+    tell reader recv
+    # The rates come and go with the depth, and the time passes.
+    waits() { rows | cut -d' ' -f1-3,6- | grep -qE "^/$q-$1 $2 [0-9.]+(ms|s)\$"; }
+    within 30 waits b "████████ 2/2 1 0"
+    within 30 waits c "········ 0/8 0 1"
+    see "3 queues, 4 messages, 2 blocked"
+    minute() { waits b "████████ 2/2 1 0" && rows | grep -qE "^/$q-b .* [2-9]s\$"; }
+    within 30 minute
+    tell producer "send 1 more"
+    tell producer "send 1 more"
+    see "4/4"
+    tell producer "send 1 more" # blocks
+    within 30 waits a "████████ 4/4 1 0"
+    see "3 queues, 6 messages, 3 blocked"
+    tell consumer recv
+    see "3 queues, 6 messages, 2 blocked" # what it took made room
+    tell consumer drain
+    tell third exit 0
+    actor feeder c
+    tell feeder "flood 5 abc"
+    within 30 grep -q "received 0 3 abc" "$BATS_TEST_TMPDIR/reader.out"
+    now() { [ "$(rows | cut -d' ' -f1-3,6-)" = "/$q-a ········ 0/4 0 0 -
+/$q-b ████████ 2/2 1 0 $(rows | sed -n "s/^.*-b .* //p")
+/$q-c ████···· 4/8 0 0 -" ]; }
+    within 30 now
     keys q
     see "status=0"
 }
 
-@test "Enter opens a queue: attributes, holders, messages" {
+# The screen, but for what depends on the moment: the curve, and for how long somebody waits.
+still() {
+    local line
+    screen | while IFS= read -r line; do
+        case $line in
+            /*) line="${line:0:32}~${line:49:24}" ;;
+            rates:*) line=${line%%;*} ;; # what could not be looked into
+        esac
+        echo "$line"
+    done
+}
+
+@test "80 by 24 without colour, to the letter" {
+    q="s$(printf %07d $$)" # the width decides about the layout
     three
+    actor third b
+    tell third "send 0 too-much"
+    screen_start 80 24 "NO_COLOR=1 $TOP --filter $q"
+    waits() { screen | grep -qE "^/$q-b .* 0\+ +0\+ .* [0-9.]+(ms|s)\$"; }
+    within 30 waits
+    printf -v empty '\n%.0s' {1..18}
+    is "$(still)" "3 queues, 4 messages, 1 blocked, every 1s
+rates: sampled, at least: as told by --rates
+QUEUE        FILLv     MESSAGES MINUTE               IN/S   OUT/S SND RCV   WAIT
+/$q-b  ████████       2/2 ~      0+      0+   1   0
+/$q-a  ████····       2/4 ~      0+      0+   0   0
+/$q-c  ········       0/8 ~      0+      0+   0   0${empty}filter: $q  Esc clears"
+    # One more column of the curve each second: full, half full, empty.
+    curve() { screen | grep -qE "^/$q-$1 .* $2$2$2? +0"; }
+    within 30 curve b █
+    within 30 curve a ▅
+    within 30 curve c ▁
+    run -0 tm capture-pane -p -e
+    run ! grep -qE $'\e\\[[0-9;]*3[0-7]m' <<<"$output"
+    keys q
+    see "status=0"
+}
+
+@test "Enter opens a queue: attributes, holders, blocked threads, messages" {
+    three
+    actor third b
+    tell third "send 0 too-much"
     screen_start 100 30 "$TOP --filter $q --sort name"
     see "/$q-a"
     keys Down Down Up Up Enter
@@ -129,7 +200,8 @@ see_rows() {
     keys Escape
     see "QUEUEv"
     keys Down Enter
-    see "/$q-b" "messages  2 of 2"
+    see "/$q-b" "messages  2 of 2" "open in 1 place" "third  fd 3  sends and receives" \
+        "1 thread blocked" "third  in send for "
     "$HELPERS/mqmake" -u "/$q-b"
     see "cannot look into it"
     keys q
@@ -157,13 +229,12 @@ see_rows() {
     see "status=0"
 }
 
-@test "80 by 24 without colour: no colour is sent, attributes are" {
+@test "colour, where there is some; attributes also without" {
     three
     tm new-session -d -x 80 -y 24 "NO_COLOR=1 $TOP --filter $q; exec cat" 3>&-
     see "2/4"
     run -0 tm capture-pane -p -e
     [[ "$output" == *$'\e[7m'* || "$output" == *$'\e[1'* ]]
-    run ! grep -qE $'\e\\[[0-9;]*3[0-7]m' <<<"$output"
     keys q
     screen_stop
     tm new-session -d -x 80 -y 24 "$TOP --filter $q; exec cat" 3>&-
@@ -245,8 +316,14 @@ see_rows() {
     mqpeek top --rates sampled -b -d 0.1 --filter "$q" 2>/dev/null | head -n 1 >/dev/null
 }
 
-@test "messages that are counted in the kernel are all there" {
+@test "messages that are counted in the kernel are all there, and the screen says so" {
     three
+    screen_start 80 24 "$IPCBOX mqpeek top --filter $q -d 0.2"
+    see "rates: counted in the kernel (BPF, "
+    exact() { screen | grep -qE "^/$q-c .* 0/8 .* 0 +0 +0 +0 +-\$"; }
+    within 30 exact
+    keys q
+    see "status=0"
     mkfifo "$BATS_TEST_TMPDIR/in"
     "$HELPERS/mqactor" busy "/$q-c" <"$BATS_TEST_TMPDIR/in" >"$BATS_TEST_TMPDIR/out" 3>&- &
     actors=$!

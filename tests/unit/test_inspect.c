@@ -44,6 +44,9 @@ static const struct pmq_waiter *find(const struct pmq_inspect *i, pid_t pid)
     return NULL;
 }
 
+/* One for all looks, of the parent and of children. */
+static struct pmq_inspector *inspector;
+
 /* Looks until @want threads sleep, for ten seconds at most. */
 static struct pmq_inspect *look(size_t want)
 {
@@ -55,8 +58,10 @@ static struct pmq_inspect *look(size_t want)
     snprintf(ref.name, sizeof(ref.name), "%s", name);
     CHECK_INT(pmq_queue_open(&ref, PMQ_OPEN_READ, &q, &e), 0);
     for (unsigned int n = 0; q && n < 500; n++) {
-        int r = pmq_inspect(q, &i, &e);
+        int r = inspector ? 0 : pmq_inspector_new(&inspector, &e);
 
+        if (r == 0)
+            r = pmq_inspector_look(inspector, q, &i, &e);
         if (r < 0) {
             fprintf(stderr, "inspect: %s\n", err_text(&e, r));
             CHECK_INT(r, 0);
@@ -223,5 +228,6 @@ int main(void)
     container(q);
     account();
     mq_unlink(name);
+    pmq_inspector_free(inspector);
     return check_done();
 }

@@ -313,6 +313,72 @@ static void test_long(void)
     cJSON_Delete(j);
 }
 
+/* ---- a stream on a terminal ---- */
+
+struct event {
+    const char *name;
+    uint64_t length;
+    uint64_t count;
+    struct out_bytes content;
+};
+
+static const struct out_col event_cols[] = {
+    OUT_STR(struct event, name, "name", "which", .width = 6),
+    OUT_U64(struct event, length, "length", "bytes", .flags = OUT_SPARE),
+    OUT_U64(struct event, count, "count", "how many", .flags = OUT_SPARE),
+    OUT_BYTES(struct event, content, "content", "what", .flags = OUT_WIDE),
+    OUT_END,
+};
+
+static void fill_stream(struct out *o)
+{
+    static const char text[] = "a text of thirty characters…";
+    const struct event a = {"/a", 3, 1, {text, strlen(text)}};
+    const struct event b = {"/longer", 3000000000, 1, {"b", 1}};
+
+    out_list_begin(o, "events", event_cols, OUT_RECORDS | OUT_STREAM | OUT_BATCH);
+    out_row(o, &a);
+    out_row(o, &b);
+    out_flush(o);
+    out_row(o, &a);
+    out_list_end(o);
+}
+
+static void test_stream(void)
+{
+    struct out_opts opts = {.mode = OUT_MODE_TABLE, .width = 60};
+
+    /* The rows that are there decide about the widths. */
+    check_render(&opts, fill_stream,
+                 "NAME         LENGTH  COUNT  CONTENT\n"
+                 "/a                3      1  a text of thirty characters…\n"
+                 "/longer  3000000000      1  b\n"
+                 "/a                3      1  a text of thirty characters…\n");
+    opts.width = 40; /* 28 without the content, which would have 12 */
+    check_render(&opts, fill_stream,
+                 "NAME         LENGTH  CONTENT\n"
+                 "/a                3  a text of thirty c…\n"
+                 "/longer  3000000000  b\n"
+                 "/a                3  a text of thirty c…\n");
+    opts.width = 30;
+    check_render(&opts, fill_stream,
+                 "NAME     CONTENT\n"
+                 "/a       a text of thirty cha…\n"
+                 "/longer  b\n"
+                 "/a       a text of thirty cha…\n");
+    opts.columns = "length,name"; /* what was asked for is shown, whatever the terminal does */
+    opts.width = 10;
+    check_render(&opts, fill_stream,
+                 "    LENGTH  NAME\n"
+                 "         3  /a\n"
+                 "3000000000  /longer\n"
+                 "         3  /a\n");
+    opts.mode = OUT_MODE_JSONL;
+    check_render(&opts, fill_stream,
+                 "{\"length\":3,\"name\":\"/a\"}\n{\"length\":3000000000,\"name\":\"/longer\"}\n"
+                 "{\"length\":3,\"name\":\"/a\"}\n");
+}
+
 static void test_columns(void)
 {
     const char *bad = NULL;
@@ -350,6 +416,7 @@ int main(void)
     test_hostile();
     test_many();
     test_long();
+    test_stream();
     test_columns();
     test_errors();
     return check_done();

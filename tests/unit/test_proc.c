@@ -239,7 +239,7 @@ static void wait_until_blocked(int proc, pid_t pid, struct proc_call *call)
             return;
         usleep(1000);
     }
-    CHECK_FAIL("the child never blocked");
+    CHECK(!"the child never blocked");
 }
 
 static void test_real(void)
@@ -285,7 +285,8 @@ static int see_exit(const struct proc_exit *x, void *ctx)
 
 static void test_events(void)
 {
-    _cleanup_(proc_events_closep) struct proc_events *ev = NULL;
+    _cleanup_(proc_events_closep)
+    struct proc_events *ev = NULL;
     struct err e = ERR_INIT;
     struct child child;
     struct pollfd p;

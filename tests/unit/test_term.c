@@ -841,9 +841,6 @@ int main(void)
 {
     bool utf8 = setlocale(LC_CTYPE, "C.UTF-8") != NULL;
 
-    /* What runs in the background, or under nohup, is started with some ignored. */
-    for (int sig = 1; sig < SIGRTMIN; sig++)
-        signal(sig, SIG_DFL);
     signal(SIGPIPE, SIG_IGN);
     test_keys();
     test_keys_random();

@@ -3,7 +3,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <mqueue.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -330,6 +333,96 @@ static void test_order(void)
     destroy(c, "-c");
 }
 
+/* ---- who is blocked ---- */
+
+/* A child that sleeps in a call on the queue. */
+static pid_t block(mqd_t q, enum pmq_direction direction)
+{
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        char buf[16];
+
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (direction == PMQ_SEND)
+            mq_send(q, "x", 1, 0);
+        else
+            mq_receive(q, buf, sizeof(buf), NULL);
+        pause();
+    }
+    return pid;
+}
+
+static mqd_t make_blocking(const char *suffix)
+{
+    mqd_t q = make(suffix, 1);
+    struct mq_attr attr = {0};
+
+    CHECK_INT(mq_setattr(q, &attr, NULL), 0);
+    return q;
+}
+
+/* Looks at the queues, not at the processes, until so many are blocked on one. */
+static void wait_blocked(struct pmq_watch *w, const char *suffix, unsigned int senders,
+                         unsigned int receivers)
+{
+    const struct pmq_watched *q = NULL;
+    struct err e = ERR_INIT;
+
+    for (int i = 0; i < 1000; i++) {
+        CHECK_INT(pmq_watch_interval(w, at(1), &e), 0);
+        q = get(w, suffix);
+        if (!q || (q->senders == senders && q->receivers == receivers))
+            break;
+        usleep(10000);
+    }
+    CHECK(q && q->senders == senders && q->receivers == receivers && q->waiters_complete);
+}
+
+static void test_blocked(void)
+{
+    struct pmq_watch_opts opts = {.sample = 1, .scan = 1000000 * NSEC_PER_SEC};
+    struct pmq_watch *w = NULL;
+    struct err e = ERR_INIT;
+    mqd_t a = make_blocking("-a"), b = make_blocking("-b");
+    uint64_t next;
+    pid_t pids[3];
+    int r = pmq_inspector_new(&opts.inspector, &e);
+
+    /* A build without BPF has no inspector. */
+    CHECK(r == 0 || (r == -EOPNOTSUPP && !pmq_follow_backends[0]));
+    if (r == 0) {
+        send_some(b, 1);
+        CHECK_INT(pmq_watch_new(&opts, &w), 0);
+        CHECK_INT(pmq_watch_look(w, at(0), &next, &e), 0);
+        pids[0] = block(a, PMQ_RECEIVE);
+        wait_blocked(w, "-a", 0, 1);
+        pids[1] = block(b, PMQ_SEND);
+        wait_blocked(w, "-b", 1, 0);
+        pids[2] = block(b, PMQ_SEND);
+        wait_blocked(w, "-b", 2, 0);
+        usleep(50000);
+        CHECK_INT(pmq_watch_interval(w, at(2), &e), 0);
+        CHECK(get(w, "-a")->oldest_wait != PMQ_UNKNOWN);
+        CHECK(get(w, "-b")->oldest_wait != PMQ_UNKNOWN);
+        /* It slept in the call for all of these 50 ms; a look may be 10 ms behind. */
+        CHECK(get(w, "-b")->oldest_wait >= 40 * NSEC_PER_MSEC);
+        CHECK(get(w, "-a")->oldest_wait > get(w, "-b")->oldest_wait);
+        check_order(w, PMQ_WATCH_BY_WAIT, false, "ab");
+        check_order(w, PMQ_WATCH_BY_BLOCKED, false, "ba");
+        for (int i = 0; i < 3; i++) {
+            kill(pids[i], SIGKILL);
+            waitpid(pids[i], NULL, 0);
+        }
+        wait_blocked(w, "-a", 0, 0);
+        CHECK(get(w, "-a")->oldest_wait == PMQ_UNKNOWN);
+        pmq_watch_free(w);
+    }
+    pmq_inspector_free(opts.inspector);
+    destroy(a, "-a");
+    destroy(b, "-b");
+}
+
 int main(void)
 {
     snprintf(prefix, sizeof(prefix), "/ipcbox-watch-%d", (int)getpid());
@@ -339,5 +432,6 @@ int main(void)
     test_history();
     test_counted();
     test_order();
+    test_blocked();
     return check_done();
 }
