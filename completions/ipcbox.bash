@@ -255,7 +255,7 @@ _ipcbox_mqdump() {
         --timeout) words=''; kind='' ;;
       esac ;;
     criu)
-      opts='-q --quiet -h --help --version --backend --max-snapshot --mq-syscall -D --images-dir --replace --criu '
+      opts='-q --quiet -h --help --version --backend --max-snapshot --mq-syscall -D --images-dir --replace --criu --mount '
       operand=''
       case $prev in
         --backend) words=''; kind='' ;;
@@ -263,6 +263,7 @@ _ipcbox_mqdump() {
         --mq-syscall) words=''; kind='' ;;
         -D|--images-dir) words=''; kind='dir' ;;
         --criu) words=''; kind='file' ;;
+        --mount) words=''; kind='' ;;
       esac ;;
     *)
       words='save restore show verify seal record replay criu '

@@ -132,6 +132,7 @@ complete -c mqdump -n '__ipcbox_verb' -a criu -d 'checkpoint and restore process
 complete -c mqdump -n '__ipcbox_verb criu' -s D -l images-dir -r -d 'restore: where the images are (the current directory)'
 complete -c mqdump -n '__ipcbox_verb criu' -l replace -d 'restore: save queues that exist and differ, and make them anew'
 complete -c mqdump -n '__ipcbox_verb criu' -l criu -r -d 'restore: what to run (criu)'
+complete -c mqdump -n '__ipcbox_verb criu' -l mount -x -d 'restore: mount the queues of the tree'\''s namespace where criu dump had mnt[PATH]:KEY'
 complete -c mqdump -s q -l quiet -d 'no notes and no progress on stderr'
 complete -c mqdump -s h -l help -d 'show this'
 complete -c mqdump -l version -d 'show the version'

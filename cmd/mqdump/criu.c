@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 #include "cleanup.h"
@@ -21,6 +22,7 @@ struct criu_args {
     struct qcmd_common common;
     const char *dir;
     const char *program;
+    const char *mount;
     bool replace;
 };
 
@@ -37,6 +39,8 @@ static const struct cli_opt criu_opts[] = {
              "restore: save queues that exist and differ, and make them anew"),
     CLI_STR(struct criu_args, program, 0, "criu", "PROGRAM", "restore: what to run (criu)",
             .complete = CLI_COMPLETE_FILE),
+    CLI_STR(struct criu_args, mount, 0, "mount", "KEY",
+            "restore: mount the queues of the tree's namespace where criu dump had mnt[PATH]:KEY"),
     CLI_END,
 };
 
@@ -209,6 +213,26 @@ static int new_namespace(const struct pmq_limits *l, struct err *e)
     return fd < 0 ? -errno : fd;
 }
 
+/*
+ * An mqueue file system of this namespace, which CRIU binds to where the tree had one. It is
+ * attached nowhere, and reached through its descriptor.
+ */
+static int add_mount(struct launch *l, const char *key, struct err *e)
+{
+    _cleanup_(closep) int fs = fsopen("mqueue", FSOPEN_CLOEXEC);
+    int mnt = -1;
+
+    if (fs >= 0 && fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
+        mnt = fsmount(fs, 0, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+    if (mnt < 0)
+        return err_set(e, -errno, NULL, "the queues cannot be mounted: %s", strerrordesc_np(errno));
+    add_arg(l, "--external");
+    add_arg(l, "mnt[%s]:/proc/self/fd/%d", key, mnt);
+    /* CRIU's newer way of mounting takes no mount that is attached nowhere. */
+    add_arg(l, "--mntns-compat-mode");
+    return 0;
+}
+
 /* One inherited descriptor for each name that CRIU has for a queue. */
 static int hand_over(const struct pmqdump_plan *plan, const struct pmqdump_checkpoint *c,
                      struct launch *l, struct err *e)
@@ -251,6 +275,8 @@ static int make_queues(struct cli_ctx *ctx, const struct criu_args *args, const 
         r = ns = new_namespace(&c.limits, e);
     if (r >= 0)
         r = pmqdump_plan_new(reader, &opts, &plan, e);
+    if (r == 0 && args->mount)
+        r = add_mount(l, args->mount, e);
     if (r == 0)
         r = pmqdump_plan_run(plan, e);
     if (r < 0)
@@ -344,8 +370,10 @@ const struct cli_verb mqdump_criu_verb = {
         "without --replace. A tree that had an IPC namespace of its own gets a new one.\n"
         "\n"
         "Where the tree has a mount namespace of its own with a mounted mqueue file system, "
-        "criu dump also needs --external 'mnt[/dev/mqueue]:mq', and criu restore --external "
-        "'mnt[mq]:/dev/mqueue'.\n"
+        "criu dump also needs --external 'mnt[/dev/mqueue]:mq', and mqdump criu restore --mount "
+        "mq, which mounts the queues of the tree's namespace in that place (Linux 6.15 or later). "
+        "The queues of this namespace may also be had with --external 'mnt[mq]:/dev/mqueue' among "
+        "ARGS.\n"
         "\n"
         "Registered notifications (mq_notify) are lost, which criu action says.",
     .examples = criu_examples,

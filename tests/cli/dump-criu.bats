@@ -135,6 +135,79 @@ DUMP
     finish_and_check nsenter -i -t "$pid"
 }
 
+# In a mount namespace of its own, with a root that holds little more than the program.
+write_mounted()
+{
+    cat >inner.py <<'PY'
+import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+def must(r):
+    if r != 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+os.chdir("root")
+must(libc.mount(b"none", b"dev/mqueue", b"mqueue", 0, None))
+must(libc.mount(b"none", b"proc", b"proc", 0, None))
+must(libc.pivot_root(b".", b"old"))
+os.chdir("/")
+must(libc.umount2(b"/old", 2))
+os.closerange(3, 4096)
+os.execv("/bin/criutree", ["criutree", sys.argv[1], sys.argv[2], "/w"])
+PY
+    cat >mounted.sh <<'SH'
+own=$1 back=$2
+shift 2
+mount --make-rprivate /
+mkdir -p root/w root/dev/mqueue root/proc root/old root/bin
+cp "$HELPERS/criutree" root/bin
+for lib in $(ldd "$HELPERS/criutree" | grep -o '/[^ ]*'); do
+    mkdir -p "root${lib%/*}"
+    cp "$lib" "root$lib"
+done
+mknod root/dev/null c 1 3
+mount --bind root root
+"$HELPERS/criutree" -r unshare -m $own python3 inner.py "$a" "$b" >tree.out 2>&1 </dev/null &
+within 30 test -e root/w/ready
+pid=$(cat root/w/ready)
+within 30 blocked
+# shellcheck disable=SC2046
+"$criu" dump -t "$pid" -D img -o dump.log --action-script "$save" --external 'mnt[/dev/mqueue]:mq' \
+    $("$IPCBOX" mqdump criu args "$pid") >dump.out 2>&1 || { cat dump.out img/dump.log; exit 1; }
+wait || true
+[ -n "$own" ] || { "$HELPERS/mqmake" -u "$a"; "$HELPERS/mqmake" -u "$b"; }
+"$HELPERS/criutree" -r "$IPCBOX" mqdump criu restore -D img --criu "$criu" $back -- -D img -d -o restore.log \
+    --root "$PWD/root" >back.out 2>&1 </dev/null &
+within 30 restored || { cat back.out img/restore.log; exit 1; }
+echo "listed: $(ls "/proc/$pid/root/dev/mqueue" | paste -sd' ')"
+touch root/w/go
+within 30 test -e root/w/drained
+cat root/w/drained
+# shellcheck disable=SC2046
+kill -KILL $(pgrep -P "$pid") "$pid"
+wait || true
+SH
+    export a b criu save
+    export -f within blocked restored mqdump
+}
+
+@test "mqdump criu: a tree with a mount namespace where mqueue is mounted" {
+    write_mounted
+    expect 0 unshare -m bash -eu mounted.sh "" "--mount mq"
+    is "$(grep : <<<"$out" | grep -v listed | paste -sd,)" "9:high,9:high too,5:middle,1:low,0:"
+    has "$out" "listed: " "${a#/}" "${b#/}"
+}
+
+@test "mqdump criu: a tree with mount and IPC namespaces of its own sees its own queues" {
+    write_mounted
+    expect 0 unshare -m bash -eu mounted.sh -i "--mount mq"
+    is "$out" "listed: ${a#/} ${b#/}
+9:high
+9:high too
+5:middle
+1:low
+0:"
+    ! "$HELPERS/mqmake" -u "$a" 2>/dev/null
+}
+
 @test "mqdump criu: when the queues cannot be saved the checkpoint fails and the tasks live" {
     begin
     printf '#!/bin/sh\nexec "%s" mqdump criu action --backend syscall\n' "$IPCBOX" >save-badly
