@@ -6,10 +6,13 @@ load common
 setup_file() {
     [ "$(id -u)" = 0 ] || skip "needs root"
     cd "$BATS_FILE_TMPDIR"
-    tree=$("$SRC/tests/lib/debian-pkg.sh" tree sid criu 2>reason) || skip "no criu to be had: $(cat reason)"
+    if ! tree=$("$SRC/tests/lib/debian-pkg.sh" tree sid criu 2>reason); then
+        echo "no criu to be had: $(cat reason)" >no-criu
+        return 0
+    fi
     printf '#!/bin/sh\nexec "%s" exec "%s" criu "$@"\n' "$SRC/tests/lib/debian-pkg.sh" "$tree" >criu
     chmod +x criu
-    ./criu check >check.log 2>&1 || skip "criu cannot run here: $(tail -n 1 check.log)"
+    ./criu check >check.log 2>&1 || echo "criu cannot run here: $(tail -n 1 check.log)" >no-criu
     "$IPCBOX" mqdump criu script >save
     chmod +x save
 }
@@ -24,13 +27,23 @@ setup() {
 }
 
 teardown() {
-    [ -z "$pid" ] || kill -KILL "$pid" 2>/dev/null || true
+    for ready in w/ready root/w/ready; do
+        [ -e "$ready" ] || continue
+        # shellcheck disable=SC2046
+        kill -KILL $(pgrep -x -P "$(cat "$ready")" criutree) 2>/dev/null || true
+        kill -KILL "$(cat "$ready")" 2>/dev/null || true
+    done
     "$HELPERS/mqmake" -u "$a" 2>/dev/null || true
     "$HELPERS/mqmake" -u "$b" 2>/dev/null || true
 }
 
+need_criu() {
+    [ ! -e "$BATS_FILE_TMPDIR/no-criu" ] || skip "$(cat "$BATS_FILE_TMPDIR/no-criu")"
+}
+
 # begin [WRAPPER…]: starts the tree; its first process becomes $pid, who reaps it $reaper.
 begin() {
+    need_criu
     "$HELPERS/criutree" -r "$@" "$HELPERS/criutree" "$a" "$b" w 3>&- &
     reaper=$!
     within 30 test -e w/ready
@@ -138,6 +151,8 @@ DUMP
 # In a mount namespace of its own, with a root that holds little more than the program.
 write_mounted()
 {
+    need_criu
+    printf '6.15\n%s\n' "$(uname -r)" | sort -CV || skip "binding a mount that is attached nowhere needs Linux 6.15"
     cat >inner.py <<'PY'
 import ctypes, os, sys
 libc = ctypes.CDLL(None, use_errno=True)
