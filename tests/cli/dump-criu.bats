@@ -23,7 +23,7 @@ setup() {
     cd "$BATS_TEST_TMPDIR"
     mkdir w img
     a=/$(unique a) b=/$(unique b)
-    pid=
+    pid='' reaper=''
 }
 
 teardown() {
@@ -248,4 +248,20 @@ SH
     has "$err" 'did you mean restore'
     expect 3 mqdump criu args 2147483646
     expect 3 mqdump criu restore -D "$PWD/none"
+}
+
+@test "mqdump criu: the three commands of the README" {
+    mkdir bin
+    ln -s "$criu" bin/criu
+    ln -s "$IPCBOX" bin/mqdump
+    begin
+    "$SRC/tests/lib/readme" block criu | sed "s/PID/$pid/g" >commands
+    is "$(wc -l <commands)" 3
+    PATH=$PWD/bin:$PATH sh -euc "$(head -n 2 commands)" >dump.out 2>&1 || { cat dump.out; false; }
+    wait "$reaper" || true
+    "$HELPERS/mqmake" -u "$a"
+    "$HELPERS/mqmake" -u "$b"
+    PATH=$PWD/bin:$PATH "$HELPERS/criutree" -r sh -c "$(tail -n 1 commands)" >back.out 2>&1 3>&- &
+    reaper=$!
+    finish_and_check
 }
