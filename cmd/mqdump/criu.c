@@ -97,6 +97,7 @@ static int save_tree(struct cli_ctx *ctx, const struct criu_args *args, pid_t pi
     struct err e = ERR_INIT;
     int r = pmqdump_tree_read(pid, &tree, &e);
 
+    qcmd_tell_journals(ctx, NULL);
     if (r == 0)
         r = file_out_open(path, 0600, &out);
     if (r == 0)
@@ -304,6 +305,7 @@ static int run_restore(struct cli_ctx *ctx, const struct criu_args *args)
 
     if (snprintf(path, sizeof(path), "%s/" PMQDUMP_CRIU_FILE, args->dir) >= (int)sizeof(path))
         return cli_fail(ctx, -ENAMETOOLONG, NULL, "%s", args->dir);
+    qcmd_tell_journals(ctx, NULL);
     add_arg(&l, "%s", args->program);
     add_arg(&l, "restore");
     r = make_queues(ctx, args, path, &l, &e);

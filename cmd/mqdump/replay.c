@@ -102,6 +102,7 @@ static int replay_run(struct cli_ctx *ctx, const void *argp)
     /* At full speed a full queue is what is expected. */
     if (opts.speed == 0)
         opts.blocked = NULL;
+    qcmd_tell_journals(ctx, NULL);
     r = dump_reader_open(path, DUMP_REWIND, &reader, &e);
     if (r == 0) {
         cli_progress_begin(ctx, "records", false, &progress);

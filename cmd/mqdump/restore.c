@@ -163,6 +163,7 @@ static int restore_run(struct cli_ctx *ctx, const void *argp)
         return cli_usage(ctx, args->recover ? "--recover takes no FILE" : "restore needs FILE");
     if (args->append && args->replace)
         return cli_usage(ctx, "--append and --replace exclude each other");
+    qcmd_tell_journals(ctx, NULL);
     if (!args->dry_run) {
         r = pmqdump_recover(tell_recovered, ctx, &e);
         if (r < 0)

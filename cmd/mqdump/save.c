@@ -175,6 +175,7 @@ static int save_listed(struct save *s)
         return cli_fail(s->ctx, r, &e, "cannot list queues");
     if (!set->names_complete)
         cli_note(s->ctx, "%s", set->note);
+    qcmd_tell_journals(s->ctx, set);
     for (size_t i = 0; i < set->n; i++) {
         _cleanup_(pmq_queue_closep) struct pmq_queue *q = NULL;
         struct pmq_ref ref = ref_of(&set->v[i]);

@@ -443,6 +443,8 @@ static int follow_run(struct cli_ctx *ctx, const void *argp)
         return cli_usage(ctx, "--all and a QUEUE exclude each other");
     if (!f.args->all && !ctx->n_operands)
         return cli_usage(ctx, "follow which QUEUE? (--all: every one)");
+    if (f.args->all)
+        qcmd_tell_journals(ctx, NULL);
     status = begin(&f);
     if (status == CLI_OK) {
         r = follow_loop(&f, &e);

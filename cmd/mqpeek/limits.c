@@ -445,6 +445,7 @@ static int limits_run(struct cli_ctx *ctx, const void *argp)
     }
     row.note = set->note[0] ? set->note : NULL;
     show(ctx, &row, set, usage, n);
+    qcmd_tell_journals(ctx, set);
     if (row.note)
         cli_note(ctx, "%s", row.note);
     return CLI_OK;

@@ -167,6 +167,7 @@ static int list_run(struct cli_ctx *ctx, const void *argp)
     if (r < 0)
         return cli_fail(ctx, r, &e, "cannot list queues");
     r = show(ctx, args, set, sort);
+    qcmd_tell_journals(ctx, set);
     if (r == CLI_OK && set->note[0])
         cli_note(ctx, "%s", set->note);
     return r;

@@ -219,6 +219,7 @@ static int metrics_run(struct cli_ctx *ctx, const void *argp)
         if (r < 0)
             return cli_fail(ctx, r, NULL, "%s", args->file);
     }
+    qcmd_tell_journals(ctx, set);
     if (set->note[0])
         cli_note(ctx, "%s", set->note);
     return CLI_OK;

@@ -160,7 +160,7 @@ static void recover_operand(struct cli_ctx *ctx, const struct recover_args *args
         w.found++;
         recover_one(ctx, args, w.name, q, j.path);
     } else if (args->force) {
-        r = pmq_journal_list(visit_named, &w, &e);
+        r = pmq_journal_list(false, visit_named, &w, &e);
         if (r < 0)
             cli_fail(ctx, r, &e, "%s", text);
     }
@@ -181,11 +181,11 @@ static int recover_run(struct cli_ctx *ctx, const void *argp)
     for (size_t i = 0; i < ctx->n_operands; i++)
         recover_operand(ctx, args, ctx->operands[i]);
     if (ctx->n_operands == 0)
-        r = pmq_journal_list(visit_all, &w, &e);
+        r = pmq_journal_list(false, visit_all, &w, &e);
     if (r < 0)
         cli_fail(ctx, r, &e, "cannot look for journals");
     out_list_end(ctx->out);
-    if (ctx->n_operands == 0 && w.found == 0)
+    if (ctx->n_operands == 0 && w.found == 0 && r == 0)
         cli_note(ctx, "nothing to recover");
     return ctx->status;
 }

@@ -283,6 +283,7 @@ static int top_run(struct cli_ctx *ctx, const void *argp)
     if (strlen(args->filter) >= sizeof(t.filter))
         return cli_usage(ctx, "--filter is longer than %zu bytes", sizeof(t.filter) - 1);
     memcpy(t.filter, args->filter, strlen(args->filter) + 1);
+    qcmd_tell_journals(ctx, NULL);
     status = top_begin(&t, args);
     if (status == CLI_OK)
         status = batch ? top_batch(&t, args->count) : top_live(&t);

@@ -2,6 +2,7 @@
 /* What the verbs of mqpeek and mqdump share. */
 #include "qcmd.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -23,27 +24,66 @@ const struct cli_opt qcmd_common_opts[] = {
 const char *const qcmd_backends[] = {"syscall", "fcntl", "ioctl", "bpf", "drain", "fexit", "tracepoint", NULL};
 
 /* Messages that are in no queue are not for -q to hide. */
-static void tell_journal(struct cli_ctx *ctx, const char *operand, const struct pmq_queue *q)
+static void tell_journal(const struct cli_ctx *ctx, const char *operand,
+                         const struct pmq_journal_info *j)
 {
     struct cli_ctx loud = *ctx;
-    struct pmq_journal_info j;
-    struct pmq_attr attr;
 
     loud.quiet = false;
-    if (pmq_queue_attr_basic(q, &attr) < 0 || pmq_journal_pending(&attr, &j) <= 0)
-        return;
-    if (j.busy)
+    if (j->busy)
         cli_note(ctx, "%s: a drain is at work on it: messages are out of it for a moment", operand);
-    else if (j.readable)
-        cli_note(&loud,
-                 "%s: a drain was interrupted: %" PRIu64 " of its messages are in %s "
-                 "(put them back: mqpeek recover %s)",
-                 operand, j.held, j.path, operand);
-    else
+    else if (!j->readable)
         cli_note(&loud,
                  "%s: a drain was interrupted: messages of it are in %s (put them back, with "
                  "the rights of who drained: mqpeek recover %s)",
-                 operand, j.path, operand);
+                 operand, j->path, operand);
+    else if (j->this_boot)
+        cli_note(&loud,
+                 "%s: a drain was interrupted: %" PRIu64 " of its messages are in %s "
+                 "(put them back: mqpeek recover %s)",
+                 operand, j->held, j->path, operand);
+    else
+        cli_note(&loud,
+                 "%s: a drain was interrupted, before the machine was started: %" PRIu64
+                 " of its messages are in %s (put them into a queue of that name: mqpeek recover "
+                 "--force %s)",
+                 operand, j->held, j->path, operand);
+}
+
+static void tell_journal_of(const struct cli_ctx *ctx, const char *operand,
+                            const struct pmq_queue *q)
+{
+    struct pmq_journal_info j;
+    struct pmq_attr attr;
+
+    if (pmq_queue_attr_basic(q, &attr) == 0 && pmq_journal_pending(&attr, &j) > 0)
+        tell_journal(ctx, operand, &j);
+}
+
+struct listed {
+    const struct cli_ctx *ctx;
+    const struct pmq_set *set;
+};
+
+static int tell_listed(const struct pmq_journal_info *j, void *argp)
+{
+    const struct listed *l = argp;
+    const char *name = j->readable ? j->label : NULL;
+
+    for (size_t i = 0; l->set && j->this_boot && i < l->set->n; i++)
+        if (l->set->v[i].attr.dev == j->dev && l->set->v[i].attr.ino == j->ino && !name)
+            name = l->set->v[i].attr.name;
+    if (name)
+        tell_journal(l->ctx, name, j);
+    return 0;
+}
+
+void qcmd_tell_journals(const struct cli_ctx *ctx, const struct pmq_set *set)
+{
+    struct listed l = {.ctx = ctx, .set = set};
+
+    /* Where none can be kept, or looked for, there is nothing to tell. */
+    (void)pmq_journal_list(true, tell_listed, &l, NULL);
 }
 
 int qcmd_open(struct cli_ctx *ctx, const char *operand, unsigned int flags, struct pmq_queue **ret)
@@ -59,7 +99,7 @@ int qcmd_open(struct cli_ctx *ctx, const char *operand, unsigned int flags, stru
     r = pmq_queue_open(&ref, flags, ret, &e);
     if (r < 0)
         return cli_fail(ctx, r, &e, "%s", operand);
-    tell_journal(ctx, operand, *ret);
+    tell_journal_of(ctx, operand, *ret);
     return CLI_OK;
 }
 
@@ -76,6 +116,8 @@ int qcmd_peeker(struct cli_ctx *ctx, const struct qcmd_common *common,
     r = pmq_peeker_new(opts, ret, &e);
     if (r == 0)
         return CLI_OK;
+    if (r == -EINVAL)
+        return cli_usage(ctx, "%s", err_text(&e, r));
     if (ctx->backend)
         return cli_fail(ctx, r, &e, "cannot peek with %s", ctx->backend);
     return cli_fail(ctx, r, &e, "cannot peek");

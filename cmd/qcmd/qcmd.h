@@ -35,6 +35,13 @@ extern const char *const qcmd_backends[];
 int qcmd_open(struct cli_ctx *ctx, const char *operand, unsigned int flags, struct pmq_queue **ret);
 
 /**
+ * qcmd_tell_journals() - say which queues have messages in the journal of an interrupted drain
+ * @ctx: a verb that is about many queues, or about ones that it does not open with qcmd_open()
+ * @set: names queues whose journal the caller may not read; may be NULL
+ */
+void qcmd_tell_journals(const struct cli_ctx *ctx, const struct pmq_set *set);
+
+/**
  * qcmd_peeker() - choose a backend as the options say
  * @ctx: the verb
  * @common: its options

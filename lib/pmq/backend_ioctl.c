@@ -90,6 +90,8 @@ static ssize_t take_entry(struct pmq_indexed *x, struct walk *w, struct pmq_coll
     buf_add(&c->data, at + HEADER, h.chunk_len);
     if (h.flags & XLAT_MQ_PEEK_FLAG_HAS_MORE) {
         w->offset += h.chunk_len;
+        if (!w->offset) /* there was room for its header only: it comes again */
+            pmq_collection_drop(c);
     } else {
         w->offset = 0;
         w->index++;

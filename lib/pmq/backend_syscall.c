@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Peeking with mq_timedreceive2(2): one message a call, by its index. */
 #include <errno.h>
+#include <inttypes.h>
 #include <mqueue.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
@@ -10,17 +11,19 @@
 #include "parse.h"
 #include "peekcalls.h"
 
-static int call_number(const struct pmq_peek_opts *opts, long *out, struct err *e)
+int pmq_syscall_number(const struct pmq_peek_opts *opts, long *out, struct err *e)
 {
     const char *env = getenv("IPCBOX_MQ_SYSCALL");
     uint64_t v = XLAT_NR_MQ_TIMEDRECEIVE2;
 
-    if (opts->mq_syscall > 0) {
-        *out = opts->mq_syscall;
-        return 0;
-    }
-    if (env && *env && (parse_u64_max(env, INT32_MAX, &v) < 0 || v == 0))
+    if (opts->mq_syscall > 0)
+        v = (uint64_t)opts->mq_syscall;
+    else if (env && *env && parse_u64_max(env, INT32_MAX, &v) < 0)
         return err_set(e, -EINVAL, NULL, "IPCBOX_MQ_SYSCALL is no system call number");
+    /* Such as read(), which answers a bad descriptor with EBADF, too. */
+    if (v <= XLAT_NR_TAKEN)
+        return err_set(e, -EINVAL, NULL,
+                       "system call %" PRIu64 " is not mq_timedreceive2 on any kernel", v);
     *out = (long)v;
     return 0;
 }
@@ -31,7 +34,7 @@ static int syscall_probe(const struct pmq_peek_opts *opts, struct err *e)
     char byte;
     struct xlat_mq_timedreceive2_args args = {1, &priority, &byte};
     long number = 0, n;
-    int r = call_number(opts, &number, e);
+    int r = pmq_syscall_number(opts, &number, e);
 
     if (r < 0)
         return r;
@@ -89,7 +92,7 @@ static int syscall_open(const struct pmq_peek_opts *opts, void **state, struct e
 {
     struct pmq_indexed *x;
     long number = 0;
-    int r = call_number(opts, &number, e);
+    int r = pmq_syscall_number(opts, &number, e);
 
     if (r == 0)
         r = pmq_indexed_open(opts, syscall_fetch, &x);

@@ -89,7 +89,8 @@ int drain_allowed(const struct pmq_attr *a, struct err *e)
                        "process %d is registered to be notified of its next message",
                        (int)a->notify_pid);
     proc = proc_open(NULL);
-    if (proc < 0 || !sees_all_processes())
+    /* Where other people's processes are hidden (hidepid=2), the first one is. */
+    if (proc < 0 || !sees_all_processes() || faccessat(proc, "1", F_OK, 0) < 0)
         return err_set(e, -EPERM, "--force does it all the same",
                        "cannot know whether others have it open: not all processes can be seen");
     return drain_others(proc, a, e);

@@ -62,6 +62,20 @@ int journal_path(const char *dir, uint64_t dev, uint64_t ino, char *out, size_t 
     return len < 0 || (size_t)len >= n ? -ENAMETOOLONG : 0;
 }
 
+bool journal_parse_name(const char *name, uint64_t *dev, uint64_t *ino, bool *this_boot)
+{
+    char boot[40], made[40];
+    int end = 0;
+
+    if (boot_id(boot) < 0 ||
+        sscanf(name, "drain-%36[0-9a-f-]-%" SCNx64 "-%" SCNx64 ".journal%n", made, dev, ino,
+               &end) != 3 ||
+        !end || name[end])
+        return false;
+    *this_boot = !strcmp(boot, made);
+    return true;
+}
+
 bool journal_this_boot(const struct journal_head *h)
 {
     char boot[40];

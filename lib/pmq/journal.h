@@ -104,6 +104,9 @@ int journal_dir(bool of_root, char *out, size_t n);
 /* The file of a queue in a directory. */
 int journal_path(const char *dir, uint64_t dev, uint64_t ino, char *out, size_t n);
 
+/* What the name of such a file tells; false for any other name. */
+bool journal_parse_name(const char *name, uint64_t *dev, uint64_t *ino, bool *this_boot);
+
 /* Whether the machine has been up since. */
 bool journal_this_boot(const struct journal_head *h);
 

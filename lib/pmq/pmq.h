@@ -347,7 +347,7 @@ struct pmq_set {
     bool holders_complete;
     bool waiters_complete;
     bool names_complete;
-    char note[256];
+    char note[768];
 };
 
 enum pmq_scan_flags {

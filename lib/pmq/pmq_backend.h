@@ -47,5 +47,11 @@ extern const struct pmq_ops pmq_ioctl_ops;
 extern const struct pmq_ops pmq_bpf_ops;
 extern const struct pmq_ops pmq_drain_ops;
 
+/*
+ * The number of mq_timedreceive2: of the options, of IPCBOX_MQ_SYSCALL, or the default. Return: 0,
+ * or -EINVAL for what cannot be it.
+ */
+int pmq_syscall_number(const struct pmq_peek_opts *opts, long *out, struct err *e);
+
 /* Those of this build in order of preference, ended by NULL. */
 extern const struct pmq_ops *const pmq_backends[];

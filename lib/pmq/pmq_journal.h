@@ -14,10 +14,10 @@ enum { PMQ_JOURNAL_PATH = 4096 };
  * struct pmq_journal_info - a journal that was found
  * @path: the file
  * @busy: whoever writes it is at work: nothing was interrupted
+ * @dev, @ino: the queue's identity
+ * @this_boot: it was made since the machine started: the queue may still be there
  * @readable: the caller may read it; else what follows is not known
  * @label: the queue, as it was named then
- * @dev, @ino: its identity
- * @this_boot: it was made since the machine started: the queue may still be there
  * @pid: process that drained
  * @started: when, ns since 1970
  * @held: messages that are in the journal and not in the queue
@@ -25,11 +25,11 @@ enum { PMQ_JOURNAL_PATH = 4096 };
 struct pmq_journal_info {
     char path[PMQ_JOURNAL_PATH];
     bool busy;
-    bool readable;
-    char label[PMQ_REF_SIZE];
     uint64_t dev;
     uint64_t ino;
     bool this_boot;
+    bool readable;
+    char label[PMQ_REF_SIZE];
     pid_t pid;
     uint64_t started;
     uint64_t held;
@@ -40,8 +40,13 @@ int pmq_journal_pending(const struct pmq_attr *attr, struct pmq_journal_info *ou
 
 typedef int (*pmq_journal_fn)(const struct pmq_journal_info *j, void *ctx);
 
-/* Visits the caller's own journals. Return: 0, what @visit returned, or -errno. */
-int pmq_journal_list(pmq_journal_fn visit, void *ctx, struct err *e);
+/**
+ * pmq_journal_list() - visit the caller's own journals
+ * @of_root: root's, too, as far as they can be told from their names
+ *
+ * Return: 0, what @visit returned, or -errno.
+ */
+int pmq_journal_list(bool of_root, pmq_journal_fn visit, void *ctx, struct err *e);
 
 /**
  * struct pmq_recovered - what a recovery did

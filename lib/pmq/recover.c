@@ -69,46 +69,60 @@ int pmq_journal_pending(const struct pmq_attr *attr, struct pmq_journal_info *ou
     return r;
 }
 
-static int list_dir(const char *dir, pmq_journal_fn visit, void *ctx, struct err *e)
+static int visit_named(const char *path, const char *name, pmq_journal_fn visit, void *ctx,
+                       struct err *e)
 {
-    _cleanup_(closedirp) DIR *d = opendir(dir);
-    char path[PMQ_JOURNAL_PATH];
     struct pmq_journal_info info;
-    const struct dirent *entry;
+    uint64_t dev, ino;
+    bool this_boot;
+    int r;
 
-    if (!d)
-        return errno == ENOENT ? 0
-                               : err_set(e, -errno, NULL, "%s: %s", dir, err_text(NULL, -errno));
-    while ((entry = readdir(d))) {
-        const char *dot = strrchr(entry->d_name, '.');
-        int r;
-
-        if (strncmp(entry->d_name, "drain-", 6) != 0 || !dot || strcmp(dot, ".journal") != 0)
-            continue;
-        snprintf(path, sizeof(path), "%s/%s", dir, entry->d_name);
-        r = describe(path, &info);
-        if (r < 0)
-            return err_set(e, r, NULL, "%s: %s", path, err_text(NULL, r));
-        if (r > 0)
-            r = visit(&info, ctx);
-        if (r)
-            return r;
+    if (!journal_parse_name(name, &dev, &ino, &this_boot))
+        return 0;
+    r = describe(path, &info);
+    if (r < 0)
+        return err_set(e, r, NULL, "%s: %s", path, err_text(NULL, r));
+    if (r == 0)
+        return 0;
+    if (!info.readable) {
+        info.dev = dev;
+        info.ino = ino;
+        info.this_boot = this_boot;
     }
-    return 0;
+    return visit(&info, ctx);
 }
 
-int pmq_journal_list(pmq_journal_fn visit, void *ctx, struct err *e)
+static int list_dir(bool of_root, pmq_journal_fn visit, void *ctx, struct err *e)
 {
-    char dir[PMQ_JOURNAL_PATH - 256];
-    struct realuser rights;
-    int r = journal_dir(getuid() == 0, dir, sizeof(dir));
+    char dir[PMQ_JOURNAL_PATH - 256], path[PMQ_JOURNAL_PATH];
+    _cleanup_(closedirp) DIR *d = NULL;
+    const struct dirent *entry;
+    int r = journal_dir(of_root, dir, sizeof(dir));
 
     if (r < 0)
         return r == -ENOENT ? 0 : r;
-    r = realuser_enter(&rights);
+    d = opendir(dir);
+    if (!d)
+        return errno == ENOENT ? 0
+                               : err_set(e, -errno, NULL, "%s: %s", dir, err_text(NULL, -errno));
+    while (r == 0 && (entry = readdir(d))) {
+        snprintf(path, sizeof(path), "%s/%s", dir, entry->d_name);
+        r = visit_named(path, entry->d_name, visit, ctx, e);
+    }
+    return r;
+}
+
+int pmq_journal_list(bool of_root, pmq_journal_fn visit, void *ctx, struct err *e)
+{
+    bool root = getuid() == 0;
+    struct realuser rights;
+    int r = realuser_enter(&rights);
+
     if (r < 0)
         return r;
-    r = list_dir(dir, visit, ctx, e);
+    r = root || of_root ? list_dir(true, visit, ctx, e) : 0;
+    if (r == 0 && !root)
+        r = list_dir(false, visit, ctx, e);
     realuser_leave(&rights);
     return r;
 }

@@ -472,6 +472,9 @@ static int run(struct scan *s, struct err *e)
     bool processes;
     int r;
 
+    /* No queue has this name: a kernel with queues says so. */
+    if (mq_open("/", OPEN_FLAGS) < 0 && errno == ENOSYS)
+        return err_set(e, -ENOSYS, NULL, "this kernel has no POSIX message queues");
     s->proc = proc_open(NULL);
     if (s->proc < 0)
         return err_set(e, s->proc, "mount -t proc proc /proc", "cannot read /proc");

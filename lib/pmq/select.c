@@ -103,10 +103,15 @@ static int choose_first(struct pmq_peeker *p, const struct pmq_peek_opts *opts, 
 int pmq_peeker_new(const struct pmq_peek_opts *opts, struct pmq_peeker **ret, struct err *e)
 {
     _cleanup_(pmq_peeker_freep) struct pmq_peeker *p = calloc(1, sizeof(*p));
+    long number;
     int r;
 
     if (!p)
         return -ENOMEM;
+    /* What cannot be meant is an error, and no reason to take another backend. */
+    r = pmq_syscall_number(opts, &number, e);
+    if (r < 0)
+        return r;
     r = opts->backend ? choose_named(p, opts, e) : choose_first(p, opts, e);
     if (r < 0)
         return r;

@@ -33,6 +33,10 @@ struct xlat_mq_timedreceive2_args {
 /* As built on x86-64; the series' generic table says 473 and the number is not settled. */
 #define XLAT_NR_MQ_TIMEDRECEIVE2 548
 
+/* Up to here numbers were given to other calls before (450: set_mempolicy_home_node, Linux 5.17).
+ */
+#define XLAT_NR_TAKEN 450
+
 _Static_assert(offsetof(struct xlat_mq_timedreceive2_args, msg_prio) == sizeof(size_t), "ABI");
 _Static_assert(offsetof(struct xlat_mq_timedreceive2_args, msg_ptr) == 2 * sizeof(size_t), "ABI");
 _Static_assert(sizeof(struct xlat_mq_timedreceive2_args) == 3 * sizeof(size_t), "ABI");

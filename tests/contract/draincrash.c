@@ -327,7 +327,7 @@ static void finish_round(void)
 {
     if (check_pending())
         CHECK_INT(do_recover(), 0);
-    CHECK_INT(pmq_journal_list(no_journal, NULL, NULL), 0);
+    CHECK_INT(pmq_journal_list(false, no_journal, NULL, NULL), 0);
     check_queue();
     rounds_done++;
 }

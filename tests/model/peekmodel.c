@@ -294,7 +294,7 @@ static void fill(const struct queue *q, struct xlat_mq_bulk_peek_args *args, cha
         struct xlat_mq_peek_msg_hdr h = {.total_msg_len = (uint32_t)m->n, .msg_prio = m->priority};
         size_t left = offset < m->n ? m->n - offset : 0;
 
-        if (at + sizeof(h) > room || (left && at + sizeof(h) == room))
+        if (at + sizeof(h) > room || (left && at + sizeof(h) == room && !model.bulk_bare))
             break;
         h.chunk_len = (uint32_t)MIN(left, room - at - sizeof(h));
         h.flags = h.chunk_len < left ? XLAT_MQ_PEEK_FLAG_HAS_MORE : 0;

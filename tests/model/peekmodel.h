@@ -19,6 +19,7 @@
  *   0: it is mq_timedreceive2
  * @ioctl_denied: the caller lacks CAP_CHECKPOINT_RESTORE
  * @bulk_cap: bytes of the kernel's own buffer for the ioctl: 8192 and 65536 are known
+ * @bulk_bare: a message for whose header alone there is room is begun without a byte of it
  * @changed_every: each n-th peek finds that the queue changed (EAGAIN); 0: none
  * @corrupt: which lie the ioctl tells, 0 for none: 1 … MODEL_LIES
  * @between: called before each peek, e.g. to change the queue
@@ -31,6 +32,7 @@ struct model_quirks {
     int syscall_answer;
     bool ioctl_denied;
     size_t bulk_cap;
+    bool bulk_bare;
     unsigned int changed_every;
     int corrupt;
     void (*between)(unsigned int call);
