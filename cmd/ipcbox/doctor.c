@@ -48,28 +48,30 @@ static void report(struct cli_ctx *ctx, struct doctor_row row, int r, const stru
     out_row(ctx->out, &row);
 }
 
-static void check_listing(struct cli_ctx *ctx)
+/* Return: 0, or -ENOSYS with a reason where there are no queues at all. */
+static int check_listing(struct cli_ctx *ctx, struct err *none)
 {
     const unsigned int flags = PMQ_SCAN_HOLDERS | PMQ_SCAN_WAITERS;
     _cleanup_(pmq_set_freep) struct pmq_set *set = NULL;
     struct doctor_row names = {.applet = "mqpeek", .verbs = "list, top, metrics"};
     struct doctor_row users = names;
-    struct err e = ERR_INIT, missing = ERR_INIT;
-    int r = pmq_scan(flags, 0, &set, &e);
+    struct err missing = ERR_INIT;
+    int r = pmq_scan(flags, 0, &set, none);
 
     names.backend = "names of queues";
     users.backend = "holders, blocked threads";
     if (r < 0) {
-        report(ctx, names, r, &e);
-        report(ctx, users, r, &e);
-        return;
+        report(ctx, names, r, none);
+        report(ctx, users, r, none);
+        return r == -ENOSYS ? r : 0;
     }
     err_set(&missing, -EACCES, NULL, "%s", set->note);
     report(ctx, names, set->names_complete ? 0 : -EACCES, &missing);
     report(ctx, users, set->holders_complete && set->waiters_complete ? 0 : -EACCES, &missing);
+    return 0;
 }
 
-static void check_peeking(struct cli_ctx *ctx)
+static void check_peeking(struct cli_ctx *ctx, int no_queues, const struct err *none)
 {
     const struct pmq_peek_opts opts = {0};
 
@@ -82,11 +84,14 @@ static void check_peeking(struct cli_ctx *ctx)
         };
         struct err e = ERR_INIT;
 
-        report(ctx, row, (*o)->probe(&opts, &e), &e);
+        if (no_queues)
+            report(ctx, row, no_queues, none);
+        else
+            report(ctx, row, (*o)->probe(&opts, &e), &e);
     }
 }
 
-static void check_following(struct cli_ctx *ctx)
+static void check_following(struct cli_ctx *ctx, int no_queues, const struct err *none)
 {
     struct doctor_row row = {.applet = "mqpeek, mqdump", .verbs = "follow, record"};
     _cleanup_(proc_events_closep) struct proc_events *ev = NULL;
@@ -96,7 +101,10 @@ static void check_following(struct cli_ctx *ctx)
         struct err why = ERR_INIT;
 
         row.backend = *b;
-        report(ctx, row, pmq_follow_probe(*b, &why), &why);
+        if (no_queues)
+            report(ctx, row, no_queues, none);
+        else
+            report(ctx, row, pmq_follow_probe(*b, &why), &why);
     }
     row.applet = "mqpeek";
     row.verbs = "follow";
@@ -164,10 +172,13 @@ static void check_run(struct cli_ctx *ctx)
 
 static int doctor_run(struct cli_ctx *ctx, const void *argp _unused_)
 {
+    struct err none = ERR_INIT;
+    int no_queues;
+
     out_list_begin(ctx->out, "backends", doctor_cols, OUT_RECORDS);
-    check_listing(ctx);
-    check_peeking(ctx);
-    check_following(ctx);
+    no_queues = check_listing(ctx, &none);
+    check_peeking(ctx, no_queues, &none);
+    check_following(ctx, no_queues, &none);
     check_bus1(ctx);
     check_channels(ctx);
     check_run(ctx);

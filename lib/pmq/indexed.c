@@ -12,6 +12,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "pmq_attr.h"
 #include "timefmt.h"
 
 enum {
@@ -315,6 +316,8 @@ int pmq_sample(const struct pmq_peek_opts *opts, int *own, struct err *e)
         nonce = timefmt_now(CLOCK_MONOTONIC);
     snprintf(name, sizeof(name), "/ipcbox-%d-%016" PRIx64, (int)getpid(), nonce);
     fd = mq_open(name, O_RDONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600, &attr);
+    if (fd < 0 && errno == ENOSYS)
+        return pmq_no_queues(e);
     if (fd < 0)
         return err_set(e, -errno, NULL, "no queue to try it on: %s", err_text(NULL, -errno));
     mq_unlink(name);

@@ -16,3 +16,6 @@ int pmq_fd_attr_basic(int fd, struct pmq_attr *out);
  * @unlinked one with " (deleted)" behind it; "" when there is none.
  */
 void pmq_name_from_link(const char *link, bool unlinked, char out[PMQ_NAME_MAX + 2]);
+
+/* The reason why nothing works where the kernel has no queues. Return: -ENOSYS. */
+int pmq_no_queues(struct err *e);

@@ -31,6 +31,12 @@ static int open_flags(unsigned int flags)
     return (flags & PMQ_OPEN_WRITE ? O_RDWR : O_RDONLY) | O_NONBLOCK | O_CLOEXEC;
 }
 
+int pmq_no_queues(struct err *e)
+{
+    return err_set(e, -ENOSYS, "use a kernel built with CONFIG_POSIX_MQUEUE",
+                   "this kernel has no POSIX message queues");
+}
+
 static int explain_open(int r, unsigned int flags, struct err *e)
 {
     switch (r) {
@@ -41,7 +47,7 @@ static int explain_open(int r, unsigned int flags, struct err *e)
                        "not permitted to %s",
                        flags & PMQ_OPEN_WRITE ? "read and write it" : "read it");
     case -ENOSYS:
-        return err_set(e, r, NULL, "this kernel has no POSIX message queues");
+        return pmq_no_queues(e);
     case -EMFILE:
     case -ENFILE:
         return err_set(e, r, "raise ulimit -n", "too many open files");

@@ -472,9 +472,6 @@ static int run(struct scan *s, struct err *e)
     bool processes;
     int r;
 
-    /* No queue has this name: a kernel with queues says so. */
-    if (mq_open("/", OPEN_FLAGS) < 0 && errno == ENOSYS)
-        return err_set(e, -ENOSYS, NULL, "this kernel has no POSIX message queues");
     s->proc = proc_open(NULL);
     if (s->proc < 0)
         return err_set(e, s->proc, "mount -t proc proc /proc", "cannot read /proc");
@@ -487,6 +484,9 @@ static int run(struct scan *s, struct err *e)
     r = add_space(s, &own);
     if (r == 0)
         r = list_own(s);
+    /* No queue has this name: a kernel with queues says so. */
+    if (r == 0 && !s->b.set->names_complete && mq_open("/", OPEN_FLAGS) < 0 && errno == ENOSYS)
+        return pmq_no_queues(e);
     if (r == 0 && s->flags & PMQ_SCAN_ALL_NAMESPACES)
         r = proc_visit_pids(s->proc, see_namespace, s);
     processes = s->flags & by_process || s->pid || !s->b.set->names_complete;

@@ -248,11 +248,21 @@ lines"
     is "$(jq .queues[0].consistent <<<"$out")" true
 }
 
-@test "peek: a kernel without message queues" {
+@test "every verb: a kernel without message queues" {
     make 10 64 1:x
-    expect 4 strace -qq -o /dev/null -e trace=mq_open -e inject=mq_open:error=ENOSYS \
-        "$IPCBOX" mqpeek "$q"
-    has "$err" "this kernel has no POSIX message queues"
+    none() {
+        strace -f -qq -o /dev/null -e trace=mq_open,fsopen -e inject=mq_open:error=ENOSYS \
+            -e inject=fsopen:error=ENODEV "$IPCBOX" "$@"
+    }
+    for verb in "$q" list limits metrics "top -b -N 1" "info $q" "follow $q" "follow --all"; do
+        # shellcheck disable=SC2086 # words
+        expect 4 none mqpeek $verb
+        has "$err" "this kernel has no POSIX message queues" "CONFIG_POSIX_MQUEUE"
+        is "$out" ""
+    done
+    expect 4 none mqdump save --all
+    expect 0 none -J doctor
+    is "$(jq -c '[.backends[] | select(.applet | test("mqpeek")) | select(.backend != "ends of processes") | .usable] | any' <<<"$out")" false
 }
 
 @test "peek: only what its user may read, whatever the program may" {
