@@ -18,7 +18,10 @@ static int list(void)
     for (size_t i = 0; applets[i]; i++)
         if (strcmp(applets[i]->name, "ipcbox"))
             puts(applets[i]->name);
-    return fflush(stdout) ? CLI_FAILED : CLI_OK;
+    if (fflush(stdout) == 0)
+        return CLI_OK;
+    perror("ipcbox: cannot write the output");
+    return CLI_FAILED;
 }
 
 int main(int argc, char **argv)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* ipcbox itself: what is about all applets. */
+#include "applets.h"
 #include "verbs.h"
 
 static const char *const usage[] = {
@@ -22,6 +23,7 @@ const struct cli_applet ipcbox_applet = {
     .summary = "tools for Linux IPC in one binary",
     .usage = usage,
     .verbs = verbs,
+    .applets = applets,
     .description = "ipcbox holds several applets. Each can be called through its first argument "
                    "(ipcbox mqpeek /jobs) or through a link of its name (mqpeek /jobs).",
 };

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/seccomp.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -23,27 +24,37 @@ struct doctor_row {
     bool explicit_only;
     const char *why;
     const char *remedy;
+    const char *explanation;
 };
 
 static const struct out_col doctor_cols[] = {
     OUT_STR(struct doctor_row, applet, "applet", "who uses it"),
-    OUT_STR(struct doctor_row, verbs, "verbs", "for what"),
+    OUT_STR(struct doctor_row, verbs, "verbs", "for what", .flags = OUT_HIDDEN),
     OUT_STR(struct doctor_row, backend, "backend", "a way to do it, the preferred one first"),
     OUT_BOOL(struct doctor_row, usable, "usable", "on this kernel, with these privileges"),
     OUT_BOOL(struct doctor_row, explicit_only, "explicit_only", "taken only when it is named",
              .flags = OUT_HIDDEN),
-    OUT_STR(struct doctor_row, why, "why", "why it is not"),
-    OUT_STR(struct doctor_row, remedy, "remedy", "what would make it so"),
+    OUT_STR(struct doctor_row, why, "why", "why it is not", .flags = OUT_HIDDEN),
+    OUT_STR(struct doctor_row, remedy, "remedy", "what would make it so", .flags = OUT_HIDDEN),
+    OUT_STR(struct doctor_row, explanation, "explanation", "why it is not, and what would help",
+            .flags = OUT_TEXT | OUT_WRAP),
     OUT_END,
 };
 
 /* Shows one: @r and @e are what its probe said. */
 static void report(struct cli_ctx *ctx, struct doctor_row row, int r, const struct err *e)
 {
+    char text[sizeof(e->why) + sizeof(e->remedy) + 16];
+
     row.usable = r == 0;
     if (r < 0) {
         row.why = err_text(e, r);
         row.remedy = e->remedy[0] ? e->remedy : NULL;
+        snprintf(text, sizeof(text), "%s%s%s", row.why, row.remedy ? "; what would help: " : "",
+                 row.remedy ? row.remedy : "");
+        row.explanation = text;
+    } else if (row.explicit_only) {
+        row.explanation = "taken only when it is named (--backend)";
     }
     out_row(ctx->out, &row);
 }

@@ -210,16 +210,30 @@ static void add_inspected(struct info_row *row, const struct pmq_inspect *in)
     row->charged_total = in->charged_bytes == PMQ_UNKNOWN ? OUT_UNKNOWN_U64 : in->charged_bytes;
 }
 
+/* Above a table, or in its place. */
+static void title(struct out *out, const char *what, size_t n, bool complete)
+{
+    if (out_get_headings(out))
+        out_text(out, "\n%s:%s", what,
+                 n          ? ""
+                 : complete ? " none"
+                            : " none that is visible to you");
+}
+
 static void show(struct cli_ctx *ctx, struct info_row *row, const struct pmq_info *q,
                  const struct pmq_inspect *in)
 {
     queue_row_user(row->charged_uid, row->charged_user, sizeof(row->charged_user));
     out_item_begin(ctx->out, info_cols, row);
+    title(ctx->out, "open in", q->n_holders, row->state.holders_complete);
     show_holders(ctx->out, q);
-    if (in)
+    if (in) {
+        title(ctx->out, "blocked", in->n_waiters, in->waiters_complete);
         show_waiters(ctx->out, in->waiters, in->n_waiters);
-    else
+    } else {
+        title(ctx->out, "blocked", q->n_waiters, row->state.waiters_complete);
         show_waiters(ctx->out, q->waiters, q->n_waiters);
+    }
     out_item_end(ctx->out);
 }
 
@@ -265,8 +279,11 @@ static int info_run(struct cli_ctx *ctx, const void *argp _unused_)
     for (size_t i = 0; i < ctx->n_operands && !out_error(ctx->out); i++) {
         _cleanup_(pmq_queue_closep) struct pmq_queue *q = NULL;
 
-        if (qcmd_open(ctx, ctx->operands[i], PMQ_OPEN_READ, &q) == CLI_OK)
-            (void)info_queue(ctx, &s, q);
+        if (qcmd_open(ctx, ctx->operands[i], PMQ_OPEN_READ, &q) != CLI_OK)
+            continue;
+        if (i && out_get_headings(ctx->out))
+            out_text(ctx->out, "%s", "");
+        (void)info_queue(ctx, &s, q);
     }
     out_list_end(ctx->out);
     pmq_set_free(s.set);

@@ -13,6 +13,7 @@
 
 #include "cleanup.h"
 #include "fileio.h"
+#include "limits_memory.h"
 #include "mqpeek_verbs.h"
 #include "parse.h"
 #include "pmq_inspect.h"
@@ -38,6 +39,7 @@ static const struct cli_opt limits_opts[] = {
  * @charged_exact: the kernel's own figure
  * @queues: in the caller's IPC namespace
  * @files, @files_max: the caller's descriptors
+ * @memory: what the kernel can take it from
  * @privileged: CAP_SYS_RESOURCE, which lifts all limits but bytes and descriptors
  * @maxmsg, @msgsize, @cost: the queue that is asked about
  */
@@ -52,6 +54,7 @@ struct limits_row {
     uint64_t queues;
     uint64_t files;
     uint64_t files_max;
+    struct limits_memory memory;
     bool privileged;
     uint64_t maxmsg;
     uint64_t msgsize;
@@ -79,6 +82,10 @@ static const struct out_col limits_cols[] = {
     LIMIT(SIZE, l.msgsize_default, "msgsize_default", "message size of such a queue"),
     LIMIT(U64, files, "open_files", "descriptors of this process"),
     LIMIT(U64, files_max, "open_files_max", "RLIMIT_NOFILE"),
+    LIMIT(SIZE, memory.available, "memory_available", "bytes that the machine has left"),
+    LIMIT(SIZE, memory.group_used, "group_memory",
+          "bytes that the caller's control group uses; null when it has no limit"),
+    LIMIT(SIZE, memory.group_max, "group_memory_max", "its limit"),
     LIMIT(BOOL, privileged, "privileged",
           "CAP_SYS_RESOURCE: msg_max, msgsize_max and queues_max do not apply"),
     LIMIT(U64, maxmsg, "new_maxmsg", "the new queue that is asked about: messages"),
@@ -102,8 +109,9 @@ struct verdict_row {
 static const struct out_col verdict_cols[] = {
     OUT_STR(struct verdict_row, error, "error", "errno of mq_open(3)"),
     OUT_STR(struct verdict_row, result, "result", "ok, fails or unknown: for that new queue, now"),
-    OUT_STR(struct verdict_row, why, "why", "the figures"),
-    OUT_STR(struct verdict_row, remedy, "remedy", "what to change", .flags = OUT_WIDE),
+    OUT_STR(struct verdict_row, why, "why", "the figures", .flags = OUT_WRAP),
+    OUT_STR(struct verdict_row, remedy, "remedy", "what to change; null when ok",
+            .flags = OUT_WRAP),
     OUT_END,
 };
 
@@ -251,73 +259,71 @@ static int new_queue(struct cli_ctx *ctx, struct limits_row *row)
 
 /* ---- judging ---- */
 
-static const char *result(bool known, bool fails)
+enum verdict { VERDICT_OK, VERDICT_FAILS, VERDICT_UNKNOWN };
+
+static enum verdict verdict(bool known, bool fails)
 {
-    return !known ? "unknown" : fails ? "fails" : "ok";
+    return !known ? VERDICT_UNKNOWN : fails ? VERDICT_FAILS : VERDICT_OK;
+}
+
+/* What would help is shown where there is something to help. */
+static void judge(struct out *out, const char *error, enum verdict v, const char *why,
+                  const char *remedy)
+{
+    static const char *const words[] = {"ok", "fails", "unknown"};
+    const struct verdict_row row = {error, words[v], why, v == VERDICT_OK ? NULL : remedy};
+
+    out_row(out, &row);
 }
 
 static void judge_bytes(struct out *out, const struct limits_row *row)
 {
-    bool unlimited = row->l.rlimit_soft == PMQ_UNLIMITED;
+    uint64_t limit = row->l.rlimit_soft, need = row->charged + row->cost;
+    bool unlimited = limit == PMQ_UNLIMITED;
     bool fails = !unlimited && row->cost > row->available;
-    struct verdict_row v = {
-        .error = "EMFILE",
-        /* A sum that may be too small proves only the failure. */
-        .result = result(row->cost != OUT_UNKNOWN_U64 &&
-                             (unlimited || fails || row->charged_exact || !row->unread),
-                         fails),
-    };
-    char why[160], remedy[200];
+    bool known = row->cost != OUT_UNKNOWN_U64 &&
+                 /* A sum that may be too small proves only the failure. */
+                 (unlimited || fails || row->charged_exact || !row->unread);
+    char why[200] = "no limit on the bytes of queues (RLIMIT_MSGQUEUE)", remedy[200];
 
-    if (unlimited)
-        snprintf(why, sizeof(why), "no limit on queue bytes");
-    else
+    if (!unlimited)
         snprintf(why, sizeof(why),
-                 "%s%" PRIu64 " bytes charged + %" PRIu64 " for the new queue, limit %" PRIu64,
-                 row->charged_exact ? "" : "at least ", row->charged, row->cost,
-                 row->l.rlimit_soft);
-    v.why = why;
+                 "%s%" PRIu64 " bytes charged to you + %" PRIu64
+                 " for the new queue, limit %" PRIu64 " (RLIMIT_MSGQUEUE)",
+                 row->charged_exact ? "" : "at least ", row->charged, row->cost, limit);
     snprintf(remedy, sizeof(remedy),
-             "ulimit -q %" PRIu64 " (LimitMSGQUEUE= in a unit)%s, fewer or smaller messages, or "
+             "ulimit -q %" PRIu64 "%s (LimitMSGQUEUE= in a unit), fewer or smaller messages, or "
              "remove queues that nobody has open",
-             row->charged + row->cost,
-             row->charged + row->cost > row->l.rlimit_hard ? ", which only root can raise so far"
-                                                           : "");
-    v.remedy = remedy;
-    out_row(out, &v);
+             need, need > row->l.rlimit_hard ? " as root" : "");
+    judge(out, "EMFILE", verdict(known, fails), why, remedy);
 }
 
 static void judge_files(struct out *out, const struct limits_row *row)
 {
-    char why[120];
-    struct verdict_row v = {
-        .error = "EMFILE",
-        .result = result(row->files != OUT_UNKNOWN_U64, row->files >= row->files_max),
-        .why = why,
-        .remedy = "ulimit -n, or close descriptors; this is about the calling process",
-    };
+    char why[120] = "how many files are open in this process cannot be told";
+    bool known = row->files != OUT_UNKNOWN_U64;
 
-    snprintf(why, sizeof(why), "%" PRIu64 " files open in this process, limit %" PRIu64,
-             row->files == OUT_UNKNOWN_U64 ? 0 : row->files, row->files_max);
-    out_row(out, &v);
+    if (known)
+        snprintf(why, sizeof(why),
+                 "%" PRIu64 " files open in this process, limit %" PRIu64 " (RLIMIT_NOFILE)",
+                 row->files, row->files_max);
+    judge(out, "EMFILE", verdict(known, row->files >= row->files_max), why,
+          "ulimit -n, or close descriptors; this is about the calling process");
 }
 
 static void judge_count(struct out *out, const struct limits_row *row, bool complete)
 {
     bool over = row->queues >= row->l.queues_max;
-    char why[120];
-    struct verdict_row v = {
-        .error = "ENOSPC",
-        .result = result(row->l.queues_max != PMQ_UNKNOWN && (row->privileged || over || complete),
-                         over && !row->privileged),
-        .why = why,
-        .remedy = "sysctl fs.mqueue.queues_max, or remove queues",
-    };
+    bool known = row->l.queues_max != PMQ_UNKNOWN && (row->privileged || over || complete);
+    char why[160];
 
-    snprintf(why, sizeof(why), "%s%" PRIu64 " queues in this IPC namespace, limit %" PRIu64 "%s",
+    snprintf(why, sizeof(why),
+             "%s%" PRIu64 " queues in this IPC namespace, limit %" PRIu64
+             " (fs.mqueue.queues_max)%s",
              complete ? "" : "at least ", row->queues, row->l.queues_max,
-             row->privileged ? " (not for you: CAP_SYS_RESOURCE)" : "");
-    out_row(out, &v);
+             row->privileged ? ", not for you: CAP_SYS_RESOURCE" : "");
+    judge(out, "ENOSPC", verdict(known, over && !row->privileged), why,
+          "sysctl fs.mqueue.queues_max, or remove queues");
 }
 
 static void judge_shape(struct out *out, const struct limits_row *row)
@@ -325,30 +331,38 @@ static void judge_shape(struct out *out, const struct limits_row *row)
     uint64_t most = row->privileged ? PMQ_HARD_MSGMAX : row->l.msg_max;
     uint64_t size = row->privileged ? PMQ_HARD_MSGSIZEMAX : row->l.msgsize_max;
     char why[200];
-    struct verdict_row v = {
-        .error = "EINVAL",
-        .result = result(most != PMQ_UNKNOWN && size != PMQ_UNKNOWN,
-                         row->maxmsg > most || row->msgsize > size),
-        .why = why,
-        .remedy = "sysctl fs.mqueue.msg_max and fs.mqueue.msgsize_max; 0 or less always fails",
-    };
 
     snprintf(why, sizeof(why),
-             "%" PRIu64 " messages, limit %" PRIu64 "; %" PRIu64 " bytes each, limit %" PRIu64,
-             row->maxmsg, most, row->msgsize, size);
-    out_row(out, &v);
+             "%" PRIu64 " messages, limit %" PRIu64 " (%s); %" PRIu64 " bytes each, limit %" PRIu64
+             " (%s)",
+             row->maxmsg, most, row->privileged ? "of any kernel" : "fs.mqueue.msg_max",
+             row->msgsize, size, row->privileged ? "of any kernel" : "fs.mqueue.msgsize_max");
+    judge(out, "EINVAL",
+          verdict(most != PMQ_UNKNOWN && size != PMQ_UNKNOWN,
+                  row->maxmsg > most || row->msgsize > size),
+          why, "sysctl fs.mqueue.msg_max and fs.mqueue.msgsize_max, or a smaller queue");
 }
 
-static void judge_memory(struct out *out)
+/* The queue itself takes a page or two; messages take theirs when they are sent. */
+static void judge_memory(struct out *out, const struct limits_row *row)
 {
-    static const struct verdict_row v = {
-        .error = "ENOMEM",
-        .result = "ok",
-        .why = "only when the kernel is out of memory: messages take none before they are sent",
-        .remedy = "look at free memory and at the memory limit of the control group",
-    };
+    enum { NEEDED = 64 * 1024 };
+    const struct limits_memory *m = &row->memory;
+    bool group = m->group_max != OUT_UNKNOWN_U64;
+    bool fails = m->available < NEEDED ||
+                 (group && m->group_max - MIN(m->group_used, m->group_max) < NEEDED);
+    char why[240] = "how much memory is left cannot be told";
+    int n = 0;
 
-    out_row(out, &v);
+    if (m->available != OUT_UNKNOWN_U64)
+        n = snprintf(why, sizeof(why), "%" PRIu64 " bytes of memory left (MemAvailable)",
+                     m->available);
+    if (n && group)
+        snprintf(why + n, sizeof(why) - (size_t)n,
+                 "; the control group uses %" PRIu64 ", limit %" PRIu64, m->group_used,
+                 m->group_max);
+    judge(out, "ENOMEM", verdict(m->available != OUT_UNKNOWN_U64, fails), why,
+          "free memory, or raise the memory limit of the control group");
 }
 
 /* ---- the verb ---- */
@@ -408,7 +422,7 @@ static void show(struct cli_ctx *ctx, struct limits_row *row, const struct pmq_s
     judge_files(ctx->out, row);
     judge_count(ctx->out, row, set->names_complete);
     judge_shape(ctx->out, row);
-    judge_memory(ctx->out);
+    judge_memory(ctx->out, row);
     out_list_end(ctx->out);
     show_users(ctx->out, u, n);
     show_orphans(ctx->out, set);
@@ -428,6 +442,7 @@ static int limits_run(struct cli_ctx *ctx, const void *argp)
     if (r < 0)
         return cli_fail(ctx, r, NULL, "cannot read the limits");
     count_files(&row);
+    limits_memory_read(&row.memory);
     queue_row_user(row.uid, row.user, sizeof(row.user));
     r = new_queue(ctx, &row);
     if (r != CLI_OK)

@@ -235,6 +235,12 @@ static int unknown_verb(const struct cli_applet *applet, const char *name, struc
 
     for (; applet->verbs[n] && n < ARRAY_SIZE(names) - 1; n++)
         names[n] = applet->verbs[n]->name;
+    for (size_t i = 0; applet->applets && applet->applets[i] && n < ARRAY_SIZE(names) - 1; i++) {
+        if (!strcmp(applet->applets[i]->name, name))
+            return err_set(e, -EINVAL, NULL, "an applet's options stand behind it: %s %s …",
+                           applet->name, name);
+        names[n++] = applet->applets[i]->name;
+    }
     names[n] = NULL;
     near = cli_nearest(name, names);
     if (near)
@@ -345,8 +351,12 @@ static int choose_verb(const struct cli_applet *applet, int *argc, struct cli_pa
         if (strcmp(operand, "help"))
             return unknown_verb(applet, operand, e);
         p->globals.help = true;
-        if (at + 1 < *argc)
-            p->verb = find_verb(applet, p->argv[at + 1]);
+        operand = at + 1 < *argc ? p->argv[at + 1] : NULL;
+        if (operand) {
+            p->verb = find_verb(applet, operand);
+            if (!p->verb)
+                return unknown_verb(applet, operand, e);
+        }
         *argc = 1;
         return 0;
     }
@@ -383,14 +393,24 @@ static int check_backend(const struct cli_applet *applet, const char *name, stru
 
 static int check_columns(const struct cli_parsed *p, struct err *e)
 {
-    const char *bad = NULL;
+    const struct out_col *cols = p->verb->cols;
+    const char *keys[64] = {NULL};
+    const char *bad = NULL, *near;
+    char name[64];
     size_t n = 0;
 
     if (!p->verb->cols)
         return err_set(e, -EINVAL, NULL, "%s has no columns to choose", p->verb->name);
-    if (out_columns_check(p->globals.columns, p->verb->cols, &bad, &n) < 0)
-        return err_set(e, -EINVAL, NULL, "there is no column \"%.*s\"", (int)n, bad);
-    return 0;
+    if (out_columns_check(p->globals.columns, cols, &bad, &n) == 0)
+        return 0;
+    for (size_t i = 0; i + 1 < ARRAY_SIZE(keys) && cols[i].type != OUT_TYPE_END; i++)
+        keys[i] = cols[i].key;
+    snprintf(name, sizeof(name), "%.*s", (int)MIN(n, sizeof(name)), bad);
+    near = cli_nearest(name, keys);
+    if (near)
+        return err_set(e, -EINVAL, NULL, "there is no column \"%s\"; did you mean \"%s\"?", name,
+                       near);
+    return err_set(e, -EINVAL, NULL, "there is no column \"%s\"", name);
 }
 
 int cli_parse(const struct cli_applet *applet, int argc, char **argv, struct cli_parsed *p,

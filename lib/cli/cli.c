@@ -124,6 +124,7 @@ void cli_note(const struct cli_ctx *ctx, const char *fmt, ...)
     if (vasprintf(&text, fmt, ap) < 0)
         text = NULL;
     va_end(ap);
+    out_sync(ctx->out);
     cli_progress_clear(ctx);
     if (text)
         say(ctx->applet->name, text);

@@ -195,6 +195,7 @@ struct cli_verb {
  * @common_size: bytes of that start
  * @common_defaults: its initial content; NULL for zeros
  * @backends: names for --backend, ended by NULL; NULL: it has no such option
+ * @applets: what else its first operand may name, ended by NULL; NULL: nothing
  * @description, @files, @environment, @notes: sections of the man page, as in struct cli_verb
  */
 struct cli_applet {
@@ -208,6 +209,7 @@ struct cli_applet {
     size_t common_size;
     const void *common_defaults;
     const char *const *backends;
+    const struct cli_applet *const *applets;
     const char *description;
     const char *files;
     const char *environment;

@@ -141,6 +141,8 @@ static void columns(struct buf *b, const struct out_col *cols)
         buf_add_str(&text, cols->help);
         if (cols->flags & OUT_JSON)
             buf_add_str(&text, " (JSON)");
+        else if (cols->flags & OUT_TEXT)
+            buf_add_str(&text, " (not in JSON)");
         else if (cols->flags & OUT_HIDDEN)
             buf_add_str(&text, " (with -o or in JSON)");
         else if (cols->flags & OUT_SPARE)

@@ -191,6 +191,8 @@ static void columns(FILE *f, const struct out_col *cols)
         buf_add_str(&help, cols->help);
         if (cols->flags & OUT_JSON)
             buf_add_str(&help, "; in JSON only");
+        else if (cols->flags & OUT_TEXT)
+            buf_add_str(&help, "; not in JSON");
         else if (cols->flags & OUT_HIDDEN)
             buf_add_str(&help, "; with -o or in JSON");
         else if (cols->flags & OUT_SPARE)

@@ -100,11 +100,11 @@ static void base64(struct out *o, const void *data, size_t n)
 static void key(struct out *o, const char *name, const char *suffix, bool comma)
 {
     if (comma)
-        emit(o, ",", 1);
+        emit_str(o, out_pretty(o) ? ", " : ",");
     emit(o, "\"", 1);
     emit_str(o, name);
     emit_str(o, suffix);
-    emit(o, "\":", 2);
+    emit_str(o, out_pretty(o) ? "\": " : "\":");
 }
 
 /* A string that may hold bytes which JSON cannot: then "KEY_base64" has them all. */
@@ -144,6 +144,8 @@ bool json_member(struct out *o, const struct out_col *col, const void *row, bool
 {
     char time[TIMEFMT_RFC3339_SIZE];
 
+    if (col->flags & OUT_TEXT)
+        return false;
     if (value_unknown(col, row)) {
         if (col->flags & OUT_OPTIONAL)
             return false;

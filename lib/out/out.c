@@ -11,7 +11,7 @@
 #include "escape.h"
 #include "out_internal.h"
 
-enum { DEPTH_MAX = 8, COLS_MAX = 64 };
+enum { DEPTH_MAX = 8 };
 
 enum level_kind { LEVEL_DOCUMENT, LEVEL_LIST, LEVEL_ITEM };
 
@@ -70,6 +70,11 @@ void emit_str(struct out *o, const char *s)
     emit(o, s, strlen(s));
 }
 
+bool out_pretty(const struct out *o)
+{
+    return o->opts.tty && o->opts.mode == OUT_MODE_JSON;
+}
+
 static struct level *top(struct out *o)
 {
     return &o->levels[o->depth - 1];
@@ -83,7 +88,7 @@ static void separate(struct out *o)
     if (l->filled)
         emit(o, ",", 1);
     l->filled = true;
-    if (o->opts.tty && o->opts.mode == OUT_MODE_JSON) {
+    if (out_pretty(o)) {
         emit(o, "\n", 1);
         for (size_t i = 0; i < o->depth; i++)
             emit(o, "  ", 2);
@@ -92,7 +97,7 @@ static void separate(struct out *o)
 
 static void close_bracket(struct out *o, const char *bracket, bool filled)
 {
-    if (filled && o->opts.tty && o->opts.mode == OUT_MODE_JSON) {
+    if (filled && out_pretty(o)) {
         emit(o, "\n", 1);
         for (size_t i = 0; i < o->depth; i++)
             emit(o, "  ", 2);
@@ -234,7 +239,8 @@ static void pick_columns(const struct out *o, struct level *l)
 static void json_members(struct out *o, const struct out_col *cols, const void *row)
 {
     for (size_t i = 0; cols && cols[i].type != OUT_TYPE_END; i++) {
-        if (value_unknown(&cols[i], row) && cols[i].flags & OUT_OPTIONAL)
+        if (cols[i].flags & OUT_TEXT ||
+            (value_unknown(&cols[i], row) && cols[i].flags & OUT_OPTIONAL))
             continue;
         separate(o);
         json_member(o, &cols[i], row, false);
@@ -361,7 +367,7 @@ void out_list_begin(struct out *o, const char *key, const struct out_col *cols, 
     if (o->opts.mode != OUT_MODE_TABLE) {
         separate(o);
         json_string(o, key, strlen(key));
-        emit_str(o, o->opts.tty && o->opts.mode == OUT_MODE_JSON ? ": [" : ":[");
+        emit_str(o, out_pretty(o) ? ": [" : ":[");
     }
     l = push(o, LEVEL_LIST);
     l->cols = cols;
@@ -510,6 +516,7 @@ void out_hexdump(struct out *o, const void *data, size_t n)
 {
     const unsigned char *p = data;
     _cleanup_(buf_done) struct buf b = BUF_INIT;
+    bool squeezed = false;
 
     if (o->opts.mode != OUT_MODE_TABLE)
         return;
@@ -517,7 +524,13 @@ void out_hexdump(struct out *o, const void *data, size_t n)
     out_flush(o);
     for (size_t at = 0; at < n; at += 16) {
         size_t k = MIN(n - at, (size_t)16);
+        bool again = at && k == 16 && !memcmp(p + at, p + at - 16, 16);
 
+        if (again && !squeezed)
+            write_stream(o, "*\n", 2);
+        squeezed = again;
+        if (again)
+            continue;
         buf_clear(&b);
         buf_printf(&b, "%08zx ", at);
         for (size_t i = 0; i < 16; i++) {
@@ -533,6 +546,8 @@ void out_hexdump(struct out *o, const void *data, size_t n)
         buf_add_str(&b, "|\n");
         write_text(o, &b);
     }
+    if (!n)
+        return;
     buf_clear(&b);
     buf_printf(&b, "%08zx\n", n);
     write_text(o, &b);
@@ -548,6 +563,11 @@ void out_flush(struct out *o)
         out_latch(o, table_flush(o->levels[i].table, &b));
         write_text(o, &b);
     }
+    stream_flush(o);
+}
+
+void out_sync(struct out *o)
+{
     stream_flush(o);
 }
 

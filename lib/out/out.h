@@ -73,9 +73,11 @@ enum out_col_flags {
     OUT_JSON = 1 << 2,     /* never in the table */
     OUT_OPTIONAL = 1 << 3, /* in JSON left out instead of null when unknown */
     OUT_KNOWN = 1 << 4,    /* a number that is always known: all its values count */
-    OUT_DATE = 1 << 4,     /* of a time: the day too, and whole seconds; for what may be old */
-    OUT_SPARE = 1 << 5,    /* left out of a stream's table where the terminal is too narrow for all,
+    OUT_DATE = 1 << 5,     /* of a time: the day too, and whole seconds; for what may be old */
+    OUT_SPARE = 1 << 6,    /* left out of a stream's table where the terminal is too narrow for all,
                               unless asked for with --output */
+    OUT_WRAP = 1 << 7,     /* goes on in further lines where the terminal is too narrow */
+    OUT_TEXT = 1 << 8,     /* never in JSON, which has the same in other members */
 };
 
 /**
@@ -214,6 +216,9 @@ void out_hexdump(struct out *o, const void *data, size_t n);
 
 /* Writes out what is held back, e.g. rows whose widths are being gathered. */
 void out_flush(struct out *o);
+
+/* Gives the stream what is complete; rows whose widths are being gathered stay back. */
+void out_sync(struct out *o);
 
 /* Whether the document has any content yet. */
 bool out_started(const struct out *o);

@@ -5,6 +5,8 @@
 #include "buf.h"
 #include "out.h"
 
+enum { COLS_MAX = 64 }; /* columns of a list */
+
 typedef const char *str_t;
 
 /* Whether the value is not known (see OUT_UNKNOWN_…). */
@@ -22,6 +24,9 @@ void value_text(struct buf *b, const struct out_col *col, const void *row, size_
 /* Writes bytes to where the document goes at the moment; errors latch in @o. */
 void emit(struct out *o, const void *data, size_t n);
 void emit_str(struct out *o, const char *s);
+
+/* Whether JSON is for eyes: on a terminal, as one document. */
+bool out_pretty(const struct out *o);
 
 /* Keeps the first error. */
 void out_latch(struct out *o, int r);

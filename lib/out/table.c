@@ -18,6 +18,7 @@ enum {
     GAP = 2,
     WIDE_LEAST = 8,   /* the least room for the wide column */
     WIDE_DECENT = 14, /* room for it that is worth leaving out others */
+    WRAP_MIN = 16, /* columns that a text in several lines keeps */
 };
 
 struct cell {
@@ -178,6 +179,67 @@ static void put_cell(const struct table *t, size_t i, const char *s, size_t len,
     buf_add_repeat(text, ' ', GAP);
 }
 
+/* ---- texts in several lines ---- */
+
+/* Takes columns from the widest of the texts that may be wrapped until the row fits. */
+static void narrow(struct table *t)
+{
+    size_t total = t->n ? (t->n - 1) * GAP : 0;
+
+    for (size_t i = 0; i < t->n; i++)
+        total += t->widths[i];
+    while (t->opts.width && total > t->opts.width) {
+        size_t *widest = NULL;
+
+        for (size_t i = 0; i < t->n; i++)
+            if (column(t, i)->flags & OUT_WRAP && t->widths[i] > WRAP_MIN &&
+                (!widest || t->widths[i] > *widest))
+                widest = &t->widths[i];
+        if (!widest)
+            return;
+        --*widest;
+        total--;
+    }
+}
+
+/* Bytes of a text that go into one line: up to a space, if there is one. */
+static size_t line_of(const char *s, size_t n, size_t width)
+{
+    size_t fit = esc_fit(s, n, width), k = fit;
+
+    if (fit == n)
+        return n;
+    while (k && s[k] != ' ')
+        k--;
+    return k ? k : fit;
+}
+
+/* A row as so many lines as its longest wrapped text takes. */
+static void put_lines(const struct table *t, const struct cell *cells, struct buf *text)
+{
+    size_t done[COLS_MAX] = {0};
+    bool more, again = false;
+
+    do {
+        more = false;
+        for (size_t k = 0; k < t->n; k++) {
+            const char *s = buf_str(&t->held) + cells[k].at + done[k];
+            size_t left = cells[k].len - done[k], len = left;
+
+            if (column(t, k)->flags & OUT_WRAP && t->opts.width)
+                len = line_of(s, left, t->widths[k]);
+            put_cell(t, k, s, len, len == cells[k].len ? cells[k].columns : esc_columns(s, len),
+                     text);
+            done[k] += len + (len < left && s[len] == ' ');
+            more |= done[k] < cells[k].len;
+        }
+        while (again && text->data[text->len - 1] == ' ')
+            text->len--;
+        buf_add_char(text, '\n');
+        again = true;
+    } while (more);
+}
+
 static void put_heading(const struct table *t, struct buf *text)
 {
     _cleanup_(buf_done) struct buf b = BUF_INIT;
@@ -204,16 +266,11 @@ int table_flush(struct table *t, struct buf *text)
             for (size_t k = 0; k < t->n; k++)
                 t->widths[k] = MAX(t->widths[k], t->cells[row * t->n + k].columns);
         leave_out(t);
+        narrow(t);
         put_heading(t, text);
     }
-    for (size_t row = 0; row < t->rows; row++) {
-        for (size_t k = 0; k < t->n; k++) {
-            const struct cell *c = &t->cells[row * t->n + k];
-
-            put_cell(t, k, buf_str(&t->held) + c->at, c->len, c->columns, text);
-        }
-        buf_add_char(text, '\n');
-    }
+    for (size_t row = 0; row < t->rows; row++)
+        put_lines(t, &t->cells[row * t->n], text);
     t->rows = 0;
     buf_clear(&t->held);
     return buf_error(text) ? buf_error(text) : buf_error(&t->held);

@@ -187,6 +187,8 @@ int main(int argc, char **argv)
         }
     for (int i = 0; i < receivers; i++)
         if ((pids[n_pids++] = start()) == 0) {
+            /* Else the queue is empty nearly always: then there is nothing to get wrong. */
+            (void)!nice(5);
             run_receiver(q, false, counts);
             _exit(0);
         }
