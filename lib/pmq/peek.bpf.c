@@ -45,6 +45,11 @@ static struct {
     struct peek_collection got;
 } walk;
 
+/* A struct msg_msg, read in one call: calls cost more than bytes. */
+static char message[128];
+
+#define MESSAGE(field) (*(uint64_t *)(void *)(message + KOFFSET(msg_msg, field)))
+
 #define STOP(why)              \
     ({                         \
         walk.got.status = why; \
@@ -105,13 +110,15 @@ static __always_inline long step_message(void)
     uint64_t header = bpf_core_type_size(struct msg_msg);
     uint64_t room = page_mask + 1ULL - header;
     struct peek_record *record;
-    uint64_t length = BPF_CORE_READ(m, m_ts), need;
+    uint64_t length, need;
 
     /* Both directions must agree: else it is not where the list was, or not a list. */
-    if ((uint64_t)BPF_CORE_READ(m, m_list.prev) != walk.previous)
+    if (bpf_probe_read_kernel(message, (uint32_t)header, m) ||
+        MESSAGE(m_list.prev) != walk.previous)
         return STOP(PEEK_MOVED);
+    length = MESSAGE(m_ts);
     walk.previous = walk.entry;
-    walk.entry = (uint64_t)BPF_CORE_READ(m, m_list.next);
+    walk.entry = MESSAGE(m_list.next);
     if (!walk.entry || length > req.msgsize || walk.index > req.maxmsg)
         return STOP(PEEK_MOVED);
     if (walk.index++ < req.skip)
@@ -124,14 +131,14 @@ static __always_inline long step_message(void)
         return STOP(PEEK_MOVED);
     record->address = (uint64_t)m;
     record->length = length;
-    record->priority = BPF_CORE_READ(m, m_type);
+    record->priority = MESSAGE(m_type);
     walk.got.bytes += sizeof(*record);
     walk.got.messages++;
     walk.got.payload += length;
     if (req.heads || !length)
         return 0;
     walk.left = length;
-    walk.segment = (uint64_t)BPF_CORE_READ(m, next);
+    walk.segment = MESSAGE(next);
     return copy((uint64_t)m + header, length < room ? length : room);
 }
 
