@@ -27,7 +27,7 @@ struct layout {
 
 static const unsigned int least_width[N_COLS] = {
     [COL_NAME] = 12, [COL_BAR] = 8,     [COL_DEPTH] = 9,     [COL_SPARK] = 10, [COL_IN] = 7,
-    [COL_OUT] = 7,   [COL_SENDERS] = 3, [COL_RECEIVERS] = 3, [COL_WAIT] = 6,
+    [COL_OUT] = 7,   [COL_SENDERS] = 3, [COL_RECEIVERS] = 3, [COL_WAIT] = 7,
 };
 
 static const char *const headings[N_COLS] = {
@@ -259,7 +259,10 @@ static void draw_queue(const struct top *t, const struct layout *l, struct term 
             continue;
         style = cell_text(t, q, (enum column)c, l->width[c], term_is_utf8(term), text,
                           sizeof(text));
-        put_cell(p, row, col, l->width[c], (enum column)c, selected ? TERM_REVERSE : style, text);
+        /* The pictures keep their colours: reversed, full would look like empty. */
+        if (selected && c != COL_BAR && c != COL_SPARK)
+            style = TERM_REVERSE;
+        put_cell(p, row, col, l->width[c], (enum column)c, style, text);
         col += l->width[c] + 1;
     }
 }

@@ -152,7 +152,7 @@ still() {
     local line
     screen | while IFS= read -r line; do
         case $line in
-            /*) line="${line:0:32}~${line:49:24}" ;;
+            /*) line="${line:0:32}~${line:48:24}" ;;
             rates:*) line=${line%%;*} ;; # what could not be looked into
         esac
         echo "$line"
@@ -170,7 +170,7 @@ still() {
     printf -v empty '\n%.0s' {1..18}
     is "$(still)" "3 queues, 4 messages, 1 blocked, every 1s
 rates: sampled, at least: as told by --rates
-QUEUE        FILLv     MESSAGES MINUTE               IN/S   OUT/S SND RCV   WAIT
+QUEUE        FILLv     MESSAGES MINUTE              IN/S   OUT/S SND RCV    WAIT
 /$q-b  ████████       2/2 ~      0+      0+   1   0
 /$q-a  ████····       2/4 ~      0+      0+   0   0
 /$q-c  ········       0/8 ~      0+      0+   0   0${empty}filter: $q  Esc clears"
@@ -338,6 +338,39 @@ QUEUE        FILLv     MESSAGES MINUTE               IN/S   OUT/S SND RCV   WAIT
     all_of_them() { [ "$(jq -sc '[map(.sent), map(.received) | add]' <"$BATS_TEST_TMPDIR/stream")" = '[30,30]' ]; }
     within 60 all_of_them
     kill ${actors##* }
+}
+
+@test "spans and rates of any length fit their columns" {
+    "$HELPERS/mqmake" "/$q-a" 1 64 0:full
+    actor third a
+    tell third "send 0 too-much"
+    screen_start 80 24 "$TOP --filter $q -d 0.1"
+    # The longest: 999.9ms.
+    waits() { screen | grep -qE "^/$q-a .* 1 +0 [0-9]{3}\.[0-9]ms\$"; }
+    within 30 waits
+    keys q
+    see "status=0"
+}
+
+# The picture is made of a real screen, and what stands on that stands in it, too.
+@test "the picture of the documentation can be made again" {
+    "$SRC/tests/lib/screenshot" "$(dirname "$IPCBOX")" "$BATS_TEST_TMPDIR/top.svg" 4
+    /usr/bin/python3 - "$BATS_TEST_TMPDIR/top.svg" "$SRC/docs/top.svg" <<'END'
+import sys
+import xml.etree.ElementTree as tree
+for path in sys.argv[1:]:
+    root = tree.parse(path).getroot()
+    assert root.tag == "{http://www.w3.org/2000/svg}svg", root.tag
+    text = "\n".join(e.text for e in root.iter("{http://www.w3.org/2000/svg}text"))
+    for part in ("7 queues, ", "/audit", "/telemetry", "/thumbnails", "IN/S", "WAIT", "█", "q quit"):
+        assert part in text, (path, part, text)
+END
+    is "$(printf 'a\033[31mb<&\033[0m \033[7m c\033[0m\n' | "$SRC/tests/lib/ansi2svg" "t" 5 |
+        sed -n 's/.*<text[^>]*>\(.*\)<.*/\1/p')" "t
+a
+b&lt;&amp;
+c"
+    run -1 "$SRC/tests/lib/ansi2svg" "t" 5 <<<$'\e[5mblinks'
 }
 
 @test "wrong usage" {
