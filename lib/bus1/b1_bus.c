@@ -94,6 +94,7 @@ static int peer_admit(struct b1_bus *bus, struct b1_peer *p, uint32_t uid)
     if (p->next)
         p->next->prev = &p->next;
     bus->peers = p;
+    b1_event_tell(p, &(struct b1_event){.kind = B1_EVENT_OPEN, .uid = uid});
     return 0;
 }
 
@@ -146,6 +147,7 @@ void b1_peer_close(struct b1_peer *peer)
 
     pthread_mutex_lock(&bus->lock);
     peer->closed = true;
+    b1_event_tell(peer, &(struct b1_event){.kind = B1_EVENT_CLOSE});
     b1_release_all(peer);
     b1_queue_drop_all(peer);
     if (peer->buckets != peer->inline_buckets)

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 struct b1_bus;
+struct b1_event;
 struct b1_peer;
 struct b1_packet;
 
@@ -71,15 +72,14 @@ enum {
  * @defects: B1_DEFECT_*, for tests
  * @on_message: called when a message joined a peer's queue, with the peer's @data of b1_peer_new().
  *   Under the lock of the bus: must be quick and must not call back. May be NULL
- * @on_queued: called for every message with who sent it, for a monitor; as @on_message. May be NULL
+ * @on_event: told of all that happens, in its order; as @on_message. May be NULL
  * @ctx: first argument of both
  */
 struct b1_config {
     struct b1_limits limits;
     unsigned int defects;
     void (*on_message)(void *ctx, void *peer_data);
-    void (*on_queued)(void *ctx, uint64_t from_serial, uint64_t to_serial, uint64_t type,
-                      uint64_t id, size_t n_data);
+    void (*on_event)(void *ctx, const struct b1_event *ev);
     void *ctx;
 };
 
@@ -260,6 +260,7 @@ void b1_bus_usage(struct b1_bus *bus, struct b1_usage *ret);
  * @handle: a handle of it: its id; serial of the node's owner and the node's id, or 0 and 0 when
  * the node is gone; whether it is still in a waiting message
  * @message: a waiting message, oldest first
+ * @end: after all of that, before anything else happens
  * @ctx: first argument of all
  *
  * All are called under the lock of the bus and must not call back. A callback may be NULL.
@@ -270,6 +271,7 @@ struct b1_visit {
     void (*node)(void *ctx, uint64_t id, size_t n_handles);
     void (*handle)(void *ctx, uint64_t id, uint64_t owner, uint64_t node, bool in_message);
     void (*message)(void *ctx, const struct b1_view *v);
+    void (*end)(void *ctx);
     void *ctx;
 };
 

@@ -262,6 +262,8 @@ static int release_locked(struct b1_peer *p, const uint64_t *ids, size_t n, stru
         o->marked = true;
         objs[found++] = o;
     }
+    if (n)
+        b1_event_tell(p, &(struct b1_event){.kind = B1_EVENT_RELEASE, .ids = ids, .n_ids = n});
     b1_release_marked(p, objs, found);
     return 0;
 }
@@ -396,6 +398,13 @@ int b1_transfer_commit(struct b1_transfer_op *op)
         struct b1_handle *h = TAKE_PTR(op->v[i].handle);
         struct b1_node *node = TAKE_PTR(op->v[i].node);
 
+        b1_event_tell(op->from, &(struct b1_event){
+                                    .kind = B1_EVENT_TRANSFER,
+                                    .other = op->to->serial,
+                                    .id = node ? node->obj.id : op->v[i].src,
+                                    .create = node != NULL,
+                                    .handle = h->obj.id,
+                                });
         if (node) {
             b1_table_add(op->from, &node->obj);
             b1_charge(bus, op->from->user, nodes, 1);

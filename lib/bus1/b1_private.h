@@ -12,6 +12,7 @@
 #include <pthread.h>
 
 #include "b1_engine.h"
+#include "b1_event.h"
 #include "bus1_abi.h"
 
 enum { B1_TABLE_INLINE = 4, B1_USER_BUCKETS = 64 };
@@ -147,6 +148,17 @@ void b1_user_unref(struct b1_bus *bus, struct b1_user *u);
 static inline bool b1_fits(const struct b1_bus *bus, uint64_t used, uint64_t limit, uint64_t n)
 {
     return b1_has(bus, B1_DEFECT_NO_ACCOUNT) || (used <= limit && n <= limit - used);
+}
+
+/* Tells of something that is about @p. */
+static inline void b1_event_tell(const struct b1_peer *p, struct b1_event *ev)
+{
+    const struct b1_config *cfg = &p->bus->cfg;
+
+    ev->peer = p->serial;
+    ev->private = p->data;
+    if (cfg->on_event)
+        cfg->on_event(cfg->ctx, ev);
 }
 
 /* The table. The id comes from b1_id_new() of the same peer. */

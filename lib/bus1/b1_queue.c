@@ -94,6 +94,22 @@ static size_t msg_bytes(const struct b1_msg *m)
     return p ? p->n_data : 0;
 }
 
+static void event_message(enum b1_event_kind kind, const struct b1_peer *to, const struct b1_msg *m)
+{
+    const struct b1_packet *p = packet_of(m);
+
+    b1_event_tell(to, &(struct b1_event){
+                          .kind = kind,
+                          .other = m->from,
+                          .message_type = m->type,
+                          .id = m->id,
+                          .account = m->account,
+                          .handles = transfers_of(m),
+                          .n_handles = p ? p->n_transfers : 0,
+                          .length = msg_bytes(m),
+                      });
+}
+
 bool b1_queue_add(struct b1_peer *to, struct b1_msg *m, const struct b1_peer *from)
 {
     struct b1_bus *bus = to->bus;
@@ -112,8 +128,8 @@ bool b1_queue_add(struct b1_peer *to, struct b1_msg *m, const struct b1_peer *fr
     to->n_queued++;
     to->n_bytes += msg_bytes(m);
     to->ever_queued = true;
-    if (bus->cfg.on_queued)
-        bus->cfg.on_queued(bus->cfg.ctx, from->serial, to->serial, m->type, m->id, msg_bytes(m));
+    if (bus->cfg.on_event)
+        event_message(B1_EVENT_MESSAGE, to, m);
     if (bus->cfg.on_message)
         bus->cfg.on_message(bus->cfg.ctx, to->data);
     return true;
@@ -278,6 +294,16 @@ static int send_locked(struct b1_peer *p, struct b1_packet *pk, const uint64_t *
     pk->charged = p->user;
     p->user->refs++;
     b1_charge(p->bus, p->user, bytes, pk->size);
+    if (p->bus->cfg.on_event)
+        b1_event_tell(p, &(struct b1_event){
+                             .kind = B1_EVENT_SEND,
+                             .ids = destinations,
+                             .n_ids = pk->n_msgs,
+                             .handles = transfers,
+                             .n_handles = pk->n_transfers,
+                             .data = pk->data,
+                             .length = pk->n_data,
+                         });
     for (size_t i = 0; i < pk->n_msgs; i++) {
         struct b1_msg *m = &pk->msgs[i];
         struct b1_handle *h = m->home;
@@ -383,6 +409,8 @@ int b1_recv_commit(struct b1_peer *peer, struct b1_view *v)
     else if (peer->head != v->msg)
         r = -EAGAIN;
     else {
+        if (bus->cfg.on_event)
+            event_message(B1_EVENT_RECV, peer, peer->head);
         queue_del(peer, &peer->head);
         recv_effects(peer, v);
     }
@@ -474,5 +502,7 @@ void b1_bus_visit(struct b1_bus *bus, const struct b1_visit *visit)
     pthread_mutex_lock(&bus->lock);
     for (struct b1_peer *p = bus->peers; p; p = p->next)
         visit_peer(p, visit);
+    if (visit->end)
+        visit->end(visit->ctx);
     pthread_mutex_unlock(&bus->lock);
 }

@@ -163,7 +163,12 @@ int b1_serve_open(const struct b1_serve_config *cfg, struct b1_serve **ret, stru
 {
     struct b1_serve *s = calloc(1, sizeof(*s));
     struct b1_config bus = {
-        .limits = cfg->limits, .defects = cfg->defects, .on_message = b1_wake_collect};
+        .limits = cfg->limits,
+        .defects = cfg->defects,
+        .on_message = b1_wake_collect,
+        .on_event = b1_tap_event,
+        .ctx = s,
+    };
     int r;
 
     if (!s)
@@ -172,6 +177,7 @@ int b1_serve_open(const struct b1_serve_config *cfg, struct b1_serve **ret, stru
     s->uid = geteuid();
     s->end_fd = -1;
     pthread_mutex_init(&s->lock, NULL);
+    pthread_mutex_init(&s->tap_lock, NULL);
     pthread_cond_init(&s->workers_gone, NULL);
     r = b1_bus_new(&bus, &s->bus);
     if (r == 0)
@@ -230,12 +236,15 @@ void b1_serve_close(struct b1_serve *s)
     if (!workers_end(s))
         return; /* a thread still uses it, until its client or this process ends */
     close_files(s);
+    while (s->taps)
+        b1_tap_close(s->taps);
     if (s->se)
         fuse_session_destroy(s->se);
     b1_bus_free(s->bus);
     if (s->end_fd >= 0)
         close(s->end_fd);
     pthread_cond_destroy(&s->workers_gone);
+    pthread_mutex_destroy(&s->tap_lock);
     pthread_mutex_destroy(&s->lock);
     free(s->path);
     free(s->dir);

@@ -7,6 +7,8 @@
  *     bus1     what clients open; PATH is a symbolic link to it
  *     debug    who has what, as lines of text: everything for root and the server's user, for
  *              others their own peers
+ *     traffic  all that happens on the bus from now on, for root and the server's user
+ *     record   the same after what is there already, with the data of the messages
  *     peer-N   the messages that wait for the peer whose file has inode number N
  */
 #pragma once

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The served file system: looking up, opening, polling, and the debug files. */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
@@ -24,10 +25,15 @@ enum {
 
 static __thread struct b1_waiter *woken;
 
-/* Inode numbers: 1 the root, 2 the debug file; a peer has an even one, its messages the next. */
+/* Inode numbers: a peer has an even one, its messages the next. */
 static bool ino_is_bus(fuse_ino_t ino)
 {
-    return ino > B1_INO_DEBUG && ino % 2 == 0;
+    return ino > B1_INO_PEERS && ino % 2 == 0;
+}
+
+static bool ino_is_tap(fuse_ino_t ino)
+{
+    return ino == B1_INO_TRAFFIC || ino == B1_INO_RECORD;
 }
 
 static void attr_fill(const struct b1_serve *s, fuse_ino_t ino, struct stat *st)
@@ -36,6 +42,8 @@ static void attr_fill(const struct b1_serve *s, fuse_ino_t ino, struct stat *st)
     if (ino == B1_INO_ROOT) {
         st->st_mode = S_IFDIR | 0555;
         st->st_nlink = 2;
+    } else if (ino_is_tap(ino)) {
+        st->st_mode = S_IFREG | 0400;
     } else {
         st->st_mode = S_IFREG | (ino_is_bus(ino) ? 0666 : 0444);
     }
@@ -55,10 +63,14 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 
     if (parent == B1_INO_ROOT && !strcmp(name, "bus1")) {
         pthread_mutex_lock(&s->lock);
-        e.ino = B1_INO_DEBUG + 2 * ++s->last_open;
+        e.ino = B1_INO_PEERS + 2 * ++s->last_open;
         pthread_mutex_unlock(&s->lock);
     } else if (parent == B1_INO_ROOT && !strcmp(name, "debug")) {
         e.ino = B1_INO_DEBUG;
+    } else if (parent == B1_INO_ROOT && !strcmp(name, "traffic")) {
+        e.ino = B1_INO_TRAFFIC;
+    } else if (parent == B1_INO_ROOT && !strcmp(name, "record")) {
+        e.ino = B1_INO_RECORD;
     } else if (parent == B1_INO_ROOT && !strncmp(name, "peer-", 5) &&
                parse_u64(name + 5, &ino) == 0 && ino_is_bus(ino)) {
         struct b1_file *f = b1_file_find(s, ino);
@@ -212,6 +224,27 @@ static void debug_close(struct buf *b)
     free(b);
 }
 
+/* A file whose content is made for who opens it, or comes as things happen. */
+static void op_open_tap(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+    struct b1_serve *s = fuse_req_userdata(req);
+    struct b1_tap *t;
+    int r = (fi->flags & O_ACCMODE) == O_RDONLY ? 0 : -EACCES;
+
+    if (r == 0)
+        r = b1_tap_open(s, ino == B1_INO_RECORD, &t);
+    if (r < 0) {
+        fuse_reply_err(req, -r);
+        return;
+    }
+    fi->fh = (uint64_t)(uintptr_t)t;
+    fi->direct_io = 1;
+    fi->noflush = 1;
+    fi->nonseekable = 1;
+    if (fuse_reply_open(req, fi) == -ENOENT)
+        b1_tap_close(t);
+}
+
 static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     struct b1_serve *s = fuse_req_userdata(req);
@@ -220,6 +253,10 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     struct buf *b = NULL;
     int r;
 
+    if (ino_is_tap(ino)) {
+        op_open_tap(req, ino, fi);
+        return;
+    }
     if (ino_is_bus(ino))
         r = file_new(s, ino, ctx, &f);
     else
@@ -239,12 +276,15 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
         else
             debug_close(b);
     }
+    b1_taps_wake(s);
 }
 
 static void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     if (ino_is_bus(ino))
         file_end(fuse_req_userdata(req), (struct b1_file *)(uintptr_t)fi->fh);
+    else if (ino_is_tap(ino))
+        b1_tap_close((struct b1_tap *)(uintptr_t)fi->fh);
     else
         debug_close((struct buf *)(uintptr_t)fi->fh);
     fuse_reply_err(req, 0);
@@ -255,7 +295,9 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 {
     const struct buf *b = (struct buf *)(uintptr_t)fi->fh;
 
-    if (ino_is_bus(ino))
+    if (ino_is_tap(ino))
+        b1_tap_read((struct b1_tap *)(uintptr_t)fi->fh, req, size);
+    else if (ino_is_bus(ino))
         fuse_reply_err(req, EINVAL);
     else if (off < 0 || (size_t)off >= b->len)
         fuse_reply_buf(req, NULL, 0);
@@ -272,7 +314,7 @@ static void op_write(fuse_req_t req, fuse_ino_t ino _unused_, const char *data _
 static void op_readdir(fuse_req_t req, fuse_ino_t ino _unused_, size_t size, off_t off,
                        struct fuse_file_info *fi _unused_)
 {
-    static const char *const names[] = {".", "..", "bus1", "debug"};
+    static const char *const names[] = {".", "..", "bus1", "debug", "traffic", "record"};
     char out[512];
     size_t used = 0;
 
@@ -362,6 +404,7 @@ void b1_wake_flush(struct b1_serve *s)
             fuse_lowlevel_notify_poll(w->ph);
         waiter_free(w);
     }
+    b1_taps_wake(s);
 }
 
 uint64_t b1_held_expire(struct b1_serve *s, uint64_t now)
@@ -416,6 +459,11 @@ static void op_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi,
     struct b1_waiter *w = ph ? calloc(1, sizeof(*w)) : NULL;
     bool readable, held = false;
 
+    if (ino_is_tap(ino)) {
+        free(w);
+        b1_tap_poll((struct b1_tap *)(uintptr_t)fi->fh, req, ph);
+        return;
+    }
     if (!ino_is_bus(ino) || (ph && !w)) {
         free(w);
         if (ph)

@@ -27,6 +27,9 @@ enum {
     B1_FILE_BUCKETS = 4096,
     B1_INO_ROOT = FUSE_ROOT_ID,
     B1_INO_DEBUG = 2,
+    B1_INO_TRAFFIC = 3,
+    B1_INO_RECORD = 4,
+    B1_INO_PEERS = 6,        /* behind it: of each peer two, its file and its messages */
     B1_STUCK_PER_USER = 128, /* ioctls of one user that may wait for client memory at once */
     B1_HELD_MAX = 64,
 };
@@ -114,6 +117,9 @@ struct b1_serve {
     struct b1_held held[B1_HELD_MAX];
     size_t n_held;
     size_t n_workers;
+    pthread_mutex_t tap_lock; /* after the bus's */
+    struct b1_tap *taps;
+    atomic_uint n_taps;
     pthread_cond_t workers_gone;
     atomic_bool stop;      /* wanted */
     atomic_bool stop_seen; /* by the leader */
@@ -148,6 +154,18 @@ bool b1_client_dying(pid_t tid);
 void b1_loop_ioctl(struct b1_serve *s, struct b1_call *c);
 /* Until @stop_fd is readable, or the mount is gone. */
 int b1_loop_run(struct b1_serve *s, int stop_fd);
+
+/* Who listens: @whole for "record", with data and what was there before. */
+struct b1_tap;
+int b1_tap_open(struct b1_serve *s, bool whole, struct b1_tap **ret);
+void b1_tap_close(struct b1_tap *t);
+void b1_tap_read(struct b1_tap *t, fuse_req_t req, size_t size);
+/* Keeps @ph. */
+void b1_tap_poll(struct b1_tap *t, fuse_req_t req, struct fuse_pollhandle *ph);
+/* For the engine. */
+void b1_tap_event(void *ctx, const struct b1_event *ev);
+/* Tells those who poll. No lock is held. */
+void b1_taps_wake(struct b1_serve *s);
 
 /* The text of "debug", as @uid may see it, or of "peer-INO". */
 int b1_debug_bus(struct b1_serve *s, uid_t uid, struct buf *out);
