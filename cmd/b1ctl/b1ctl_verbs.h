@@ -12,4 +12,6 @@ extern const struct cli_verb b1ctl_send_verb;
 extern const struct cli_verb b1ctl_recv_verb;
 extern const struct cli_verb b1ctl_peek_verb;
 extern const struct cli_verb b1ctl_monitor_verb;
+extern const struct cli_verb b1ctl_dump_verb;
+extern const struct cli_verb b1ctl_replay_verb;
 extern const struct cli_verb b1ctl_serve_verb;

@@ -10,6 +10,7 @@
 #include "cleanup.h"
 #include "dump.h"
 #include "fileio.h"
+#include "pace.h"
 #include "parse.h"
 #include "timefmt.h"
 #include "ucmd.h"
@@ -237,36 +238,10 @@ struct replaying {
     const struct replay_args *args;
     struct uipc *u;
     uint32_t max_msg;
-    double speed;        /* 0: no pauses */
-    uint64_t first_time; /* of the dump */
-    uint64_t begun;
+    struct pace pace;
     struct replay_row done;
     struct cli_progress progress;
 };
-
-/* Waits until the message's time has come. */
-static void keep_time(struct replaying *p, uint64_t time)
-{
-    uint64_t now = timefmt_now(CLOCK_MONOTONIC), due;
-    struct timespec ts;
-
-    if (!p->speed || !time)
-        return;
-    if (!p->first_time) {
-        p->first_time = time;
-        p->begun = now;
-    }
-    if (time <= p->first_time)
-        return; /* the clock was set back meanwhile */
-    due = p->begun + (uint64_t)((double)(time - p->first_time) / p->speed);
-    if (due <= now) {
-        p->done.late = MAX(p->done.late, now - due);
-        return;
-    }
-    ts = timefmt_to_timespec(due);
-    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL) == EINTR)
-        ;
-}
 
 /* Return: 0 or -errno with a reason. */
 static int replay_message(struct replaying *p, struct dump_record *rec, bool send, struct err *e)
@@ -288,7 +263,7 @@ static int replay_message(struct replaying *p, struct dump_record *rec, bool sen
         r = dump_get_time(rec, "time", &time, e);
     if (r < 0 || !send)
         return r;
-    keep_time(p, time);
+    pace_wait(&p->pace, time);
     r = uipc_send(p->u, data.data, data.captured, user_data, 0, p->args->timeout, e);
     if (r == 0) {
         p->done.messages++;
@@ -311,23 +286,6 @@ static int replay_pass(struct replaying *p, struct dump_reader *reader, bool sen
             return r;
     }
     return r;
-}
-
-static int read_speed(struct cli_ctx *ctx, const char *text, double *speed)
-{
-    char *end;
-
-    *speed = 1;
-    if (!text)
-        return CLI_OK;
-    if (strcmp(text, "max") == 0) {
-        *speed = 0;
-        return CLI_OK;
-    }
-    *speed = strtod(text, &end);
-    if (end == text || *end || !(*speed > 0) || *speed > 1e9)
-        return cli_usage(ctx, "--speed: \"%s\" is neither a number above 0 nor max", text);
-    return CLI_OK;
 }
 
 static int replay_open(struct cli_ctx *ctx, struct replaying *p)
@@ -376,12 +334,14 @@ static int replay_dump(struct cli_ctx *ctx, struct replaying *p)
 static int replay_run(struct cli_ctx *ctx, const void *argp)
 {
     struct replaying p = {.ctx = ctx, .args = argp};
-    int r = read_speed(ctx, p.args->speed, &p.speed);
+    int r;
 
-    if (r == CLI_OK)
-        r = replay_open(ctx, &p);
+    if (pace_parse(p.args->speed, &p.pace.speed) < 0)
+        return cli_usage(ctx, "--speed: \"%s\" is neither a number above 0 nor max", p.args->speed);
+    r = replay_open(ctx, &p);
     if (r == CLI_OK) {
         r = replay_dump(ctx, &p);
+        p.done.late = p.pace.late;
         out_fields(ctx->out, replay_cols, &p.done);
     }
     uipc_close(p.u);

@@ -43,6 +43,13 @@ void b1_bus_usage(struct b1_bus *bus, struct b1_usage *ret)
     pthread_mutex_unlock(&bus->lock);
 }
 
+void b1_bus_at_rest(struct b1_bus *bus, void (*fn)(void *ctx), void *ctx)
+{
+    pthread_mutex_lock(&bus->lock);
+    fn(ctx);
+    pthread_mutex_unlock(&bus->lock);
+}
+
 static struct b1_user *user_get(struct b1_bus *bus, uint32_t uid)
 {
     struct b1_user **bucket = &bus->users[uid % B1_USER_BUCKETS];

@@ -253,6 +253,9 @@ struct b1_usage {
 
 void b1_bus_usage(struct b1_bus *bus, struct b1_usage *ret);
 
+/* Calls @fn between two transactions, under the lock of the bus: it must not call back. */
+void b1_bus_at_rest(struct b1_bus *bus, void (*fn)(void *ctx), void *ctx);
+
 /**
  * struct b1_visit - a look at the bus as it stands
  * @peer: a peer begins; false skips what it has

@@ -24,6 +24,7 @@ struct b1_tap {
     bool whole; /* with what was there before, and with data */
     struct buf text;
     size_t start; /* of what has not been read */
+    size_t end;   /* of what may be read: the end of a transaction */
     uint64_t lost;
     struct fuse_pollhandle *ph;
 };
@@ -210,13 +211,23 @@ void b1_tap_close(struct b1_tap *t)
     free(t);
 }
 
+static void mark_end(void *ctx)
+{
+    struct b1_tap *t = ctx;
+
+    pthread_mutex_lock(&t->s->tap_lock);
+    t->end = t->text.len;
+    pthread_mutex_unlock(&t->s->tap_lock);
+}
+
 void b1_tap_read(struct b1_tap *t, fuse_req_t req, size_t size)
 {
     struct b1_serve *s = t->s;
     size_t n;
 
+    b1_bus_at_rest(s->bus, mark_end, t);
     pthread_mutex_lock(&s->tap_lock);
-    n = MIN(size, t->text.len - t->start);
+    n = MIN(size, t->end - t->start);
     fuse_reply_buf(req, n ? t->text.data + t->start : NULL, n);
     t->start += n;
     if (t->start == t->text.len) {
@@ -224,10 +235,11 @@ void b1_tap_read(struct b1_tap *t, fuse_req_t req, size_t size)
         if (t->text.cap > TAP_COMPACT)
             buf_done(&t->text);
         buf_clear(&t->text);
-        t->start = 0;
+        t->start = t->end = 0;
     } else if (t->start > TAP_COMPACT && t->start > t->text.len / 2) {
         memmove(t->text.data, t->text.data + t->start, t->text.len - t->start);
         t->text.len -= t->start;
+        t->end -= t->start;
         t->text.data[t->text.len] = '\0';
         t->start = 0;
     }
