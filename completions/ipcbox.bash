@@ -118,8 +118,26 @@ _ipcbox_b1ctl() {
         --timeout) words=''; kind='' ;;
         -m|--max-bytes) words=''; kind='' ;;
       esac ;;
+    dump)
+      opts='-q --quiet -h --help --version -O --output-file --device -N --count --duration '
+      operand=''
+      case $prev in
+        -O|--output-file) words=''; kind='file' ;;
+        --device) words=''; kind='file' ;;
+        -N|--count) words=''; kind='' ;;
+        --duration) words=''; kind='' ;;
+      esac ;;
+    replay)
+      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --device --speed --dry-run '
+      operand='file'
+      case $prev in
+        -o|--output) words=''; kind='' ;;
+        --color) words='auto always never'; kind='' ;;
+        --device) words=''; kind='file' ;;
+        --speed) words=''; kind='' ;;
+      esac ;;
     *)
-      words='shell run serve list graph send recv peek monitor '
+      words='shell run serve list graph send recv peek monitor dump replay '
       opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color -c --command --device '
       operand='' ;;
   esac

@@ -52,6 +52,10 @@ void b1_table_add(struct b1_peer *p, struct b1_obj *o)
     to = bucket_of(p, o->id);
     o->next = *to;
     *to = o;
+    o->older = p->newest;
+    o->newer = NULL;
+    *(p->newest ? &p->newest->newer : &p->oldest) = o;
+    p->newest = o;
     p->n_objs++;
 }
 
@@ -62,6 +66,8 @@ void b1_table_del(struct b1_peer *p, struct b1_obj *o)
     while (*at != o)
         at = &(*at)->next;
     *at = o->next;
+    *(o->older ? &o->older->newer : &p->oldest) = o->newer;
+    *(o->newer ? &o->newer->older : &p->newest) = o->older;
     p->n_objs--;
 }
 
@@ -223,18 +229,16 @@ void b1_release_all(struct b1_peer *p)
 {
     struct b1_node *empty = NULL;
 
-    for (size_t i = 0; i <= p->mask; i++)
-        for (struct b1_obj *o = p->buckets[i]; o; o = o->next)
-            o->marked = true;
-    for (size_t i = 0; i <= p->mask; i++)
-        for (struct b1_obj *o = p->buckets[i], *next; o; o = next) {
-            next = o->next;
-            if (o->kind == B1_HANDLE)
-                handle_release(p, b1_obj_handle(o), &empty);
-        }
-    for (size_t i = 0; i <= p->mask; i++)
-        while (p->buckets[i])
-            node_release(p, b1_obj_node(p->buckets[i]));
+    /* In the order in which they were made: what others are told does not depend on the table. */
+    for (struct b1_obj *o = p->oldest; o; o = o->newer)
+        o->marked = true;
+    for (struct b1_obj *o = p->oldest, *next; o; o = next) {
+        next = o->newer;
+        if (o->kind == B1_HANDLE)
+            handle_release(p, b1_obj_handle(o), &empty);
+    }
+    while (p->oldest)
+        node_release(p, b1_obj_node(p->oldest));
     for (; empty; empty = empty->next_empty) {
         empty->released.id = empty->obj.id;
         b1_queue_add(empty->obj.owner, &empty->released, p);

@@ -28,7 +28,9 @@ enum b1_kind { B1_NODE, B1_HANDLE };
 
 /* Begins every node and handle. */
 struct b1_obj {
-    struct b1_obj *next; /* in the bucket */
+    struct b1_obj *next;  /* in the bucket */
+    struct b1_obj *older; /* of the same peer, by when they were made */
+    struct b1_obj *newer;
     struct b1_peer *owner;
     uint64_t id;
     size_t refs; /* its table, and its message while that is queued or looked at */
@@ -96,6 +98,8 @@ struct b1_peer {
     struct b1_obj **buckets;
     size_t mask;
     size_t n_objs;
+    struct b1_obj *oldest;
+    struct b1_obj *newest;
     struct b1_obj *inline_buckets[B1_TABLE_INLINE];
 
     struct b1_msg *head;

@@ -479,18 +479,17 @@ static void visit_peer(struct b1_peer *p, const struct b1_visit *visit)
     if (visit->peer &&
         !visit->peer(visit->ctx, p->serial, p->user->uid, p->data, p->n_queued, p->n_bytes))
         return;
-    for (size_t i = 0; i <= p->mask; i++)
-        for (struct b1_obj *o = p->buckets[i]; o; o = o->next) {
-            struct b1_handle *h = b1_obj_handle(o);
+    for (struct b1_obj *o = p->oldest; o; o = o->newer) {
+        struct b1_handle *h = b1_obj_handle(o);
 
-            if (o->kind == B1_NODE) {
-                if (visit->node)
-                    visit->node(visit->ctx, o->id, b1_obj_node(o)->n_handles);
-            } else if (visit->handle) {
-                visit->handle(visit->ctx, o->id, h->node ? h->node->obj.owner->serial : 0,
-                              h->node ? h->node->obj.id : 0, h->in_message);
-            }
+        if (o->kind == B1_NODE) {
+            if (visit->node)
+                visit->node(visit->ctx, o->id, b1_obj_node(o)->n_handles);
+        } else if (visit->handle) {
+            visit->handle(visit->ctx, o->id, h->node ? h->node->obj.owner->serial : 0,
+                          h->node ? h->node->obj.id : 0, h->in_message);
         }
+    }
     for (struct b1_msg *m = p->head; m && visit->message; m = m->next) {
         view_fill(m, &v);
         visit->message(visit->ctx, &v);

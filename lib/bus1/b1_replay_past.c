@@ -24,8 +24,9 @@ struct node {
     uint64_t id;    /* as recorded; of the helper's own nodes the id now */
     uint64_t now;
     uint64_t handle;
-    bool alive;  /* in the recording */
-    bool wanted; /* somebody has a handle, or waits for the notification that nobody has */
+    uint64_t dropped; /* the handle that its owner has dropped before it is told; 0: none */
+    bool alive;       /* in the recording */
+    bool wanted;      /* somebody has a handle, or waits for the notification that nobody has */
 };
 
 struct b1_replay_past {
@@ -171,6 +172,15 @@ static bool is_waiting(const struct b1_replay_past *p, uint64_t peer, uint64_t t
     return false;
 }
 
+static bool has_handle(const struct b1_replay_past *p, uint64_t peer, uint64_t id)
+{
+    for (size_t i = 0; i < p->n; i++)
+        if (p->events[i].kind == B1_EVENT_HANDLE && p->events[i].peer == peer &&
+            p->events[i].id == id)
+            return true;
+    return false;
+}
+
 /* All nodes, also those that were gone but to which something waits. */
 static int build_nodes(struct b1_replay *r)
 {
@@ -209,33 +219,46 @@ static int build_dead_handle(struct b1_replay *r, const struct b1_event *ev)
     return k < 0 ? k : discard(r, ev->peer);
 }
 
-static int build_handles(struct b1_replay *r)
+/* The same where the peer has released the handle, and is still to be told. */
+static int build_dropped(struct b1_replay *r)
 {
     struct b1_replay_past *p = r->past;
     int k = 0;
 
     for (size_t i = 0; i < p->n && k == 0; i++) {
         const struct b1_event *ev = &p->events[i];
-        struct b1_replay_peer *peer = b1_replay_peer_find(r, ev->peer);
         struct node *n;
-        uint64_t id;
+
+        if (ev->kind != B1_EVENT_WAITING || ev->message_type != BUS1_MESSAGE_TYPE_NODE_RELEASE ||
+            has_handle(p, ev->peer, ev->id))
+            continue;
+        k = build_dead_handle(r, ev);
+        n = node_find(p, ev->peer, ev->id);
+        if (k == 0 && n)
+            n->dropped = ev->id;
+    }
+    return k;
+}
+
+/* Handles whose node was gone, and which nodes somebody has a handle to. */
+static int build_dead_handles(struct b1_replay *r)
+{
+    struct b1_replay_past *p = r->past;
+    int k = 0;
+
+    for (size_t i = 0; i < p->n && k == 0; i++) {
+        const struct b1_event *ev = &p->events[i];
+        struct node *n;
 
         if (ev->kind != B1_EVENT_HANDLE)
             continue;
-        n = node_find(p, ev->other, ev->node);
+        n = ev->other ? node_find(p, ev->other, ev->node) : NULL;
         if (ev->other && !n)
             return -EBADMSG;
         if (n)
             n->wanted = true;
-        if (ev->waiting)
-            continue;
-        if (!ev->other) {
+        else if (!ev->waiting)
             k = build_dead_handle(r, ev);
-            continue;
-        }
-        k = b1_client_give(p->helper, peer->client, n->handle, &id);
-        if (k == 0)
-            k = b1_replay_id_add(peer, ev->id, id);
     }
     return k;
 }
@@ -316,25 +339,75 @@ static int release_waiting(struct b1_replay *r, const struct b1_event *ev)
     return b1_client_release(r->past->helper, of_node ? &n->now : &n->handle, 1, NULL);
 }
 
-static int build_waiting(struct b1_replay *r, struct err *e)
+static int build_waiting(struct b1_replay *r, const struct b1_event *ev, struct err *e)
 {
-    struct b1_replay_past *p = r->past;
+    struct b1_replay_blob *blob = NULL;
+    int k = ev->message_type == BUS1_MESSAGE_TYPE_USER ? send_waiting(r, ev, e)
+                                                       : release_waiting(r, ev);
+
+    if (k == 0)
+        k = b1_replay_blob_new(ev->data, ev->length, &blob);
+    if (k == 0)
+        k = b1_replay_expect(b1_replay_peer_find(r, ev->peer), ev, blob);
+    if (blob && --blob->refs == 0)
+        free(blob);
+    return k;
+}
+
+/* The message that carries a handle; a handle that none does counts as in the first event. */
+static size_t carrier_of(const struct b1_event *v, size_t from, size_t to, uint64_t id)
+{
+    for (size_t i = from; i < to; i++)
+        for (size_t k = 0; k < v[i].n_handles; k++)
+            if (v[i].handles[k] == id)
+                return i;
+    return from;
+}
+
+/*
+ * What events @from to @to say of one peer: its handles in their order, those that wait with their
+ * messages. Who later releases a node tells its handles in this order.
+ */
+static int build_peer(struct b1_replay *r, size_t from, size_t to, struct err *e)
+{
+    const struct b1_event *v = r->past->events;
+    struct b1_replay_peer *peer = b1_replay_peer_find(r, v[from].peer);
+    size_t next = from; /* of the queue */
     int k = 0;
 
-    for (size_t i = 0; i < p->n && k == 0; i++) {
-        const struct b1_event *ev = &p->events[i];
-        struct b1_replay_blob *blob = NULL;
+    for (size_t i = from; i < to && k == 0; i++) {
+        const struct node *n;
+        size_t carrier;
+        uint64_t id;
 
-        if (ev->kind != B1_EVENT_WAITING)
+        if (v[i].kind != B1_EVENT_HANDLE || !v[i].other)
             continue;
-        k = ev->message_type == BUS1_MESSAGE_TYPE_USER ? send_waiting(r, ev, e)
-                                                       : release_waiting(r, ev);
+        n = node_find(r->past, v[i].other, v[i].node);
+        carrier = v[i].waiting ? carrier_of(v, from, to, v[i].id) + 1 : 0;
+        for (; next < carrier && k == 0; next++)
+            if (v[next].kind == B1_EVENT_WAITING)
+                k = build_waiting(r, &v[next], e);
+        if (!n || v[i].waiting || k < 0)
+            continue;
+        k = b1_client_give(r->past->helper, peer->client, n->handle, &id);
         if (k == 0)
-            k = b1_replay_blob_new(ev->data, ev->length, &blob);
-        if (k == 0)
-            k = b1_replay_expect(b1_replay_peer_find(r, ev->peer), ev, blob);
-        if (blob && --blob->refs == 0)
-            free(blob);
+            k = b1_replay_id_add(peer, v[i].id, id);
+    }
+    for (; next < to && k == 0; next++)
+        if (v[next].kind == B1_EVENT_WAITING)
+            k = build_waiting(r, &v[next], e);
+    return k;
+}
+
+static int build_peers(struct b1_replay *r, struct err *e)
+{
+    const struct b1_replay_past *p = r->past;
+    int k = 0;
+
+    for (size_t i = 0, end; i < p->n && k == 0; i = end) {
+        for (end = i + 1; end < p->n && p->events[end].peer == p->events[i].peer; end++)
+            ;
+        k = build_peer(r, i, end, e);
     }
     return k;
 }
@@ -349,9 +422,13 @@ static int release_gone(struct b1_replay *r)
         const struct node *n = &p->nodes[i];
         struct b1_replay_peer *peer = b1_replay_peer_find(r, n->owner);
 
+        uint64_t id;
+
         /* A stand-in has no handle here. */
         if (!n->alive && n->handle && peer)
             k = b1_client_release(peer->client, &n->now, 1, NULL);
+        if (n->dropped && b1_replay_id_find(peer, n->dropped, &id))
+            k = b1_client_release(peer->client, &id, 1, NULL);
     }
     return k;
 }
@@ -370,11 +447,13 @@ int b1_replay_past_build(struct b1_replay *r, struct err *e)
     if (k == 0)
         k = build_nodes(r);
     if (k == 0)
-        k = build_handles(r);
+        k = build_dead_handles(r);
+    if (k == 0)
+        k = build_dropped(r);
     if (k == 0)
         k = build_orphans(r);
     if (k == 0)
-        k = build_waiting(r, e);
+        k = build_peers(r, e);
     if (k == 0)
         k = release_gone(r);
     if (k < 0)
