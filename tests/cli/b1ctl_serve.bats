@@ -121,7 +121,7 @@ empty() {
         send b.h hello with b.h; recv a; drop a.n; recv a'
     is "$(jq -r .type <<<"$out" | xargs)" "message handle-release"
     is "$(jq -c .account <<<"$out" | xargs)" "null null"
-    has "$err" "garbles arrays"
+    has "$err" "arrays are garbled" "destroys the node"
     expect 4 b1ctl --device "$bus" -c 'peer a; node a.n a.m; send a.n,a.m x'
     has "$err" "one transaction"
     [ ! -s "$BATS_TEST_TMPDIR/serve.err" ] || ! grep crashed "$BATS_TEST_TMPDIR/serve.err"
