@@ -2,10 +2,8 @@
 /* ipcbox doctor: what works here and now, for this user, and what would make the rest work. */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/seccomp.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "bus1_abi.h"
@@ -13,6 +11,7 @@
 #include "pmq_backend.h"
 #include "pmq_follow.h"
 #include "proc_events.h"
+#include "run.h"
 #include "uipc.h"
 #include "verbs.h"
 
@@ -170,15 +169,31 @@ static void check_channels(struct cli_ctx *ctx)
 
 static void check_run(struct cli_ctx *ctx)
 {
-    struct doctor_row row = {.applet = "ipcbox", .verbs = "run", .backend = "seccomp"};
-    struct seccomp_notif_sizes sizes;
-    struct err e = ERR_INIT;
-    int r = syscall(SYS_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, &sizes) < 0 ? -errno : 0;
+    static const struct {
+        unsigned int part;
+        const char *name;
+    } parts[] = {
+        {0, "seccomp"},
+        {RUN_MQ, "run --only mq"},
+        {RUN_BUS1, "run --only bus1"},
+        {RUN_URING, "run --only uring"},
+    };
+    struct err no_trap = ERR_INIT;
+    int trap = run_probe(0, &no_trap);
 
-    if (r < 0)
-        err_set(&e, r, "Linux 5.5 has it; in a container its filter may have to be widened",
-                "the kernel does not hand system calls to a supervisor");
-    report(ctx, row, r, &e);
+    for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
+        const struct doctor_row row = {
+            .applet = "ipcbox",
+            .verbs = "run",
+            .backend = parts[i].name,
+        };
+        struct err e = no_trap;
+        int r = trap;
+
+        if (r == 0 && parts[i].part)
+            r = run_probe(parts[i].part, &e);
+        report(ctx, row, r, &e);
+    }
 }
 
 static int doctor_run(struct cli_ctx *ctx, const void *argp _unused_)

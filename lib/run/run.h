@@ -23,6 +23,15 @@ enum run_parts {
 unsigned int run_parts_native(unsigned int parts, long mq_syscall);
 
 /**
+ * run_probe() - whether something can be answered here
+ * @part: RUN_MQ, RUN_BUS1 or RUN_URING; 0: whether anything can, because calls can be trapped
+ * @e: why not
+ *
+ * Return: 0, or as run_command().
+ */
+int run_probe(unsigned int part, struct err *e);
+
+/**
  * struct run_opts - how to run
  * @parts: enum run_parts
  * @required: those of them without which the command is not run; others are left out, and said so

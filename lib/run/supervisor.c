@@ -464,6 +464,13 @@ static int leave_out(struct run *run, unsigned int parts, const char *what, int 
     return 0;
 }
 
+static void free_emulators(struct run *run)
+{
+    uring_emulator_free(run->uring);
+    bus1_emulator_free(run->bus1);
+    mq_emulator_free(run->mq);
+}
+
 static int make_emulators(struct run *run, struct err *e)
 {
     int r = 0;
@@ -474,6 +481,32 @@ static int make_emulators(struct run *run, struct err *e)
         r = leave_out(run, RUN_BUS1, "bus1", bus1_emulator_new(&run->opts, &run->bus1, e), e);
     if (r == 0 && run->opts.parts & RUN_URING)
         r = leave_out(run, RUN_URING, "io_uring channels", uring_emulator_new(&run->uring, e), e);
+    return r;
+}
+
+/* Puts a filter on a process that has nothing else to do. */
+static int probe_filter(struct err *e)
+{
+    const struct run_opts nothing = {0};
+    pid_t child = fork();
+    int status = 0;
+
+    if (child == 0) {
+        int fd = install_filter(&nothing);
+
+        _exit(fd < 0 ? -fd : 0);
+    }
+    if (child < 0 || waitpid(child, &status, 0) < 0)
+        return -errno;
+    return status ? explain_start(-WEXITSTATUS(status), STEP_FILTER, "", e) : 0;
+}
+
+int run_probe(unsigned int part, struct err *e)
+{
+    struct run run = {.opts = {.parts = part, .required = part}};
+    int r = part ? make_emulators(&run, e) : probe_filter(e);
+
+    free_emulators(&run);
     return r;
 }
 
@@ -517,9 +550,7 @@ out:
     closep(&sock[1]);
     closep(&run.listener);
     closep(&run.stop);
-    uring_emulator_free(run.uring);
-    bus1_emulator_free(run.bus1);
-    mq_emulator_free(run.mq);
+    free_emulators(&run);
     sigprocmask(SIG_SETMASK, &old, NULL);
     return r;
 }

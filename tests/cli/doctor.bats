@@ -48,4 +48,20 @@ row() { jq -e --arg b "$1" '.backends[] | select(.backend == $b)' <<<"$doctor"; 
     has "$err" 'did you mean "doctor"?'
 }
 
+@test "doctor: what run can answer here is what it answers" {
+    for reuid in 0 54351; do
+        [ "$(id -u)" = 0 ] || reuid=$(id -u)
+        as() { setpriv --reuid "$reuid" --regid "$reuid" --clear-groups "$IPCBOX" "$@"; }
+        expect 0 as -J doctor
+        doctor=$out
+        for part in mq bus1 uring; do
+            want=125
+            ! row "run --only $part" | jq -e .usable || want=0
+            expect "$want" as run --only "$part" true
+            [ "$want" = 0 ] || has "$err" "$(row "run --only $part" | jq -r .why)"
+        done
+        row seccomp | jq -e .usable
+    done
+}
+
 alone_ipc() { unshare -i "$@"; }
