@@ -91,6 +91,14 @@ static int end_as(int status)
     return 128 + sig;
 }
 
+static void tell_parts(struct cli_ctx *ctx, const char *what, unsigned int parts)
+{
+    cli_note(ctx, "%s:%s%s%s%s%s", what, parts & RUN_MQ_SYSCALL ? " mq_timedreceive2" : "",
+             parts & RUN_MQ_FCNTL ? " F_MQ_PEEK" : "",
+             parts & RUN_MQ_IOCTL ? " MQ_IOC_BULK_PEEK" : "", parts & RUN_BUS1 ? " /dev/bus1" : "",
+             parts & RUN_URING ? " io_uring channels" : "");
+}
+
 /* The kernel has everything: nobody needs to stand between. */
 static int become(char *const argv[])
 {
@@ -124,13 +132,10 @@ static int run_run(struct cli_ctx *ctx, const void *argp)
     if (opts.bus)
         native &= ~(unsigned int)RUN_BUS1;
     if (native && args->verbose)
-        cli_note(ctx, "left to the kernel, which has it:%s%s%s%s%s",
-                 native & RUN_MQ_SYSCALL ? " mq_timedreceive2" : "",
-                 native & RUN_MQ_FCNTL ? " F_MQ_PEEK" : "",
-                 native & RUN_MQ_IOCTL ? " MQ_IOC_BULK_PEEK" : "",
-                 native & RUN_BUS1 ? " /dev/bus1" : "",
-                 native & RUN_URING ? " io_uring channels" : "");
+        tell_parts(ctx, "left to the kernel, which has it", native);
     opts.parts &= ~native;
+    if (opts.parts && args->verbose)
+        tell_parts(ctx, "answered by ipcbox", opts.parts);
     if (opts.parts)
         r = run_command(&opts, ctx->operands, &status, &e);
     else
@@ -154,32 +159,69 @@ const struct cli_verb ipcbox_run_verb = {
     .summary = "run a command as on a kernel with the proposed interfaces",
     .description =
         "Runs CMD so that it and its children see proposed interfaces on a kernel that has none of "
-        "them. What the kernel has by itself is left to it.\n"
+        "them: three ways to peek at message queues (mq), the device /dev/bus1 (bus1), and "
+        "io_uring "
+        "IPC channels (uring). What the kernel has by itself is left to it; -v tells.\n"
         "\n"
-        "mq: mq_timedreceive2(), fcntl F_MQ_PEEK and ioctl MQ_IOC_BULK_PEEK. Each is answered by a "
-        "real peek through the caller's own descriptor; nothing is consumed.\n"
+        "A seccomp filter traps the calls in question, and ipcbox answers them; all other calls go "
+        "to the kernel as ever, and take no longer. Peeks are real ones, through the caller's own "
+        "descriptor. All programs of one run share a bus, or the one that --bus names, and the "
+        "channels. What cannot be answered here is left out with a note, unless --only asks for "
+        "it: "
+        "ipcbox doctor tells what can. Channels need Linux 6.10.\n"
         "\n"
-        "bus1: the device /dev/bus1 with its four ioctls. All programs of one run share a bus, or "
-        "the one that --bus names. The device can be opened, by whatever path; stat() and a "
-        "listing "
-        "of /dev do not show it, and read() and write() on it do not fail as they should.\n"
+        "What is emulated, what differs from a kernel that has it, and what a call costs:\n"
         "\n"
-        "uring: io_uring IPC channels, on the program's own rings. What is submitted to them is "
-        "done, "
-        "or replaced by what this kernel has, at the moment when it is submitted.\n"
+        " WHAT               WHAT DIFFERS                        MICROSECONDS\n"
+        " mq_timedreceive2,  Without MQ_PEEK it consumes, as     60 a peek\n"
+        " F_MQ_PEEK,         proposed; a signal ends its wait in\n"
+        " MQ_IOC_BULK_PEEK   an empty queue within some 20 ms.\n"
+        "                    Peeking needs what mqpeek needs, or\n"
+        "                    --allow-drain.\n"
+        " /dev/bus1          It can be opened, by whatever path, 50 a SEND or\n"
+        "                    but neither stat() nor a listing    RECV, 20 an\n"
+        "                    shows it. Its link in /proc/PID/fd  open() of any\n"
+        "                    is a socket's; read() and write()   file\n"
+        "                    on it do not fail.\n"
+        " io_uring_register: Tells of channels, and else the     20\n"
+        " probe              truth.\n"
+        " CREATE, ATTACH,    Ids are not used again. A channel   60\n"
+        " DETACH, DESTROY    ends with the last descriptor of\n"
+        "                    its ring, even if that is still\n"
+        "                    mapped. Only its owner and root can\n"
+        "                    destroy it. A late receiver begins\n"
+        "                    with the oldest message that is\n"
+        "                    still there.\n"
+        " IPC_SEND, IPC_RECV Done when they are submitted, or,   25, in a batch\n"
+        "                    when they follow others in a chain  of 8: 8 each\n"
+        "                    or drain, in their turn: then the\n"
+        "                    completion may come before the\n"
+        "                    message is in the channel, and a\n"
+        "                    message that finds it full waits\n"
+        "                    for room. A target alone gets its\n"
+        "                    message; for one that does not\n"
+        "                    exist nothing is sent.\n"
+        " a channel's        epoll refuses its descriptor (poll  20 an mmap() of\n"
+        " mapping            does not); mprotect() of a private  any file and a\n"
+        "                    mapping is not refused.             readlink()\n"
+        " io_uring itself    SQPOLL is done without: the flag    20 more a\n"
+        "                    that asks to be woken is always     submission\n"
+        "                    set. Registered ring descriptors,\n"
+        "                    resizing and queries are refused as\n"
+        "                    by older kernels. A ring ends some\n"
+        "                    50 ms after its last descriptor.\n"
         "\n"
-        "A seccomp filter traps these calls, and only these (with bus1 every open, since a filter "
-        "cannot see paths); ipcbox answers them. A trapped call costs some 20 microseconds. "
         "Set-user-ID programs run without their privilege, a stricter filter of a container wins, "
         "and a process can have one supervisor: inside run, run leaves to the outer one what that "
-        "answers. 32-bit programs are killed with a message. When CMD ends, what it left behind "
-        "gets ENOSYS for these calls.\n"
+        "answers, and cannot answer more. 32-bit programs (i386, x32) are killed; -v says so. When "
+        "CMD ends, what it left behind gets ENOSYS for the calls that were answered, also for "
+        "those "
+        "open(), mmap() and readlink() calls that had to be looked at.\n"
         "\n"
-        "Without MQ_PEEK mq_timedreceive2() consumes, as proposed. While it waits in an empty "
-        "queue, a signal ends the wait within some 20 ms.\n"
+        "A program that links a channel's operation behind another one gets a descriptor that it "
+        "has not asked for, with a high number, closed on exec.\n"
         "\n"
-        "The peek needs what mqpeek needs (ipcbox doctor tells); without it --only bus1 still "
-        "works. The exit status is CMD's; 125: "
+        "The exit status is CMD's; 125: "
         "ipcbox failed, 126: CMD could not be run, 127: it was not found.",
     .opts = run_cli_opts,
     .args_size = sizeof(struct run_args),
