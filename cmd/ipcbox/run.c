@@ -70,12 +70,6 @@ static void log_line(void *ctx, const char *line)
     cli_note(ctx, "%s", line);
 }
 
-static void left_out(void *ctx, const char *what, const struct err *e)
-{
-    cli_note(ctx, "%s: not emulated: %s%s%s", what, err_text(e, e->code), *e->remedy ? "; " : "",
-             e->remedy);
-}
-
 /* Ends as the command ended: by the same status, or by the same signal. */
 static int end_as(int status)
 {
@@ -100,11 +94,12 @@ static void tell_parts(struct cli_ctx *ctx, const char *what, unsigned int parts
 }
 
 /* The kernel has everything: nobody needs to stand between. */
-static int become(char *const argv[])
+static int become(char *const argv[], struct err *e)
 {
     signal(SIGPIPE, SIG_DFL);
     execvp(argv[0], argv);
-    return -errno;
+    err_set(e, -errno, NULL, "%s: %s", argv[0], err_text(NULL, -errno));
+    return RUN_NO_COMMAND;
 }
 
 static int run_run(struct cli_ctx *ctx, const void *argp)
@@ -115,7 +110,7 @@ static int run_run(struct cli_ctx *ctx, const void *argp)
         .mq_syscall = (long)args->mq_syscall,
         .allow_drain = args->allow_drain,
         .bus = args->bus,
-        .warn = left_out,
+        .say = log_line,
         .log = args->verbose ? log_line : NULL,
         .log_ctx = ctx,
     };
@@ -139,15 +134,13 @@ static int run_run(struct cli_ctx *ctx, const void *argp)
     if (opts.parts)
         r = run_command(&opts, ctx->operands, &status, &e);
     else
-        r = become(ctx->operands);
+        r = become(ctx->operands, &e);
     if (r == 0)
         return end_as(status);
-    if (!opts.parts)
-        err_set(&e, r, NULL, "%s: %s", ctx->operands[0], err_text(NULL, r));
-    cli_fail(ctx, r, &e, "cannot run the command");
-    if (r == -ENOENT)
-        return RUN_NOT_FOUND;
-    return r == -EACCES || r == -ENOEXEC ? RUN_CANNOT : RUN_FAILED;
+    cli_fail(ctx, r < 0 ? r : e.code, &e, "cannot run the command");
+    if (r < 0)
+        return RUN_FAILED;
+    return e.code == -ENOENT ? RUN_NOT_FOUND : RUN_CANNOT;
 }
 
 const struct cli_verb ipcbox_run_verb = {
@@ -213,7 +206,8 @@ const struct cli_verb ipcbox_run_verb = {
         "\n"
         "Set-user-ID programs run without their privilege, a stricter filter of a container wins, "
         "and a process can have one supervisor: inside run, run leaves to the outer one what that "
-        "answers, and cannot answer more. 32-bit programs (i386, x32) are killed; -v says so. When "
+        "answers, and cannot answer more. 32-bit programs (i386, x32) are killed with a message. "
+        "When "
         "CMD ends, what it left behind gets ENOSYS for the calls that were answered, also for "
         "those "
         "open(), mmap() and readlink() calls that had to be looked at.\n"

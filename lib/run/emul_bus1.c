@@ -2,7 +2,7 @@
 /*
  * bus1 for the command and its children: one bus in the supervisor. A peer is one end of a socket
  * pair that open("/dev/bus1") returns, so that the kernel itself does poll, dup, fork, passing and
- * closing; a byte in it means that messages wait, and its end means that the last descriptor was
+ * closing; bytes in it mean that messages wait, and its end means that the last descriptor was
  * closed.
  */
 #include <errno.h>
@@ -37,7 +37,7 @@ struct seat {
     struct b1_peer *peer;
     int end; /* ours */
     pthread_mutex_t lock;
-    bool signalled; /* the byte is in the client's end */
+    bool signalled; /* there are bytes in the client's end */
 };
 
 struct bus1_emulator {
@@ -53,10 +53,12 @@ struct bus1_emulator {
 
 /* ---- readiness ---- */
 
+/* Another byte for each message, so that an edge is seen for each; beyond what fits nobody looks.
+ */
 static void signal_seat(struct seat *s)
 {
     pthread_mutex_lock(&s->lock);
-    if (!s->signalled && send(s->end, "m", 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1)
+    if (send(s->end, "m", 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1)
         s->signalled = true;
     pthread_mutex_unlock(&s->lock);
 }
@@ -66,18 +68,20 @@ static void on_message(void *ctx _unused_, void *data)
     signal_seat(data);
 }
 
-/* After a receive: no message, no byte. @theirs is the client's end. */
+/* After a receive: no message, no bytes. @theirs is the client's end. */
 static void settle_seat(struct seat *s, int theirs)
 {
-    char byte;
+    char bytes[512];
 
     if (b1_peer_readable(s->peer))
         return;
     pthread_mutex_lock(&s->lock);
-    if (s->signalled && recv(theirs, &byte, 1, MSG_DONTWAIT) == 1)
-        s->signalled = false;
+    if (s->signalled)
+        while (recv(theirs, bytes, sizeof(bytes), MSG_DONTWAIT) == (ssize_t)sizeof(bytes))
+            ;
+    s->signalled = false;
     pthread_mutex_unlock(&s->lock);
-    /* One may have come in between, and have found the byte still there. */
+    /* One may have come in between, and its byte have gone with the others. */
     if (b1_peer_readable(s->peer))
         signal_seat(s);
 }

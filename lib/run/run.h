@@ -38,7 +38,7 @@ int run_probe(unsigned int part, struct err *e);
  * @mq_syscall: number of mq_timedreceive2; 0 for the default
  * @allow_drain: let a queue be peeked by receiving and sending again where nothing better works
  * @bus: a served bus that /dev/bus1 leads to, instead of one of the command's own; or NULL
- * @warn: told what is left out, and why
+ * @say: told what goes wrong, but not for the command: as @log
  * @log: told what happens, one line without a newline each time, from any thread; may be NULL
  * @log_ctx: their first argument
  */
@@ -48,10 +48,12 @@ struct run_opts {
     long mq_syscall;
     bool allow_drain;
     const char *bus;
-    void (*warn)(void *ctx, const char *what, const struct err *e);
+    void (*say)(void *ctx, const char *line);
     void (*log)(void *ctx, const char *line);
     void *log_ctx;
 };
+
+enum { RUN_NO_COMMAND = 1 };
 
 /**
  * run_command() - run it to its end
@@ -63,7 +65,7 @@ struct run_opts {
  * Signals that are sent to the caller go on to the command. The command dies with the caller; what
  * it leaves behind when it ends goes on, with ENOSYS for the calls that were answered.
  *
- * Return: 0 when the command ran; -ENOENT or another error of execvp() when it could not be started
- * (@e says so); other errors of the supervision, with -EBUSY when a supervisor is there already.
+ * Return: 0 when the command ran; RUN_NO_COMMAND when it could not be started, with the error of
+ * execvp() in @e; errors of the supervision, with -EBUSY when a supervisor is there already.
  */
 int run_command(const struct run_opts *opts, char *const argv[], int *status, struct err *e);

@@ -38,6 +38,7 @@ struct run {
 void run_will_wait(struct run *run);
 
 void run_log(const struct run *run, const char *fmt, ...) _printf_(2, 3);
+void run_say(const struct run *run, const char *fmt, ...) _printf_(2, 3);
 
 /* ---- one trapped call ---- */
 

@@ -56,6 +56,19 @@ void run_log(const struct run *run, const char *fmt, ...)
     run->opts.log(run->opts.log_ctx, line);
 }
 
+void run_say(const struct run *run, const char *fmt, ...)
+{
+    char line[768];
+    va_list ap;
+
+    if (!run->opts.say)
+        return;
+    va_start(ap, fmt);
+    vsnprintf(line, sizeof(line), fmt, ap);
+    va_end(ap);
+    run->opts.say(run->opts.log_ctx, line);
+}
+
 /* ---- the command's side ---- */
 
 /* What the child tells before it becomes the command. */
@@ -212,7 +225,7 @@ static void refuse_foreign(const struct run *run, const struct call *c)
     pid_t process = call_process(c);
 
     if (process > 0 && call_alive(c) && kill(process, SIGKILL) == 0)
-        run_log(run, "process %d killed: 32-bit programs (i386, x32) cannot run under ipcbox run",
+        run_say(run, "process %d killed: 32-bit programs (i386, x32) cannot run under ipcbox run",
                 process);
 }
 
@@ -352,8 +365,10 @@ static int supervise(pid_t command, int signals, int *status)
 
 static int explain_start(int r, int step, const char *command, struct err *e)
 {
-    if (step == STEP_EXEC)
-        return err_set(e, r, NULL, "%s: %s", command, err_text(NULL, r));
+    if (step == STEP_EXEC) {
+        err_set(e, r, NULL, "%s: %s", command, err_text(NULL, r));
+        return RUN_NO_COMMAND;
+    }
     switch (r) {
     case -EBUSY:
         return err_set(e, r, "run it outside of that one",
@@ -439,7 +454,7 @@ static int run_started(struct run *run, pid_t child, int sock, int signals, cons
         r = -EPIPE;
     if (r == 0 && receive_report(sock, &report, &none) > 0)
         r = explain_start(report.error, report.step, command, e);
-    if (r < 0) {
+    if (r != 0) {
         kill(child, SIGKILL);
         waitpid(child, &s, 0);
     } else {
@@ -458,8 +473,8 @@ static int leave_out(struct run *run, unsigned int parts, const char *what, int 
     if (r == 0 || opts->parts & opts->required & parts || !(opts->parts & ~parts))
         return r;
     opts->parts &= ~parts;
-    if (opts->warn)
-        opts->warn(opts->log_ctx, what, e);
+    run_say(run, "%s: not emulated: %s%s%s", what, err_text(e, r), e->remedy[0] ? "; " : "",
+            e->remedy);
     *e = (struct err)ERR_INIT;
     return 0;
 }

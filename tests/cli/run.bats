@@ -3,6 +3,12 @@
 
 load common
 
+teardown() {
+    [ -z "${server-}" ] || kill "$server"
+    [ -z "${server-}" ] || wait "$server" || true
+    server=
+}
+
 @test "run: a program written for the three peek interfaces finds them as proposed" {
     expect 0 ipcbox run "$HELPERS/mq_abi"
     has "$out" " 0 failed"
@@ -129,7 +135,7 @@ load common
 
 @test "run: a 32-bit caller is ended with a message" {
     "$HELPERS/foreign" || skip "this kernel has no 32-bit system calls"
-    expect 137 bash -c '"$IPCBOX" run -v "$HELPERS/foreign"'
+    expect 137 bash -c '"$IPCBOX" run "$HELPERS/foreign"'
     has "$err" "32-bit programs (i386, x32) cannot run under ipcbox run"
 }
 
@@ -154,4 +160,88 @@ load common
     is "$(wc -l <<<"$out")" 500
     is "$(sort -u <<<"$out")" "1:x"
     "$HELPERS/mqmake" -u "$q"
+}
+
+# A node of the peer behind descriptor 3, and its handle in that of 4.
+link_peers='import ctypes, fcntl
+src = (ctypes.c_uint64 * 2)(1, 2**64 - 1)
+dst = (ctypes.c_uint64 * 2)()
+cmd = (ctypes.c_uint64 * 5)(0, 4, 1, ctypes.addressof(src), ctypes.addressof(dst))
+fcntl.ioctl(3, 0xc0289700, cmd, True)
+print(dst[1])'
+
+@test "run: two programs of one run share a bus" {
+    expect 0 ipcbox run bash -c 'exec 3<>/dev/bus1 4<>/dev/bus1
+        handle=$(python3 -c "$1")
+        "$IPCBOX" b1ctl send --fd 4 "$handle" "from one to another"
+        "$IPCBOX" b1ctl -J recv --fd 3 --timeout 10' bash "$link_peers"
+    is "$(jq -r '.messages[].text' <<<"$out")" "from one to another"
+}
+
+@test "run: b1ctl's own code for the kernel does what it does with its embedded bus" {
+    script='peer a b c; node a.n b.m; give a.n b as h; give b.m a as back
+        send a.back "take this" with a.n; recv b as gift; send b.gift,b.h twice; recv a all
+        drop b.h b.gift; recv a all; drop a.n; recv a all; release b.m; recv a all'
+    what='[.messages[] | [.peer, .type, .target, .handles, .text]]'
+    expect 0 b1ctl -q -J -c "$script"
+    want=$(jq -c "$what" <<<"$out")
+    is "$(jq length <<<"$want")" 5
+    expect 0 ipcbox run "$IPCBOX" b1ctl --device /dev/bus1 -J -c "$script"
+    is "$(jq -c "$what" <<<"$out")" "$want"
+    is "$err" ""
+    expect 0 ipcbox run "$HELPERS/b1_abi" /dev/bus1
+    has "$out" " 0 failed"
+    expect 0 ipcbox run "$HELPERS/b1_hostile" /dev/bus1 counts
+    is "$out" "0 wrong"
+}
+
+@test "run --bus: programs of two runs share a served bus" {
+    bus=$BATS_TEST_TMPDIR/bus
+    "$IPCBOX" b1ctl serve "$bus" 3>&- &
+    server=$!
+    within 20 test -e "$bus"
+    expect 0 ipcbox run --bus "$bus" "$HELPERS/bus1_abi"
+    has "$out" " 0 failed"
+    mkfifo "$BATS_TEST_TMPDIR/go"
+    for i in 1 2; do
+        "$IPCBOX" run --bus "$bus" bash -c 'exec 4<>/dev/bus1; read -r _ <"$1"' bash \
+            "$BATS_TEST_TMPDIR/go" 3>&- &
+        pids[i]=$!
+    done
+    within 20 grep -q '^usage .*peers=2' "$bus.d/debug"
+    printf '\n\n' >"$BATS_TEST_TMPDIR/go"
+    wait "${pids[@]}"
+    teardown
+    expect 125 ipcbox run --bus "$bus" true
+    has "$err" "cannot open the bus" "b1ctl serve makes one"
+}
+
+@test "run: without privilege channels and bus1 are answered, and what is not is said" {
+    [ "$(id -u)" = 0 ] || skip "needs root to become another user"
+    n() { setpriv --reuid=65534 --regid=65534 --clear-groups "$IPCBOX" run "$@"; }
+    expect 0 n "$HELPERS/uring_abi"
+    has "$out" " 0 failed"
+    has "$err" "message queues: not emulated: " "CAP_BPF"
+    expect 0 n --only bus1 "$HELPERS/bus1_abi"
+    has "$out" " 0 failed"
+    is "$err" ""
+    expect 125 n --only mq true
+    has "$err" "CAP_BPF" "run as root"
+    q=/$(unique)
+    export XDG_STATE_HOME=$BATS_TEST_TMPDIR/state
+    mkdir -m 777 "$XDG_STATE_HOME"
+    chmod a+x "$BATS_RUN_TMPDIR" "$BATS_RUN_TMPDIR/test" "$BATS_TEST_TMPDIR"
+    setpriv --reuid=65534 --regid=65534 --clear-groups "$HELPERS/mqmake" "$q" 10 128 1:one 2:two
+    expect 0 n --only mq --allow-drain "$HELPERS/mqmake" -2 "$q"
+    has "$out" "2:two"
+    expect 0 n --only mq --allow-drain grep NoNewPrivs /proc/self/status
+    has "$out" "1"
+    "$HELPERS/mqmake" -u "$q"
+}
+
+@test "run: one supervisor to a process, and the second says so" {
+    expect 125 ipcbox run --only mq "$IPCBOX" run --only uring true
+    has "$err" "a supervisor answers this process's system calls already" "outside"
+    expect 0 ipcbox run "$IPCBOX" run "$HELPERS/uring_lib"
+    has "$out" " 0 failed"
 }
