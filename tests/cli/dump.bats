@@ -136,6 +136,25 @@ content() { mqdump save "$1" | jq -c 'select(.type == "queue" or .type == "messa
     expect 3 mqdump verify absent.dump
 }
 
+@test "mqdump: what a newer program adds is ignored, and what it is not asked for" {
+    make "$q" 5 20 1:a
+    mqdump save "$q" -O a.dump
+    jq -se --arg host "$(uname -n)" --arg kernel "$(uname -r)" '.[0] | .format == "ipcbox-dump" and .version == 1 and
+        .kind == "queues" and .tool == "mqdump" and .host == $host and .kernel == $kernel and .backend and
+        (.time | test("^20.*T.*[.][0-9]{9}Z$"))' a.dump
+    unlink "$q"
+    jq -c '.added = {deep: [1, {}]} | if .type == "queue" then ., {type: "remark", what: 5} else . end' a.dump |
+        mqdump seal >more.dump
+    is "$(wc -l <more.dump)" 5
+    expect 0 mqdump verify more.dump
+    expect 0 mqdump restore more.dump
+    is "$(content "$q" | jq -r 'select(.type == "message").text')" a
+    # Any kind is verified, with its payloads, whoever wrote it.
+    sed '1s/"queues"/"bus1"/' more.dump | mqdump seal >bus.dump
+    expect 0 mqdump -J verify bus.dump
+    is "$(jq -r '.dumps[0].kind' <<<"$out")" bus1
+}
+
 @test "mqdump: a dump through a pipe is checked before the first effect" {
     make "$q" 5 20 1:a
     mqdump save "$q" -O a.dump
