@@ -238,6 +238,26 @@ SH
     wait "$reaper" || true
 }
 
+@test "mqdump criu: a notification, which a restore loses, is told" {
+    cat >notified.py <<'PY'
+import ctypes, os, sys, time
+libc = ctypes.CDLL(None, use_errno=True)
+q = libc.mq_open(sys.argv[1].encode(), os.O_RDONLY)
+none = (ctypes.c_int * 16)(0, 0, 0, 1) # struct sigevent: SIGEV_NONE
+if q < 0 or libc.mq_notify(q, none) != 0:
+    sys.exit(os.strerror(ctypes.get_errno()))
+print("ready", flush=True)
+time.sleep(60)
+PY
+    "$HELPERS/mqmake" "$a" 5 20 1:x
+    python3 notified.py "$a" >notified.out 3>&- &
+    within 30 grep ready notified.out
+    expect 0 env CRTOOLS_SCRIPT_ACTION=post-dump CRTOOLS_IMAGE_DIR="$PWD/img" CRTOOLS_INIT_PID=$! "$IPCBOX" mqdump criu action
+    kill $!
+    has "$err" "$a: the notification that process $! has registered is lost by a restore"
+    expect 0 mqdump verify img/mqueues.dump
+}
+
 @test "mqdump criu: other actions do nothing, wrong words are usage" {
     expect 0 env CRTOOLS_SCRIPT_ACTION=pre-dump "$IPCBOX" mqdump criu action
     is "$out$err" ""

@@ -74,6 +74,69 @@ content() { mqdump save "$1" | jq -c 'select(.type == "queue" or .type == "messa
     is "$(content "$q" | jq -r 'select(.type == "message").text' | paste -sd,)" zero,one,two
 }
 
+has_messages() { [ "$(mqpeek -J info "$q" | jq '.queues[0].messages')" = "$1" ]; }
+
+# slowly CALL N COMMAND…: in the background, with its Nth CALL begun only half a second late.
+slowly() {
+    local call=$1 n=$2
+    shift 2
+    strace -qq -o trace -e trace="$call" -e inject="$call:delay_enter=500000:when=$n" "$@" >slow.out 2>slow.err 3>&- &
+}
+
+@test "mqdump: --append waits for room, goes on when there is, and tells how far it came when there is not" {
+    make "$q" 3 20 3:a 2:b 1:c
+    mqdump save "$q" -O a.dump
+    unlink "$q"
+    make "$q" 3 20
+    sed '/"b"\|"c"/d; s/"text":"a"/"text":"x"/; s/"data_base64":"YQ==",//' a.dump | mqdump seal >x.dump
+    slowly mq_timedsend 2 "$IPCBOX" mqdump restore --append --timeout 0.2 a.dump
+    job=$!
+    within 30 has_messages 1
+    mqdump restore --append x.dump >/dev/null
+    ! wait "$job"
+    has "$(cat slow.err)" "not all was restored" "$q became full: 2 of 3 messages were appended" "the rest is still in the dump"
+    is "$(content "$q" | jq -r 'select(.type == "message").text' | paste -sd,)" a,x,b
+    unlink "$q"
+    make "$q" 3 20
+    slowly mq_timedsend 2 "$IPCBOX" mqdump restore --append --timeout 60 a.dump
+    job=$!
+    within 30 has_messages 1
+    mqdump restore --append x.dump >/dev/null
+    within 30 has_messages 3
+    {
+        echo '{"type":"header","format":"ipcbox-dump","version":1,"kind":"traffic"}'
+        echo "{\"type\":\"event\",\"event\":\"recv\",\"time\":\"2026-01-01T00:00:00Z\",\"queue\":\"$q\"}"
+    } | mqdump seal >recv.traffic
+    mqdump replay --only all recv.traffic >/dev/null
+    wait "$job"
+    is "$(content "$q" | jq -r 'select(.type == "message").text' | paste -sd,)" x,b,c
+}
+
+# With mode 0000 only the privileged can: then it is not whole, and not restored.
+@test "mqdump: a queue that somebody uses or unlinks while it is filled is not restored" {
+    [ "$(id -u)" = 0 ] || skip "needs root"
+    make "$q" 5 20 3:a 2:b 1:c
+    mqdump save "$q" -O a.dump
+    unlink "$q"
+    jq -c 'select(.text != "b" and .text != "c")' a.dump | mqdump seal >one.dump
+    slowly mq_timedsend 3 "$IPCBOX" mqdump restore a.dump
+    job=$!
+    within 30 has_messages 2
+    mqdump restore --append one.dump >/dev/null
+    ! wait "$job"
+    has "$(cat slow.err)" "nothing was restored: $q: somebody else has used it while it was filled"
+    ! exists "$q"
+    slowly mq_timedsend 3 "$IPCBOX" mqdump restore a.dump
+    job=$!
+    within 30 has_messages 2
+    unlink "$q"
+    make "$q" 2 2 1:z
+    ! wait "$job"
+    has "$(cat slow.err)" "nothing was restored: $q: somebody else has unlinked it"
+    # What has come there meanwhile is not ours to remove.
+    is "$(content "$q" | jq -r 'select(.type == "message").text')" z
+}
+
 @test "mqdump: --replace keeps the old queue in a file that restores it" {
     make "$q" 3 20 5:new
     mqdump save "$q" -O new.dump
@@ -317,8 +380,17 @@ content() { mqdump save "$1" | jq -c 'select(.type == "queue" or .type == "messa
     expect 0 $as "$IPCBOX" mqdump restore - <a.dump
     has "$err" "it is yours now"
     is "$(mqdump save "$q" | jq -r 'select(.type == "queue").uid')" 23456
+    unlink "$q"
+    # Root gives it back, and its bytes are the owner's to answer for: 5 messages, 20 bytes each.
+    jq -c 'if .type == "queue" then .uid = 23456 | .gid = 23457 else . end' a.dump | mqdump seal >given.dump
+    expect 0 mqdump restore given.dump
+    is "$err" ""
+    is "$(mqdump save "$q" | jq -c 'select(.type == "queue") | [.uid, .gid]')" "[23456,23457]"
+    cost=$(mqpeek -J info "$q" | jq '.queues[0].charged')
+    others=("$q-root" "$q-own")
+    expect 1 setpriv --reuid 23456 --clear-groups prlimit --msgqueue=$((2 * cost - 1)) "$HELPERS/mqmake" "$q-own" 5 20
+    expect 0 setpriv --reuid 23456 --clear-groups prlimit --msgqueue=$((2 * cost)) "$HELPERS/mqmake" "$q-own" 5 20
     make "$q-root" 5 20 1:a
-    others=("$q-root")
     expect 5 $as "$IPCBOX" mqdump save "$q-root" -O "$user/x.dump"
     [ ! -e "$user/x.dump" ]
     rm -r "$user"
