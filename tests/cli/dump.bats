@@ -8,9 +8,11 @@ setup() {
     cd "$BATS_TEST_TMPDIR"
     q=/$(unique dump)
     others=()
+    job=
 }
 
 teardown() {
+    [ -z "$job" ] || resume # of a failed test
     for name in "$q" "${others[@]}"; do
         "$HELPERS/mqmake" -u "$name" 2>/dev/null || true
     done
@@ -76,11 +78,19 @@ content() { mqdump save "$1" | jq -c 'select(.type == "queue" or .type == "messa
 
 has_messages() { [ "$(mqpeek -J info "$q" | jq '.queues[0].messages')" = "$1" ]; }
 
-# slowly CALL N COMMAND…: in the background, with its Nth CALL begun only half a second late.
-slowly() {
-    local call=$1 n=$2
-    shift 2
-    strace -qq -o trace -e trace="$call" -e inject="$call:delay_enter=500000:when=$n" "$@" >slow.out 2>slow.err 3>&- &
+# after N COMMAND…: in the background ($job), stopped behind its Nth message; goes on with resume.
+after() {
+    local n=$1
+    shift
+    strace -qq -o /dev/null -e trace=mq_timedsend -e inject=mq_timedsend:signal=STOP:when="$n" "$@" >slow.out 2>slow.err 3>&- &
+    job=$!
+    within 30 has_messages "$n"
+}
+resume() {
+    local child
+    for child in "$job" $(pgrep -P "$job"); do
+        pkill -CONT -P "$child" || true
+    done
 }
 
 @test "mqdump: --append waits for room, goes on when there is, and tells how far it came when there is not" {
@@ -89,19 +99,17 @@ slowly() {
     unlink "$q"
     make "$q" 3 20
     sed '/"b"\|"c"/d; s/"text":"a"/"text":"x"/; s/"data_base64":"YQ==",//' a.dump | mqdump seal >x.dump
-    slowly mq_timedsend 2 "$IPCBOX" mqdump restore --append --timeout 0.2 a.dump
-    job=$!
-    within 30 has_messages 1
+    after 1 "$IPCBOX" mqdump restore --append --timeout 0.2 a.dump
     mqdump restore --append x.dump >/dev/null
+    resume
     ! wait "$job"
     has "$(cat slow.err)" "not all was restored" "$q became full: 2 of 3 messages were appended" "the rest is still in the dump"
     is "$(content "$q" | jq -r 'select(.type == "message").text' | paste -sd,)" a,x,b
     unlink "$q"
     make "$q" 3 20
-    slowly mq_timedsend 2 "$IPCBOX" mqdump restore --append --timeout 60 a.dump
-    job=$!
-    within 30 has_messages 1
+    after 1 "$IPCBOX" mqdump restore --append --timeout 60 a.dump
     mqdump restore --append x.dump >/dev/null
+    resume
     within 30 has_messages 3
     {
         echo '{"type":"header","format":"ipcbox-dump","version":1,"kind":"traffic"}'
@@ -119,18 +127,16 @@ slowly() {
     mqdump save "$q" -O a.dump
     unlink "$q"
     jq -c 'select(.text != "b" and .text != "c")' a.dump | mqdump seal >one.dump
-    slowly mq_timedsend 3 "$IPCBOX" mqdump restore a.dump
-    job=$!
-    within 30 has_messages 2
+    after 2 "$IPCBOX" mqdump restore a.dump
     mqdump restore --append one.dump >/dev/null
+    resume
     ! wait "$job"
     has "$(cat slow.err)" "nothing was restored: $q: somebody else has used it while it was filled"
     ! exists "$q"
-    slowly mq_timedsend 3 "$IPCBOX" mqdump restore a.dump
-    job=$!
-    within 30 has_messages 2
+    after 2 "$IPCBOX" mqdump restore a.dump
     unlink "$q"
     make "$q" 2 2 1:z
+    resume
     ! wait "$job"
     has "$(cat slow.err)" "nothing was restored: $q: somebody else has unlinked it"
     # What has come there meanwhile is not ours to remove.
