@@ -22,6 +22,7 @@
  * @sub_id: our subscriber id
  * @head: the next position we want (unicast, broadcast)
  * @run: messages received since we last had to wait
+ * @spins: how often to look before sleeping; more when it has been of use
  * @idle: we slept our time out
  * @hold: our head is published by chan_commit() only
  * @fresh: nothing received yet: what was overwritten meanwhile was not ours
@@ -46,6 +47,7 @@ struct chan {
     uint32_t sub_id;
     uint64_t head;
     uint32_t run;
+    int spins;
     bool idle;
     bool hold;
     bool fresh;

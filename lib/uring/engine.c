@@ -45,10 +45,11 @@
  * garbage, but every number is bounded where it is used, and a file cut short raises no signal
  * (guard.h). A process that is stopped, not dead, between claim and completion is waited for.
  *
- * Waiting: look, spin a little, yield twice in a stream, then sleep on a futex. Sleepers set their
- * bit, look again, and sleep; whoever makes progress looks at the bits after it (both sequentially
- * consistent, so one of them sees the other), clears them and wakes. Senders are woken when the
- * ring is half empty. All sleeps are bounded, which heals what the death of a waker leaves undone.
+ * Waiting: look, spin a little (receivers), yield twice in a stream, then sleep on a futex.
+ * Sleepers set their bit, look again, and sleep; whoever makes progress looks at the bits after it
+ * (both sequentially consistent, so one of them sees the other), clears them and wakes. Senders are
+ * woken when the ring is half empty. All sleeps are bounded, which heals what the death of a waker
+ * leaves undone.
  */
 #include "engine.h"
 
@@ -72,6 +73,7 @@
 
 enum {
     SPINS = 50,
+    SPINS_LEAST = 2,
     YIELDS = 2,
     STREAM = 8, /* so many messages without waiting are a stream */
 };
@@ -411,6 +413,7 @@ int chan_send(struct chan *c, const void *data, size_t len, uint64_t user_data, 
               uint64_t timeout_ns)
 {
     uint64_t deadline = 0;
+    int yields = 0;
 
     if (!(c->access & CHAN_SEND))
         return -EACCES;
@@ -427,11 +430,13 @@ int chan_send(struct chan *c, const void *data, size_t len, uint64_t user_data, 
             return -EIO;
         if (r != -ENOBUFS && r != -EBUSY)
             return r;
-        if (tries < SPINS && (timeout_ns || r == -EBUSY)) {
+        if (r == -EBUSY && tries < SPINS) {
             cpu_relax();
             continue;
         }
-        if (tries < SPINS + YIELDS && timeout_ns) {
+        /* Full: receivers need the processor, and each look at their heads costs them a miss. */
+        if (yields < YIELDS && timeout_ns) {
+            yields++;
             sched_yield();
             continue;
         }
@@ -615,18 +620,23 @@ static bool seems_ready(const struct chan *c)
 /*
  * Spins, and yields when messages have been coming in a stream: the sender may only need the
  * processor to send more. One who waits for an answer sleeps at once, for on a busy machine a yield
- * costs everybody else's turn. Return: whether something seems to be there.
+ * costs everybody else's turn. Spinning that was in vain is halved the next time, up to hardly any:
+ * where the other side must be woken first it only keeps it from the processor. Return: whether
+ * something seems to be there.
  */
 static bool spin(struct chan *c)
 {
     int yields = c->run >= STREAM ? YIELDS : 0;
 
     c->run = 0;
-    for (int i = 0; i < SPINS; i++) {
-        if (seems_ready(c))
+    for (int i = 0; i < c->spins; i++) {
+        if (seems_ready(c)) {
+            c->spins = MIN(2 * c->spins, SPINS);
             return true;
+        }
         cpu_relax();
     }
+    c->spins = MAX(c->spins / 2, SPINS_LEAST);
     for (int i = 0; i < yields; i++) {
         sched_yield();
         if (seems_ready(c))
@@ -736,6 +746,7 @@ static void subscribe(struct chan *c, struct chan_sub *s, uint32_t entry)
     c->sub = (int)entry;
     c->sub_id = generation * CHAN_SUBS + entry;
     c->fresh = true;
+    c->spins = SPINS;
     c->head = first_position(c);
     STORE_SC(&s->head, c->head);
     while (limit <= entry && !__atomic_compare_exchange_n(&c->ctl->sub_limit, &limit, entry + 1,
