@@ -22,7 +22,8 @@
  * @sub_id: our subscriber id
  * @head: the next position we want (unicast, broadcast)
  * @run: messages received since we last had to wait
- * @spins: how often to look before sleeping; more when it has been of use
+ * @spins: how often to look before sleeping, which is learnt; @spins_most: the limit
+ * @waits: how often we had to wait
  * @idle: we slept our time out
  * @hold: our head is published by chan_commit() only
  * @fresh: nothing received yet: what was overwritten meanwhile was not ours
@@ -48,6 +49,8 @@ struct chan {
     uint64_t head;
     uint32_t run;
     int spins;
+    int spins_most;
+    uint32_t waits;
     bool idle;
     bool hold;
     bool fresh;

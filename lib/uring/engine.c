@@ -74,6 +74,8 @@
 enum {
     SPINS = 50,
     SPINS_LEAST = 2,
+    SPINS_MOST = 1000, /* some 30 us, a few times what it takes to wake a process */
+    PROBE_EVERY = 64,  /* waits */
     YIELDS = 2,
     STREAM = 8, /* so many messages without waiting are a stream */
 };
@@ -617,27 +619,41 @@ static bool seems_ready(const struct chan *c)
     return ringmap_state(&c->map, (uint32_t)head) != RINGMAP_UNPUBLISHED;
 }
 
+/* How often to look the next time, when the @i-th look helped: some more, or by and by less. */
+static int spins_after(const struct chan *c, int i)
+{
+    int wanted = MIN(4 * i + SPINS_LEAST, SPINS_MOST);
+
+    return wanted > c->spins ? wanted : c->spins - (c->spins - wanted) / 8;
+}
+
 /*
  * Spins, and yields when messages have been coming in a stream: the sender may only need the
  * processor to send more. One who waits for an answer sleeps at once, for on a busy machine a yield
- * costs everybody else's turn. Spinning that was in vain is halved the next time, up to hardly any:
- * where the other side must be woken first it only keeps it from the processor. Return: whether
- * something seems to be there.
+ * costs everybody else's turn.
+ *
+ * How long to spin is learnt: in vain, half as long the next time, down to hardly any, for where
+ * the other side must be woken first it only keeps it from the processor. But two who answer each
+ * other from two processors never need to sleep, and find that out when one of them now and then
+ * waits as long as waking the other takes. Return: whether something seems to be there.
  */
 static bool spin(struct chan *c)
 {
-    int yields = c->run >= STREAM ? YIELDS : 0;
+    bool stream = c->run >= STREAM;
+    bool probe = !stream && c->spins_most > SPINS && ++c->waits % PROBE_EVERY == 0;
+    int budget = probe ? c->spins_most : stream ? MIN(c->spins, SPINS) : c->spins;
 
     c->run = 0;
-    for (int i = 0; i < c->spins; i++) {
+    for (int i = 0; i < budget; i++) {
         if (seems_ready(c)) {
-            c->spins = MIN(2 * c->spins, SPINS);
+            c->spins = MIN(spins_after(c, i), c->spins_most);
             return true;
         }
         cpu_relax();
     }
-    c->spins = MAX(c->spins / 2, SPINS_LEAST);
-    for (int i = 0; i < yields; i++) {
+    if (!probe)
+        c->spins = MAX(c->spins / 2, SPINS_LEAST);
+    for (int i = 0; stream && i < YIELDS; i++) {
         sched_yield();
         if (seems_ready(c))
             return true;
@@ -729,6 +745,15 @@ static uint64_t first_position(const struct chan *c)
     return slowest(c, tail);
 }
 
+/* Whether this process may run beside another. */
+static bool several_processors(void)
+{
+    cpu_set_t set;
+
+    /* More than the set holds are several. */
+    return sched_getaffinity(0, sizeof(set), &set) < 0 || CPU_COUNT(&set) > 1;
+}
+
 static void subscribe(struct chan *c, struct chan_sub *s, uint32_t entry)
 {
     uint32_t generation;
@@ -747,6 +772,7 @@ static void subscribe(struct chan *c, struct chan_sub *s, uint32_t entry)
     c->sub_id = generation * CHAN_SUBS + entry;
     c->fresh = true;
     c->spins = SPINS;
+    c->spins_most = several_processors() ? SPINS_MOST : SPINS;
     c->head = first_position(c);
     STORE_SC(&s->head, c->head);
     while (limit <= entry && !__atomic_compare_exchange_n(&c->ctl->sub_limit, &limit, entry + 1,

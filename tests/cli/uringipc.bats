@@ -417,7 +417,40 @@ receivers_are() { [ "$(u -J list | jq '.channels[0].receivers')" = "$1" ]; }
 
 @test "uringipc bench: figures for all, and every message checked" {
     expect 0 u -J bench --quick --runs 1
+    "$SRC/tests/schema/validate" uringipc-bench <<<"$out"
+    jq -e '.idle_receivers == 16 and .idle_percent >= 0 and .backend == "embedded"' <<<"$out"
     is "$(jq '.results | length' <<<"$out")" 6
     jq -e '[.results[] | .channel > 0 and .pipe > 0 and .seqpacket > 0] | all' <<<"$out"
     echo "# $(jq -c '[.results[] | [.what, .size, .pipe_ratio]]' <<<"$out")" >&3
+}
+
+@test "uringipc: each JSON output is as its schema says" {
+    [ "$(id -u)" = 0 ] && as_other="setpriv --reuid=65534 --regid=65534 --clear-groups" || as_other=
+    valid() { "$SRC/tests/schema/validate" "$@"; }
+    u -J | valid uringipc-list
+    u -J create -d -k a --size 100 | valid uringipc-create
+    u -J create -d --broadcast --mode 0666 | valid uringipc-create
+    printf 'text\n\n\377\n' | u -J send a --lines | valid uringipc-send
+    u -J | valid uringipc-list
+    u --jsonl | valid --lines uringipc-list
+    $as_other "$IPCBOX" uringipc -q -J | valid uringipc-list
+    ub recv a -N 4 --jsonl >"$BATS_TEST_TMPDIR/received" &
+    reading() { [ "$(u -J list | jq '[.channels[].receivers] | max')" = 1 ]; }
+    within 30 reading
+    ub monitor a -N 1 --jsonl >"$BATS_TEST_TMPDIR/seen" &
+    within 30 bash -c "ls -l /proc/$!/fd | grep -q ipcbox"
+    u -J peek a | valid uringipc-peek
+    u --jsonl peek a --all | valid --lines uringipc-peek
+    u -J info a | valid uringipc-info
+    sleep 0.3
+    u send a last --user-data 18446744073709551615
+    wait
+    valid --lines uringipc-recv <"$BATS_TEST_TMPDIR/received"
+    is "$(wc -l <"$BATS_TEST_TMPDIR/received")" 4
+    valid --lines uringipc-monitor <"$BATS_TEST_TMPDIR/seen"
+    u send a again
+    u dump a -O "$BATS_TEST_TMPDIR/dump"
+    u -J replay "$BATS_TEST_TMPDIR/dump" --to a | valid uringipc-replay
+    truncate -s 10 "$(ls "$IPCBOX_CHANNELS"/ipcbox*/[0-9]* | grep -v ctl | head -n 1)"
+    u -J | valid uringipc-list
 }
