@@ -128,6 +128,6 @@ const struct cli_verb b1ctl_serve_verb = {
     .opts = serve_opts,
     .args_size = sizeof(struct serve_args),
     .defaults = &defaults,
-    .flags = CLI_OWN_OUTPUT,
+    .flags = CLI_OWN_OUTPUT | CLI_EXECS, /* fusermount3, for a user */
     .run = serve_run,
 };

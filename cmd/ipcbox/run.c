@@ -219,6 +219,6 @@ const struct cli_verb ipcbox_run_verb = {
         "ipcbox failed, 126: CMD could not be run, 127: it was not found.",
     .opts = run_cli_opts,
     .args_size = sizeof(struct run_args),
-    .flags = CLI_COMMAND | CLI_OWN_OUTPUT,
+    .flags = CLI_COMMAND | CLI_OWN_OUTPUT | CLI_EXECS,
     .run = run_run,
 };

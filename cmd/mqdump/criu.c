@@ -382,6 +382,6 @@ const struct cli_verb mqdump_criu_verb = {
     .opts = criu_opts,
     .args_size = sizeof(struct criu_args),
     .defaults = &criu_defaults,
-    .flags = CLI_OWN_OUTPUT,
+    .flags = CLI_OWN_OUTPUT | CLI_EXECS,
     .run = criu_run,
 };

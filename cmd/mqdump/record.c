@@ -13,6 +13,7 @@
 #include "mqdump_verbs.h"
 #include "pmq_follow.h"
 #include "pmqdump.h"
+#include "privileges.h"
 #include "qcmd.h"
 #include "timefmt.h"
 
@@ -178,6 +179,11 @@ static int record_stream(struct recording *r, struct file_out *out)
     }
     if (k == 0)
         k = pmq_follow_start(r->follow, &e);
+    /* What is left is to put the file in its place. */
+    if (k == 0 && out)
+        k = privileges_keep(PRIVILEGE(CAP_DAC_OVERRIDE) | PRIVILEGE(CAP_FOWNER), 0);
+    else if (k == 0)
+        k = privileges_keep(0, 0);
     if (k == 0)
         k = follow_until_told(r, signals, &e);
     if (k == 0)

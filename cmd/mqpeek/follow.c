@@ -430,6 +430,8 @@ static int begin(struct follow *f)
         r = follow_notices_read(f->notices, &e);
     if (r == 0)
         r = pmq_follow_start(f->reader, &e);
+    if (r == 0)
+        r = pmq_keep_privileges(false);
     return r < 0 ? cli_fail(f->ctx, r, &e, "cannot follow") : CLI_OK;
 }
 

@@ -1,22 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* mqpeek limits: why mq_open() fails, in the caller's own figures. */
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <linux/capability.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "cleanup.h"
-#include "fileio.h"
 #include "limits_memory.h"
 #include "mqpeek_verbs.h"
 #include "parse.h"
 #include "pmq_inspect.h"
+#include "privileges.h"
 #include "proc.h"
 #include "qcmd.h"
 #include "queue_row.h"
@@ -133,17 +130,10 @@ static const struct out_col user_cols[] = {
 
 static bool has_sys_resource(void)
 {
-    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct data[2] = {{0}};
-    _cleanup_(buf_done) struct buf map = BUF_INIT;
-    unsigned long inside, outside, n;
+    struct privileges p;
 
-    if (syscall(SYS_capget, &head, data) < 0 || !(data[0].effective & 1u << CAP_SYS_RESOURCE))
-        return false;
-    /* Only that of the initial user namespace counts. */
-    return file_read(AT_FDCWD, "/proc/self/uid_map", 4096, &map) == 0 &&
-           sscanf(buf_str(&map), "%lu %lu %lu", &inside, &outside, &n) == 3 && !inside &&
-           !outside && n == UINT32_MAX;
+    return privileges_get(&p) == 0 && p.effective & PRIVILEGE(CAP_SYS_RESOURCE) &&
+           privileges_of_machine();
 }
 
 static int count_fd(const struct proc_fd *f, void *ctx)

@@ -149,6 +149,8 @@ static int top_begin(struct top *t, const struct top_args *args)
         r = pmq_watch_look(t->watch, timefmt_now(CLOCK_MONOTONIC), &next, &e);
     if (r == 0)
         r = pmq_watch_interval(t->watch, timefmt_now(CLOCK_MONOTONIC), &e);
+    if (r == 0)
+        r = pmq_keep_privileges(true); /* the picture of a queue peeks */
     return r < 0 ? cli_fail(t->ctx, r, &e, "cannot watch queues") : CLI_OK;
 }
 

@@ -14,13 +14,13 @@
  * struct realuser - what the calling thread had before
  * @active: something was laid down
  * @fsuid, @fsgid: file system ids
- * @effective: capability sets
+ * @effective: capabilities
  */
 struct realuser {
     bool active;
     uid_t fsuid;
     gid_t fsgid;
-    uint32_t effective[2];
+    uint64_t effective;
 };
 
 #define REALUSER_INIT \

@@ -14,12 +14,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "caps.h"
 #include "cleanup.h"
 #include "fileio.h"
 #include "kbtf.h"
+#include "privileges.h"
 
 enum { MAX_NAMES = 256 };
 
@@ -150,7 +152,7 @@ static int probe(enum kbpf_kind kind, struct err *e)
 
 int kbpf_probe(enum kbpf_kind kind, struct err *e)
 {
-    bool raised;
+    uint64_t raised;
     int r = caps_check_bpf(e);
 
     if (r < 0)
@@ -158,9 +160,33 @@ int kbpf_probe(enum kbpf_kind kind, struct err *e)
     raised = caps_raise_bpf();
     libbpf_set_print(log_line);
     r = probe(kind, e);
-    if (raised && !kbpf_is_root())
-        caps_lower_bpf();
+    caps_lower_bpf(raised);
     return r;
+}
+
+uint64_t kbpf_privileges(void)
+{
+    return caps_bpf();
+}
+
+uint64_t kbpf_privileges_loaded(void)
+{
+    union bpf_attr attr = {.info.bpf_fd = UINT32_MAX};
+    uint64_t bpf = caps_bpf();
+    struct privileges p, less;
+    bool refused_without;
+
+    if (privileges_get(&p) < 0)
+        return bpf;
+    less = p;
+    less.effective &= ~bpf;
+    if (privileges_set(&less) < 0)
+        return bpf;
+    /* Before Linux 5.19 every call took them where kernel.unprivileged_bpf_disabled is set. */
+    refused_without = syscall(SYS_bpf, BPF_OBJ_GET_INFO_BY_FD, &attr, sizeof(attr)) < 0 &&
+                      errno == EPERM;
+    privileges_set(&p);
+    return refused_without ? bpf : 0;
 }
 
 /* ---- loading ---- */
@@ -178,7 +204,7 @@ int kbpf_begin(struct kbpf *k, enum kbpf_kind kind, struct err *e)
     if (k->btf_fd < 0)
         return err_set(e, -errno, NULL, "cannot make a file in memory: %s", err_text(NULL, -errno));
     snprintf(k->btf_path, sizeof(k->btf_path), "/proc/self/fd/%d", k->btf_fd);
-    caps_raise_bpf();
+    k->raised = caps_raise_bpf();
     libbpf_set_print(log_line);
     log_to = &k->log;
     return 0;
@@ -297,8 +323,7 @@ void kbpf_done(struct kbpf *k)
     if (k->btf_fd >= 0) {
         close(k->btf_fd);
         log_to = NULL;
-        if (!kbpf_is_root())
-            caps_lower_bpf();
+        caps_lower_bpf(kbpf_is_root() ? k->raised : UINT64_MAX);
     }
     buf_done(&k->log);
     *k = (struct kbpf)KBPF_INIT;

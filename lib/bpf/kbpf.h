@@ -28,6 +28,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "buf.h"
 #include "errinfo.h"
@@ -53,16 +54,24 @@ int kbpf_probe(enum kbpf_kind kind, struct err *e);
  * program. */
 bool kbpf_is_root(void);
 
+/* The capabilities (privileges.h) that loading takes, of those that the process has. */
+uint64_t kbpf_privileges(void);
+
+/* Those that using what is loaded takes: none from Linux 5.19 on. */
+uint64_t kbpf_privileges_loaded(void);
+
 /**
  * struct kbpf - a load in progress
  * @btf_fd: the file behind kbpf_btf_path()
  * @btf_path: its name
  * @log: what libbpf said
+ * @raised: capabilities that are effective only for the load
  */
 struct kbpf {
     int btf_fd;
     char btf_path[32];
     struct buf log;
+    uint64_t raised;
 };
 
 #define KBPF_INIT     \
@@ -98,7 +107,8 @@ int kbpf_load(struct kbpf *k, struct bpf_object_skeleton *s, struct err *e);
 int kbpf_explain(const struct kbpf *k, int r, const char *doing, struct err *e);
 
 /*
- * Ends the load. A process that is not root lays its BPF capabilities aside until the next
- * kbpf_begin(): what it does with queues and files it does as the user it is.
+ * Ends the load: what it raised is lowered again. A process that is not root lays all its BPF
+ * capabilities aside until the next kbpf_begin(): what it does with queues and files it does as the
+ * user it is.
  */
 void kbpf_done(struct kbpf *k);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
@@ -18,6 +19,7 @@
 #include "cleanup.h"
 #include "fileio.h"
 #include "macros.h"
+#include "privileges.h"
 #include "timefmt.h"
 
 void b1_serve_note(struct b1_serve *s, const char *fmt, ...)
@@ -190,9 +192,39 @@ int b1_serve_open(const struct b1_serve_config *cfg, struct b1_serve **ret, stru
     return 0;
 }
 
+/*
+ * While it serves: into the memory and descriptors of clients (CAP_SYS_PTRACE), and finally its
+ * link out of any directory. What takes the mount away is kept back until then. A user's server
+ * runs fusermount3 for that, which is set-user-ID.
+ */
+static int keep_privileges(const struct b1_serve *s)
+{
+    int r = privileges_keep(PRIVILEGES_LOOK | PRIVILEGE(CAP_DAC_OVERRIDE),
+                            PRIVILEGE(CAP_SYS_ADMIN));
+
+    if (r == 0 && s->uid == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        r = -errno;
+    return r;
+}
+
+static void raise_for_unmount(void)
+{
+    struct privileges p;
+
+    if (privileges_get(&p) < 0)
+        return;
+    p.effective |= p.permitted & PRIVILEGE(CAP_SYS_ADMIN);
+    privileges_set(&p);
+}
+
 int b1_serve_run(struct b1_serve *s, int stop_fd)
 {
-    return b1_loop_run(s, stop_fd);
+    int r = keep_privileges(s);
+
+    if (r == 0)
+        r = b1_loop_run(s, stop_fd);
+    raise_for_unmount();
+    return r;
 }
 
 /* Waits a little for threads that a client's memory holds. Return: whether all have ended. */

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "cleanup.h"
@@ -230,6 +231,8 @@ static int run_verb(const struct cli_applet *applet, const struct cli_parsed *p)
         say(applet->name, err_text(NULL, r));
         return CLI_FAILED;
     }
+    if (!(p->verb->flags & CLI_EXECS))
+        (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); /* always there since Linux 3.5 */
     status = p->verb->run(&ctx, p->args);
     status = MAX(status, ctx.status);
     /* A verb that failed before it had anything to say leaves no empty document behind. */

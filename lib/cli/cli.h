@@ -140,6 +140,7 @@ enum cli_verb_flags {
     CLI_STREAM = 1 << 0,     /* -J means --jsonl */
     CLI_COMMAND = 1 << 1,    /* options end at the first operand, which is a command to run */
     CLI_OWN_OUTPUT = 1 << 2, /* writes its own format: no -J, -o, … (metrics, completion, run) */
+    CLI_EXECS = 1 << 3,      /* runs programs, which may be set-user-ID; all others never do */
 };
 
 /**

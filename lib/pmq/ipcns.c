@@ -14,6 +14,7 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -144,9 +145,35 @@ static int list_inside(const void *ctx)
     return dir;
 }
 
+/*
+ * The directory of this process's own namespace, kept open: a process that goes on for long can
+ * list its queues again and again after it has given up the privilege to mount.
+ */
+static int open_own(void)
+{
+    static int kept = -1;
+    static ino_t kept_ns;
+    struct stat ns;
+    int dir;
+
+    if (stat("/proc/self/ns/ipc", &ns) < 0)
+        return -errno;
+    if (kept < 0 || kept_ns != ns.st_ino) {
+        dir = open_detached();
+        if (dir < 0)
+            return dir;
+        closep(&kept);
+        kept = dir;
+        kept_ns = ns.st_ino;
+    }
+    /* A description of its own: it has the position of who reads it. */
+    dir = openat(kept, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return dir < 0 ? -errno : dir;
+}
+
 int ipcns_list(int ns)
 {
-    int dir = ns < 0 ? open_detached() : -EPERM;
+    int dir = ns < 0 ? open_own() : -EPERM;
 
     return dir == -EPERM ? ipcns_call(ns, list_inside, NULL) : dir;
 }

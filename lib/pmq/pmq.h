@@ -432,3 +432,15 @@ struct pmq_usage {
  * Return: 0 or -ENOMEM.
  */
 int pmq_usage_estimate(const struct pmq_set *set, struct pmq_usage **ret, size_t *n);
+
+/**
+ * pmq_keep_privileges() - give up what a verb that goes on for long needs no more
+ * @load: it may load BPF again
+ *
+ * Once BPF is loaded and a listing was made, what is left is looking into processes and opening
+ * queues for reading: CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH. With @load those for BPF stay
+ * permitted, effective only during a load.
+ *
+ * Return: 0 or -errno.
+ */
+int pmq_keep_privileges(bool load);
