@@ -5,21 +5,24 @@
 static const char *const usage[] = {
     "b1ctl\ta shell for peers, nodes and handles",
     "b1ctl -c 'peer a; node a.n; …'\tthe same in one line",
-#ifdef IPCBOX_HAVE_FUSE
     "b1ctl serve /tmp/bus\ta bus for any process, where the kernel has none",
-#endif
     "b1ctl list\twho has peers open",
     NULL,
 };
 
 static const struct cli_verb *const verbs[] = {
-    &b1ctl_shell_verb, &b1ctl_run_verb,
-#ifdef IPCBOX_HAVE_FUSE
+    &b1ctl_shell_verb,
+    &b1ctl_run_verb,
     &b1ctl_serve_verb,
-#endif
-    &b1ctl_list_verb,  &b1ctl_graph_verb,  &b1ctl_send_verb,
-    &b1ctl_recv_verb,  &b1ctl_peek_verb,   &b1ctl_monitor_verb,
-    &b1ctl_dump_verb,  &b1ctl_replay_verb, NULL,
+    &b1ctl_list_verb,
+    &b1ctl_graph_verb,
+    &b1ctl_send_verb,
+    &b1ctl_recv_verb,
+    &b1ctl_peek_verb,
+    &b1ctl_monitor_verb,
+    &b1ctl_dump_verb,
+    &b1ctl_replay_verb,
+    NULL,
 };
 
 const struct cli_applet b1ctl_applet = {

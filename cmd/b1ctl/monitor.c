@@ -377,6 +377,6 @@ const struct cli_verb b1ctl_monitor_verb = {
     .defaults = &monitor_defaults,
     .cols = monitor_cols,
     .more_cols = monitor_tables,
-    .flags = CLI_STREAM | CLI_COMMAND,
+    .flags = CLI_STREAM | CLI_COMMAND | CLI_EXECS,
     .run = monitor_run,
 };

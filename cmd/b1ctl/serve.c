@@ -7,7 +7,10 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#ifdef IPCBOX_HAVE_FUSE
 #include "b1_serve.h"
+#endif
+#include "b1_engine.h"
 #include "b1ctl_verbs.h"
 #include "buf.h"
 #include "bus1_abi.h"
@@ -35,6 +38,8 @@ static const struct cli_opt serve_opts[] = {
              "misbehave as the RFC's kernel code does, to test clients"),
     CLI_END,
 };
+
+#ifdef IPCBOX_HAVE_FUSE
 
 static void serve_note(void *argp, const char *text)
 {
@@ -102,6 +107,19 @@ static int serve_run(struct cli_ctx *ctx, const void *argp)
     b1_serve_close(s);
     return r < 0 ? cli_fail(ctx, r, NULL, "%s", cfg.path) : 0;
 }
+
+#else
+
+static int serve_run(struct cli_ctx *ctx, const void *argp _unused_)
+{
+    struct err e = ERR_INIT;
+    int r = err_set(&e, -EOPNOTSUPP, "build it with -DIPCBOX_FUSE=ON",
+                    "this build is without FUSE");
+
+    return cli_fail(ctx, r, &e, "cannot serve a bus");
+}
+
+#endif
 
 const struct cli_verb b1ctl_serve_verb = {
     .name = "serve",

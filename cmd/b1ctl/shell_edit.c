@@ -182,7 +182,10 @@ struct shell_edit {
 int shell_edit_new(const struct b1_script *s _unused_, struct shell_edit **ret)
 {
     *ret = calloc(1, sizeof(**ret));
-    return *ret ? 0 : -ENOMEM;
+    if (!*ret)
+        return -ENOMEM;
+    fputs("no line editing, history and completion: this build is without libedit\n", stderr);
+    return 0;
 }
 
 void shell_edit_free(struct shell_edit *e)

@@ -145,9 +145,18 @@ static void check_bus1(struct cli_ctx *ctx)
     if (r < 0)
         err_set(&e, r, "modprobe fuse, as a user who may open /dev/fuse", "cannot open /dev/fuse");
 #else
-    r = err_set(&e, -EOPNOTSUPP, "build with libfuse3", "this build has no FUSE");
+    r = err_set(&e, -EOPNOTSUPP, "build it with -DIPCBOX_FUSE=ON", "this build is without FUSE");
 #endif
     row.backend = "served";
+    report(ctx, row, r, &e);
+#ifdef IPCBOX_HAVE_LIBEDIT
+    r = 0;
+#else
+    r = err_set(&e, -EOPNOTSUPP, "build it with -DIPCBOX_LIBEDIT=ON",
+                "this build is without libedit");
+#endif
+    row.verbs = "shell";
+    row.backend = "line editing";
     report(ctx, row, r, &e);
 }
 

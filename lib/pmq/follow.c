@@ -18,6 +18,7 @@
 #include "kbpf.h"
 #include "kring.h"
 #include "pmq_follow.h"
+#include "privileges.h"
 #include "timefmt.h"
 
 #include "follow.skel.h"
@@ -459,4 +460,10 @@ int pmq_follow_counters(struct pmq_follow *f, uint64_t dev, uint64_t ino, struct
         .receive_blocked = value.receive_blocked,
     };
     return 0;
+}
+
+int pmq_keep_privileges(bool load)
+{
+    return privileges_keep(PRIVILEGES_LOOK | kbpf_privileges_loaded(),
+                           load ? kbpf_privileges() : 0);
 }

@@ -3,15 +3,33 @@
 #include <errno.h>
 #include <string.h>
 
+#include "pmq_backend.h"
 #include "pmq_follow.h"
 #include "pmq_inspect.h"
+#include "privileges.h"
 
 static int lacking(struct err *e)
 {
     return err_set(e, -EOPNOTSUPP, "build it with -DIPCBOX_BPF=ON", "this build is without BPF");
 }
 
-const char *const pmq_follow_backends[] = {NULL};
+static int probe_lacking(const struct pmq_peek_opts *opts _unused_, struct err *e)
+{
+    return lacking(e);
+}
+
+const struct pmq_ops pmq_bpf_ops = {
+    .name = "bpf",
+    .needs = "a build with BPF",
+    .probe = probe_lacking,
+};
+
+int pmq_keep_privileges(bool load _unused_)
+{
+    return privileges_keep(PRIVILEGES_LOOK, 0);
+}
+
+const char *const pmq_follow_backends[] = {"fexit", "tracepoint", NULL};
 
 int pmq_follow_probe(const char *backend _unused_, struct err *e)
 {

@@ -10,28 +10,10 @@
 
 #include "buf.h"
 #include "pmq_backend.h"
-#include "privileges.h"
-#ifdef PMQ_HAVE_BPF
-#include "kbpf.h"
-#endif
 
 const struct pmq_ops *const pmq_backends[] = {
-    &pmq_syscall_ops, &pmq_fcntl_ops, &pmq_ioctl_ops,
-#ifdef PMQ_HAVE_BPF
-    &pmq_bpf_ops,
-#endif
-    &pmq_drain_ops,   NULL,
+    &pmq_syscall_ops, &pmq_fcntl_ops, &pmq_ioctl_ops, &pmq_bpf_ops, &pmq_drain_ops, NULL,
 };
-
-int pmq_keep_privileges(bool load _unused_)
-{
-#ifdef PMQ_HAVE_BPF
-    return privileges_keep(PRIVILEGES_LOOK | kbpf_privileges_loaded(),
-                           load ? kbpf_privileges() : 0);
-#else
-    return privileges_keep(PRIVILEGES_LOOK, 0);
-#endif
-}
 
 struct pmq_peeker {
     const struct pmq_ops *ops;

@@ -133,7 +133,7 @@ see_holds() {
     sets doctor
 }
 
-@test "what is run by it keeps its privileges: CRIU is none of ours to restrict" {
+@test "what is run by it keeps its privileges: it is none of ours to restrict" {
     dir=$(mktemp -d)
     cat >"$dir/criu" <<'EOF'
 #!/bin/sh
@@ -146,6 +146,8 @@ EOF
     "$HELPERS/mqmake" -u "/$q"
     expect 0 mqdump criu restore -D "$dir" --criu "$dir/criu" -- -D "$dir"
     is "$out" "$(grep -E '^(CapPrm|CapEff|NoNewPrivs)' /proc/self/status)"
+    expect 0 b1ctl -q monitor -- "$dir/criu"
+    has "$out" "$(grep -E '^(CapPrm|CapEff|NoNewPrivs)' /proc/self/status)"
 }
 
 @test "file capabilities: they end with BPF, and with them nothing of other users is opened" {
