@@ -363,6 +363,9 @@ static int follow_status(struct follow *f)
     if (f->unknown_priority)
         cli_note(f->ctx, "%llu receives left out: their priority is not known",
                  (unsigned long long)f->unknown_priority);
+    if (t.uncovered)
+        cli_note(f->ctx, "%llu calls of 32-bit programs are not shown",
+                 (unsigned long long)t.uncovered);
     cli_note(f->ctx, "%llu events, %llu lost, %.1f seconds", (unsigned long long)t.events,
              (unsigned long long)t.lost, (double)t.span / (double)NSEC_PER_SEC);
     if (t.lost || (f->args->count && !f->enough && !cli_interrupted()))

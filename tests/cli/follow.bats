@@ -140,6 +140,18 @@ waiting() {
     check 'map([.event,.priority])' '[["send",1],["recv",1]]' -p 0:4
     check 'map([.length,.data_base64])|unique' '[[11,"YTE="],[11,"YjE="]]' -m 2
     check 'map([.length,.data_base64])|unique' '[[11,""]]' -m 0
+    # Where only system calls are seen, a receiver that does not ask hides the priority.
+    follow "/$q" -p 1
+    tells one "send 1 x"
+    tells one "recv-"
+    kill -TERM "$follow_pid"
+    ended 0
+    if grep -q "following with tracepoint" "$note"; then
+        is "$(jq -sc 'map(.event)' "$events")" '["send"]'
+        has "$(cat "$note")" "1 receives left out: their priority is not known"
+    else
+        is "$(jq -sc 'map(.event)' "$events")" '["send","recv"]'
+    fi
     follow "/$q" -N 3
     traffic
     ended 0
@@ -166,6 +178,27 @@ waiting() {
     ended 0
     [ "$pid" != "$tid" ]
     is "$(jq -sc 'map(select(.event == "send") | [.pid,.tid,.comm,.text])' "$events")" "[[$pid,$tid,\"worker\",\"hello\"]]"
+}
+
+@test "follow: a 32-bit caller is told of, and shown where that can be" {
+    "$HELPERS/mqmake" "/$q" 8 64
+    "$HELPERS/mqsend32" "/$q" 1 before || skip "this kernel has no 32-bit system calls"
+    follow "/$q" --backend tracepoint
+    pid=$("$HELPERS/mqsend32" "/$q" 2 unseen | sed -n 's/^pid //p')
+    within 60 has_events '.event == "uncovered"' 1
+    kill -TERM "$follow_pid"
+    ended 0
+    is "$(jq -sc 'map(select(.event != "exit")) | map([.event,.pid,.tid,.comm])' "$events")" \
+        "[[\"uncovered\",$pid,$pid,\"mqsend32\"]]"
+    jq -se '.[0] | keys == ["comm","event","pid","tid","time"]' "$events"
+    has "$(cat "$note")" "1 calls of 32-bit programs are not shown" "0 events, 0 lost"
+    follow "/$q"
+    if grep -q "following with tracepoint" "$note"; then return; fi
+    pid=$("$HELPERS/mqsend32" "/$q" 3 seen | sed -n 's/^pid //p')
+    within 60 has_events '.event == "send"' 1
+    kill -TERM "$follow_pid"
+    ended 0
+    is "$(jq -sc 'map(select(.event == "send")) | map([.pid,.priority,.text])' "$events")" "[[$pid,3,\"seen\"]]"
 }
 
 @test "on a narrow terminal no line is broken in two" {

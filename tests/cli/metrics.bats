@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # mqpeek metrics: read by those who will read it.
 
+bats_require_minimum_version 1.5.0
 load common
 load scene
 
@@ -71,4 +72,58 @@ END
     expect 1 mqpeek metrics -q -O /dev/full
     expect 1 sh -c '"$IPCBOX" mqpeek metrics -q >/dev/full'
     expect 2 mqpeek metrics -J
+}
+
+@test "metrics: a unit where it is the name's last word, and nowhere else; nothing twice" {
+    expect 0 mqpeek metrics -q
+    for family in $(sed -n 's/^# TYPE \([^ ]*\) .*/\1/p' <<<"$out"); do
+        is "$(grep -c "^# HELP $family " <<<"$out")" 1
+        unit=$(sed -n "s/^# UNIT $family //p" <<<"$out")
+        case ${family##*_} in
+            bytes | seconds) is "$unit" "${family##*_}" ;;
+            *) is "$unit" "" ;;
+        esac
+    done
+    is "$(grep -v '^#' <<<"$out" | sed 's/ [^ ]*$//' | sort | uniq -d)" ""
+}
+
+@test "metrics -O: who reads it never sees half of it; what cannot be written leaves it" {
+    dir=$BATS_TEST_TMPDIR/full
+    mkdir "$dir"
+    expect 0 mqpeek metrics -q -O "$dir/q.prom"
+    (for _ in {1..40}; do mqpeek metrics -q -O "$dir/q.prom" || exit; done) 3>&- &
+    writer=$!
+    reads=0
+    while kill -0 "$writer" 2>/dev/null; do
+        is "$(tail -n 1 <"$dir/q.prom")" "# EOF"
+        reads=$((reads + 1))
+    done
+    wait "$writer"
+    [ "$reads" -gt 0 ]
+    before=$(cat "$dir/q.prom")
+    # A disk that has room for the half of it.
+    unshare -m sh -c '
+        mount -t tmpfs -o size=8k none "$0" && printf "%s\n" "$1" >"$0/q.prom" || exit 99
+        head -c 4096 /dev/zero >"$0/other" || exit 99
+        "$IPCBOX" mqpeek metrics -q -O "$0/q.prom"
+        echo "status $?"
+        ls -A "$0"
+        cat "$0/q.prom"' "$dir" "old
+# EOF" >"$BATS_TEST_TMPDIR/on-full" 2>&1
+    is "$(sed 's/^ipcbox[^:]*:\|^mqpeek:.*: /error: /' "$BATS_TEST_TMPDIR/on-full")" "error: No space left on device
+status 1
+other
+q.prom
+old
+# EOF"
+    is "$(cat "$dir/q.prom")" "$before"
+}
+
+@test "metrics: what a user may not see has no sample, and that is said" {
+    expect 0 setpriv --reuid 65534 --regid 65534 --clear-groups "$IPCBOX" mqpeek metrics
+    [ -n "$err" ]
+    parse "$BATS_TEST_TMPDIR/out" >"$BATS_TEST_TMPDIR/parsed"
+    run ! grep -F "ipcbox_mqueue_messages	{\"queue\": \"/$scene-full\"}" "$BATS_TEST_TMPDIR/parsed"
+    run ! grep -F "ipcbox_mqueue_blocked_senders	{\"queue\": \"/$scene-full\"}" "$BATS_TEST_TMPDIR/parsed"
+    grep -F "ipcbox_mqueue_limit_messages	{}" "$BATS_TEST_TMPDIR/parsed"
 }
