@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -59,6 +60,12 @@ int proc_fd_flags(int proc, pid_t pid, int fd, int *flags);
 /* A thread's name; a process's is that of its first thread (@tid == @pid). */
 int proc_comm(int proc, pid_t pid, pid_t tid, char out[PROC_COMM_SIZE]);
 
+/*
+ * Whether a process is at its end: it has gone, or none of its threads will do anything any more.
+ * Its first thread may end before the others.
+ */
+bool proc_is_ending(int proc, pid_t pid);
+
 /* Inode number of a namespace of a process; @kind is "ipc", "pid", … */
 int proc_ns(int proc, pid_t pid, const char *kind, uint64_t *out);
 
@@ -102,6 +109,9 @@ int proc_parse_fd_flags(const char *text, int *flags);
 
 /* Content of /proc/PID/task/TID/syscall. */
 int proc_parse_call(const char *text, struct proc_call *out);
+
+/* Content of /proc/PID/task/TID/stat: the kernel's PF_… of the thread. */
+int proc_parse_thread_flags(const char *text, unsigned int *flags);
 
 /* "ipc:[4026531839]" for the kind "ipc". */
 int proc_parse_ns(const char *text, const char *kind, uint64_t *out);

@@ -15,7 +15,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "cleanup.h"
 #include "macros.h"
+#include "proc.h"
 #include "timefmt.h"
 
 enum { ACK_TIMEOUT_MS = 1000, DATA_SIZE = 8192 };
@@ -23,8 +25,14 @@ enum { ACK_TIMEOUT_MS = 1000, DATA_SIZE = 8192 };
 /* Room for many processes that end while nobody reads. */
 enum { RECEIVE_BUFFER = 4 * 1024 * 1024 };
 
+/* Processes whose first thread has ended and others not, as many as are remembered. */
+enum { PENDING = 64 };
+
 struct proc_events {
     struct mnl_socket *nl;
+    int proc;
+    pid_t pending[PENDING];
+    size_t n_pending; /* counts on; modulo PENDING */
 };
 
 static int send_op(struct mnl_socket *nl, enum proc_cn_mcast_op op)
@@ -156,15 +164,19 @@ int proc_events_open(struct proc_events **ret, struct err *e)
         free(ev);
         return explain(r, e);
     }
+    ev->proc = proc_open(NULL);
     /* Beyond what the system allows it is cut, which costs nothing but lost events, reported. */
     (void)setsockopt(mnl_socket_get_fd(ev->nl), SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
-    r = mnl_socket_bind(ev->nl, CN_IDX_PROC, MNL_SOCKET_AUTOPID) < 0 ? -errno : 0;
+    r = ev->proc < 0 ? ev->proc : 0;
+    if (r == 0)
+        r = mnl_socket_bind(ev->nl, CN_IDX_PROC, MNL_SOCKET_AUTOPID) < 0 ? -errno : 0;
     if (r == 0)
         r = send_op(ev->nl, PROC_CN_MCAST_LISTEN);
     if (r == 0)
         r = wait_for_ack(ev->nl);
     if (r < 0) {
         mnl_socket_close(ev->nl);
+        closep(&ev->proc);
         free(ev);
         return explain(r, e);
     }
@@ -179,6 +191,7 @@ void proc_events_close(struct proc_events *ev)
     /* The kernel counts listeners and does not notice a closed socket before 6.6. */
     (void)send_op(ev->nl, PROC_CN_MCAST_IGNORE);
     mnl_socket_close(ev->nl);
+    closep(&ev->proc);
     free(ev);
 }
 
@@ -190,6 +203,33 @@ void proc_events_closep(struct proc_events **ev)
 int proc_events_fd(const struct proc_events *ev)
 {
     return mnl_socket_get_fd(ev->nl);
+}
+
+static pid_t *find_pending(struct proc_events *ev, pid_t pid)
+{
+    for (size_t i = 0; i < PENDING; i++)
+        if (ev->pending[i] == pid)
+            return &ev->pending[i];
+    return NULL;
+}
+
+/* Whether the end of a thread is that of its process: each process ends once. */
+static bool is_last(struct proc_events *ev, const struct proc_event *got)
+{
+    pid_t pid = got->event_data.exit.process_tgid;
+    bool first = got->event_data.exit.process_pid == pid;
+    pid_t *pending = find_pending(ev, pid);
+
+    if (!first && !pending)
+        return false;
+    if (!proc_is_ending(ev->proc, pid)) {
+        if (!pending)
+            ev->pending[ev->n_pending++ % PENDING] = pid;
+        return false;
+    }
+    if (pending)
+        *pending = 0;
+    return true;
 }
 
 int proc_events_read(struct proc_events *ev, int (*visit)(const struct proc_exit *x, void *ctx),
@@ -209,10 +249,9 @@ int proc_events_read(struct proc_events *ev, int (*visit)(const struct proc_exit
 
             if (!event_of(h, &got) || (unsigned int)got.what != PROC_EVENT_EXIT)
                 continue;
-            /* Threads end, too. */
-            if (got.event_data.exit.process_pid != got.event_data.exit.process_tgid)
+            if (!is_last(ev, &got))
                 continue;
-            x.pid = got.event_data.exit.process_pid;
+            x.pid = got.event_data.exit.process_tgid;
             x.status = (int)got.event_data.exit.exit_code;
             r = visit(&x, ctx);
             if (r)

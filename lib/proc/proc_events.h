@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Processes that end, as they end (more exactly: their first threads): the kernel's process
- * connector. It tells of the initial pid
+ * Processes that end, as they end: the kernel's process connector. It tells of the initial pid
  * namespace only, and only those who may manage its network (CAP_NET_ADMIN).
  */
 #pragma once

@@ -81,6 +81,23 @@ int proc_parse_call(const char *text, struct proc_call *out)
     return 0;
 }
 
+int proc_parse_thread_flags(const char *text, unsigned int *flags)
+{
+    enum { FLAGS = 7 }; /* behind the name, which may hold anything, also a parenthesis */
+    const char *p = strrchr(text, ')');
+    uint64_t v;
+
+    for (int field = 0; p && field < FLAGS; field++)
+        p = strchr(p + 1, ' ');
+    if (!p)
+        return -EBADMSG;
+    p++;
+    if (take_number(&p, 10, &v) < 0 || v > UINT_MAX || *p != ' ')
+        return -EBADMSG;
+    *flags = (unsigned int)v;
+    return 0;
+}
+
 int proc_parse_ns(const char *text, const char *kind, uint64_t *out)
 {
     size_t n = strlen(kind);

@@ -192,3 +192,30 @@ int proc_thread_call(int proc, pid_t pid, pid_t tid, struct proc_call *out)
     r = read_text(proc, path, &text);
     return r < 0 ? r : proc_parse_call(buf_str(&text), out);
 }
+
+struct ending {
+    int proc;
+    pid_t pid;
+};
+
+/* Ends the walk at a thread that goes on. */
+static int goes_on(pid_t tid, void *ctx)
+{
+    enum { PF_EXITING = 4 }; /* since before 2.6; set before anybody is told of the exit */
+    _cleanup_(buf_done) struct buf text = BUF_INIT;
+    const struct ending *e = ctx;
+    unsigned int flags;
+    char path[64];
+
+    snprintf(path, sizeof(path), "%d/task/%d/stat", (int)e->pid, (int)tid);
+    if (read_text(e->proc, path, &text) < 0 || proc_parse_thread_flags(buf_str(&text), &flags) < 0)
+        return 0; /* it has gone */
+    return !(flags & PF_EXITING);
+}
+
+bool proc_is_ending(int proc, pid_t pid)
+{
+    struct ending e = {.proc = proc, .pid = pid};
+
+    return proc_visit_tids(proc, pid, goes_on, &e) != 1;
+}

@@ -10,8 +10,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint64_t ns;
     pid_t pid;
     int flags;
+    unsigned int thread_flags;
 
     proc_parse_fd_flags(s, &flags);
+    proc_parse_thread_flags(s, &thread_flags);
     proc_parse_ns(s, "ipc", &ns);
     if (proc_parse_call(s, &call) == 0)
         MUST(call.state == PROC_CALL_RUNNING || call.state == PROC_CALL_OUTSIDE ||

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -65,6 +66,27 @@ static void test_call(void)
     CHECK_INT(proc_parse_call("243 0x1 0x2 0x3 0x4 0x5\n", &c), -EBADMSG);
     CHECK_INT(proc_parse_call("243 0x1 0x2 0x3 0x4 0x5 0x12345678901234567", &c), -EBADMSG);
     CHECK_INT(proc_parse_call("99999999999999999999 0x1", &c), -EBADMSG);
+}
+
+static void test_thread_flags(void)
+{
+    static const char *const bad[] = {
+        "",
+        "12",
+        "12 (a)",
+        "12 (a) S 1 2 3 4 -1",
+        "12 (a) S 1 2 3 4 -1 ",
+        "12 (a) S 1 2 3 4 -1 77",
+        "12 (a) S 1 2 3 4 -1 x ",
+        "12 (a) S 1 2 3 4 -1 4294967296 0",
+    };
+    unsigned int flags = 7;
+
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+        CHECK_INT(proc_parse_thread_flags(bad[i], &flags), -EBADMSG);
+    CHECK_INT(flags, 7);
+    CHECK_INT(proc_parse_thread_flags("12 (a) S) S 1 2 3 4 -1 4194560 103 0", &flags), 0);
+    CHECK_INT(flags, 4194560);
 }
 
 static void test_ns(void)
@@ -273,6 +295,82 @@ static void test_real(void)
     close(proc);
 }
 
+/* ---- a process that outlives its first thread ---- */
+
+static int gate;
+
+static void *outlive(void *arg)
+{
+    char x;
+
+    (void)arg;
+    exit(read(gate, &x, 1) == 0 ? 9 : 1);
+}
+
+struct ends {
+    pid_t pid;
+    int n;
+};
+
+static int count_end(const struct proc_exit *x, void *ctx)
+{
+    struct ends *ends = ctx;
+
+    if (x->pid == ends->pid) {
+        ends->n++;
+        CHECK(WIFEXITED(x->status) && WEXITSTATUS(x->status) == 9);
+    }
+    return 0;
+}
+
+static int see_state(pid_t tid, void *ctx)
+{
+    char path[64], state = 0;
+    FILE *f;
+
+    snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", (int)*(pid_t *)ctx, (int)tid);
+    f = fopen(path, "r");
+    if (!f || fscanf(f, "%*d (%*[^)]) %c", &state) != 1)
+        state = 0;
+    if (f)
+        fclose(f);
+    return tid == *(pid_t *)ctx && state == 'Z';
+}
+
+static void test_late_thread(struct proc_events *ev)
+{
+    struct ends ends = {0};
+    int p[2], proc = proc_open(NULL), status;
+
+    CHECK(!pipe(p));
+    fflush(NULL);
+    ends.pid = fork();
+    if (ends.pid == 0) {
+        pthread_t thread;
+
+        close(p[1]);
+        gate = p[0];
+        if (pthread_create(&thread, NULL, outlive, NULL))
+            _exit(2);
+        pthread_exit(NULL);
+    }
+    close(p[0]);
+    for (int i = 0; i < 30000 && proc_visit_tids(proc, ends.pid, see_state, &ends.pid) != 1; i++)
+        usleep(1000);
+    CHECK(!proc_is_ending(proc, ends.pid));
+    CHECK_INT(proc_events_read(ev, count_end, &ends), 0);
+    CHECK_INT(ends.n, 0);
+    close(p[1]);
+    CHECK_INT(waitpid(ends.pid, &status, 0), ends.pid);
+    CHECK(proc_is_ending(proc, ends.pid));
+    for (int i = 0; i < 30000 && !ends.n; i++) {
+        CHECK_INT(proc_events_read(ev, count_end, &ends), 0);
+        usleep(1000);
+    }
+    CHECK_INT(ends.n, 1);
+    close(proc);
+}
+
 static int see_exit(const struct proc_exit *x, void *ctx)
 {
     const pid_t *want = ctx;
@@ -285,8 +383,7 @@ static int see_exit(const struct proc_exit *x, void *ctx)
 
 static void test_events(void)
 {
-    _cleanup_(proc_events_closep)
-    struct proc_events *ev = NULL;
+    _cleanup_(proc_events_closep) struct proc_events *ev = NULL;
     struct err e = ERR_INIT;
     struct child child;
     struct pollfd p;
@@ -312,6 +409,7 @@ static void test_events(void)
             r = -ETIMEDOUT;
     } while (r == 0);
     CHECK_INT(r, 1);
+    test_late_thread(ev);
 }
 
 int main(void)
@@ -319,6 +417,7 @@ int main(void)
     test_id();
     test_fd_flags();
     test_call();
+    test_thread_flags();
     test_ns();
     test_made_up();
     test_real();
