@@ -16,12 +16,14 @@
 #include "b1ctl_verbs.h"
 #include "bus_pick.h"
 #include "cleanup.h"
+#include "monitor_bus.h"
 #include "monitor_show.h"
 #include "timefmt.h"
 #include "traced.h"
 
 enum {
-    TERMINAL_CAPTURE = 4096, /* bytes of a message: no terminal shows more in a line */
+    TERMINAL_CAPTURE = 4096,      /* bytes of a message: no terminal shows more in a line */
+    SETTLE_NS = 40 * 1000 * 1000, /* calls are told that much later than messages */
     PRIORITY = -10, /* a reader that waits for a processor behind those it follows loses events */
 };
 
@@ -59,6 +61,8 @@ struct monitor {
     struct cli_ctx *ctx;
     const struct monitor_args *args;
     struct b1_monitor *reader;
+    struct monitor_bus *view;
+    uint64_t view_time; /* all that happened before was read */
     struct traced command;
     struct known_bus *buses;
     int wake_fd;
@@ -122,11 +126,26 @@ static void forget_buses(struct monitor *m)
 
 /* ---- events ---- */
 
+static int read_view(struct monitor *m)
+{
+    m->view_time = timefmt_now(CLOCK_REALTIME);
+    return monitor_bus_read(m->view);
+}
+
 static int on_event(const struct b1_monitor_event *ev, void *ctx)
 {
     struct monitor *m = ctx;
+    int r = monitor_bus_peer(m->view, ev->file.dev, ev->file.ino);
+
+    if (r == 0 && ev->ended && ev->time + ev->duration > m->view_time)
+        r = read_view(m);
 
     m->visited++;
+    if (r < 0)
+        return r;
+    /* What the call brought about is told before it. */
+    if (ev->ended)
+        m->visited += monitor_bus_show(m->view, ev->time + ev->duration);
     if (ev->lost) {
         monitor_show_lost(m->ctx, ev->time, ev->lost, NULL);
     } else {
@@ -140,8 +159,12 @@ static int on_event(const struct b1_monitor_event *ev, void *ctx)
 
 static int read_all(struct monitor *m, struct err *e)
 {
-    int r = b1_monitor_read(m->reader, on_event, m, e);
+    int r = read_view(m);
 
+    if (r == 0)
+        r = b1_monitor_read(m->reader, on_event, m, e);
+    if (r == 0)
+        m->visited += monitor_bus_show(m->view, timefmt_now(CLOCK_REALTIME) - SETTLE_NS);
     out_flush(m->ctx->out);
     return MIN(r, 0);
 }
@@ -156,8 +179,10 @@ static int read_rest(struct monitor *m, struct err *e)
         before = m->visited;
         r = read_all(m, e);
     } while (r == 0 && m->visited != before && !m->enough && out_error(m->ctx->out) == 0);
-    if (r == 0 && !m->enough)
+    if (r == 0 && !m->enough) {
+        monitor_bus_show(m->view, UINT64_MAX);
         r = MIN(b1_monitor_unfinished(m->reader, on_event, m), 0);
+    }
     return r;
 }
 
@@ -168,6 +193,8 @@ static int wait_any(struct monitor *m, uint64_t end)
     struct pollfd p[] = {
         {.fd = m->wake_fd, .events = POLLIN},
         {.fd = b1_monitor_fd(m->reader), .events = POLLIN},
+        {.fd = monitor_bus_fd(m->view), .events = POLLIN},
+        {.fd = monitor_bus_mounts_fd(m->view), .events = POLLPRI},
         {.fd = m->pidfd >= 0 ? m->pidfd : m->command.pidfd, .events = POLLIN},
     };
     uint64_t now = timefmt_now(CLOCK_MONOTONIC);
@@ -175,8 +202,8 @@ static int wait_any(struct monitor *m, uint64_t end)
 
     if (ppoll(p, ARRAY_SIZE(p), &ts, NULL) < 0)
         return errno == EINTR ? 0 : -errno;
-    m->gone = p[2].revents;
-    return 0;
+    m->gone = p[4].revents;
+    return p[3].revents ? monitor_bus_look(m->view) : 0;
 }
 
 static bool going_on(const struct monitor *m, uint64_t end)
@@ -267,6 +294,9 @@ static int begin(struct monitor *m)
     if (r != CLI_OK)
         return r;
     warn_of_rfc(m);
+    r = monitor_bus_new(m->ctx, opts.dev, opts.pid || opts.command, &m->view);
+    if (r < 0)
+        return cli_fail(m->ctx, r, NULL, "cannot look for buses");
     if (opts.command)
         r = traced_fork(&m->command, m->ctx->operands);
     if (r == 0)
@@ -311,7 +341,7 @@ static int monitor_status(struct monitor *m)
     b1_monitor_totals(m->reader, &t);
     cli_note(m->ctx, "%llu calls, %llu lost, %.1f seconds", (unsigned long long)t.calls,
              (unsigned long long)t.lost, (double)t.span / (double)NSEC_PER_SEC);
-    if (t.lost || (m->args->count && !m->enough && !cli_interrupted()))
+    if (t.lost || monitor_bus_lost(m->view) || (m->args->count && !m->enough && !cli_interrupted()))
         return CLI_FAILED;
     return CLI_OK;
 }
@@ -336,6 +366,7 @@ static int monitor_run(struct cli_ctx *ctx, const void *argp)
             status = cli_fail(ctx, r, &e, "cannot go on");
     }
     b1_monitor_free(m.reader);
+    monitor_bus_free(m.view);
     traced_done(&m.command);
     closep(&m.pidfd);
     forget_buses(&m);
@@ -361,6 +392,9 @@ const struct cli_verb b1ctl_monitor_verb = {
         "serve made: what was passed and what came back, until Ctrl-C, -N, --timeout, or the end "
         "of the process or command that is watched. Nobody is stopped. With CMD only it and what "
         "it starts are watched; if it fails the exit status is 1.\n"
+        "\n"
+        "Of a bus of b1ctl serve, root and the server's user also see what that says itself: which "
+        "message went from which peer to which (message), notifications too.\n"
         "\n"
         "What could not be recorded is counted and shown as an event of its own, lost; then the "
         "exit status is 1. The totals are on standard error at the end. A call under way at the "

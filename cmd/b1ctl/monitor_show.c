@@ -27,7 +27,10 @@ struct row {
     uint64_t cmd;
     uint64_t flags;
     uint64_t count;
+    uint64_t from;
+    uint64_t from_pid;
     uint64_t to;
+    uint64_t to_pid;
     uint64_t to_peer;
     uint64_t message_flags;
     uint64_t message_type;
@@ -142,6 +145,22 @@ static const struct out_col lost_cols[] = {
     OUT_END,
 };
 
+static const struct out_col message_cols[] = {
+    OUT_TIME(ROW, time, "time", "when it joined the queue"),
+    OUT_STR(ROW, event, "event", "message: what a served bus itself says"),
+    OUT_STR(ROW, bus, "bus", "directory of the served bus"),
+    OUT_U64(ROW, from, "from", "peer that sent it, or caused the notification"),
+    OUT_U64(ROW, from_pid, "from_pid", "process that opened that peer"),
+    OUT_U64(ROW, to, "to", "peer that gets it"),
+    OUT_U64(ROW, to_pid, "to_pid", "process that opened that peer"),
+    OUT_STR(ROW, type, "type", "message, node-release or handle-release"),
+    OUT_U64(ROW, id, "id", "the node it came to; of a node-release the handle"),
+    OUT_U64(ROW, account, "account", "user that is charged for it; null: the bus does not say"),
+    OUT_U64(ROW, n_transfers, "n_transfers", "handles along; the list \"handles\" has them"),
+    OUT_U64(ROW, length, "length", "bytes of data"),
+    OUT_END,
+};
+
 struct element {
     uint64_t id;
     uint64_t flags;
@@ -190,6 +209,8 @@ const struct cli_table monitor_tables[] = {
     {"send, recv: transfers", carried_cols},
     {"recv", recv_cols},
     {"ioctl", ioctl_cols},
+    {"message", message_cols},
+    {"message: handles", ids_cols},
     {"lost", lost_cols},
     {NULL, NULL},
 };
@@ -585,6 +606,58 @@ void monitor_show_call(struct cli_ctx *ctx, const struct b1_monitor_event *ev, c
     }
     out_item_begin(ctx->out, cols, &row);
     lists(ctx->out, ev);
+    out_item_end(ctx->out);
+}
+
+static void words_message(const struct monitor_message *m, struct buf *b)
+{
+    add_id(b, "peer ", m->from);
+    add_id(b, " -> peer ", m->to);
+    if (m->to_pid != OUT_UNKNOWN_U64)
+        buf_printf(b, " (pid %" PRIu64 ")", m->to_pid);
+    buf_printf(b, ": %s", b1_message_type(m->type));
+    add_id(b, m->type == BUS1_MESSAGE_TYPE_NODE_RELEASE ? " of handle " : " at node ", m->id);
+    for (size_t i = 0; i < m->n_handles; i++)
+        add_id(b, i ? "," : " with ", m->handles[i]);
+    if (m->type == BUS1_MESSAGE_TYPE_USER)
+        buf_printf(b, ": %" PRIu64 " bytes", m->length);
+}
+
+void monitor_show_message(struct cli_ctx *ctx, const struct monitor_message *m)
+{
+    _cleanup_(buf_done) struct buf text = BUF_INIT;
+    struct row row = {
+        .time = m->time,
+        .event = "message",
+        .bus = m->bus,
+        .pid = m->from_pid == OUT_UNKNOWN_U64 ? OUT_UNKNOWN_I32 : (int32_t)m->from_pid,
+        .tid = OUT_UNKNOWN_I32,
+        .peer = m->from,
+        .fd = OUT_UNKNOWN_U32,
+        .result = OUT_UNKNOWN_I64,
+        .duration = OUT_UNKNOWN_U64,
+        .from = m->from,
+        .from_pid = m->from_pid,
+        .to = m->to,
+        .to_pid = m->to_pid,
+        .type = b1_message_type(m->type),
+        .id = m->id,
+        .account = m->account,
+        .n_transfers = m->n_handles,
+        .length = m->length,
+    };
+
+    if (out_get_mode(ctx->out) == OUT_MODE_TABLE) {
+        words_message(m, &text);
+        row.words = (struct out_bytes){buf_str(&text), text.len};
+        out_row(ctx->out, &row);
+        return;
+    }
+    out_item_begin(ctx->out, message_cols, &row);
+    out_list_begin(ctx->out, "handles", ids_cols, 0);
+    for (size_t i = 0; i < m->n_handles; i++)
+        out_row(ctx->out, &(struct element){.id = m->handles[i]});
+    out_list_end(ctx->out);
     out_item_end(ctx->out);
 }
 

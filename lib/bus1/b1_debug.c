@@ -20,7 +20,7 @@ struct debug {
     uid_t uid;
 };
 
-static bool sees_all(const struct b1_serve *s, uid_t uid)
+bool b1_sees_all(const struct b1_serve *s, uid_t uid)
 {
     return uid == 0 || uid == s->uid;
 }
@@ -31,7 +31,7 @@ static bool debug_peer(void *ctx, uint64_t serial, uint32_t uid, void *data, siz
     struct debug *d = ctx;
     const struct b1_file *f = data;
 
-    if (!sees_all(d->s, d->uid) && uid != d->uid)
+    if (!b1_sees_all(d->s, d->uid) && uid != d->uid)
         return false;
     buf_printf(d->out,
                "peer serial=%" PRIu64 " ino=%" PRIu64 " pid=%d uid=%u messages=%zu bytes=%zu\n",
@@ -63,7 +63,7 @@ int b1_debug_bus(struct b1_serve *s, uid_t uid, struct buf *out)
 
     b1_bus_usage(s->bus, &use);
     buf_add_str(out, "bus1-debug version=1\n");
-    if (sees_all(s, uid))
+    if (b1_sees_all(s, uid))
         buf_printf(out,
                    "usage peers=%" PRIu64 " nodes=%" PRIu64 " handles=%" PRIu64 " messages=%" PRIu64
                    " bytes=%" PRIu64 "\n",
@@ -105,7 +105,7 @@ int b1_debug_peer(struct b1_serve *s, uint64_t ino, uid_t uid, struct buf *out)
 
     if (!f)
         return -ENOENT;
-    if (!sees_all(s, uid) && uid != b1_peer_uid(f->peer)) {
+    if (!b1_sees_all(s, uid) && uid != b1_peer_uid(f->peer)) {
         b1_file_unref(s, f);
         return -EACCES;
     }

@@ -167,6 +167,8 @@ void b1_tap_event(void *ctx, const struct b1_event *ev);
 /* Tells those who poll. No lock is held. */
 void b1_taps_wake(struct b1_serve *s);
 
+/* Root and the server's user see everything. */
+bool b1_sees_all(const struct b1_serve *s, uid_t uid);
 /* The text of "debug", as @uid may see it, or of "peer-INO". */
 int b1_debug_bus(struct b1_serve *s, uid_t uid, struct buf *out);
 int b1_debug_peer(struct b1_serve *s, uint64_t ino, uid_t uid, struct buf *out);

@@ -6,6 +6,7 @@ load common
 setup() {
     bus=$BATS_TEST_TMPDIR/bus
     events=$BATS_TEST_TMPDIR/events
+    messages=$BATS_TEST_TMPDIR/messages
     note=$BATS_TEST_TMPDIR/note
     serve_pid=
     monitor_pid=
@@ -38,14 +39,26 @@ begun() { kill -0 "$monitor_pid" && grep -qs "anon_inode:bpf_link" <(readlink /p
 
 # ended STATUS: asks it to end
 ended() {
-    local got=0
     kill -TERM "$monitor_pid" 2>/dev/null || true
+    finished "$1"
+}
+
+# finished STATUS: it ends by itself. $events has the calls, $messages what the bus itself says
+finished() {
+    local got=0
     wait "$monitor_pid" || got=$?
     monitor_pid=
+    divide
     is "$got" "$1" || {
         cat "$note"
         return 1
     }
+}
+
+divide() {
+    grep '"event":"message"' "$events" >"$messages" || true
+    grep -v '"event":"message"' "$events" >"$events.calls" || true
+    mv "$events.calls" "$events"
 }
 
 run_script() { "$IPCBOX" b1ctl -q --device "$bus" -c "$1"; }
@@ -57,6 +70,14 @@ run_script() { "$IPCBOX" b1ctl -q --device "$bus" -c "$1"; }
         release a.n; recv b; send a.g x'
     has "$err" "ended with status 1" "8 calls, 0 lost"
     grep '^{' <<<"$out" >"$events"
+    # A message is told before the call that has sent it.
+    is "$(jq -r .event "$events" | xargs)" \
+        "transfer transfer transfer message send recv message message release recv send"
+    divide
+    jq -se '.[0].from != .[0].to and .[0].to == .[2].from and .[2].to == .[0].from and .[1].to == .[1].from' "$messages"
+    is "$(jq -c '[.type, .id, .length, .handles, .from_pid == .to_pid]' "$messages")" '["message",3,2,[{"id":7}],true]
+["node-release",7,0,[],true]
+["node-release",3,0,[],true]'
     # The probe on a peer of its own, then what the script says.
     is "$(jq -r .event "$events" | xargs)" "transfer transfer transfer send recv release recv send"
     is "$(jq -c 'select(.event == "transfer") | [.flags, .to == null, .count, .transfers]' "$events" | sed -n 1,2p)" '[0,true,2,[{"flags":1,"id":null,"flags_after":0,"id_after":3,"handle":5},{"flags":1,"id":null,"flags_after":0,"id_after":7,"handle":9}]]
@@ -112,20 +133,18 @@ run_script() { "$IPCBOX" b1ctl -q --device "$bus" -c "$1"; }
     monitor --pid "$client" -N 2 -m 3
     run_script 'peer a; node a.n; send a.n other; recv a' >/dev/null
     printf 'send a.n 12345\nrecv a\nsend a.n more\n' >&7
-    wait "$monitor_pid"
-    monitor_pid=
+    finished 0
     is "$(jq -c '[.event, .length, .text]' "$events")" '["send",5,"123"]
 ["recv",5,"123"]'
     # It ends with the process.
     monitor --pid "$client"
     echo 'send a.n last' >&7
     exec 7>&-
-    wait "$monitor_pid"
-    monitor_pid=
+    finished 0
     is "$(jq -r .text "$events")" last
     wait "$client"
-    expect 0 b1ctl monitor --timeout 0.2
-    expect 1 b1ctl monitor --timeout 0.2 -N 1
+    expect 0 b1ctl monitor --device "$bus" --timeout 0.2
+    expect 1 b1ctl monitor --device "$bus" --timeout 0.2 -N 1
     expect 3 b1ctl monitor --pid 4194000
     expect 2 b1ctl monitor --pid 1 -- true
     expect 3 b1ctl monitor --device "$bus.none"
@@ -142,12 +161,11 @@ run_script() { "$IPCBOX" b1ctl -q --device "$bus" -c "$1"; }
     within 20 grep -q child "$events"
     run_script 'peer a; node a.n; send a.n stranger; recv a' >/dev/null
     echo >"$BATS_TEST_TMPDIR/go"
-    got=0
-    wait "$monitor_pid" || got=$?
-    monitor_pid=
-    is "$got" 1
+    finished 1
     has "$(cat "$note")" "ended with status 3"
     run ! grep -q stranger "$events"
+    # Of the bus's own view, too, only what concerns it.
+    is "$(jq -c '[.from == .to, .length, .type]' "$messages")" '[true,5,"message"]'
 }
 
 @test "b1ctl monitor: as text; a reader that goes away ends it" {
@@ -156,7 +174,7 @@ run_script() { "$IPCBOX" b1ctl -q --device "$bus" -c "$1"; }
 lines"; recv a'
     has "$out" "to 5: 9 bytes \"two\\nlines\"" "message at node 3 from uid 0: 9 bytes" "new node 3 -> handle 5"
     has "$err" "4 calls, 0 lost"
-    (timeout 60 "$IPCBOX" b1ctl monitor -J 2>/dev/null | head -n 1 >"$events") 3>&- &
+    (timeout 60 "$IPCBOX" b1ctl monitor -J --device "$bus" 2>/dev/null | head -n 1 >"$events") 3>&- &
     reader=$!
     calls() { run_script 'peer a' && ! kill -0 "$reader" 2>/dev/null; }
     within 60 calls
@@ -165,7 +183,7 @@ lines"; recv a'
 
 @test "b1ctl monitor: what does not fit is counted and shown" {
     serve
-    monitor
+    monitor --device "$bus"
     kill -STOP "$monitor_pid"
     { echo 'peer a; node a.n'
         for _ in $(seq 60); do
@@ -175,7 +193,7 @@ lines"; recv a'
     kill -CONT "$monitor_pid"
     ended 1
     seen=$(jq -s 'map(select(.event != "lost")) | length' "$events")
-    lost=$(jq -s 'map(select(.event == "lost").count) | add' "$events")
+    lost=$(jq -s 'map(select(.event == "lost" and .bus == null).count) | add' "$events")
     is $((seen + lost)) 123 # the first reception needs a second call, with more room
     [ "$lost" -gt 0 ]
     is "$(jq -c 'select(.event == "send") | .text | length' "$events" | sort -u)" 1000000
@@ -184,13 +202,13 @@ lines"; recv a'
 
 @test "b1ctl monitor: a call that hangs, and a client that is killed in it" {
     serve
-    monitor
+    monitor --device "$bus"
     "$HELPERS/b1_hostile" "$bus" stuck >"$BATS_TEST_TMPDIR/stuck" 3>&- &
     bad=$!
     within 20 grep stuck "$BATS_TEST_TMPDIR/stuck"
     ended 0
     jq -se 'map(select(.error == "unfinished")) | length > 0 and all(.result == null and .duration == null)' "$events"
-    monitor --timeout 60
+    monitor --device "$bus" --timeout 60
     kill -KILL "$bad"
     wait "$bad" || true
     # Those calls had begun before.
@@ -207,8 +225,7 @@ import fcntl, os, sys
 f = os.open(sys.argv[1], os.O_RDONLY)
 try: fcntl.ioctl(f, 0xc0189701, bytes(24))
 except OSError: pass' "$other_dir/bus1"
-    wait "$monitor_pid"
-    monitor_pid=
+    finished 0
     is "$(jq -c '[.event, .bus, .peer, .count, .result < 0]' "$events")" '["release","/dev/bus1",null,0,true]'
     mv "$other_dir/bus1" "$other_dir/other"
     monitor --timeout 60 --device "$other_dir/other" -- python3 -c '
@@ -216,8 +233,7 @@ import fcntl, os, sys
 f = os.open(sys.argv[1], os.O_RDONLY)
 try: fcntl.ioctl(f, 0xc0189701, bytes(24))
 except OSError: pass' "$other_dir/other"
-    wait "$monitor_pid"
-    monitor_pid=
+    finished 0
     is "$(jq -r .event "$events")" release
 }
 
@@ -235,7 +251,7 @@ except OSError: pass' "$other_dir/other"
     chmod 4755 "$other_dir/suid"
     user() { setpriv --reuid 54321 --regid 54321 --clear-groups "$@"; }
     calls() { "$1" b1ctl -q --device "$bus" -c "peer a; node a.n; send a.n $2; recv a" >/dev/null; }
-    setpriv --reuid 54321 --regid 54321 --clear-groups "$other_dir/monitor" b1ctl monitor -J >"$events" 2>"$note" 3>&- &
+    setpriv --reuid 54321 --regid 54321 --clear-groups "$other_dir/monitor" b1ctl monitor -J --device "$bus" >"$events" 2>"$note" 3>&- &
     monitor_pid=$!
     both() {
         calls "$IPCBOX" of-root
@@ -255,10 +271,33 @@ except OSError: pass' "$other_dir/other"
     is "$(jq -r .event <<<"$out" | xargs)" "transfer transfer"
     expect 0 user "$other_dir/monitor" b1ctl monitor -J -- unshare -Ur "$other_dir/plain" b1ctl -q --device "$bus" -c "peer a; node a.n"
     is "$(jq -r .event <<<"$out" | xargs)" "transfer transfer"
+    # What the bus itself says is for its server's user.
+    [ ! -s "$messages" ]
     # Without capabilities: why not, and what would help.
     expect 5 user "$other_dir/plain" b1ctl monitor --timeout 1
     has "$err" "cannot monitor" "("
     kill "$serve_pid"
     wait "$serve_pid"
     serve_pid=
+}
+
+@test "b1ctl monitor: what the bus itself says, of every bus that comes" {
+    monitor
+    serve
+    run_script 'peer a b c; node a.n; node b.m; give b.m a as m; send a.n,a.m both; close b; send a.n "to dead"' || true
+    seen() { [ "$(grep '"event":"message"' "$events" | grep -c "$bus.d")" -ge 4 ]; }
+    within 20 seen
+    ended 0
+    # Other buses of the machine do not matter.
+    jq -c 'select(.bus == $b)' --arg b "$bus.d" "$messages" >"$messages.here"
+    mv "$messages.here" "$messages"
+    is "$(jq -r '[.type, .length] | join(" ")' "$messages")" 'message 4
+message 4
+node-release 0
+message 7'
+    jq -se 'all(.bus == $b) and (map(.to) | unique | length) == 2 and .[2].from == .[1].to' --arg b "$bus.d" "$messages"
+    "$SRC/tests/schema/validate" --lines b1ctl-monitor <"$messages"
+    # The text says the same.
+    expect 0 b1ctl monitor -- "$IPCBOX" b1ctl -q --device "$bus" -c 'peer a; node a.n; send a.n x'
+    has "$out" "message at node 3: 1 bytes" "-> peer"
 }
