@@ -2,6 +2,9 @@
 # ipcbox doctor: what it says must be what the verbs then do.
 
 load common
+load screen
+
+teardown() { screen_stop; }
 
 # row BACKEND: its object
 row() { jq -e --arg b "$1" '.backends[] | select(.backend == $b)' <<<"$doctor"; }
@@ -62,6 +65,22 @@ row() { jq -e --arg b "$1" '.backends[] | select(.backend == $b)' <<<"$doctor"; 
         done
         row seccomp | jq -e .usable
     done
+}
+
+@test "doctor, limits: a narrow terminal gets further lines, not broken ones" {
+    for command in doctor "mqpeek -q limits 100 64K"; do
+        screen_start 80 70 "'$IPCBOX' $command"
+        see status=0
+        # Lines that the terminal broke are joined again: none of the tables of reasons is.
+        [ -z "$(tm capture-pane -pJ | sed '/^USER/,$d' | awk 'length > 80')" ]
+        words=$(screen | tr -s ' \n' ' ')
+        screen_stop
+    done
+    # Every word is there.
+    has "$words" REMEDY "fs.mqueue.msg_max)" "smaller queue"
+    # In a pipe a row is a line.
+    expect 0 ipcbox doctor
+    is "$(wc -l <<<"$out")" "$(($("$IPCBOX" -J doctor | jq '.backends | length') + 1))"
 }
 
 alone_ipc() { unshare -i "$@"; }

@@ -37,6 +37,14 @@ load common
     has "$err" '"b" is too much'
     expect 2 ipcbox install -o nope /tmp
     has "$err" 'no column "nope"'
+    expect 2 ipcbox install -o +aplet /tmp
+    has "$err" 'no column "aplet"; did you mean "applet"?'
+    expect 2 ipcbox mqpek
+    has "$err" 'did you mean "mqpeek"?'
+    expect 2 ipcbox -J mqpeek /x
+    has "$err" "options stand behind it: ipcbox mqpeek"
+    expect 2 mqpeek help lits
+    has "$err" 'did you mean "list"?'
 }
 
 @test "ipcbox install: links once, leaves strangers alone" {
@@ -66,6 +74,10 @@ load common
     has "$err" "No space left on device"
     expect 1 sh -c '"$IPCBOX" -J install "$1" >&-' sh "$BATS_TEST_TMPDIR"
     has "$err" "cannot write"
+    for out in /dev/full '&-'; do
+        expect 1 sh -c "\"\$IPCBOX\" --list >$out"
+        has "$err" "ipcbox: cannot write the output: "
+    done
     expect 0 bash -c 'set -o pipefail; "$IPCBOX" install --help | true'
     is "$err" ""
 }

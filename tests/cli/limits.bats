@@ -64,6 +64,50 @@ user_alone() { alone sh -c "$with_mqueue" "$BATS_TEST_TMPDIR/dev$RANDOM" setpriv
     has "$err" "cannot tell exactly"
 }
 
+@test "limits: bytes of any shape, until the kernel refuses" {
+    # As many queues of each shape as fit, and a rest that one of 1 x 1 (97 bytes) just takes or misses.
+    for shape in "10 8192" "3 1" "1 8192" "7 513" "10 1"; do
+        # shellcheck disable=SC2086 # two words
+        cost=$(mqpeek -J -q limits $shape | jq .new_charge)
+        for rest in 97 96; do
+            out=$(user_alone 54337 "
+                ulimit -q $((4 * cost + rest)) || exit 9
+                for i in 1 2 3 4; do \"\$HELPERS/mqmake\" /l\$i $shape || exit 8; done
+                \"\$HELPERS/mqmake\" /l5 $shape 2>/dev/null && exit 7
+                \"\$IPCBOX\" mqpeek -J -q limits 1 1 | jq -r '.errors[0].result'
+                \"\$HELPERS/mqmake\" /l6 1 1 2>/dev/null && echo made; true")
+            is "$out" "$([ "$rest" = 97 ] && printf 'ok\nmade' || echo fails)"
+        done
+    done
+}
+
+@test "limits: memory, of the machine and of the control group" {
+    expect 0 mqpeek -J -q limits
+    jq -e '.memory_available > 0 and (.errors[] | select(.error == "ENOMEM") |
+        .result == "ok" and .remedy == null and (.why | test("[0-9]+ bytes of memory left")))' <<<"$out"
+    # The tighter of a group and the one around it, in the words of both versions.
+    for version in 2 1; do
+        # shellcheck disable=SC2016 # expanded inside
+        expect 0 unshare -m --propagation private bash -c '
+            mount -t tmpfs none /sys/fs/cgroup || exit 99
+            if [ "$1" = 2 ]; then
+                dir=/sys/fs/cgroup used=memory.current max=memory.max none=max
+                file=0::/around/inner
+            else
+                dir=/sys/fs/cgroup/memory used=memory.usage_in_bytes max=memory.limit_in_bytes
+                none=9223372036854771712 file=4:memory:/around/inner
+            fi
+            mkdir -p $dir/around/inner
+            echo $file >"$2"
+            mount --bind "$2" /proc/self/cgroup 2>/dev/null
+            echo 5000000 >$dir/around/$used; echo 5040000 >$dir/around/$max
+            echo 1000000 >$dir/around/inner/$used; echo $none >$dir/around/inner/$max
+            mount --bind "$2" /proc/$$/cgroup && exec "$IPCBOX" mqpeek -J -q limits' bash "$version" "$BATS_TEST_TMPDIR/cgroup"
+        is "$(jq -c '[.group_memory, .group_memory_max]' <<<"$out")" '[5000000,5040000]'
+        jq -e '.errors[] | select(.error == "ENOMEM") | .result == "fails" and (.remedy | test("control group"))' <<<"$out"
+    done
+}
+
 @test "limits: wrong usage, full disks" {
     expect 2 mqpeek limits 5
     has "$err" "MAXMSG and MSGSIZE go together"

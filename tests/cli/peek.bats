@@ -106,6 +106,14 @@ INDEX  PRIORITY  LENGTH  CONTENT
     printf '\0\1ab\033[2J\377 and more than sixteen' | cmp - "$BATS_TEST_TMPDIR/raw"
     expect 0 mqpeek --hex --noheadings -i 0 "$q"
     is "$out" "$(hexdump -C "$BATS_TEST_TMPDIR/raw")"
+    # Equal lines are folded, as there.
+    "$HELPERS/mqmake" "$q-long" 10 500 7:"$(printf 'x%.0s' {1..200})" 3: "1:$(printf 'ab%.0s' {1..33})c"
+    for i in 0 1 2; do
+        mqpeek --raw -i "$i" "$q-long" >"$BATS_TEST_TMPDIR/raw"
+        expect 0 mqpeek --hex --noheadings -i "$i" "$q-long"
+        is "$out" "$(hexdump -C "$BATS_TEST_TMPDIR/raw")"
+    done
+    "$HELPERS/mqmake" -u "$q-long"
     expect 0 mqpeek --hex "$q"
     has "$out" "[0] priority 5, 31 bytes" "[1] priority 4, 9 bytes" "|two.lines|"
     expect 0 mqpeek --text --noheadings -i 1 "$q"
@@ -249,6 +257,62 @@ lines"
     has "$out" "too large for one snapshot, read in windows"
     expect 0 mqpeek -J --max-snapshot 1M "$q"
     is "$(jq .queues[0].consistent <<<"$out")" true
+}
+
+@test "peek: a kernel without BTF" {
+    make 10 64 1:x
+    # shellcheck disable=SC2016 # expanded inside
+    expect 4 unshare -m --propagation private bash -c '
+        mount -t tmpfs none /sys/kernel && exec "$IPCBOX" mqpeek "$1"' bash "$q"
+    has "$err" "no BTF of the kernel" "CONFIG_DEBUG_INFO_BTF"
+    is "$(wc -l <<<"$err")" 1
+    is "$out" ""
+}
+
+@test "peek: queues that vanish and come back, processes that end meanwhile" {
+    (
+        for _ in $(seq 150); do
+            "$HELPERS/mqmake" "$q" 4 64 1:there 0:too
+            "$HELPERS/mqmake" -u "$q"
+        done
+    ) 3>&- &
+    churn=$!
+    seen=
+    while kill -0 "$churn" 2>/dev/null; do
+        status=0
+        mqpeek -J "$q" >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" || status=$?
+        seen+=$status
+        if [ "$status" = 0 ]; then
+            jq -e '.queues[0] | .consistent and (.messages | length <= 2)' "$BATS_TEST_TMPDIR/out" >/dev/null
+        else
+            is "$status" 3
+            has "$(cat "$BATS_TEST_TMPDIR/err")" "$q: no such queue"
+        fi
+        sleep 0 &
+        gone=$!
+        status=0
+        mqpeek "pid:$gone:0" 2>"$BATS_TEST_TMPDIR/err" || status=$?
+        is "$status" 3
+        wait "$gone"
+    done
+    wait "$churn"
+    has "$seen" 0 3
+}
+
+@test "drain: not where processes are hidden from the caller" {
+    [ "$(id -u)" = 0 ]
+    public_dir
+    mkdir -m 700 "$dir/state"
+    chown 65534 "$dir/state"
+    cp "$IPCBOX" "$dir/mqpeek"
+    as_nobody "$HELPERS/mqmake" "$q" 10 64 1:one
+    # shellcheck disable=SC2016 # expanded inside
+    expect 5 unshare -m --propagation private bash -c '
+        mount -t proc -o hidepid=2 none /proc
+        exec setpriv --reuid=65534 --regid=65534 --clear-groups env XDG_STATE_HOME="$1/state" \
+            "$1/mqpeek" --backend drain "$2"' bash "$dir" "$q"
+    has "$err" "not all processes can be seen" "--force"
+    [ -z "$(ls "$dir/state")" ]
 }
 
 @test "every verb: a kernel without message queues" {
