@@ -263,7 +263,7 @@ const struct cli_verb b1ctl_recv_verb = {
 
 const struct cli_verb b1ctl_peek_verb = {
     .name = "peek",
-    .summary = "the messages that wait for a peer, left where they are",
+    .summary = "messages that wait for a peer, left in place",
     .description = "Works on a bus of b1ctl serve, for root, the server's user and the user of "
                    "the peer. On a kernel's bus there is no safe way: exit 4.",
     .opts = peek_opts,
