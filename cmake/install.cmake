@@ -22,7 +22,7 @@ install(FILES ${completions}/_ipcbox DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/si
 install(FILES ${completions}/ipcbox.bash DESTINATION ${bash} RENAME ipcbox)
 install(FILES ${completions}/ipcbox.fish DESTINATION ${fish})
 install(FILES ${PROJECT_SOURCE_DIR}/README.md ${PROJECT_SOURCE_DIR}/CHANGELOG.md
-  ${PROJECT_SOURCE_DIR}/LICENSE
+  ${PROJECT_SOURCE_DIR}/SECURITY.md ${PROJECT_SOURCE_DIR}/LICENSE
   DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 # Relative, so that they hold wherever the whole is moved to.

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -18,6 +19,7 @@
 #include "cleanup.h"
 #include "monitor_bus.h"
 #include "monitor_show.h"
+#include "privileges.h"
 #include "timefmt.h"
 #include "traced.h"
 
@@ -279,6 +281,15 @@ static int watch_pid(struct monitor *m)
     return CLI_OK;
 }
 
+/* The command waits in a process of its own, with all it may have: what is left is to watch and end
+ * it. */
+static int keep_privileges(void)
+{
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        return -errno;
+    return privileges_keep(PRIVILEGES_LOOK | PRIVILEGE(CAP_KILL), 0);
+}
+
 static int begin(struct monitor *m)
 {
     struct b1_monitor_opts opts = {
@@ -309,6 +320,8 @@ static int begin(struct monitor *m)
     r = m->wake_fd = cli_catch_signals();
     if (r >= 0)
         r = b1_monitor_start(m->reader, &e);
+    if (r == 0)
+        r = keep_privileges();
     if (r < 0)
         return cli_fail(m->ctx, r, &e, "cannot monitor");
     r = opts.command ? traced_go(&m->command) : 0;

@@ -33,7 +33,7 @@ static int seal_run(struct cli_ctx *ctx, const void *argp)
     if (r < 0)
         return cli_fail(ctx, r, &e, "%s: cannot seal", path);
     if (args->file) {
-        r = file_out_open(args->file, 0666, &out);
+        r = file_out_open(args->file, 0600, &out);
         if (r < 0)
             return cli_fail(ctx, r, NULL, "%s: cannot write", args->file);
     }

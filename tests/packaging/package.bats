@@ -139,3 +139,13 @@ every_object_has() {
     [ "$(stat -c %s bin/ipcbox)" -lt "$(stat -c %s "$IPCBOX")" ]
     expect 1 grep -q '\.debug_info' <(readelf -SW bin/ipcbox)
 }
+
+@test "SECURITY.md: every test that it names is there" {
+    tr '\n' ' ' <"$SRC/SECURITY.md" | grep -oE 'tests/[a-z0-9_/.-]+(: "[^"]*")?' >"$BATS_TEST_TMPDIR/named"
+    [ "$(grep -c '"' "$BATS_TEST_TMPDIR/named")" -gt 10 ]
+    while IFS= read -r line; do
+        file=${line%%: \"*}
+        [ -e "$SRC/${file%.}" ] || { echo "no $file"; return 1; }
+        [[ "$line" != *\"* ]] || grep -qF "@test ${line#*: } {" "$SRC/$file" || { echo "no $line"; return 1; }
+    done <"$BATS_TEST_TMPDIR/named"
+}
