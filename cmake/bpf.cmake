@@ -45,7 +45,7 @@ function(ipcbox_bpf target)
         -Wno-unused-parameter -D__TARGET_ARCH_${arch}
         -ffile-prefix-map=${PROJECT_SOURCE_DIR}=. -fdebug-compilation-dir=.
         -I${PROJECT_SOURCE_DIR}/lib/bpf -I${CMAKE_CURRENT_SOURCE_DIR}
-        -idirafter /usr/include/${CMAKE_C_LIBRARY_ARCHITECTURE}
+        -idirafter ${CMAKE_SYSROOT}/usr/include/${CMAKE_C_LIBRARY_ARCHITECTURE}
         -MMD -MF ${object}.d -MT ${dir}/${name}.skel.h
         -c ${CMAKE_CURRENT_SOURCE_DIR}/${name}.bpf.c -o ${object}
       COMMAND ${IPCBOX_LLVM_STRIP} -g ${object}

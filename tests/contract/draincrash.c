@@ -192,8 +192,11 @@ static void kill_and_reap(pid_t pid)
 static bool acts(uint64_t nr)
 {
     static const uint64_t calls[] = {
-        SYS_mq_open,   SYS_mq_timedreceive, SYS_mq_timedsend, SYS_mkdir,  SYS_fallocate,
-        SYS_ftruncate, SYS_flock,           SYS_mlock,        SYS_unlink, SYS_pread64,
+        SYS_mq_open, SYS_mq_timedreceive, SYS_mq_timedsend, SYS_fallocate, SYS_ftruncate,
+        SYS_flock,   SYS_mlock,           SYS_pread64,      SYS_mkdirat,   SYS_unlinkat,
+#ifdef SYS_mkdir /* what libc uses where the processor's table has it */
+        SYS_mkdir,   SYS_unlink,
+#endif
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(calls); i++)

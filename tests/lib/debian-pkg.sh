@@ -10,6 +10,8 @@
 #   debian-pkg.sh tree SUITE PACKAGE…     print a folder with the packages and all they depend on
 #   debian-pkg.sh exec TREE PROGRAM ARG…  run a program of such a folder with its own ld.so and libraries
 #
+# SUITE may be SUITE:ARCHITECTURE, for a cross-build. Links in such a folder are relative.
+#
 # What was downloaded once is not asked for again: it lies in $IPCBOX_TEST_CACHE (default: build/cache
 # beside tests/). Exit 77, with the reason on stderr: the package cannot be had here.
 set -eu
@@ -50,9 +52,11 @@ sources()
 use_suite()
 {
     case $1 in
-    '' | *[!a-z0-9-]*) usage ;;
+    '' | *[!a-z0-9:-]*) usage ;;
+    *:*) arch=${1#*:} ;;
+    *) arch=$(dpkg --print-architecture) ;;
     esac
-    root=$cache/apt-$1
+    root=$cache/apt-$(echo "$1" | tr : -)
     command -v apt-get >/dev/null || cannot "this machine has no apt"
     mkdir -p "$root/lists/partial" "$root/archives/partial" "$root/parts"
     : >"$root/status" # nothing counts as installed: dependencies come in whole
@@ -65,11 +69,13 @@ Dir::Etc::sourceparts "$root/parts";
 Dir::Etc::preferences "/dev/null";
 Dir::Etc::preferencesparts "$root/parts";
 APT::Default-Release "";
+APT::Architecture "$arch";
+APT::Architectures { "$arch"; };
 APT::Sandbox::User "";
 Acquire::Languages "none";
 CONF
     if [ ! -e "$root/updated" ]; then
-        sources "$1" >"$root/sources.list"
+        sources "${1%:*}" >"$root/sources.list"
         [ -s "$root/sources.list" ] || cannot "no source of this machine's apt serves Debian's $1"
         APT_CONFIG=$root/apt.conf apt-get -q --error-on=any update >"$root/update.log" 2>&1 ||
             cannot "apt-get update for $1 failed: $(tail -n 1 "$root/update.log")"
@@ -102,7 +108,7 @@ do_tree()
 {
     suite=$1
     shift
-    tree=$cache/tree-$suite-$(echo "$*" | tr ' ' '+')
+    tree=$cache/tree-$(echo "$suite" | tr : -)-$(echo "$*" | tr ' ' '+')
     if [ ! -d "$tree" ]; then
         use_suite "$suite"
         rm -rf "$tree.new" "$root/archives/"*.deb
@@ -117,6 +123,9 @@ do_tree()
             dpkg-deb --fsys-tarfile "$deb" | tar -x --keep-directory-symlink -C "$tree.new"
         done
         rm -f "$root/archives/"*.deb
+        find "$tree.new" -lname '/*' | while IFS= read -r link; do
+            ln -sfnr "$tree.new$(readlink "$link")" "$link"
+        done
         mv "$tree.new" "$tree"
     fi
     echo "$tree"

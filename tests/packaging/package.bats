@@ -89,11 +89,9 @@ every_object_has() {
 }
 
 @test "deb: lintian has nothing to say but what the overrides explain" {
-    expect 0 lintian --allow-root --display-info --fail-on error,warning,info "$(deb)"
-    is "$out" ""
+    expect 0 lintian --allow-root --display-info --show-overrides --fail-on error,warning,info "$(deb)"
+    is "$(grep -v '^[ON]:' <<<"$out")" ""
     # Every override is of use, and each has its reason above it.
-    expect 0 lintian --allow-root --display-info --show-overrides "$(deb)"
-    [[ "$out" != *"unused-override"* ]]
     is "$(grep -c '^O:' <<<"$out")" "$(grep -c '^ipcbox:' "$SRC/cmake/debian/lintian-overrides")"
     head -n 1 "$SRC/cmake/debian/lintian-overrides" | grep -q '^# '
 }
