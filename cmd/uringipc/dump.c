@@ -124,6 +124,7 @@ static int dump_to(struct cli_ctx *ctx, const struct dump_args *args, struct uip
         .show = record,
         .data = &d,
         .backlog = true,
+        .to_stdout = f == stdout,
         .count = args->count,
         .timeout = args->timeout,
     };

@@ -204,7 +204,7 @@ static int monitor_run(struct cli_ctx *ctx, const void *argp)
 {
     const struct monitor_args *args = argp;
     _cleanup_(uipc_closep) struct uipc *u = NULL;
-    struct ucmd_watch w = {.ctx = ctx, .show = show_seen, .count = args->count};
+    struct ucmd_watch w = {.ctx = ctx, .show = show_seen, .to_stdout = true, .count = args->count};
     int r = ucmd_open(ctx, CHAN_LOOK, &u);
 
     if (r != CLI_OK)

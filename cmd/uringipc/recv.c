@@ -149,6 +149,8 @@ static int next(struct receiving *rc, struct chan_got *got, struct err *e)
 
         if (interrupted)
             return -EINTR;
+        if (ucmd_reader_gone())
+            return -EPIPE;
         if (left == 0)
             return -ETIMEDOUT;
         r = uipc_recv(rc->u, rc->buf, rc->cap, got, MIN(left, slice), e);
@@ -165,7 +167,7 @@ static int receive(struct receiving *rc)
         struct chan_got got = {0};
         int r = next(rc, &got, &e);
 
-        if (out_error(rc->ctx->out) < 0)
+        if (out_error(rc->ctx->out) < 0 || r == -EPIPE)
             return CLI_OK; /* nobody reads on; it is reported elsewhere */
         if (r == -EINTR || (r == -EIDRM && rc->args->follow))
             break;

@@ -3,7 +3,9 @@
 #include "ucmd.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 const char *const ucmd_backends[] = {"kernel", "embedded", NULL};
 
@@ -83,6 +85,13 @@ int ucmd_open_name(struct cli_ctx *ctx, const char *name, unsigned int access, s
 int ucmd_open(struct cli_ctx *ctx, unsigned int access, struct uipc **u)
 {
     return ucmd_open_name(ctx, ctx->operands[0], access, u);
+}
+
+bool ucmd_reader_gone(void)
+{
+    struct pollfd p = {.fd = STDOUT_FILENO};
+
+    return poll(&p, 1, 0) > 0 && (p.revents & POLLERR);
 }
 
 const char *ucmd_delivery(int delivery)

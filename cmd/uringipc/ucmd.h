@@ -31,6 +31,10 @@ int ucmd_open_name(struct cli_ctx *ctx, const char *name, unsigned int access, s
 /* Opens the channel of the first operand. */
 int ucmd_open(struct cli_ctx *ctx, unsigned int access, struct uipc **u);
 
+/* Whether standard output is a pipe that nobody reads any more: no need to wait for more to write.
+ */
+bool ucmd_reader_gone(void);
+
 /* "broadcast" …; NULL when not known. */
 const char *ucmd_delivery(int delivery);
 
@@ -58,6 +62,7 @@ void ucmd_msg_fill(struct ucmd_msg *row, const struct ringmap_msg *msg, const vo
  * @show: called with each message; .lost of the row counts what was missed before it
  * @data: for @show
  * @backlog: begin with what is there
+ * @to_stdout: what is shown goes there: end when nobody reads it any more
  * @count: end after so many; 0: no limit
  * @timeout: end then, ns; CHAN_FOREVER
  * @stop: set by @show to end
@@ -69,6 +74,7 @@ struct ucmd_watch {
     void (*show)(struct ucmd_watch *w, const struct ucmd_msg *row);
     void *data;
     bool backlog;
+    bool to_stdout;
     uint64_t count;
     uint64_t timeout;
     uint64_t seen;

@@ -69,6 +69,8 @@ static int follow(struct ucmd_watch *w)
             return CLI_OK;
         if (r != -ETIMEDOUT)
             continue;
+        if (w->to_stdout && ucmd_reader_gone())
+            return CLI_OK;
         if (stuck(w)) {
             w->missed++;
             w->next++;

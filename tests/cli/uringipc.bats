@@ -104,6 +104,20 @@ receivers_are() { [ "$(u -J list | jq '.channels[0].receivers')" = "$1" ]; }
     is "$(cat "$BATS_TEST_TMPDIR/complaints")" ""
 }
 
+@test "uringipc: recv and monitor end when their reader has gone, though nothing comes" {
+    u create -d -k quiet --broadcast
+    for verb in "recv --follow" "monitor --backlog"; do
+        # shellcheck disable=SC2086
+        bash -c '"$IPCBOX" uringipc --backend embedded --noheadings "$@" | head -n 1' - $verb quiet \
+            >"$BATS_TEST_TMPDIR/first" 3>&- &
+        pid=$!
+        sleep 0.2
+        u send quiet hello
+        within 60 bash -c "! kill -0 $pid"
+        has "$(cat "$BATS_TEST_TMPDIR/first")" hello
+    done
+}
+
 @test "uringipc: a message that cannot be written out stays in the channel" {
     u create -d -k full
     seq 3 | u send full --lines
