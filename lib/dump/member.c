@@ -179,11 +179,15 @@ static int member_bytes(const struct dump_record *rec, const struct json_member 
 int dump_get_str(const struct dump_record *rec, const char *key, char *out, size_t size,
                  struct err *e)
 {
+    static const char suffix[] = "_base64";
     const struct json_member *m;
     char exact[64];
+    size_t n = strlen(key);
     int r;
 
-    if (snprintf(exact, sizeof(exact), "%s_base64", key) < (int)sizeof(exact)) {
+    if (n + sizeof(suffix) <= sizeof(exact)) {
+        memcpy(exact, key, n);
+        memcpy(exact + n, suffix, sizeof(suffix));
         m = dump_member(line_of(rec), exact);
         if (m)
             return member_bytes(rec, m, key, out, size, e);

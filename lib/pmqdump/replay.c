@@ -68,9 +68,12 @@ struct event {
 
 /* ---- events ---- */
 
-/* Return: 1 for one that is to be replayed, 0 for another, or -errno. */
-static int take_event(const struct pmqdump_replay *p, struct dump_record *rec, struct event *ev,
-                      struct err *e)
+/*
+ * @timed: its time is wanted; at full speed that is only so while it is checked. Return: 1 for one
+ * that is to be replayed, 0 for another, or -errno.
+ */
+static int take_event(const struct pmqdump_replay *p, struct dump_record *rec, bool timed,
+                      struct event *ev, struct err *e)
 {
     uint64_t priority = 0;
     char kind[8];
@@ -84,7 +87,8 @@ static int take_event(const struct pmqdump_replay *p, struct dump_record *rec, s
     ev->send = strcmp(kind, "send") == 0;
     if (!ev->send && (!p->opts->receive || strcmp(kind, "recv") != 0))
         return 0;
-    r = dump_get_time(rec, "time", &ev->time, e);
+    ev->time = 0;
+    r = timed ? dump_get_time(rec, "time", &ev->time, e) : 0;
     if (r == 0)
         r = dump_get_str(rec, "queue", ev->queue, sizeof(ev->queue), e);
     if (r < 0 || !ev->send)
@@ -389,7 +393,7 @@ static int walk(struct pmqdump_replay *p, bool check, struct err *e)
     int r;
 
     while ((r = dump_reader_next(p->reader, &rec, e)) > 0) {
-        r = take_event(p, rec, &ev, e);
+        r = take_event(p, rec, check || p->opts->speed > 0, &ev, e);
         if (r == -ENOENT)
             r = -EBADMSG; /* a member is missing */
         if (r > 0)

@@ -222,7 +222,7 @@ static int bench_save(const char *ipcbox)
     memset(payload, '\xa5', sizeof(payload));
     if (getrlimit(RLIMIT_MSGQUEUE, &l) < 0)
         die("getrlimit");
-    maxmsg = (long)(l.rlim_cur / (sizeof(payload) + 96));
+    maxmsg = (long)(l.rlim_cur / (sizeof(payload) + 128));
     maxmsg = MIN(maxmsg, msg_max());
     q = make_queue(name, maxmsg, sizeof(payload));
     for (long i = 0; i < maxmsg; i++)
