@@ -41,8 +41,8 @@ const struct cli_applet mqdump_applet = {
              "than root $XDG_STATE_HOME/ipcbox or ~/.local/state/ipcbox.",
     .environment = "IPCBOX_STATE_DIR: another directory for journals and replaced queues.\n"
                    "\n"
-                   "TMPDIR: where a dump that comes through a pipe is kept while it is checked "
-                   "(/var/tmp).\n"
+                   "TMPDIR: where a dump that comes through a pipe is kept while it is checked, "
+                   "and what replay sends at full speed (/var/tmp).\n"
                    "\n"
                    "IPCBOX_MQ_SYSCALL: the number of mq_timedreceive2, as --mq-syscall.",
 };

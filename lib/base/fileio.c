@@ -73,6 +73,32 @@ int file_write_all(int fd, const void *data, size_t n)
     return 0;
 }
 
+const char *file_spool_dir(void)
+{
+    const char *dir = getenv("TMPDIR");
+
+    return dir && dir[0] == '/' ? dir : "/var/tmp";
+}
+
+int file_spool_open(struct err *e)
+{
+    const char *dir = file_spool_dir();
+    _cleanup_(freep) char *path = NULL;
+    int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+
+    if (fd >= 0)
+        return fd;
+    if (asprintf(&path, "%s/ipcbox.XXXXXX", dir) < 0) {
+        path = NULL;
+        return -ENOMEM;
+    }
+    fd = mkostemp(path, O_CLOEXEC);
+    if (fd < 0)
+        return err_set(e, -errno, "set TMPDIR", "cannot make a temporary file in %s", dir);
+    unlink(path);
+    return fd;
+}
+
 struct file_out {
     FILE *stream;
     char *path;

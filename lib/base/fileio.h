@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include "buf.h"
+#include "errinfo.h"
 
 /**
  * file_read() - read a whole small file, also one of /proc that tells no size
@@ -21,6 +22,12 @@ int file_read(int dirfd, const char *path, size_t max, struct buf *out);
 
 /* Writes all of it, over short writes and EINTR. Return: 0 or -errno. */
 int file_write_all(int fd, const void *data, size_t n);
+
+/* Where temporary files go: $TMPDIR, or /var/tmp, which may hold more than /tmp. */
+const char *file_spool_dir(void);
+
+/* A temporary file without a name. Return: a descriptor (O_RDWR) or -errno with a reason. */
+int file_spool_open(struct err *e);
 
 /**
  * struct file_out - a file that appears whole or not at all

@@ -360,21 +360,11 @@ void dump_reader_watch(struct dump_reader *r, dump_watch_fn watch, void *ctx)
 /* A copy without a name, for what can be read only once. */
 static int spool(int from, struct err *e)
 {
-    const char *dir = getenv("TMPDIR");
-    char path[4096], block[65536];
-    _cleanup_(closep) int fd = -1;
+    _cleanup_(closep) int fd = file_spool_open(e);
+    char block[65536];
 
-    if (!dir || dir[0] != '/')
-        dir = "/var/tmp";
-    fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (fd < 0) {
-        if (snprintf(path, sizeof(path), "%s/ipcbox.XXXXXX", dir) >= (int)sizeof(path))
-            return -ENAMETOOLONG;
-        fd = mkostemp(path, O_CLOEXEC);
-        if (fd < 0)
-            return err_set(e, -errno, "set TMPDIR", "cannot make a temporary file in %s", dir);
-        unlink(path);
-    }
+    if (fd < 0)
+        return fd;
     for (;;) {
         ssize_t n = read(from, block, sizeof(block));
         int k;
@@ -388,7 +378,8 @@ static int spool(int from, struct err *e)
         k = file_write_all(fd, block, (size_t)n);
         if (k < 0)
             return err_set(e, k, "set TMPDIR to a directory with more room",
-                           "cannot keep the input in %s: %s", dir, strerrordesc_np(-k));
+                           "cannot keep the input in %s: %s", file_spool_dir(),
+                           strerrordesc_np(-k));
     }
     if (lseek(fd, 0, SEEK_SET) < 0)
         return -errno;

@@ -9,18 +9,19 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <mqueue.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "buf.h"
+#include "fileio.h"
 #include "timefmt.h"
 
 enum {
     QUEUES_MAX = 1024,
-    BATCH_EVENTS = 1024,
-    BATCH_BYTES = 1 << 20,
+    SPOOL_BUFFER = 1 << 20,
     SUB_BITS = 6, /* steps of a power of two in the histogram: 1.6 % */
     BUCKETS = 64 << SUB_BITS,
 };
@@ -31,13 +32,15 @@ struct target {
     uint64_t msgsize;
 };
 
-/* An event that was read ahead: at full speed reading and sending take turns, so that the receiver
- * is not woken anew for each message. */
-struct ahead {
-    const struct target *target;
-    bool send;
+/*
+ * What is left of an event that was checked, followed by its payload, for full speed: then the
+ * recording is read only once, and what was to be said of it has been said.
+ */
+struct spooled {
+    uint32_t target;
     uint32_t priority;
-    size_t at, length; /* of its payload in the batch's bytes */
+    uint32_t length;
+    bool send;
 };
 
 struct pmqdump_replay {
@@ -53,8 +56,7 @@ struct pmqdump_replay {
     bool started;
     struct pmqdump_replay_result result;
     uint64_t lateness[BUCKETS];
-    struct ahead batch[BATCH_EVENTS];
-    size_t n_batch;
+    FILE *spool; /* at full speed: all events */
     struct buf bytes;
 };
 
@@ -68,12 +70,9 @@ struct event {
 
 /* ---- events ---- */
 
-/*
- * @timed: its time is wanted; at full speed that is only so while it is checked. Return: 1 for one
- * that is to be replayed, 0 for another, or -errno.
- */
-static int take_event(const struct pmqdump_replay *p, struct dump_record *rec, bool timed,
-                      struct event *ev, struct err *e)
+/* Return: 1 for one that is to be replayed, 0 for another, or -errno. */
+static int take_event(const struct pmqdump_replay *p, struct dump_record *rec, struct event *ev,
+                      struct err *e)
 {
     uint64_t priority = 0;
     char kind[8];
@@ -87,8 +86,7 @@ static int take_event(const struct pmqdump_replay *p, struct dump_record *rec, b
     ev->send = strcmp(kind, "send") == 0;
     if (!ev->send && (!p->opts->receive || strcmp(kind, "recv") != 0))
         return 0;
-    ev->time = 0;
-    r = timed ? dump_get_time(rec, "time", &ev->time, e) : 0;
+    r = dump_get_time(rec, "time", &ev->time, e);
     if (r == 0)
         r = dump_get_str(rec, "queue", ev->queue, sizeof(ev->queue), e);
     if (r < 0 || !ev->send)
@@ -181,6 +179,47 @@ static void count_event(struct pmqdump_replay *p, const struct event *ev)
     p->result.bytes += ev->send ? ev->payload.captured : 0;
 }
 
+static int spool_failed(struct err *e)
+{
+    int r = errno ? -errno : -EIO;
+
+    return err_set(e, r, "set TMPDIR to a directory with more room",
+                   "cannot keep what is to be sent in %s: %s", file_spool_dir(),
+                   strerrordesc_np(-r));
+}
+
+static int spool_open(struct pmqdump_replay *p, struct err *e)
+{
+    int fd = file_spool_open(e);
+
+    if (fd < 0)
+        return fd;
+    p->spool = fdopen(fd, "w+");
+    if (!p->spool) {
+        close(fd);
+        return -ENOMEM;
+    }
+    (void)setvbuf(p->spool, NULL, _IOFBF, SPOOL_BUFFER);
+    return 0;
+}
+
+static int spool_event(struct pmqdump_replay *p, const struct event *ev, struct err *e)
+{
+    const struct target *t = find_target(p, target_name(p, ev));
+    const struct spooled s = {
+        .target = (uint32_t)(t - p->targets),
+        .priority = ev->priority,
+        .length = ev->send ? (uint32_t)ev->payload.captured : 0,
+        .send = ev->send,
+    };
+
+    errno = 0;
+    if (fwrite(&s, sizeof(s), 1, p->spool) == 1 &&
+        (!s.length || fwrite(ev->payload.data, s.length, 1, p->spool) == 1))
+        return 0;
+    return spool_failed(e);
+}
+
 /* What can be known before the first message is sent. */
 static int check_event(struct pmqdump_replay *p, const struct dump_record *rec,
                        const struct event *ev, struct err *e)
@@ -198,7 +237,7 @@ static int check_event(struct pmqdump_replay *p, const struct dump_record *rec,
                  t->name, t->msgsize);
         return -EMSGSIZE;
     }
-    return 0;
+    return p->spool ? spool_event(p, ev, e) : 0;
 }
 
 /* ---- lateness ---- */
@@ -279,10 +318,10 @@ static int call_until(const struct pmqdump_replay *p, const struct target *t,
 static int call_patiently(const struct pmqdump_replay *p, const struct target *t,
                           const struct event *ev)
 {
-    uint64_t end = now();
+    uint64_t end;
     int r;
 
-    if (__builtin_add_overflow(end, p->opts->timeout, &end)) {
+    if (p->opts->timeout == UINT64_MAX || __builtin_add_overflow(now(), p->opts->timeout, &end)) {
         do
             r = call_until(p, t, ev, NULL);
         while (r == -EINTR);
@@ -324,43 +363,29 @@ static int do_event(struct pmqdump_replay *p, const struct target *t, const stru
     return 0;
 }
 
-static int send_batch(struct pmqdump_replay *p, struct err *e)
+/* Sends all of them, in large pieces: the receiver is not woken anew for each message. */
+static int send_spooled(struct pmqdump_replay *p, struct err *e)
 {
+    struct spooled s;
     int r = 0;
 
-    for (size_t i = 0; i < p->n_batch && r == 0; i++) {
-        const struct ahead *a = &p->batch[i];
-        const struct event ev = {
-            .send = a->send,
-            .priority = a->priority,
-            .payload = {p->bytes.data + a->at, a->length, a->length},
-        };
+    errno = 0;
+    if (fseek(p->spool, 0, SEEK_SET) < 0)
+        return spool_failed(e);
+    while (r == 0 && fread_unlocked(&s, sizeof(s), 1, p->spool) == 1) {
+        struct event ev = {.send = s.send, .priority = s.priority};
+        char *at;
 
-        r = do_event(p, a->target, &ev, e);
+        buf_clear(&p->bytes);
+        at = buf_extend(&p->bytes, s.length + 1);
+        if (!at)
+            return -ENOMEM;
+        if (s.length && fread_unlocked(at, s.length, 1, p->spool) != 1)
+            return spool_failed(e);
+        ev.payload = (struct dump_payload){at, s.length, s.length};
+        r = do_event(p, &p->targets[s.target], &ev, e);
     }
-    p->n_batch = 0;
-    buf_clear(&p->bytes);
-    return r;
-}
-
-static int read_ahead(struct pmqdump_replay *p, const struct target *t, const struct event *ev,
-                      struct err *e)
-{
-    p->batch[p->n_batch++] = (struct ahead){
-        .target = t,
-        .send = ev->send,
-        .priority = ev->priority,
-        .length = ev->send ? ev->payload.captured : 0,
-    };
-    /* Never empty, so that a payload of no bytes has an address too. */
-    buf_add_char(&p->bytes, '\0');
-    p->batch[p->n_batch - 1].at = p->bytes.len;
-    buf_add(&p->bytes, ev->payload.data, p->batch[p->n_batch - 1].length);
-    if (buf_error(&p->bytes))
-        return buf_error(&p->bytes);
-    if (p->n_batch < BATCH_EVENTS && p->bytes.len < BATCH_BYTES)
-        return 0;
-    return send_batch(p, e);
+    return r == 0 && ferror(p->spool) ? spool_failed(e) : r;
 }
 
 static int replay_event(struct pmqdump_replay *p, const struct event *ev, struct err *e)
@@ -371,8 +396,6 @@ static int replay_event(struct pmqdump_replay *p, const struct event *ev, struct
 
     if (!t)
         return err_set(e, -EBADMSG, NULL, "the file has changed while it was read");
-    if (p->opts->speed <= 0)
-        return read_ahead(p, t, ev, e);
     if (!p->started) {
         p->first = ev->time;
         p->start = now();
@@ -393,7 +416,7 @@ static int walk(struct pmqdump_replay *p, bool check, struct err *e)
     int r;
 
     while ((r = dump_reader_next(p->reader, &rec, e)) > 0) {
-        r = take_event(p, rec, check || p->opts->speed > 0, &ev, e);
+        r = take_event(p, rec, &ev, e);
         if (r == -ENOENT)
             r = -EBADMSG; /* a member is missing */
         if (r > 0)
@@ -403,7 +426,7 @@ static int walk(struct pmqdump_replay *p, bool check, struct err *e)
         if (r < 0)
             return r;
     }
-    return r == 0 ? send_batch(p, e) : r;
+    return r;
 }
 
 static int choose_target(struct pmqdump_replay *p, const char *name, struct err *e)
@@ -434,8 +457,13 @@ int pmqdump_replay_new(struct dump_reader *reader, const struct pmqdump_replay_o
     p->reader = reader;
     p->opts = opts;
     r = opts->to ? choose_target(p, opts->to, e) : 0;
+    if (r == 0 && opts->speed <= 0 && !opts->dry_run)
+        r = spool_open(p, e);
     if (r == 0)
         r = walk(p, true, e);
+    errno = 0;
+    if (r == 0 && p->spool && fflush(p->spool) != 0)
+        r = spool_failed(e);
     if (r < 0)
         return r;
     *ret = TAKE_PTR(p);
@@ -444,15 +472,15 @@ int pmqdump_replay_new(struct dump_reader *reader, const struct pmqdump_replay_o
 
 int pmqdump_replay_run(struct pmqdump_replay *p, struct err *e)
 {
-    uint64_t begin;
-    int r = dump_reader_rewind(p->reader, e);
+    uint64_t begin = now();
+    int r;
 
-    if (r < 0 || p->opts->dry_run)
-        return r;
+    if (p->opts->dry_run)
+        return 0;
     p->started = false;
-    p->n_batch = 0;
-    begin = now();
-    r = walk(p, false, e);
+    r = p->spool ? send_spooled(p, e) : dump_reader_rewind(p->reader, e);
+    if (r == 0 && !p->spool)
+        r = walk(p, false, e);
     p->result.span += now() - begin;
     return r;
 }
@@ -474,6 +502,8 @@ void pmqdump_replay_free(struct pmqdump_replay *p)
     free(p->targets);
     free(p->buffer);
     buf_done(&p->bytes);
+    if (p->spool)
+        fclose(p->spool);
     free(p);
 }
 

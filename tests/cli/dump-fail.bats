@@ -89,6 +89,10 @@ SH
         a.dump | mqdump seal >big.dump
     unlink "$q"
     mqdump restore big.dump
+    {
+        echo '{"type":"header","format":"ipcbox-dump","version":1,"kind":"traffic"}'
+        jq -c 'select(.type == "message") | .type = "event" | .event = "send" | .time = "2026-01-01T00:00:00Z"' big.dump
+    } | mqdump seal >big.traffic
     mkdir small
     cat >full.sh <<'SH'
 mount -t tmpfs -o size=64k none small
@@ -102,6 +106,7 @@ says mqdump seal big.dump -O small/kept
 TMPDIR=$PWD/small says sh -c 'cat big.dump | "$IPCBOX" mqdump restore -'
 IPCBOX_STATE_DIR=$PWD/small/state says mqdump restore --replace a.dump
 CRTOOLS_SCRIPT_ACTION=post-dump CRTOOLS_IMAGE_DIR=$PWD/small CRTOOLS_INIT_PID=$2 says mqdump criu action
+TMPDIR=$PWD/small says mqdump replay --speed max big.traffic
 cmp a.dump small/kept && ls -A small small/state
 SH
     # A process that has it open, for the checkpoint.
@@ -119,7 +124,8 @@ SH
     has "${lines[3]}" "1 mqdump: -: nothing was restored: cannot keep the input in $PWD/small: No space left on device" "set TMPDIR"
     has "${lines[4]}" "1 mqdump: a.dump: nothing was restored: $q cannot be saved before it is replaced: No space left"
     has "${lines[5]}" "1 mqdump: the queues of process $actor cannot be saved: No space left on device"
-    is "$(printf '%s\n' "${lines[@]:6}" | paste -sd' ')" "small: kept state  small/state:"
+    has "${lines[6]}" "1 mqdump: big.traffic: nothing was sent: cannot keep what is to be sent in $PWD/small: No space left" "set TMPDIR"
+    is "$(printf '%s\n' "${lines[@]:7}" | paste -sd' ')" "small: kept state  small/state:"
     is "$(texts "$q" | tr -d x)" ",,,,,,,,,"
 }
 
