@@ -5,7 +5,8 @@
  *     contract [BACKEND…]     those named, which must work here; without names: all that do
  *
  * "model-syscall", "model-fcntl" and "model-ioctl" are the backends for the proposed system calls
- * with a model of those kernels under them.
+ * with a model of those kernels under them; "model-ioctl-64k" is the version with the larger
+ * buffer.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -809,6 +810,10 @@ static void choose(const char *name)
     backend = modelled ? name + 6 : name;
     drains = !strcmp(backend, "drain");
     model = (struct model_quirks){.syscall = true, .fcntl = true, .ioctl = true, .bulk_cap = 8192};
+    if (!strcmp(backend, "ioctl-64k")) {
+        backend = "ioctl";
+        model.bulk_cap = 65536;
+    }
     if (modelled)
         model_install();
     else
@@ -883,7 +888,8 @@ static int run(const char *name)
 
 int main(int argc, char **argv)
 {
-    static const char *const models[] = {"model-syscall", "model-fcntl", "model-ioctl"};
+    static const char *const models[] = {"model-syscall", "model-fcntl", "model-ioctl",
+                                         "model-ioctl-64k"};
     unsigned int seed = (unsigned int)getpid();
     int ran = 0;
 
