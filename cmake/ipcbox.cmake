@@ -30,6 +30,12 @@ if(IPCBOX_SANITIZE)
   target_link_options(ipcbox_flags INTERFACE
     "$<$<NOT:${ipcbox_plain}>:-fsanitize=${IPCBOX_SANITIZE}>")
 endif()
+# Counters in a mapped file, so that what is killed has counted too.
+if(IPCBOX_COVERAGE)
+  target_compile_options(ipcbox_flags INTERFACE -fprofile-instr-generate -fcoverage-mapping
+    "SHELL:-mllvm -runtime-counter-relocation")
+  target_link_options(ipcbox_flags INTERFACE -fprofile-instr-generate)
+endif()
 if(IPCBOX_FUZZ)
   target_compile_options(ipcbox_flags INTERFACE
     "$<$<NOT:${ipcbox_plain}>:-fsanitize=fuzzer-no-link>")

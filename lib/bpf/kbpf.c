@@ -28,6 +28,7 @@ enum { MAX_NAMES = 256 };
 /* Where libbpf's messages go; one load at a time in a thread. */
 static _Thread_local struct buf *log_to;
 
+_printf_(2, 0)
 static int log_line(enum libbpf_print_level level, const char *fmt, va_list ap)
 {
     char line[512];

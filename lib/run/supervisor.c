@@ -74,7 +74,7 @@ void run_say(const struct run *run, const char *fmt, ...)
 /* What the child tells before it becomes the command. */
 struct child_report {
     int error; /* of what follows; 0 with the listener attached */
-    enum { STEP_FILTER, STEP_EXEC } step;
+    enum child_step { STEP_FILTER, STEP_EXEC } step;
 };
 
 static int send_report(int sock, const struct child_report *report, int fd)
@@ -363,7 +363,7 @@ static int supervise(pid_t command, int signals, int *status)
 
 /* ---- starting ---- */
 
-static int explain_start(int r, int step, const char *command, struct err *e)
+static int explain_start(int r, enum child_step step, const char *command, struct err *e)
 {
     if (step == STEP_EXEC) {
         err_set(e, r, NULL, "%s: %s", command, err_text(NULL, r));

@@ -261,7 +261,7 @@ static void wait_until_blocked(int proc, pid_t pid, struct proc_call *call)
             return;
         usleep(1000);
     }
-    CHECK(!"the child never blocked");
+    CHECK_FAIL("the child never blocked");
 }
 
 static void test_real(void)

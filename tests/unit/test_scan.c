@@ -109,7 +109,7 @@ static void write_text(const char *path, const char *text)
 
 static void test_charge_in_kernel(void)
 {
-    int status;
+    int status = -1;
     pid_t pid;
 
     fflush(NULL);
@@ -126,7 +126,7 @@ static void test_charge_in_kernel(void)
         }
         _exit(prove_charges());
     }
-    CHECK(pid > 0 && waitpid(pid, &status, 0) == pid);
+    CHECK_INT(waitpid(pid, &status, 0), pid);
     CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
