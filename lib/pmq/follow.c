@@ -25,6 +25,7 @@
 
 enum {
     MAX_QUEUES = 4096,
+    MAX_TARGETS = 1 << 20, /* queues that may be seen with .all; more than that is no index */
     MAX_LINKS = 6,
 };
 
@@ -239,8 +240,11 @@ const char *pmq_follow_reason(const struct pmq_follow *f)
 static int target_set(struct pmq_follow *f, uint32_t index, const struct follow_key *key,
                       const char *label, void *cookie)
 {
-    char *copy = strdup(label);
+    char *copy;
 
+    if (index >= MAX_TARGETS)
+        return -EBADMSG;
+    copy = strdup(label);
     if (!copy)
         return -ENOMEM;
     if (index >= f->n_targets) {

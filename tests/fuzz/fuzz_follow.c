@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Records of the ring buffer of `follow`, and the connector's datagrams of processes that end. The
+ * input is a sequence of records, each after its length in two bytes.
+ */
+#include "fuzz.h"
+
+#include "../../lib/pmq/follow.c"
+#define send_op      proc_send_op
+#define receive      proc_receive
+#define explain      proc_explain
+#define wait_for_ack proc_wait_for_ack
+#include "../../lib/proc/proc_events.c"
+
+static int visit(const struct pmq_event *ev, void *ctx)
+{
+    unsigned int *sum = ctx;
+
+    MUST(ev->kind <= PMQ_EVENT_UNCOVERED);
+    MUST(memchr(ev->comm, '\0', sizeof(ev->comm)));
+    MUST(ev->captured == 0 || ev->data);
+    for (size_t i = 0; i < ev->captured; i++)
+        *sum += ((const uint8_t *)ev->data)[i];
+    for (const char *p = ev->label; p && *p; p++)
+        *sum += (unsigned int)*p;
+    return *sum % 64 == 63;
+}
+
+static void follow(const uint8_t *data, size_t size)
+{
+    struct pmq_follow f = {.epoll = -1, .timer = -1, .visit = visit};
+    unsigned int sum = 0;
+
+    f.ctx = &sum;
+    while (size >= 2) {
+        size_t n = MIN((size_t)(data[0] | data[1] << 8), size - 2);
+        void *record = malloc(n ? n : 1); /* of its exact size, for the sanitizer */
+
+        MUST(record);
+        memcpy(record, data + 2, n);
+        on_record(&f, record, n);
+        free(record);
+        data += 2 + n;
+        size -= 2 + n;
+    }
+    for (size_t i = 0; i < f.n_targets; i++)
+        free(f.targets[i].label);
+    free(f.targets);
+}
+
+static void ended(const uint8_t *data, size_t size)
+{
+    struct nlmsghdr *h = malloc(size);
+    struct proc_event ev;
+    int left = (int)size;
+
+    MUST(h);
+    memcpy(h, data, size);
+    for (const struct nlmsghdr *at = h; mnl_nlmsg_ok(at, left); at = mnl_nlmsg_next(at, &left))
+        (void)event_of(at, &ev);
+    free(h);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (size < 2)
+        return 0;
+    if (data[0] < 224)
+        follow(data + 1, size - 1);
+    else
+        ended(data + 1, size - 1);
+    return 0;
+}
