@@ -73,6 +73,13 @@ static bool event_of(const struct nlmsghdr *h, struct proc_event *out)
     return true;
 }
 
+/* Whether a message lies in the @left bytes at @h: libmnl takes a length above INT_MAX for one
+ * below 0. */
+static bool is_whole(const struct nlmsghdr *h, int left)
+{
+    return mnl_nlmsg_ok(h, left) && h->nlmsg_len <= (uint32_t)left;
+}
+
 /* One datagram. Return: its length, 0 when there is none, -errno. Only the kernel's are taken. */
 static ssize_t receive(struct mnl_socket *nl, char data[DATA_SIZE])
 {
@@ -99,7 +106,7 @@ static int look_for_ack(struct mnl_socket *nl)
     while ((n = receive(nl, data)) > 0) {
         int left = (int)n;
 
-        for (const struct nlmsghdr *h = (void *)data; mnl_nlmsg_ok(h, left);
+        for (const struct nlmsghdr *h = (void *)data; is_whole(h, left);
              h = mnl_nlmsg_next(h, &left)) {
             if (!event_of(h, &ev))
                 continue;
@@ -242,7 +249,7 @@ int proc_events_read(struct proc_events *ev, int (*visit)(const struct proc_exit
     while ((n = receive(ev->nl, data)) > 0) {
         int left = (int)n;
 
-        for (const struct nlmsghdr *h = (void *)data; mnl_nlmsg_ok(h, left);
+        for (const struct nlmsghdr *h = (void *)data; is_whole(h, left);
              h = mnl_nlmsg_next(h, &left)) {
             struct proc_exit x = {.time = timefmt_now(CLOCK_REALTIME)};
             int r;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Command lines. The first byte chooses the applet, the rest are words, each ended by a NUL. What the
- * parser takes apart must be what was given: nothing lost, every word in its place.
+ * Command lines. The first byte chooses the applet, the rest are words, each ended by a NUL. What
+ * the parser takes apart must be what was given: nothing lost, every word in its place.
  */
 #include <errno.h>
 
@@ -38,7 +38,8 @@ static void hint(const char *word)
     MUST(!near);
 }
 
-static void check(const struct cli_applet *applet, const struct cli_parsed *p, int argc, char **argv)
+static void check(const struct cli_applet *applet, const struct cli_parsed *p, int argc,
+                  char **argv)
 {
     MUST(p->verb || p->globals.help || p->globals.version);
     MUST(p->n_operands < (size_t)argc);

@@ -56,7 +56,7 @@ static void ended(const uint8_t *data, size_t size)
 
     MUST(h);
     memcpy(h, data, size);
-    for (const struct nlmsghdr *at = h; mnl_nlmsg_ok(at, left); at = mnl_nlmsg_next(at, &left))
+    for (const struct nlmsghdr *at = h; is_whole(at, left); at = mnl_nlmsg_next(at, &left))
         (void)event_of(at, &ev);
     free(h);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What was left behind by a drain that was killed, and by a restore: files in a folder that others may have
- * written to. The first byte chooses which.
+ * What was left behind by a drain that was killed, and by a restore: files in a folder that others
+ * may have written to. The first byte chooses which.
  */
 #include <sys/random.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the BPF program has collected of a queue: it counts as messages only when it can be one. The input
- * is the counts, then the records.
+ * What the BPF program has collected of a queue: it counts as messages only when it can be one. The
+ * input is the counts, then the records.
  */
 #include "fuzz.h"
 

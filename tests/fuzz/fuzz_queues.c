@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Dumps of queues, as restore reads them, and of traffic, as replay does: what passes has names, sizes and
- * priorities that a queue can have.
+ * Dumps of queues, as restore reads them, and of traffic, as replay does: what passes has names,
+ * sizes and priorities that a queue can have.
  */
 #include <errno.h>
 #include <sys/mman.h>

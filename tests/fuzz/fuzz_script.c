@@ -49,7 +49,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                    .bytes = 1 << 20,
                    .message_bytes = 4096,
                    .batch = 64},
-        .defects = size && data[0] & 1 ? B1_DEFECT_ALL & ~(B1_DEFECT_SEND_OOPS | B1_DEFECT_STRIDE) : 0,
+        .defects = size && data[0] & 1 ? B1_DEFECT_ALL & ~(B1_DEFECT_SEND_OOPS | B1_DEFECT_STRIDE)
+                                       : 0,
     };
     _cleanup_(freep) char *text = NULL;
     struct b1_embedded *bus;
