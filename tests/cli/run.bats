@@ -97,7 +97,7 @@ teardown() {
     expect 0 ipcbox run sh -c 'ls /proc/$$/fd; env; trap'
     inside=$out
     expect 0 sh -c 'ls /proc/$$/fd; env; trap'
-    is "$(grep -v '^_=' <<<"$inside")" "$(grep -v '^_=' <<<"$out")"
+    is "$(grep -v '^_=\|^__LLVM_PROFILE' <<<"$inside")" "$(grep -v '^_=\|^__LLVM_PROFILE' <<<"$out")"
     expect 0 ipcbox run grep -E '^Sig(Blk|Ign)' /proc/self/status
     inside=$out
     expect 0 grep -E '^Sig(Blk|Ign)' /proc/self/status

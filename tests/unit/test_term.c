@@ -841,9 +841,9 @@ int main(void)
 {
     bool utf8 = setlocale(LC_CTYPE, "C.UTF-8") != NULL;
 
-    /* A shell starts what runs in the background with these ignored. */
-    signal(SIGINT, SIG_DFL);
-    signal(SIGQUIT, SIG_DFL);
+    /* What runs in the background, or under nohup, is started with some ignored. */
+    for (int sig = 1; sig < SIGRTMIN; sig++)
+        signal(sig, SIG_DFL);
     signal(SIGPIPE, SIG_IGN);
     test_keys();
     test_keys_random();
