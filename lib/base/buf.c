@@ -123,3 +123,9 @@ int buf_error(const struct buf *b)
 {
     return b->error;
 }
+
+void buf_inherit_error(struct buf *b, const struct buf *from)
+{
+    if (!b->error)
+        b->error = from->error;
+}

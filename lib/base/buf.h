@@ -60,3 +60,5 @@ char *buf_steal(struct buf *b);
 
 /* 0, or -ENOMEM when anything was lost. */
 int buf_error(const struct buf *b);
+/* What was made with the help of @from is incomplete when that is. */
+void buf_inherit_error(struct buf *b, const struct buf *from);

@@ -28,7 +28,7 @@ enum { MAX_NAMES = 256 };
 /* Where libbpf's messages go; one load at a time in a thread. */
 static _Thread_local struct buf *log_to;
 
-_printf_(2, 0)
+static int log_line(enum libbpf_print_level level, const char *fmt, va_list ap) _printf_(2, 0);
 static int log_line(enum libbpf_print_level level, const char *fmt, va_list ap)
 {
     char line[512];
@@ -60,8 +60,7 @@ bool kbpf_is_root(void)
 
 static bool locked_down(void)
 {
-    _cleanup_(buf_done)
-    struct buf b = BUF_INIT;
+    _cleanup_(buf_done) struct buf b = BUF_INIT;
 
     return file_read(AT_FDCWD, "/sys/kernel/security/lockdown", 4096, &b) == 0 &&
            strstr(buf_str(&b), "[confidentiality]");
@@ -97,8 +96,7 @@ static int probe_load(enum bpf_prog_type type, enum bpf_attach_type attach, uint
 
 static int probe_syscall(struct err *e)
 {
-    _cleanup_(closep)
-    int fd = probe_load(BPF_PROG_TYPE_SYSCALL, 0, 0);
+    _cleanup_(closep) int fd = probe_load(BPF_PROG_TYPE_SYSCALL, 0, 0);
 
     if (fd >= 0)
         return 0;
@@ -111,10 +109,8 @@ static int probe_syscall(struct err *e)
 /* Of a trampoline the kernel may refuse the attachment, too: try it on a function made for that. */
 static int probe_trampoline(struct err *e)
 {
-    _cleanup_(kbtf_closep)
-    struct kbtf *btf = NULL;
-    _cleanup_(closep)
-    int prog = -1, link = -1;
+    _cleanup_(kbtf_closep) struct kbtf *btf = NULL;
+    _cleanup_(closep) int prog = -1, link = -1;
     uint32_t id;
     int r = kbtf_open(KBTF_PATH, &btf);
 
@@ -235,8 +231,7 @@ static void names_free(char ***names)
 static int object_names(const struct bpf_object *obj, char ***ret, size_t *n)
 {
     const struct btf *btf = bpf_object__btf(obj);
-    _cleanup_(names_free)
-    char **names = calloc(MAX_NAMES + 1, sizeof(*names));
+    _cleanup_(names_free) char **names = calloc(MAX_NAMES + 1, sizeof(*names));
     size_t have = 0;
 
     if (!names)
@@ -260,12 +255,9 @@ static int object_names(const struct bpf_object *obj, char ***ret, size_t *n)
 
 static int write_small_btf(const struct kbpf *k, const struct bpf_object *obj)
 {
-    _cleanup_(names_free)
-    char **names = NULL;
-    _cleanup_(kbtf_closep)
-    struct kbtf *btf = NULL;
-    _cleanup_(buf_done)
-    struct buf small = BUF_INIT;
+    _cleanup_(names_free) char **names = NULL;
+    _cleanup_(kbtf_closep) struct kbtf *btf = NULL;
+    _cleanup_(buf_done) struct buf small = BUF_INIT;
     size_t n = 0;
     int r = object_names(obj, &names, &n);
 
@@ -281,8 +273,7 @@ static int write_small_btf(const struct kbpf *k, const struct bpf_object *obj)
 /* The slow way: the whole BTF, under the name that libbpf has already been given. */
 static int use_whole_btf(const struct kbpf *k)
 {
-    _cleanup_(closep)
-    int fd = open(btf_source(), O_RDONLY | O_CLOEXEC);
+    _cleanup_(closep) int fd = open(btf_source(), O_RDONLY | O_CLOEXEC);
 
     return fd < 0 || dup3(fd, k->btf_fd, O_CLOEXEC) < 0 ? -errno : 0;
 }

@@ -140,10 +140,8 @@ static int parse_header(struct kbtf *b, size_t len)
 
 int kbtf_open(const char *path, struct kbtf **ret)
 {
-    _cleanup_(kbtf_closep)
-    struct kbtf *b = calloc(1, sizeof(*b));
-    _cleanup_(closep)
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    _cleanup_(kbtf_closep) struct kbtf *b = calloc(1, sizeof(*b));
+    _cleanup_(closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
     struct stat st;
     int r;
 
@@ -435,10 +433,8 @@ static int extract_run(struct extract *x, const uint32_t *ids, size_t n)
 
 int kbtf_extract(struct kbtf *b, const char *const *names, size_t n, struct buf *out)
 {
-    _cleanup_(freep)
-    uint32_t *ids = calloc(n + 1, sizeof(*ids));
-    _cleanup_(freep)
-    struct extract *x = calloc(1, sizeof(*x));
+    _cleanup_(freep) uint32_t *ids = calloc(n + 1, sizeof(*ids));
+    _cleanup_(freep) struct extract *x = calloc(1, sizeof(*x));
     struct btf_header h = {.magic = BTF_MAGIC, .version = BTF_VERSION, .hdr_len = sizeof(h)};
     struct names w;
     int r;

@@ -38,6 +38,19 @@ enum cli_exit cli_exit_status(int r)
     }
 }
 
+/* Bytes that a terminal could act on, or take for part of a character, are left out. */
+static void say_without_memory(const char *applet, const char *text)
+{
+    char line[512];
+    size_t n = 0;
+
+    for (const char *part[] = {applet, ": ", text, NULL}, **p = part; *p; p++)
+        for (const char *s = *p; *s && n < sizeof(line) - 1; s++)
+            line[n++] = *s >= ' ' && *s <= '~' ? *s : '?';
+    line[n++] = '\n';
+    (void)file_write_all(STDERR_FILENO, line, n);
+}
+
 /* One line on stderr, escaped as a whole: parts of it come from anywhere. */
 static void say(const char *applet, const char *text)
 {
@@ -46,8 +59,29 @@ static void say(const char *applet, const char *text)
     buf_printf(&b, "%s: ", applet);
     esc_terminal_str(&b, text);
     buf_add_char(&b, '\n');
-    if (!buf_error(&b))
+    if (buf_error(&b))
+        say_without_memory(applet, text);
+    else
         (void)file_write_all(STDERR_FILENO, buf_str(&b), b.len);
+}
+
+/*
+ * What is to be said, in memory of its own, or cut short in @room when there is none: what went
+ * wrong must be told then, too.
+ */
+static const char *format(char **own, char *room, size_t size, const char *fmt, va_list ap)
+    _printf_(4, 0);
+static const char *format(char **own, char *room, size_t size, const char *fmt, va_list ap)
+{
+    va_list again;
+
+    va_copy(again, ap);
+    if (vasprintf(own, fmt, ap) < 0) {
+        *own = NULL;
+        vsnprintf(room, size, fmt, again);
+    }
+    va_end(again);
+    return *own ? *own : room;
 }
 
 static void keep_status(struct cli_ctx *ctx, enum cli_exit status)
@@ -58,35 +92,37 @@ static void keep_status(struct cli_ctx *ctx, enum cli_exit status)
 int cli_fail(struct cli_ctx *ctx, int r, const struct err *e, const char *fmt, ...)
 {
     _cleanup_(buf_done) struct buf b = BUF_INIT;
-    _cleanup_(freep) char *what = NULL;
+    _cleanup_(freep) char *own = NULL;
+    char room[256];
+    const char *what;
     va_list ap;
 
     va_start(ap, fmt);
-    if (vasprintf(&what, fmt, ap) < 0)
-        what = NULL;
+    what = format(&own, room, sizeof(room), fmt, ap);
     va_end(ap);
-    buf_printf(&b, "%s: %s", what ? what : "error", err_text(e, r));
+    buf_printf(&b, "%s: %s", what, err_text(e, r));
     if (e && e->remedy[0])
         buf_printf(&b, " (%s)", e->remedy);
     out_flush(ctx->out);
     cli_progress_clear(ctx);
-    say(ctx->applet->name, buf_str(&b));
+    say(ctx->applet->name, buf_error(&b) ? err_text(e, r) : buf_str(&b));
     keep_status(ctx, cli_exit_status(r));
     return (int)cli_exit_status(r);
 }
 
 int cli_fail_status(struct cli_ctx *ctx, enum cli_exit status, const char *fmt, ...)
 {
-    _cleanup_(freep) char *text = NULL;
+    _cleanup_(freep) char *own = NULL;
+    char room[256];
+    const char *text;
     va_list ap;
 
     va_start(ap, fmt);
-    if (vasprintf(&text, fmt, ap) < 0)
-        text = NULL;
+    text = format(&own, room, sizeof(room), fmt, ap);
     va_end(ap);
     out_flush(ctx->out);
     cli_progress_clear(ctx);
-    say(ctx->applet->name, text ? text : "out of memory");
+    say(ctx->applet->name, text);
     keep_status(ctx, status);
     return (int)status;
 }
@@ -97,38 +133,39 @@ static void say_usage(const struct cli_applet *applet, const struct cli_verb *ve
 
     buf_printf(&b, "%s (try: %s%s%s --help)", why, applet->name, verb ? " " : "",
                verb ? verb->name : "");
-    say(applet->name, buf_str(&b));
+    say(applet->name, buf_error(&b) ? why : buf_str(&b));
 }
 
 int cli_usage(struct cli_ctx *ctx, const char *fmt, ...)
 {
-    _cleanup_(freep) char *text = NULL;
+    _cleanup_(freep) char *own = NULL;
+    char room[256];
+    const char *text;
     va_list ap;
 
     va_start(ap, fmt);
-    if (vasprintf(&text, fmt, ap) < 0)
-        text = NULL;
+    text = format(&own, room, sizeof(room), fmt, ap);
     va_end(ap);
-    say_usage(ctx->applet, ctx->verb, text ? text : "wrong usage");
+    say_usage(ctx->applet, ctx->verb, text);
     keep_status(ctx, CLI_USAGE);
     return CLI_USAGE;
 }
 
 void cli_note(const struct cli_ctx *ctx, const char *fmt, ...)
 {
-    _cleanup_(freep) char *text = NULL;
+    _cleanup_(freep) char *own = NULL;
+    char room[256];
+    const char *text;
     va_list ap;
 
     if (ctx->quiet)
         return;
     va_start(ap, fmt);
-    if (vasprintf(&text, fmt, ap) < 0)
-        text = NULL;
+    text = format(&own, room, sizeof(room), fmt, ap);
     va_end(ap);
     out_sync(ctx->out);
     cli_progress_clear(ctx);
-    if (text)
-        say(ctx->applet->name, text);
+    say(ctx->applet->name, text);
 }
 
 /* ---- the output's form ---- */
@@ -190,6 +227,10 @@ static void guard_standard_fds(void)
 
 static int print_text(const char *applet, const struct buf *b)
 {
+    if (buf_error(b)) {
+        say(applet, err_text(NULL, buf_error(b)));
+        return CLI_FAILED;
+    }
     fwrite(buf_str(b), 1, b->len, stdout);
     if (fflush(stdout) != 0 && errno != EPIPE) {
         say(applet, "cannot write the output");

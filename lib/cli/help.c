@@ -68,6 +68,8 @@ static void options(struct buf *b, const struct cli_opt *opts)
         for (size_t i = 0; opts->choices && opts->choices[i]; i++)
             buf_printf(&text, "%s%s", i ? ", " : ": ", opts->choices[i]);
         term(b, buf_str(&name), buf_str(&text), TEXT_AT);
+        buf_inherit_error(b, &name);
+        buf_inherit_error(b, &text);
     }
 }
 
@@ -88,6 +90,9 @@ static void short_list(struct buf *b, const struct cli_applet *applet)
                 buf_printf(&one, "--%s", o->name);
             if (cli_metavar(o))
                 buf_printf(&one, " %s", cli_metavar(o));
+            buf_inherit_error(b, &one);
+            if (buf_error(b))
+                return;
             while (line > 0 && b->data[line - 1] != '\n')
                 line--;
             if (b->len - line + one.len > HELP_COLUMNS) {
@@ -127,6 +132,7 @@ static void applet_help(struct buf *b, const struct cli_applet *applet)
         buf_printf(&name, "%s%s%s", applet->verbs[i]->name, applet->verbs[i]->operands ? " " : "",
                    applet->verbs[i]->operands ? applet->verbs[i]->operands : "");
         term(b, buf_str(&name), applet->verbs[i]->summary, TEXT_AT);
+        buf_inherit_error(b, &name);
     }
     buf_add_char(b, '\n');
     short_list(b, applet);
@@ -148,6 +154,7 @@ static void columns(struct buf *b, const struct out_col *cols)
         else if (cols->flags & OUT_SPARE)
             buf_add_str(&text, " (not on a narrow terminal)");
         term(b, cols->key, buf_str(&text), TEXT_AT);
+        buf_inherit_error(b, &text);
     }
 }
 

@@ -21,8 +21,7 @@ static int copy_line(const struct dump_reader *r, FILE *stream)
 
 int dump_seal(struct dump_reader *r, FILE *stream, struct err *e)
 {
-    _cleanup_(buf_done)
-    struct buf end = BUF_INIT;
+    _cleanup_(buf_done) struct buf end = BUF_INIT;
     struct dump_record *rec;
     int k = copy_line(r, stream);
 

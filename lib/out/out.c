@@ -464,7 +464,7 @@ void out_item_end(struct out *o)
 /* ---- beside the tree ---- */
 
 /* Line breaks are the caller's when @split; everything else may have come from anywhere. */
-_printf_(2, 0)
+static void write_lines(struct out *o, const char *fmt, va_list ap, bool split) _printf_(2, 0);
 static void write_lines(struct out *o, const char *fmt, va_list ap, bool split)
 {
     _cleanup_(buf_done) struct buf b = BUF_INIT;

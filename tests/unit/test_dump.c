@@ -63,8 +63,7 @@ static int open_text(const char *text, size_t n, unsigned int flags, struct dump
 /* Reads all of it. Return: what the reader said in the end. */
 static int read_all(const char *text, size_t n, unsigned int flags, struct err *e)
 {
-    _cleanup_(dump_reader_freep)
-    struct dump_reader *r = NULL;
+    _cleanup_(dump_reader_freep) struct dump_reader *r = NULL;
     struct dump_record *rec;
     int k = open_text(text, n, flags, &r, e);
 
@@ -105,10 +104,8 @@ static void check_queue(struct dump_record *rec)
 
 static void test_round_trip(void)
 {
-    _cleanup_(buf_done)
-    struct buf text = BUF_INIT;
-    _cleanup_(dump_reader_freep)
-    struct dump_reader *r = NULL;
+    _cleanup_(buf_done) struct buf text = BUF_INIT;
+    _cleanup_(dump_reader_freep) struct dump_reader *r = NULL;
     struct dump_payload p;
     struct dump_record *rec;
     struct err e = ERR_INIT;
@@ -144,8 +141,7 @@ static void test_round_trip(void)
  */
 static void test_damage(void)
 {
-    _cleanup_(buf_done)
-    struct buf text = BUF_INIT;
+    _cleanup_(buf_done) struct buf text = BUF_INIT;
 
     write_sample(&text);
     CHECK_INT(read_all(text.data, text.len, DUMP_DEEP, NULL), 0);
@@ -214,8 +210,7 @@ static void test_refused(void)
 /* A line of the greatest length is read, one byte more is refused. */
 static void test_long_line(void)
 {
-    _cleanup_(buf_done)
-    struct buf text = BUF_INIT;
+    _cleanup_(buf_done) struct buf text = BUF_INIT;
     static const char before[] = "{\"type\":\"a\",\"b\":\"", after[] = "\"}";
     size_t fixed = sizeof(before) - 1 + sizeof(after) - 1;
 
@@ -244,8 +239,7 @@ static void test_partial(void)
 
 static void seal(const char *text, struct buf *out, int want, const char *why)
 {
-    _cleanup_(dump_reader_freep)
-    struct dump_reader *r = NULL;
+    _cleanup_(dump_reader_freep) struct dump_reader *r = NULL;
     char *sealed = NULL;
     size_t n = 0;
     FILE *f = open_memstream(&sealed, &n);
@@ -264,8 +258,7 @@ static void seal(const char *text, struct buf *out, int want, const char *why)
 
 static void test_seal(void)
 {
-    _cleanup_(buf_done)
-    struct buf out = BUF_INIT, junk = BUF_INIT;
+    _cleanup_(buf_done) struct buf out = BUF_INIT, junk = BUF_INIT;
 
     seal(HEAD "{\"type\":\"message\",\"text\":\"h\\u00e9\"}\n" ENDED HEAD
               "{\"type\":\"message\",\"data_base64\":\"aGk=\",\"text\":\"hi\"}\n",
@@ -338,8 +331,7 @@ static void test_json_strings(void)
 
 static void test_depth(void)
 {
-    _cleanup_(buf_done)
-    struct buf b = BUF_INIT;
+    _cleanup_(buf_done) struct buf b = BUF_INIT;
     struct json_member members[4];
     const char *why = NULL;
 

@@ -38,10 +38,8 @@ static int check_fentry(void)
         {.code = BPF_JMP | BPF_EXIT},
     };
     LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = BPF_TRACE_FENTRY);
-    _cleanup_(closep)
-    int prog = -1;
-    _cleanup_(closep)
-    int attached = -1;
+    _cleanup_(closep) int prog = -1;
+    _cleanup_(closep) int attached = -1;
     int id = libbpf_find_vmlinux_btf_id("pid_vnr", BPF_TRACE_FENTRY);
 
     if (id < 0) {
@@ -70,12 +68,9 @@ static mqd_t make_queue(long maxmsg, long msgsize)
 
 static int check_large_message(void)
 {
-    _cleanup_(freep)
-    unsigned char *sent = malloc(MESSAGE_MAX);
-    _cleanup_(freep)
-    unsigned char *got = malloc(MESSAGE_MAX);
-    _cleanup_(closep)
-    mqd_t q = make_queue(2, MESSAGE_MAX);
+    _cleanup_(freep) unsigned char *sent = malloc(MESSAGE_MAX);
+    _cleanup_(freep) unsigned char *got = malloc(MESSAGE_MAX);
+    _cleanup_(closep) mqd_t q = make_queue(2, MESSAGE_MAX);
 
     if (q < 0 || !sent || !got)
         return failed("a queue for messages of 16 MiB");
@@ -93,8 +88,7 @@ static int check_large_message(void)
 
 static int check_many_messages(void)
 {
-    _cleanup_(closep)
-    mqd_t q = make_queue(MESSAGES_MAX, 16);
+    _cleanup_(closep) mqd_t q = make_queue(MESSAGES_MAX, 16);
 
     if (q < 0)
         return failed("a queue of 65536 messages");
