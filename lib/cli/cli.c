@@ -41,7 +41,7 @@ enum cli_exit cli_exit_status(int r)
 /* Bytes that a terminal could act on, or take for part of a character, are left out. */
 static void say_without_memory(const char *applet, const char *text)
 {
-    char line[512];
+    char line[1024];
     size_t n = 0;
 
     for (const char *part[] = {applet, ": ", text, NULL}, **p = part; *p; p++)
@@ -91,9 +91,10 @@ static void keep_status(struct cli_ctx *ctx, enum cli_exit status)
 
 int cli_fail(struct cli_ctx *ctx, int r, const struct err *e, const char *fmt, ...)
 {
+    bool remedy = e && e->remedy[0];
     _cleanup_(buf_done) struct buf b = BUF_INIT;
     _cleanup_(freep) char *own = NULL;
-    char room[256];
+    char room[256], full[1024] = "";
     const char *what;
     va_list ap;
 
@@ -101,11 +102,14 @@ int cli_fail(struct cli_ctx *ctx, int r, const struct err *e, const char *fmt, .
     what = format(&own, room, sizeof(room), fmt, ap);
     va_end(ap);
     buf_printf(&b, "%s: %s", what, err_text(e, r));
-    if (e && e->remedy[0])
+    if (remedy)
         buf_printf(&b, " (%s)", e->remedy);
+    if (buf_error(&b))
+        snprintf(full, sizeof(full), remedy ? "%s: %s (%s)" : "%s: %s", what, err_text(e, r),
+                 remedy ? e->remedy : NULL);
     out_flush(ctx->out);
     cli_progress_clear(ctx);
-    say(ctx->applet->name, buf_error(&b) ? err_text(e, r) : buf_str(&b));
+    say(ctx->applet->name, full[0] ? full : buf_str(&b));
     keep_status(ctx, cli_exit_status(r));
     return (int)cli_exit_status(r);
 }
