@@ -28,7 +28,7 @@ static int visit(const struct pmq_event *ev, void *ctx)
 
 static void follow(const uint8_t *data, size_t size)
 {
-    struct pmq_follow f = {.epoll = -1, .timer = -1, .visit = visit};
+    struct pmq_follow f = {.visit = visit};
     unsigned int sum = 0;
 
     f.ctx = &sum;
