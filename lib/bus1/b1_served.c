@@ -26,10 +26,8 @@ static void unescape(char *s)
     char *to = s;
 
     while (*s) {
-        unsigned int c;
-
-        if (*s == '\\' && sscanf(s + 1, "%3o", &c) == 1) {
-            *to++ = (char)c;
+        if (*s == '\\' && strspn(s + 1, "01234567") >= 3) {
+            *to++ = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0'));
             s += 4;
         } else {
             *to++ = *s++;

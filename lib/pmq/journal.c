@@ -386,15 +386,59 @@ void journal_commit(struct journal *j, size_t length)
     j->bytes += length;
 }
 
-size_t journal_guess_length(const struct journal *j)
+/* How many of the @n bytes behind the record at the end were written: the rest is still the
+ * pattern. */
+static size_t written(const struct journal *j, size_t n)
 {
-    const struct journal_head *h = journal_head(j);
     size_t from = j->end + JOURNAL_RECORD;
-    size_t n = MIN((size_t)h->msgsize, j->size - from);
+    uint64_t seed = journal_head(j)->seed;
 
-    while (n && (unsigned char)j->map[from + n - 1] == pattern_byte(h->seed, from + n - 1))
+    while (n && (unsigned char)j->map[from + n - 1] == pattern_byte(seed, from + n - 1))
         n--;
     return n;
+}
+
+static size_t longest_payload(const struct journal *j)
+{
+    return MIN((size_t)journal_head(j)->msgsize, j->size - j->end - JOURNAL_RECORD);
+}
+
+/* Whether a record was made blank @n bytes behind the one at the end, of which the second half may
+ * be missing. */
+static bool is_followed(const struct journal *j, size_t n)
+{
+    size_t at = j->end + JOURNAL_RECORD + n;
+    const struct journal_record *r = journal_at(j, at);
+    uint64_t half;
+
+    if (j->size - at < JOURNAL_RECORD || r->priority != JOURNAL_NO_PRIORITY || r->commit)
+        return false;
+    memcpy(&half, j->map + at + 8, 8);
+    return half == 0 || half == pattern(journal_head(j)->seed, at + 8);
+}
+
+size_t journal_guess_length(const struct journal *j)
+{
+    size_t n = written(j, longest_payload(j));
+    size_t last = n ? (n - 1) & ~(size_t)(JOURNAL_RECORD - 1) : 0;
+
+    return n && is_followed(j, last) ? written(j, last) : n;
+}
+
+bool journal_can_be_length(const struct journal *j, uint64_t length)
+{
+    size_t n = longest_payload(j), whole = written(j, n), own;
+
+    if (length > n)
+        return false;
+    /* Trailing bytes that equal the pattern by chance: 8 of them, once in 2^64 messages. */
+    if (length >= whole && length - whole <= 8)
+        return true;
+    own = journal_space((size_t)length) - JOURNAL_RECORD;
+    if (whole > own + JOURNAL_RECORD || !is_followed(j, own))
+        return false;
+    whole = written(j, MIN(own, n));
+    return length >= whole && length - whole <= 8;
 }
 
 void journal_remove(struct journal *j)

@@ -145,8 +145,13 @@ bool journal_has_room(const struct journal *j);
 /* The message at the end is complete: its length becomes known. */
 void journal_commit(struct journal *j, size_t length);
 
-/* The length of the message at the end as its bytes tell. */
+/*
+ * The length of the message at the end as its bytes tell. The kill may have come when the next
+ * record was already blank.
+ */
 size_t journal_guess_length(const struct journal *j);
+/* Whether the bytes agree with a length that is known from elsewhere. */
+bool journal_can_be_length(const struct journal *j, uint64_t length);
 
 /* Nothing is left in it. The mapping stays until journal_close(). */
 void journal_remove(struct journal *j);

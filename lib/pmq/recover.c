@@ -138,15 +138,12 @@ static void settle_receive(struct journal *j, const struct pmq_attr *now, bool s
 {
     const struct journal_head *h = journal_head(j);
     const struct journal_record *r = journal_at(j, j->end);
-    size_t guess = journal_guess_length(j);
     uint64_t length = h->bytes - j->bytes - now->bytes;
 
     if (r->priority == JOURNAL_NO_PRIORITY)
         return;
-    /* Trailing bytes that equal the pattern by chance: 8 of them, once in 2^64 messages. */
-    if (!same || now->curmsgs + j->n + 1 != h->depth || length > h->msgsize || length < guess ||
-        length - guess > 8) {
-        length = guess;
+    if (!same || now->curmsgs + j->n + 1 != h->depth || !journal_can_be_length(j, length)) {
+        length = journal_guess_length(j);
         out->guessed = true;
     }
     journal_commit(j, (size_t)length);
