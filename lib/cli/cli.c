@@ -237,7 +237,10 @@ static int print_text(const char *applet, const struct buf *b)
     }
     fwrite(buf_str(b), 1, b->len, stdout);
     if (fflush(stdout) != 0 && errno != EPIPE) {
-        say(applet, "cannot write the output");
+        struct err e = ERR_INIT;
+
+        err_set(&e, -errno, NULL, "cannot write the output: %s", err_text(NULL, -errno));
+        say(applet, e.why);
         return CLI_FAILED;
     }
     return CLI_OK;

@@ -98,7 +98,7 @@ static int send_report(int sock, const struct child_report *report, int fd)
         c->cmsg_len = CMSG_LEN(sizeof(int));
         memcpy(CMSG_DATA(c), &fd, sizeof(fd));
     }
-    return sendmsg(sock, &msg, MSG_NOSIGNAL) < 0 ? -errno : 0;
+    return TEMP_FAILURE_RETRY(sendmsg(sock, &msg, MSG_NOSIGNAL)) < 0 ? -errno : 0;
 }
 
 /* Return: 1 with a report (and *@fd when one came), 0 at the end, -errno. */
@@ -324,7 +324,7 @@ static bool reap(pid_t command, int *status)
 {
     for (;;) {
         int s;
-        pid_t pid = waitpid(-1, &s, WNOHANG | WUNTRACED);
+        pid_t pid = (pid_t)TEMP_FAILURE_RETRY(waitpid(-1, &s, WNOHANG | WUNTRACED));
 
         if (pid <= 0)
             return false;
