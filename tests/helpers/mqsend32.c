@@ -15,22 +15,12 @@
 #include <unistd.h>
 
 #if defined(__x86_64__)
+#include "send32.h"
+
 static void absent(int sig)
 {
     (void)sig;
     _exit(77);
-}
-
-/* mq_timedsend() of i386; the text must lie below 4 GiB. */
-static long send_32(int q, const char *text, long length, long priority)
-{
-    long ret;
-
-    __asm__ volatile("push %%rbp; xor %%ebp, %%ebp; int $0x80; pop %%rbp"
-                     : "=a"(ret)
-                     : "a"(279L), "b"((long)q), "c"(text), "d"(length), "S"(priority), "D"(0L)
-                     : "memory", "r8", "r9", "r10", "r11");
-    return ret;
 }
 
 int main(int argc, char **argv)

@@ -361,28 +361,32 @@ static void other_users(void)
             CHECK_INT(seen.n, 2);
             CHECK_STR(seen.labels[0], names[1]);
             CHECK_STR(seen.labels[1], names[1]);
+            raise(SIGSTOP); /* the modes are exchanged */
+            mq_send(secret, "now", 3, 0);
+            mq_send(open, "no more", 7, 0);
+            mq_send(secret, "now", 3, 0);
+            gather(f, &seen, 4);
+            CHECK_INT(seen.n, 4);
+            CHECK_STR(seen.labels[2], names[0]);
+            CHECK_STR(seen.labels[3], names[0]);
+            forget(&seen);
             pmq_follow_free(f);
         }
         _exit(check_failed != 0);
     }
-    waitpid(pid, &status, 0);
+    if (waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status)) {
+        CHECK_INT(fchmod(secret, 0604), 0);
+        CHECK_INT(fchmod(open, 0600), 0);
+        kill(pid, SIGCONT);
+        waitpid(pid, &status, 0);
+    }
     CHECK_INT(status, 0);
     mq_close(secret);
     mq_close(open);
 }
 
 #ifdef __x86_64__
-/* mq_timedsend() as a 32-bit program calls it, from a 64-bit one. */
-static long send_32(int q, const char *text, long length, long priority)
-{
-    long ret;
-
-    __asm__ volatile("push %%rbp; xor %%ebp, %%ebp; int $0x80; pop %%rbp"
-                     : "=a"(ret)
-                     : "a"(279L), "b"((long)q), "c"(text), "d"(length), "S"(priority), "D"(0L)
-                     : "memory", "r8", "r9", "r10", "r11");
-    return ret;
-}
+#include "send32.h"
 
 /* A kernel without the 32-bit entry answers it with SIGSEGV. */
 static bool runs_32_bit(void)
