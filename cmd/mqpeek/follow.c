@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -387,6 +388,8 @@ static int add_queues(struct follow *f)
         r = pmq_follow_add(f->reader, q, NULL, &e);
         if (r == 0)
             r = follow_notices_add(f->notices, q);
+        else if (r == -EEXIST)
+            r = 0; /* named twice, or in two ways */
         if (r < 0)
             return cli_fail(f->ctx, r, &e, "%s: cannot follow", f->ctx->operands[i]);
     }
@@ -413,8 +416,13 @@ static int begin(struct follow *f)
         .backend = f->ctx->backend,
     };
     struct err e = ERR_INIT;
-    int r = pmq_follow_new(&opts, &f->reader, &e);
+    int r;
 
+    if (f->args->pid && kill(f->args->pid, 0) < 0 && errno == ESRCH) {
+        err_set(&e, -ESRCH, NULL, "there is no process %d", (int)f->args->pid);
+        return cli_fail(f->ctx, -ESRCH, &e, "cannot follow");
+    }
+    r = pmq_follow_new(&opts, &f->reader, &e);
     if (r < 0)
         return cli_fail(f->ctx, r, &e, "cannot follow");
     r = follow_notices_new(f->ctx, f->reader, f->args->all, &f->notices);

@@ -225,6 +225,8 @@ static int top_batch(struct top *t, uint64_t count)
     else
         cli_note(t->ctx, "rates are at least what is shown, guessed from the depth: %s",
                  err_text(&t->why, -EOPNOTSUPP));
+    if (pmq_watch_note(t->watch)[0])
+        cli_note(t->ctx, "%s", pmq_watch_note(t->watch));
     out_list_begin(t->ctx->out, "queues", top_cols, OUT_RECORDS | OUT_STREAM | OUT_BATCH);
     for (uint64_t i = 0; !count || i < count; i++) {
         const struct pmq_watched **v;

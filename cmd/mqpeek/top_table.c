@@ -346,6 +346,33 @@ static void draw_foot(const struct top *t, const struct top_table *table, struct
                     "q quit  ? help  / filter  s sort  r reverse  space pause  Enter open", 0);
 }
 
+/* No queue: why, over as many lines as that takes. */
+static void draw_none(const struct top *t, struct term_screen *p, unsigned int row, size_t rows)
+{
+    const char *note = pmq_watch_names_complete(t->watch) ? "" : pmq_watch_note(t->watch);
+    size_t cols = term_screen_cols(p);
+
+    if (t->filter[0]) {
+        term_screen_put(p, row, 0, TERM_PLAIN, "no queue has that in its name", 0);
+        return;
+    }
+    term_screen_put(p, row, 0, TERM_PLAIN,
+                    note[0] ? "no queue can be seen:" : "there are no queues", 0);
+    for (size_t i = 1; *note && i < rows; i++) {
+        size_t n = strlen(note);
+        char line[256];
+
+        if (n > cols)
+            for (n = cols; n && note[n] != ' '; n--)
+                ;
+        n = MIN(n ? n : cols, sizeof(line) - 1);
+        snprintf(line, sizeof(line), "%.*s", (int)n, note);
+        term_screen_put(p, row + (unsigned int)i, 0, TERM_PLAIN, line, 0);
+        note += n;
+        note += *note == ' ';
+    }
+}
+
 /* The bar stays on its queue wherever that moves; a queue that has gone leaves it in its place. */
 static void keep_selection(struct top_table *table, const struct pmq_watched *const *v, size_t n,
                            size_t page)
@@ -400,8 +427,7 @@ size_t top_draw_table(struct top *t, struct top_table *table, struct term *term)
         draw_queue(t, &layout, term, head + (unsigned int)(i - table->first), v[i],
                    i == table->selected);
     if (!n && page)
-        term_screen_put(p, head, 0, TERM_PLAIN,
-                        t->filter[0] ? "no queue has that in its name" : "there are no queues", 0);
+        draw_none(t, p, head, page);
     if (foot)
         draw_foot(t, table, p);
     return page;

@@ -90,6 +90,9 @@ int pmq_watch_interval(struct pmq_watch *w, uint64_t now, struct err *e);
 /* What the last look through all processes could not see; "" for nothing. */
 const char *pmq_watch_note(const struct pmq_watch *w);
 
+/* Whether every queue with a name was listed then. */
+bool pmq_watch_names_complete(const struct pmq_watch *w);
+
 /* ---- what to show, and in which order ---- */
 
 enum pmq_watch_key {

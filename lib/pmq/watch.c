@@ -39,6 +39,7 @@ struct pmq_watch {
     uint64_t next_scan;
     uint64_t interval_began;
     bool any_interval;
+    bool names_complete;
     char note[sizeof(((struct pmq_set *)0)->note)];
 };
 
@@ -76,6 +77,11 @@ void pmq_watch_freep(struct pmq_watch **w)
 const char *pmq_watch_note(const struct pmq_watch *w)
 {
     return w->note;
+}
+
+bool pmq_watch_names_complete(const struct pmq_watch *w)
+{
+    return w->names_complete;
 }
 
 /* ---- depth ---- */
@@ -287,6 +293,7 @@ static int scan(struct pmq_watch *w, uint64_t now, struct err *e)
         return r;
     r = merge(w, set);
     memcpy(w->note, set->note, sizeof(w->note));
+    w->names_complete = set->names_complete;
     cost = timefmt_now(CLOCK_MONOTONIC) - began;
     w->next_scan = now + MAX(w->opts.scan, cost * SHARE);
     return r;

@@ -163,6 +163,9 @@ waiting() {
     expect 1 mqpeek follow "/$q" -N 1 --timeout 0.3
     expect 0 mqpeek follow "/$q" --timeout 0.3
     expect 3 mqpeek follow "/$q-none" --timeout 0.3
+    expect 0 mqpeek follow "/$q" "/$q" --timeout 0.1 # once
+    expect 3 mqpeek follow "/$q" --pid 2147483647 --timeout 0.3
+    has "$err" "there is no process 2147483647"
     expect 2 mqpeek follow
     expect 2 mqpeek follow --all "/$q"
     expect 2 mqpeek follow "/$q" --backend nonsense

@@ -210,6 +210,23 @@ QUEUE        FILLv     MESSAGES MINUTE              IN/S   OUT/S SND RCV    WAIT
     see "status=0"
 }
 
+@test "no queue, and no queue that may be seen, are not the same" {
+    dir=$(mktemp -d /tmp/ipcbox.XXXXXX)
+    chmod 755 "$dir"
+    cp "$IPCBOX" "$dir/ipcbox"
+    screen_start 60 12 "unshare -i $TOP"
+    see "there are no queues" "0 queues, 0 messages"
+    keys q
+    see "status=0"
+    screen_stop
+    # Who may not mount, and sees no mount, sees only what is open.
+    screen_start 60 12 "unshare -i -m sh -c 'umount -q /dev/mqueue; exec setpriv --reuid 65534 --regid 65534 --clear-groups $dir/ipcbox mqpeek top'"
+    see "no queue can be seen:" "only queues that processes visible to you have open" "or run as root"
+    keys q
+    see "status=0"
+    rm -r "$dir"
+}
+
 @test "small terminals, and terminals that change" {
     three
     screen_start 100 24 "$TOP --filter $q --sort name"
