@@ -258,12 +258,13 @@ static int on_event(const struct pmq_event *ev, void *ctx)
     int r = 0;
 
     f->visited++;
+    if (ev->kind == PMQ_EVENT_SEND || ev->kind == PMQ_EVENT_RECEIVE)
+        r = follow_notices_learn(f->notices, ev);
     show_notices(f, ev->time);
     row = empty_row(ev->time, "lost");
     switch (ev->kind) {
     case PMQ_EVENT_SEND:
     case PMQ_EVENT_RECEIVE:
-        r = follow_notices_learn(f->notices, ev);
         if (r == 0 && wanted(f, ev))
             show_traffic(f, ev);
         break;

@@ -44,7 +44,7 @@ size_t follow_notices_fds(const struct follow_notices *n, int fds[2]);
 /* Takes in what has happened since, and at times looks who has the queues open. */
 int follow_notices_read(struct follow_notices *n, struct err *e);
 
-/* Learns from an event who uses a queue. Return: 0 or -ENOMEM. */
+/* Learns from an event who uses a queue, and of a queue that is new. Return: 0 or -errno. */
 int follow_notices_learn(struct follow_notices *n, const struct pmq_event *ev);
 
 /* The first notice from before @time that has not been taken; NULL when there is none. */

@@ -248,6 +248,45 @@ static int on_exit_event(const struct proc_exit *x, void *ctx)
     return user_exits(n, x);
 }
 
+static int settle(struct follow_notices *n, int r)
+{
+    if (r != -ENOBUFS)
+        return r;
+    if (!n->missed)
+        cli_note(n->ctx, "some exits or names came too fast and are missing");
+    n->missed = true;
+    n->next_scan = 0;
+    return 0;
+}
+
+/* A creation that was learnt after the queue's first traffic, which tells that it was before. */
+static void put_before(struct follow_notices *n, const struct pmq_event *ev)
+{
+    for (size_t i = n->taken; i < n->n_queue; i++) {
+        struct follow_notice v = n->queue[i];
+
+        if (v.event[0] != 'c' || v.time <= ev->time || strcmp(v.queue, ev->label) != 0)
+            continue;
+        v.time = ev->time;
+        for (; i > n->taken && n->queue[i - 1].time > v.time; i--)
+            n->queue[i] = n->queue[i - 1];
+        n->queue[i] = v;
+        return;
+    }
+}
+
+/* The first traffic of somebody on a queue: it has been created by then, and that is told first. */
+static int meet_queue(struct follow_notices *n, const struct pmq_event *ev)
+{
+    int r = 0;
+
+    if (n->names && !known_by_id(n, ev->dev, ev->ino))
+        r = settle(n, pmq_names_read(n->names, on_name, n));
+    if (r == 0)
+        put_before(n, ev);
+    return r;
+}
+
 int follow_notices_learn(struct follow_notices *n, const struct pmq_event *ev)
 {
     size_t slot = ((size_t)ev->pid * 31 + (size_t)ev->ino) % CACHE;
@@ -255,8 +294,15 @@ int follow_notices_learn(struct follow_notices *n, const struct pmq_event *ev)
     const struct user *u;
     int r;
 
-    if (!n->exits || !ev->pid || (c->pid == ev->pid && c->ino == ev->ino))
+    if (c->pid == ev->pid && c->ino == ev->ino)
         return 0;
+    r = meet_queue(n, ev);
+    if (r < 0)
+        return r;
+    if (!n->exits || !ev->pid) {
+        *c = (struct cached){.pid = ev->pid, .ino = ev->ino};
+        return 0;
+    }
     u = user_find(n, ev->pid, ev->dev, ev->ino);
     if (u && u->ended >= ev->time)
         return 0;
@@ -357,17 +403,6 @@ size_t follow_notices_fds(const struct follow_notices *n, int fds[2])
     if (n->exits)
         fds[count++] = proc_events_fd(n->exits);
     return count;
-}
-
-static int settle(struct follow_notices *n, int r)
-{
-    if (r != -ENOBUFS)
-        return r;
-    if (!n->missed)
-        cli_note(n->ctx, "some exits or names came too fast and are missing");
-    n->missed = true;
-    n->next_scan = 0;
-    return 0;
 }
 
 int follow_notices_read(struct follow_notices *n, struct err *e)

@@ -289,7 +289,9 @@ waiting() {
     within 60 has_events ".queue == \"/$q\" and .event == \"unlink\"" 1
     kill -TERM "$follow_pid"
     ended 0
+    # Also when the queue has been used before anybody heard of it.
     is "$(jq -sc "map(select(.queue == \"/$q\") | .event)" "$events")" '["create","send","exit","unlink"]'
+    jq -se 'map(.time) | . == sort' "$events"
     jq -se "map(select(.queue == \"/$q\" and (.event == \"create\" or .event == \"unlink\"))) | all(keys == [\"event\",\"queue\",\"time\"])" "$events"
 }
 
