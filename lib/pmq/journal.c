@@ -67,10 +67,9 @@ bool journal_parse_name(const char *name, uint64_t *dev, uint64_t *ino, bool *th
     char boot[40], made[40];
     int end = 0;
 
-    if (boot_id(boot) < 0 ||
-        sscanf(name, "drain-%36[0-9a-f-]-%" SCNx64 "-%" SCNx64 ".journal%n", made, dev, ino,
+    if (sscanf(name, "drain-%36[0-9a-f-]-%" SCNx64 "-%" SCNx64 ".journal%n", made, dev, ino,
                &end) != 3 ||
-        !end || name[end])
+        !end || name[end] || boot_id(boot) < 0)
         return false;
     *this_boot = !strcmp(boot, made);
     return true;
