@@ -97,6 +97,11 @@ static int replace(const struct submission *s, const struct op *op, struct io_ur
     return 0;
 }
 
+static bool same_sqe(const void *a, const void *b)
+{
+    return memcmp(a, b, sizeof(struct io_uring_sqe)) == 0;
+}
+
 #define PUT_BACK(field)                        \
     do {                                       \
         if (sqe->field == shadow->ours.field)  \
@@ -116,7 +121,7 @@ static bool put_back(const struct submission *s, struct op *op)
     if (!shadow || !shadow->used)
         return false;
     if (sqe->__pad2[0] == s->u->tag) {
-        if (shadow->position == op->position && memcmp(sqe, &shadow->ours, sizeof(*sqe)) == 0)
+        if (shadow->position == op->position && same_sqe(sqe, &shadow->ours))
             return true;
         /* Who makes it another operation sets its length. */
         if (sqe->opcode == shadow->ours.opcode)
@@ -214,10 +219,12 @@ static int64_t send_to(const struct submission *s, const struct io_uring_sqe *sq
 
     if (sqe->len > chan->max_msg)
         return -EMSGSIZE;
-    if (sqe->len > sizeof(small))
-        data = large = malloc(sqe->len);
-    if (!data)
-        return -ENOMEM;
+    if (sqe->len > sizeof(small)) {
+        large = malloc(sqe->len);
+        if (!large)
+            return -ENOMEM;
+        data = large;
+    }
     got = call_read(s->c, sqe->addr, data, sqe->len);
     if (got == -ESRCH)
         return got; /* killed: nobody sends */

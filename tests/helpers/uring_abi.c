@@ -404,33 +404,33 @@ static void test_permission(void)
 
 static void test_probe(void)
 {
-    struct {
-        struct io_uring_probe p;
-        struct io_uring_probe_op ops[256];
-    } p;
+    const size_t size = sizeof(struct io_uring_probe) + 256 * sizeof(struct io_uring_probe_op);
+    struct io_uring_probe *p = calloc(1, size);
     struct ring r;
     int ring_fd = 0;
     struct io_uring_rsrc_update up = {.offset = -1U};
 
     ring_new(&r, 0);
-    memset(&p, 0, sizeof(p));
-    EXPECT(reg(&r, IORING_REGISTER_PROBE, &p, 256), 0);
-    EXPECT(p.p.last_op >= IPC_RECV, 1);
-    EXPECT(p.p.ops_len > IPC_RECV, 1);
-    EXPECT(p.ops[IPC_SEND].op, IPC_SEND);
-    EXPECT(p.ops[IPC_SEND].flags, IO_URING_OP_SUPPORTED);
-    EXPECT(p.ops[IPC_RECV].flags, IO_URING_OP_SUPPORTED);
-    EXPECT(p.ops[IORING_OP_NOP].flags, IO_URING_OP_SUPPORTED);
-    EXPECT(reg(&r, IORING_REGISTER_PROBE, &p, 256), -EINVAL); /* not zeroed */
-    memset(&p, 0, sizeof(p));
-    EXPECT(reg(&r, IORING_REGISTER_PROBE, &p, 2), 0);
-    EXPECT(p.p.ops_len, 2);
-    EXPECT(p.ops[2].op, 0);
-    EXPECT(reg(&r, IORING_REGISTER_PROBE, &p, 257), -EINVAL);
+    if (!p)
+        die("calloc");
+    EXPECT(reg(&r, IORING_REGISTER_PROBE, p, 256), 0);
+    EXPECT(p->last_op >= IPC_RECV, 1);
+    EXPECT(p->ops_len > IPC_RECV, 1);
+    EXPECT(p->ops[IPC_SEND].op, IPC_SEND);
+    EXPECT(p->ops[IPC_SEND].flags, IO_URING_OP_SUPPORTED);
+    EXPECT(p->ops[IPC_RECV].flags, IO_URING_OP_SUPPORTED);
+    EXPECT(p->ops[IORING_OP_NOP].flags, IO_URING_OP_SUPPORTED);
+    EXPECT(reg(&r, IORING_REGISTER_PROBE, p, 256), -EINVAL); /* not zeroed */
+    memset(p, 0, size);
+    EXPECT(reg(&r, IORING_REGISTER_PROBE, p, 2), 0);
+    EXPECT(p->ops_len, 2);
+    EXPECT(p->ops[2].op, 0);
+    EXPECT(reg(&r, IORING_REGISTER_PROBE, p, 257), -EINVAL);
     EXPECT(reg(&r, IORING_REGISTER_PROBE, bad, 1), -EFAULT);
     up.data = (uint64_t)(unsigned int)(ring_fd = r.fd);
     EXPECT(reg(&r, IORING_REGISTER_RING_FDS, &up, 1) <= 1, 1);
     ring_done(&r);
+    free(p);
 }
 
 /* ---- the mapping ---- */
