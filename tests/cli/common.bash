@@ -17,6 +17,8 @@ ipcbox() { "$IPCBOX" "$@"; }
 # The leak checker of a sanitized build cannot work under ptrace.
 strace() { ASAN_OPTIONS=${ASAN_OPTIONS-}:detect_leaks=0 command strace "$@"; }
 
+sanitized() { grep -q __asan_init "$IPCBOX"; }
+
 # A name that no other test uses: unique ["jobs"] -> ipcbox-jobs-1234-5
 unique() { echo "ipcbox-${1:-q}-$$-$BATS_TEST_NUMBER"; }
 
