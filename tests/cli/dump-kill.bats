@@ -33,7 +33,7 @@ without_hangups() (
 storm() {
     local kills=30
     ! sanitized || kills=8
-    [ -z "${IPCBOX_TEST_LONG-}" ] || kills=250
+    [ -z "${IPCBOX_TEST_LONG-}" ] || kills=100
     expect 0 timeout 600 "$HELPERS/dumpstorm" "kill-$1" "$IPCBOX" . $kills "$RANDOM"
     is "$out" "$kills killed"
     is "$(find "$IPCBOX_STATE_DIR" -name 'restore-*')" ""

@@ -39,7 +39,7 @@ content() { mqdump save "$1" | jq -c 'select(.type == "queue" or .type == "messa
 @test "mqdump: hundreds of random queues, owners, modes, names and payloads" {
     rounds=200
     ! sanitized || rounds=40 # the plain build has them all
-    [ -z "${IPCBOX_TEST_LONG-}" ] || rounds=1000
+    [ -z "${IPCBOX_TEST_LONG-}" ] || rounds=500
     expect 0 timeout 900 "$HELPERS/dumpstorm" rounds "$IPCBOX" . $rounds "$RANDOM"
     is "$out" "$rounds rounds"
 }
