@@ -237,7 +237,7 @@ static pid_t start(const struct role *role, char *buf)
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != parent)
             _exit(1);
-        _exit(play(role, buf) < 0);
+        _exit(play(role, buf) < 0 ? 1 : 0);
     }
     return pid < 0 ? -errno : pid;
 }

@@ -619,10 +619,10 @@ static bool seems_ready(const struct chan *c)
     return ringmap_state(&c->map, (uint32_t)head) != RINGMAP_UNPUBLISHED;
 }
 
-/* How often to look the next time, when the @i-th look helped: some more, or by and by less. */
+/* How often to look the next time, when the @i-th look helped: longer, or by and by less. */
 static int spins_after(const struct chan *c, int i)
 {
-    int wanted = MIN(4 * i + SPINS_LEAST, SPINS_MOST);
+    int wanted = MIN(MAX(4 * i, SPINS), c->spins_most);
 
     return wanted > c->spins ? wanted : c->spins - (c->spins - wanted) / 8;
 }
@@ -632,26 +632,27 @@ static int spins_after(const struct chan *c, int i)
  * processor to send more. One who waits for an answer sleeps at once, for on a busy machine a yield
  * costs everybody else's turn.
  *
- * How long to spin is learnt: in vain, half as long the next time, down to hardly any, for where
- * the other side must be woken first it only keeps it from the processor. But two who answer each
- * other from two processors never need to sleep, and find that out when one of them now and then
- * waits as long as waking the other takes. Return: whether something seems to be there.
+ * How long to spin for an answer is learnt: in vain, half as long the next time, down to hardly
+ * any, for where the other side must be woken first it only keeps it from the processor. But two
+ * who answer each other from two processors never need to sleep, and find that out when one of them
+ * now and then waits as long as waking the other takes. Return: whether something seems to be
+ * there.
  */
 static bool spin(struct chan *c)
 {
     bool stream = c->run >= STREAM;
     bool probe = !stream && c->spins_most > SPINS && ++c->waits % PROBE_EVERY == 0;
-    int budget = probe ? c->spins_most : stream ? MIN(c->spins, SPINS) : c->spins;
+    int budget = probe ? c->spins_most : stream ? SPINS : c->spins;
 
     c->run = 0;
     for (int i = 0; i < budget; i++) {
         if (seems_ready(c)) {
-            c->spins = MIN(spins_after(c, i), c->spins_most);
+            c->spins = spins_after(c, i);
             return true;
         }
         cpu_relax();
     }
-    if (!probe)
+    if (!probe && !stream)
         c->spins = MAX(c->spins / 2, SPINS_LEAST);
     for (int i = 0; stream && i < YIELDS; i++) {
         sched_yield();
