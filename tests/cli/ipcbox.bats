@@ -2,6 +2,9 @@
 # ipcbox itself: applets by name and by link, help, install.
 
 load common
+load screen
+
+teardown() { screen_stop; }
 
 @test "ipcbox: every applet is listed, sorted, and has help that fits a screen" {
     expect 0 ipcbox --list
@@ -80,4 +83,38 @@ load common
     done
     expect 0 bash -c 'set -o pipefail; "$IPCBOX" install --help | true'
     is "$err" ""
+}
+
+@test "ipcbox: colours on a terminal, unless NO_COLOR or --color says otherwise" {
+    dir=$BATS_TEST_TMPDIR
+    bold=$'\e[1m'
+    expect 0 ipcbox install "$dir"
+    [[ "$out" != *$'\e'* ]]
+    expect 0 env NO_COLOR=1 "$IPCBOX" install --color always "$dir"
+    [[ "$out" == *"$bold"* ]]
+    on_terminal() {
+        screen_start 80 20 "$1 '$IPCBOX' install $2 '$dir'"
+        see status=0
+        shown=$(tm capture-pane -pe)
+        screen_stop
+    }
+    on_terminal "" ""; [[ "$shown" == *"$bold"* ]]
+    on_terminal NO_COLOR=1 ""; [[ "$shown" != *"$bold"* ]]
+    on_terminal NO_COLOR= ""; [[ "$shown" == *"$bold"* ]]
+    on_terminal "" "--color never"; [[ "$shown" != *"$bold"* ]]
+    on_terminal TERM=dumb ""; [[ "$shown" != *"$bold"* ]]
+}
+
+@test "ipcbox: options anywhere behind the applet, until --" {
+    dir=$BATS_TEST_TMPDIR
+    mkdir "$dir/-J"
+    cd "$dir"
+    for words in "-J install $dir" "install -J $dir" "install $dir -J" "install $dir --json"; do
+        # shellcheck disable=SC2086 # words
+        expect 0 ipcbox $words
+        jq -e '.links | length > 0' <<<"$out"
+    done
+    expect 0 ipcbox install -- -J
+    has "$out" APPLET made
+    [ -L "$dir/-J/mqpeek" ]
 }
