@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -182,7 +183,8 @@ static bool is_of_user(pid_t pid, uid_t uid)
     return line && sscanf(line, "\nUid: %u", &real) == 1 && real == uid;
 }
 
-/* By a descriptor of the process, so that no other can get its number in between. */
+/* By a descriptor of the process, so that no other can get its number in between. Return: that
+ * descriptor, or -errno. */
 static int signal_holder(const struct holder_record *rec, struct err *e)
 {
     _cleanup_(closep) int pidfd = (int)syscall(SYS_pidfd_open, rec->pid, 0);
@@ -195,26 +197,27 @@ static int signal_holder(const struct holder_record *rec, struct err *e)
     if (pidfd < 0 || syscall(SYS_pidfd_send_signal, pidfd, SIGTERM, NULL, 0) < 0)
         return err_set(e, -errno, NULL, "process %d, which keeps the channel: %s", rec->pid,
                        strerrordesc_np(errno));
-    return 0;
+    return TAKE_FD(pidfd);
 }
 
-/* Has the keeper of a channel end it. */
-static int stop_holder(const char *dir, const struct holder_record *rec, struct err *e)
+/* Has the keeper of a channel end it, and waits until both have gone, and what went with it. */
+static int stop_holder(const struct holder_record *rec, struct err *e)
 {
     _cleanup_(closep) int fd = kernel_take_fd(rec->pid, rec->fd, NULL);
-    int r = signal_holder(rec, e);
+    _cleanup_(closep) int pidfd = signal_holder(rec, e);
+    struct pollfd p = {.fd = pidfd, .events = POLLIN};
+    int r;
 
-    if (r < 0)
-        return r;
-    for (int i = 0; i < 500; i++) {
-        if (!holder_alive(dir, rec)) {
-            await_end(rec->id, fd);
-            return 0;
-        }
-        (void)pause_ms(10);
-    }
-    return err_set(e, -ETIMEDOUT, NULL, "process %d, which keeps the channel, does not end",
-                   rec->pid);
+    if (pidfd < 0)
+        return pidfd;
+    do
+        r = poll(&p, 1, 5000);
+    while (r < 0 && errno == EINTR);
+    if (r <= 0)
+        return err_set(e, -ETIMEDOUT, NULL, "process %d, which keeps the channel, does not end",
+                       rec->pid);
+    await_end(rec->id, fd);
+    return 0;
 }
 
 static bool find_holder(const char *dir, const struct uipc_ref *ref, struct holder_record *rec,
@@ -237,7 +240,7 @@ int kernel_destroy(const char *dir, const struct uipc_ref *ref, bool force, stru
     int r;
 
     if (find_holder(dir, ref, &rec, e, &r))
-        return stop_holder(dir, &rec, e);
+        return stop_holder(&rec, e);
     if (r < 0)
         return r;
     if (!ref->id)
