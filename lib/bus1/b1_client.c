@@ -242,6 +242,25 @@ int b1_client_release(struct b1_client *c, const uint64_t *ids, size_t n, struct
     return r < 0 ? r : 0;
 }
 
+/* Which of several destinations was to blame. The document's bus writes an int32 for each. */
+static void name_culprit(const struct b1_client *c, const uint64_t *to, size_t n,
+                         const uint64_t *errors, int r, struct err *e)
+{
+    for (size_t i = 0; i < n; i++) {
+        int64_t error = (int64_t)errors[i];
+        int32_t narrow;
+
+        memcpy(&narrow, (const char *)errors + i * sizeof(narrow), sizeof(narrow));
+        if (!c->single)
+            error = narrow;
+        if (error < 0 && error >= -4095) {
+            err_set(e, r, NULL, "handle %llu: %s; nothing was sent", (unsigned long long)to[i],
+                    strerror((int)-error));
+            return;
+        }
+    }
+}
+
 int b1_client_send(struct b1_client *c, const uint64_t *to, size_t n, const void *data, size_t len,
                    const uint64_t *carry, size_t n_carry, struct err *e)
 {
@@ -277,6 +296,8 @@ int b1_client_send(struct b1_client *c, const uint64_t *to, size_t n, const void
         transfers[i].id = carry[i];
     }
     r = call(c, BUS1_CMD_SEND, &cmd);
+    if (r < 0 && n > 1)
+        name_culprit(c, to, n, errors, r, e);
     return r < 0 ? r : 0;
 }
 

@@ -79,7 +79,11 @@ a node-release back  "
     within 20 screen 'no command "nonsense"'
     tmux -L "$session" send-keys 'help' Enter
     within 20 screen 'open peers'
-    tmux -L "$session" send-keys Up Up Enter
+    # The line before the last comes again: the history.
+    tmux -L "$session" send-keys Up Up
+    within 20 sh -c "tmux -L $session capture-pane -p | tail -n +2 | grep -v '^\$' | tail -n 1 | grep -qF 'b1> nonsense'"
+    tmux -L "$session" send-keys Enter
+    within 20 sh -c "[ \$(tmux -L $session capture-pane -p | grep -cF 'no command \"nonsense\"') = 2 ]"
     tmux -L "$session" send-keys 'quit' Enter
     within 20 sh -c "! tmux -L $session has-session"
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # b1ctl serve: the four ioctls on a file, for good clients and bad ones.
-
+bats_require_minimum_version 1.5.0
 load common
 
 setup() {
@@ -159,4 +159,28 @@ EOF
     wait "$serve_pid"
     serve_pid=
     rm -r "$dir"
+}
+
+@test "b1ctl serve: system-wide, as /dev/bus1, and what uses it then" {
+    cat >"$BATS_TEST_TMPDIR/inner" <<'EOF'
+set -e
+mkdir "$1"
+mount -t tmpfs none "$1"
+mknod "$1/fuse" c 10 229
+mknod "$1/null" c 1 3
+mount --bind "$1" /dev
+"$IPCBOX" b1ctl serve &
+for i in $(seq 200); do [ -e /dev/bus1 ] && break; sleep 0.05; done
+readlink /dev/bus1
+"$HELPERS/b1_abi" /dev/bus1
+"$IPCBOX" b1ctl -J -c 'peer a; node a.n; send a.n x; recv a' | jq -c '.messages | length'
+"$IPCBOX" b1ctl monitor --timeout 0.1 >/dev/null
+kill $!
+wait $!
+[ ! -e /dev/bus1 ]
+EOF
+    expect 0 unshare -m --propagation private sh "$BATS_TEST_TMPDIR/inner" "$BATS_TEST_TMPDIR/dev"
+    is "$(sed -n 1p <<<"$out")" bus1.d/bus1
+    has "$out" " 0 failed" $'\n1'
+    run ! grep -q "a bus of this process alone" <<<"$err"
 }
