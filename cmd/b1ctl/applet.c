@@ -11,18 +11,9 @@ static const char *const usage[] = {
 };
 
 static const struct cli_verb *const verbs[] = {
-    &b1ctl_shell_verb,
-    &b1ctl_run_verb,
-    &b1ctl_serve_verb,
-    &b1ctl_list_verb,
-    &b1ctl_graph_verb,
-    &b1ctl_send_verb,
-    &b1ctl_recv_verb,
-    &b1ctl_peek_verb,
-    &b1ctl_monitor_verb,
-    &b1ctl_dump_verb,
-    &b1ctl_replay_verb,
-    NULL,
+    &b1ctl_shell_verb,   &b1ctl_run_verb,  &b1ctl_serve_verb,  &b1ctl_list_verb,
+    &b1ctl_graph_verb,   &b1ctl_send_verb, &b1ctl_recv_verb,   &b1ctl_peek_verb,
+    &b1ctl_monitor_verb, &b1ctl_dump_verb, &b1ctl_replay_verb, NULL,
 };
 
 const struct cli_applet b1ctl_applet = {

@@ -234,18 +234,16 @@ static int monitor_loop(struct monitor *m, struct err *e)
 
 /* ---- beginning and end ---- */
 
-/* What the RFC's kernel code does, where a kernel has it. */
+/* What the RFC's kernel code does, where the bus that is watched is of that kind. */
 static void warn_of_rfc(struct monitor *m)
 {
     struct b1_device dev;
+    const char *path = m->args->device ? m->args->device : BUS1_DEVICE_PATH;
     bool single = false;
-    struct stat st;
 
-    if (stat(BUS1_DEVICE_PATH, &st) < 0 || !S_ISCHR(st.st_mode))
-        return;
-    b1_device_file(&dev, BUS1_DEVICE_PATH);
-    if (b1_probe(&dev, &single) == 0 && single)
-        cli_note(m->ctx, "%s: %s", BUS1_DEVICE_PATH, BUS_RFC_NOTE);
+    b1_device_file(&dev, path);
+    if (b1_probe(&dev, &single) == 0 && single) /* there may be none */
+        cli_note(m->ctx, "%s: %s", path, BUS_RFC_NOTE);
 }
 
 static uint64_t capture(const struct monitor *m)
