@@ -174,8 +174,11 @@ void b1_replay_free(struct b1_replay *r)
 
 int b1_replay_blob_new(const void *data, size_t len, struct b1_replay_blob **ret)
 {
-    struct b1_replay_blob *b = malloc(sizeof(*b) + len);
+    struct b1_replay_blob *b;
 
+    if (len && !data)
+        return -EBADMSG;
+    b = malloc(sizeof(*b) + len);
     if (!b)
         return -ENOMEM;
     b->refs = 1;
