@@ -177,17 +177,6 @@ run_script() { "$IPCBOX" b1ctl -q --device "$bus" -c "$1"; }
     is "$err" ""
 }
 
-@test "b1ctl monitor: what only loading takes is given up" {
-    serve
-    monitor --device "$bus"
-    caps=$((0x$(sed -n 's/^CapPrm:\t//p' "/proc/$monitor_pid/status")))
-    # No more than CAP_DAC_READ_SEARCH and CAP_SYS_PTRACE, and from Linux 5.19 on nothing for BPF.
-    is $((caps & ~(1 << 2 | 1 << 19 | 1 << 38 | 1 << 39 | 1 << 21))) 0
-    run_script 'peer a; node a.n; send a.n still; recv a' >/dev/null
-    ended 0
-    is "$(jq -r 'select(.text) | .text' "$events" | xargs)" "still still"
-}
-
 @test "b1ctl monitor: as text; a reader that goes away ends it" {
     serve
     expect 0 b1ctl monitor -- "$IPCBOX" b1ctl -q --device "$bus" -c 'peer a; node a.n; send a.n "two
