@@ -134,7 +134,10 @@ const struct cli_verb b1ctl_serve_verb = {
         "$XDG_RUNTIME_DIR/bus1.\n"
         "\n"
         "PATH is a symbolic link into a FUSE mount beside it, PATH.d, which also holds the file "
-        "debug: who has what, as lines of text. Root serves all users, others only themselves. "
+        "debug: who has what, as lines of text; and, for root and the server's user, traffic and "
+        "record: what happens, as it does (b1ctl monitor, b1ctl dump). Root serves all users, "
+        "others "
+        "only themselves. "
         "The server reads and writes the memory of its clients: it must have their user, or "
         "CAP_SYS_PTRACE. A file that is open cannot be opened again through /proc/PID/fd "
         "(ESTALE). 32-bit clients get ENOTTY.",
