@@ -59,13 +59,14 @@ enum {
 #define NR_NATIVE(id)   (id)
 #endif
 
+/* Without a helper: every system call of the machine comes by here. */
 static __always_inline bool is_compat(void)
 {
-    struct task_struct___info *task = (void *)bpf_get_current_task();
+    struct task_struct___info *task = (void *)bpf_get_current_task_btf();
 
 #if defined(__TARGET_ARCH_x86)
-    return BPF_CORE_READ(task, thread_info.status) & COMPAT;
+    return task->thread_info.status & COMPAT;
 #else
-    return BPF_CORE_READ(task, thread_info.flags) & COMPAT;
+    return task->thread_info.flags & COMPAT;
 #endif
 }

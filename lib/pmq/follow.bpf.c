@@ -21,6 +21,12 @@ const volatile struct follow_config config = {0};
 uint64_t lost = 0;
 uint64_t uncovered = 0;
 
+/*
+ * Set by the user: a bit for each inode number, modulo, of a queue that was named. Most calls on
+ * other queues need no further look.
+ */
+uint64_t inode_filter[FOLLOW_FILTER] = {0};
+
 static uint32_t user_dev; /* of the user's IPC namespace */
 static uint32_t next_index;
 static uint64_t last_wake;
@@ -146,21 +152,33 @@ static __always_inline struct follow_queue *announce(struct file *file, struct i
     return bpf_map_lookup_elem(&queues, key);
 }
 
+/* As file_by_fd() of the running process, but read as a tracing program may: without helpers. */
+static __always_inline struct file *own_file(unsigned int fd)
+{
+    struct fdtable *table = bpf_get_current_task_btf()->files->fdt;
+    struct file *file = NULL;
+
+    if (fd < table->max_fds)
+        KREAD(file, table->fd + fd);
+    return file;
+}
+
 enum which { NOT_FOLLOWED, FOLLOWED, NO_ROOM };
 
 /* Whether the descriptor is of a queue that is followed; with its key. */
 static __always_inline enum which which_queue(unsigned int fd, struct follow_key *key)
 {
-    struct task_struct *task = (void *)bpf_get_current_task();
-    struct file *file = file_by_fd(task, fd);
+    struct file *file = own_file(fd);
     struct follow_queue *queue;
     struct inode *inode;
 
     if (!file)
         return NOT_FOLLOWED;
     inode = BPF_CORE_READ(file, f_inode);
-    key->dev = BPF_CORE_READ(inode, i_sb, s_dev);
     key->ino = BPF_CORE_READ(inode, i_ino);
+    if (!config.all && !(inode_filter[key->ino / 64 % FOLLOW_FILTER] >> (key->ino % 64) & 1))
+        return NOT_FOLLOWED;
+    key->dev = BPF_CORE_READ(inode, i_sb, s_dev);
     /* The mode is looked at each time: it may change. Who has been named was open for reading. */
     if (config.all && (key->dev != user_dev || !may_read(inode)))
         return NOT_FOLLOWED;
@@ -187,9 +205,7 @@ static __always_inline bool wanted(enum follow_kind kind)
 
 static __always_inline uint64_t switches(void)
 {
-    struct task_struct *task = (void *)bpf_get_current_task();
-
-    return BPF_CORE_READ(task, nvcsw);
+    return bpf_get_current_task_btf()->nvcsw;
 }
 
 static __always_inline void call_begins(enum follow_kind kind, unsigned int fd)

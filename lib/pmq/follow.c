@@ -279,6 +279,8 @@ int pmq_follow_add(struct pmq_follow *f, const struct pmq_queue *q, void *cookie
         return -errno;
     key = (struct follow_key){.dev = device_in_kernel(st.st_dev), .ino = st.st_ino};
     r = target_set(f, value.index, &key, pmq_queue_label(q), cookie);
+    __atomic_fetch_or(&f->skel->bss->inode_filter[key.ino / 64 % FOLLOW_FILTER],
+                      UINT64_C(1) << key.ino % 64, __ATOMIC_RELAXED);
     if (r == 0)
         r = bpf_map__update_elem(f->skel->maps.queues, &key, sizeof(key), &value, sizeof(value),
                                  BPF_NOEXIST);
