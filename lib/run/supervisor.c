@@ -18,6 +18,7 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -525,6 +526,17 @@ int run_probe(unsigned int part, struct err *e)
     return r;
 }
 
+/* We have a descriptor for each peer, ring and channel of all that the command starts. */
+static void raise_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int run_command(const struct run_opts *opts, char *const argv[], int *status, struct err *e)
 {
     struct crew crew = {.lock = PTHREAD_MUTEX_INITIALIZER};
@@ -556,6 +568,7 @@ int run_command(const struct run_opts *opts, char *const argv[], int *status, st
     }
     if (child < 0)
         r = -errno;
+    raise_limit(); /* ours, not the command's */
     closep(&sock[1]);
     sock[1] = -1;
     if (r == 0)

@@ -245,3 +245,12 @@ print(dst[1])'
     expect 0 ipcbox run "$IPCBOX" run "$HELPERS/uring_lib"
     has "$out" " 0 failed"
 }
+
+@test "run: as many peers and channels as a program may have, whatever the limit was" {
+    many='import os
+fds = [os.open("/dev/bus1", os.O_RDWR) for i in range(1500)]
+print(len(fds))'
+    expect 0 bash -c 'ulimit -Sn 256; "$IPCBOX" run bash -c "ulimit -Sn; ulimit -Sn 2000; python3 -c \"\$1\"" bash "$1"' \
+        bash "$many"
+    is "$out" "$(printf '256\n1500')"
+}
