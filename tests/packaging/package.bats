@@ -6,7 +6,7 @@ load ../cli/common
 build=${IPCBOX_BUILD:?the build directory}
 
 setup_file() {
-    cd "$IPCBOX_BUILD"
+    cd "$IPCBOX_BUILD" || return 1
     unset SOURCE_DATE_EPOCH
     cpack -B "$BATS_FILE_TMPDIR/deb" >"$BATS_FILE_TMPDIR/cpack.log" 2>&1 ||
         { cat "$BATS_FILE_TMPDIR/cpack.log"; return 1; }
