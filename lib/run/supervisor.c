@@ -28,6 +28,7 @@
 #include "cleanup.h"
 #include "mqpeek_abi.h"
 #include "run_internal.h"
+#include "timefmt.h"
 
 #ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS /* Linux 6.6 */
 #define SECCOMP_IOCTL_NOTIF_SET_FLAGS      _IOW('!', 4, uint64_t)
@@ -267,10 +268,8 @@ static bool wait_for_call(struct run *run)
                          {.fd = run->stop, .events = POLLIN}};
 
     /* The receive that follows cannot be told that nobody is left; poll() is. */
-    count_idle(run->crew, 1);
     while (poll(p, ARRAY_SIZE(p), -1) < 0 && errno == EINTR)
         ;
-    count_idle(run->crew, -1);
     return p[1].revents == 0 && (p[0].revents & ~POLLIN) == 0;
 }
 
@@ -281,6 +280,8 @@ static void *work(void *argp)
     _cleanup_(freep) struct seccomp_notif *n = NULL;
     _cleanup_(freep) struct seccomp_notif_resp *resp = NULL;
     size_t size, resp_size;
+    bool go_on;
+    int r;
 
     syscall(SYS_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, &sizes);
     size = MAX(sizes.seccomp_notif, sizeof(*n));
@@ -288,15 +289,20 @@ static void *work(void *argp)
     n = malloc(size);
     resp = malloc(resp_size);
     while (n && resp) {
-        if (!wait_for_call(run))
-            break;
         memset(n, 0, size);
         memset(resp, 0, resp_size);
-        if (ioctl(run->listener, SECCOMP_IOCTL_NOTIF_RECV, n) < 0) {
+        count_idle(run->crew, 1);
+        go_on = wait_for_call(run);
+        r = go_on ? ioctl(run->listener, SECCOMP_IOCTL_NOTIF_RECV, n) : 0;
+        count_idle(run->crew, -1);
+        if (!go_on)
+            break;
+        if (r < 0) {
             if (errno == EINTR || errno == ENOENT || errno == EAGAIN)
                 continue;
             break;
         }
+        run_will_wait(run); /* for the caller's memory, perhaps */
         if (answer(run, n, resp) < 0)
             break;
     }
@@ -432,14 +438,40 @@ static int start_workers(struct run *run)
     return r;
 }
 
-/* Who was left behind under the filter is not waited for. */
+/* It may still grow: a worker that is not joined yet adds one. */
+static size_t crew_size(struct crew *crew)
+{
+    size_t n;
+
+    pthread_mutex_lock(&crew->lock);
+    n = crew->n;
+    pthread_mutex_unlock(&crew->lock);
+    return n;
+}
+
+static void interrupt(int sig _unused_)
+{
+}
+
+/*
+ * Who was left behind under the filter is not waited for: a worker that was woken for a call which
+ * another took waits in the kernel for the next, and has to be called out of there.
+ */
 static void stop_workers(struct run *run)
 {
+    const struct sigaction action = {.sa_handler = interrupt}; /* no SA_RESTART */
     uint64_t one = 1;
 
+    (void)sigaction(SIGURG, &action, NULL);
     (void)!write(run->stop, &one, sizeof(one));
-    for (size_t i = 0; i < run->crew->n; i++)
-        pthread_join(run->crew->threads[i], NULL);
+    for (size_t i = 0; i < crew_size(run->crew); i++) {
+        struct timespec soon = timefmt_to_timespec(timefmt_now(CLOCK_REALTIME));
+
+        while (pthread_timedjoin_np(run->crew->threads[i], NULL, &soon) == ETIMEDOUT) {
+            (void)pthread_kill(run->crew->threads[i], SIGURG);
+            soon = timefmt_to_timespec(timefmt_now(CLOCK_REALTIME) + 10 * NSEC_PER_MSEC);
+        }
+    }
 }
 
 static int run_started(struct run *run, pid_t child, int sock, int signals, const char *command,

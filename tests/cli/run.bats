@@ -254,3 +254,17 @@ print(len(fds))'
         bash "$many"
     is "$out" "$(printf '256\n1500')"
 }
+
+@test "run: callers whose memory never comes hold up nobody else" {
+    expect 0 ipcbox run bash -c '
+        for _ in 1 2 3 4 5 6 7 8; do "$HELPERS/b1_hostile" /dev/bus1 stuck >>"$1" & done
+        until [ "$(grep -c stuck "$1")" = 8 ]; do sleep 0.05; done
+        "$HELPERS/bus1_abi"; "$HELPERS/uring_lib"; kill -KILL $(jobs -p); wait' bash \
+        "$BATS_TEST_TMPDIR/stuck"
+    is "$(grep -c ' 0 failed' <<<"$out")" 2
+}
+
+@test "run: what is left behind is not waited for" {
+    expect 0 timeout 60 "$IPCBOX" run sh -c 'sleep 100 >/dev/null 2>&1 & echo $!'
+    kill "$out"
+}
