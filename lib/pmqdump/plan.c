@@ -247,7 +247,7 @@ static int check_exists(struct pmqdump_plan *p, struct pmqdump_item *item, struc
                     "%s exists already", item->name);
     }
     if (fd >= 0)
-        close(fd);
+        mq_close(fd);
     return r;
 }
 
