@@ -18,7 +18,7 @@ enum {
     GAP = 2,
     WIDE_LEAST = 8,   /* the least room for the wide column */
     WIDE_DECENT = 14, /* room for it that is worth leaving out others */
-    WRAP_MIN = 16, /* columns that a text in several lines keeps */
+    WRAP_MIN = 16,    /* columns that a text in several lines keeps */
 };
 
 struct cell {

@@ -408,7 +408,8 @@ SEC("?fexit/do_mq_timedreceive")
 int BPF_PROG(receive_ends, int fd, char *buffer, size_t size, unsigned int *priority, void *timeout,
              int ret)
 {
-    struct call call = {SLOT_RECEIVE, FOLLOW_RECEIVE, fd, FOLLOW_UNKNOWN_PRIORITY, (uint64_t)buffer, ret};
+    struct call call = {SLOT_RECEIVE, FOLLOW_RECEIVE, fd, FOLLOW_UNKNOWN_PRIORITY, (uint64_t)buffer,
+                        ret};
 
     if (ret < 0)
         call_failed();

@@ -9,7 +9,7 @@ enum {
     FOLLOW_LATENCY_NS = 10 * 1000 * 1000, /* a reader is woken at most that often */
     FOLLOW_GROUPS = 64,
     FOLLOW_NAME = 256,
-    FOLLOW_FILTER = 16, /* words of 64 inode numbers */
+    FOLLOW_FILTER = 16,         /* words of 64 inode numbers */
     FOLLOW_SLOTS = 3,           /* of scratch memory, for each CPU */
     FOLLOW_SCRATCH = 64 * 1024, /* a record of this size is written in one go */
     FOLLOW_CHUNKS = 256,        /* of scratch size: 16 MiB, the largest message */

@@ -59,8 +59,8 @@ static bool see_peer(void *ctx, uint64_t serial, uint32_t uid, void *data, size_
 
     (void)data, (void)n, (void)bytes;
     w->snapshot_peer = serial;
-    b1_event_write(&w->text,
-                   &(struct b1_event){.kind = B1_EVENT_PEER, .peer = serial, .uid = uid}, true);
+    b1_event_write(&w->text, &(struct b1_event){.kind = B1_EVENT_PEER, .peer = serial, .uid = uid},
+                   true);
     return true;
 }
 
