@@ -151,6 +151,7 @@ DUMP
 # In a mount namespace of its own, with a root that holds little more than the program.
 write_mounted()
 {
+    need_criu
     printf '6.15\n%s\n' "$(uname -r)" | sort -CV || skip "binding a mount that is attached nowhere needs Linux 6.15"
     cat >inner.py <<'PY'
 import ctypes, os, sys
