@@ -43,16 +43,16 @@ int bus_pick_open(struct cli_ctx *ctx, const char *path, struct bus_pick *b, str
  */
 static int probe_fd(int fd, bool *single)
 {
-    char name[64], path[PATH_MAX];
+    char link[64], name[PATH_MAX];
     struct b1_device dev;
     ssize_t n;
 
-    snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
-    n = readlink(name, path, sizeof(path) - 1);
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    n = readlink(link, name, sizeof(name) - 1);
     if (n < 0)
         return -errno;
-    path[n] = '\0';
-    b1_device_file(&dev, path);
+    name[n] = '\0';
+    b1_device_file(&dev, name);
     return b1_probe(&dev, single);
 }
 

@@ -104,7 +104,7 @@ static int run_interactive(struct cli_ctx *ctx, struct b1_script *s)
         out_flush(ctx->out);
     }
     shell_edit_free(edit);
-    return 0;
+    return r < 0 ? cli_fail(ctx, r, NULL, "the terminal") : 0;
 }
 
 /* Line by line, so that whoever writes them sees what each did. */

@@ -199,7 +199,7 @@ int shell_edit_line(struct shell_edit *e, const char **ret)
 {
     fputs("b1> ", stderr);
     if (getline(&e->line, &e->cap, stdin) < 0)
-        return 0;
+        return ferror(stdin) ? -errno : 0;
     *ret = e->line;
     return 1;
 }

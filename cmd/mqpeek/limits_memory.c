@@ -46,9 +46,9 @@ static uint64_t mem_available(void)
 static void read_groups(const struct version *v, char *group, struct limits_memory *m)
 {
     uint64_t least = UINT64_MAX;
-    char *end = group + strlen(group);
+    char *end;
 
-    for (;; *end = '\0') {
+    do {
         char path[512];
         uint64_t used, max;
 
@@ -62,9 +62,9 @@ static void read_groups(const struct version *v, char *group, struct limits_memo
             m->group_max = max;
         }
         end = strrchr(group, '/');
-        if (!end)
-            return;
-    }
+        if (end)
+            *end = '\0';
+    } while (end);
 }
 
 void limits_memory_read(struct limits_memory *out)

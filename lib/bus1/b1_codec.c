@@ -430,8 +430,10 @@ static int recv_copy_out(const struct call *c, const struct bus1_cmd_recv *cmd, 
     int r;
 
     t = array_room(few, v->n_transfers, sizeof(*t), &heap_transfers);
-    if (rc->msg.n_data_vecs > FEW)
-        ranges = heap_ranges = calloc(rc->msg.n_data_vecs + 2, sizeof(*ranges));
+    if (rc->msg.n_data_vecs > FEW) {
+        heap_ranges = calloc(rc->msg.n_data_vecs + 2, sizeof(*ranges));
+        ranges = heap_ranges;
+    }
     if (!t || !ranges)
         return -ENOMEM;
     for (size_t i = 0; i < v->n_transfers; i++)

@@ -182,12 +182,10 @@ int dump_get_str(const struct dump_record *rec, const char *key, char *out, size
     static const char suffix[] = "_base64";
     const struct json_member *m;
     char exact[64];
-    size_t n = strlen(key);
     int r;
 
-    if (n + sizeof(suffix) <= sizeof(exact)) {
-        memcpy(exact, key, n);
-        memcpy(exact + n, suffix, sizeof(suffix));
+    if (strlen(key) + sizeof(suffix) <= sizeof(exact)) {
+        memcpy(stpcpy(exact, key), suffix, sizeof(suffix));
         m = dump_member(line_of(rec), exact);
         if (m)
             return member_bytes(rec, m, key, out, size, e);

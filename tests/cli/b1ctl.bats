@@ -88,6 +88,19 @@ a node-release back  "
     within 20 sh -c "! tmux -L $session has-session"
 }
 
+# In the background a terminal cannot be read, once the signal that would stop it is ignored.
+@test "b1ctl shell: a terminal that cannot be read" {
+    session=$(unique b1shell)
+    mkfifo "$BATS_TEST_TMPDIR/ended"
+    tmux -L "$session" new-session -d -x 150 -y 20 \
+        "bash -c 'set -m; trap \"\" TTIN TTOU; $IPCBOX b1ctl -q & wait \$!; echo status=\$?; cat $BATS_TEST_TMPDIR/ended'" 3>&-
+    screen() { tmux -L "$session" capture-pane -p | grep -qF -- "$1"; }
+    within 20 screen 'b1ctl: the terminal: Input/output error'
+    within 20 screen 'status=1'
+    echo >"$BATS_TEST_TMPDIR/ended"
+    within 20 sh -c "! tmux -L $session has-session"
+}
+
 @test "b1ctl list, peek, send, recv, graph: a served bus from outside" {
     serve
     exec 8<>"$bus"
