@@ -69,8 +69,8 @@ static void verify_file(struct cli_ctx *ctx, const char *path)
     out_row(ctx->out, &(const struct verify_row){
                           .file = path,
                           .kind = h->kind,
-                          .tool = h->tool,
-                          .host = h->host,
+                          .tool = h->tool[0] ? h->tool : NULL,
+                          .host = h->host[0] ? h->host : NULL,
                           .time = h->time ? h->time : OUT_UNKNOWN_U64,
                           .records = totals.records,
                           .bytes = totals.bytes,

@@ -32,7 +32,7 @@ follow() {
 
 begun() { kill -0 "$follow_pid" && grep -qs "anon_inode:bpf_link" <(readlink /proc/"$follow_pid"/fd/* 2>/dev/null); }
 
-# ended STATUS: waits for the follower
+# ended STATUS: waits for the follower; whatever it wrote is as the schema has it
 ended() {
     local got=0
     wait "$follow_pid" || got=$?
@@ -41,6 +41,7 @@ ended() {
         cat "$note"
         return 1
     }
+    [ ! -s "$events" ] || "$SRC/tests/schema/validate" --lines mqpeek-follow <"$events"
 }
 
 # actor NAME: a process that does what tell NAME … says

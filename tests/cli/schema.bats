@@ -4,7 +4,11 @@
 load common
 load scene
 
-teardown() { scene_stop; }
+teardown() {
+    scene_stop
+    [ -z "${job-}" ] || kill "$job" 2>/dev/null || true
+    [ -z "${q-}" ] || for name in "/$q" "/$q-2"; do "$HELPERS/mqmake" -u "$name" 2>/dev/null || true; done
+}
 
 # valid NAME COMMAND…: the command's JSON document, and its JSON Lines with lines NAME COMMAND…
 valid() {
@@ -81,4 +85,93 @@ lines() {
     valid ipcbox-doctor setpriv --reuid 54343 --regid 54343 --clear-groups "$IPCBOX" -J doctor
     valid ipcbox-install ipcbox -J install "$BATS_TEST_TMPDIR"
     valid ipcbox-install ipcbox -J install "$BATS_TEST_TMPDIR"
+}
+
+# Its events, of each kind, are validated where they are made: follow.bats.
+@test "schema: mqpeek follow: what is no event" {
+    cd "$BATS_TEST_TMPDIR"
+    event() { "$SRC/tests/schema/validate" --lines mqpeek-follow <<<"{\"time\":\"2026-01-01T00:00:00.000000000Z\",$1}"; }
+    event '"event":"lost","count":1'
+    ! event '"event":"lost","count":0'
+    ! event '"event":"lost","count":1,"queue":"/q"'
+    ! event '"event":"create"'
+    event '"event":"exit","queue":"/q","pid":1,"comm":"c","exit_code":0,"signal":null'
+    ! event '"event":"exit","queue":"/q","pid":1,"comm":"c","exit_code":0,"signal":9'
+    ! event '"event":"exit","queue":"/q","pid":1,"comm":"c","exit_code":null,"signal":null'
+}
+
+@test "schema: mqpeek top" {
+    scene_start
+    for rates in sampled counted; do
+        # It may have no end: one object a line, with -J too.
+        lines mqpeek-top mqpeek top -b -J -N 2 -d 0.1 --rates "$rates"
+        jq -se --arg p "/$scene-" '[.[] | select(.name // "" | startswith($p)).name] | unique | length == 5' <<<"$out"
+        jq -se --arg n "/$scene-full" 'map(select(.name == $n)) | length == 2 and all(.senders == 1)' <<<"$out"
+    done
+    lines mqpeek-top mqpeek top -b --jsonl -N 1 -d 0.1 --filter "$scene"
+    lines mqpeek-top setpriv --inh-caps=-all --bounding-set=-bpf,-perfmon,-sys_admin "$IPCBOX" \
+        mqpeek top -b -J -N 1 -d 0.1 --filter "$scene"
+}
+
+@test "schema: mqdump show, verify, restore" {
+    cd "$BATS_TEST_TMPDIR"
+    export IPCBOX_STATE_DIR=$BATS_TEST_TMPDIR/state
+    q=$(unique)
+    "$HELPERS/mqmake" "/$q" 4 32 1:text 2: "3:$(printf 'bin\xff\x01')"
+    "$HELPERS/mqmake" "/$q-2" 4 32
+    mqdump save "/$q" "/$q-2" -O a.dump
+    valid mqdump-show mqdump -J show a.dump
+    jq -e '[.queues[].messages] == [3, 0]' <<<"$out"
+    lines mqdump-show mqdump --jsonl show a.dump
+    valid mqdump-show-messages mqdump -J show --messages a.dump
+    jq -e '[.messages[] | has("text")] == [false, true, true]' <<<"$out"
+    lines mqdump-show-messages mqdump --jsonl show --messages a.dump
+    jq -c 'if .type == "queue" then .consistent = false | .unlinked = true | .ipc_ns = 4026531839 else . end' a.dump |
+        mqdump seal >torn.dump
+    valid mqdump-show mqdump -J show torn.dump
+    jq -e '.queues[0] | .consistent == false and .unlinked and .ipc_ns > 0' <<<"$out"
+    valid mqdump-verify mqdump -J verify a.dump torn.dump
+    lines mqdump-verify mqdump --jsonl verify a.dump torn.dump
+    for how in --replace --append; do
+        valid mqdump-restore mqdump -J restore --dry-run "$how" a.dump "/$q-2"
+    done
+    jq -e '[.queues[].action] == ["skip", "append"]' <<<"$out"
+    valid mqdump-restore mqdump -J restore --replace a.dump
+    jq -e '.queues | all(.saved | startswith("/"))' <<<"$out"
+    "$HELPERS/mqmake" -u "/$q" && "$HELPERS/mqmake" -u "/$q-2"
+    lines mqdump-restore mqdump --jsonl restore a.dump
+    "$HELPERS/mqmake" -u "/$q" && "$HELPERS/mqmake" -u "/$q-2"
+}
+
+@test "schema: mqdump of traffic: show, verify, replay" {
+    cd "$BATS_TEST_TMPDIR"
+    q=$(unique)
+    "$HELPERS/mqmake" "/$q" 8 32
+    "$IPCBOX" mqdump record "/$q" -O r.traffic 2>record.err 3>&- &
+    job=$!
+    attached() { readlink "/proc/$job/fd/"* | grep -q anon_inode:bpf_link; }
+    within 60 attached
+    printf 'send 1 \377\nsend 2 text\nrecv-\nrecv\n' | "$HELPERS/mqactor" actor "/$q"
+    kill -INT "$job"
+    wait "$job"
+    valid mqdump-show-types mqdump -J show r.traffic
+    lines mqdump-show-types mqdump --jsonl show r.traffic
+    valid mqdump-show-events mqdump -J show --messages r.traffic
+    jq -e '[.events[].event] | sort | group_by(.) | map(length) | length == 2 and all(. >= 2)' <<<"$out"
+    lines mqdump-show-events mqdump --jsonl show --messages r.traffic
+    valid mqdump-verify mqdump -J verify r.traffic
+    for how in "--speed 1000" "--speed max" --dry-run; do
+        # shellcheck disable=SC2086 # words
+        valid mqdump-replay mqdump -J replay $how r.traffic
+        jq -e '.sent >= 2' <<<"$out"
+    done
+    valid mqdump-replay mqdump --jsonl replay --dry-run r.traffic # one line
+    "$HELPERS/mqmake" -u "/$q"
+    # The least that a foreign tool writes.
+    printf '%s\n' '{"type":"header","format":"ipcbox-dump","version":1,"kind":"traffic"}' \
+        "{\"type\":\"event\",\"event\":\"send\",\"time\":\"2026-01-01T00:00:00.000Z\",\"queue\":\"/$q\",\"priority\":1,\"text\":\"x\"}" |
+        mqdump seal >least.traffic
+    valid mqdump-show-events mqdump -J show --messages least.traffic
+    jq -e '.tool == null and .events[0].pid == null' <<<"$out"
+    valid mqdump-verify mqdump -J verify least.traffic
 }
