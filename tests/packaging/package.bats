@@ -89,7 +89,8 @@ every_object_has() {
 }
 
 @test "deb: lintian has nothing to say but what the overrides explain" {
-    expect 0 lintian --allow-root --display-info --show-overrides --fail-on error,warning,info "$(deb)"
+    # The exit status would count overrides too.
+    expect 0 lintian --allow-root --display-info --show-overrides --fail-on none "$(deb)"
     is "$(grep -v '^[ON]:' <<<"$out")" ""
     # Every override is of use, and each has its reason above it.
     is "$(grep -c '^O:' <<<"$out")" "$(grep -c '^ipcbox:' "$SRC/cmake/debian/lintian-overrides")"
