@@ -174,7 +174,8 @@ static bool id_usable(const struct b1_client *c, uint64_t id)
 static int transfer_one(struct b1_client *c, struct b1_client *to, struct bus1_transfer *src,
                         uint64_t *ret)
 {
-    struct bus1_transfer dst;
+    /* A served bus may answer without an id. */
+    struct bus1_transfer dst = {.id = BUS1_INVALID};
     struct bus1_cmd_transfer cmd = {
         .to = to == c ? BUS1_INVALID : (uint64_t)to->fd,
         .n_transfers = 1,

@@ -145,13 +145,9 @@ static void peer_free(struct b1_replay_peer *p)
     free(p);
 }
 
-static int peer_get(struct b1_replay *r, uint64_t serial, struct b1_replay_peer **ret,
-                    struct err *e)
+static int no_peer(uint64_t serial, struct err *e)
 {
-    *ret = b1_replay_peer_find(r, serial);
-    return *ret ? 0
-                : err_set(e, -EBADMSG, NULL, "there is no peer %" PRIu64 " in the recording",
-                          serial);
+    return err_set(e, -EBADMSG, NULL, "there is no peer %" PRIu64 " in the recording", serial);
 }
 
 void b1_replay_free(struct b1_replay *r)
@@ -273,11 +269,11 @@ static int do_transfer(struct b1_replay *r, struct b1_replay_peer *p, const stru
                        struct err *e)
 {
     uint64_t node, handle, src;
-    struct b1_replay_peer *to;
-    int k = peer_get(r, ev->other, &to, e);
+    struct b1_replay_peer *to = b1_replay_peer_find(r, ev->other);
+    int k;
 
-    if (k < 0)
-        return k;
+    if (!to)
+        return no_peer(ev->other, e);
     if (ev->create) {
         k = b1_client_node(p->client, to->client, &node, &handle);
         if (k == 0)
@@ -322,11 +318,10 @@ static int do_send(struct b1_replay *r, struct b1_replay_peer *p, const struct b
 
 static int do_event(struct b1_replay *r, const struct b1_event *ev, struct err *e)
 {
-    struct b1_replay_peer *p = NULL;
-    int k = peer_get(r, ev->peer, &p, e);
+    struct b1_replay_peer *p = b1_replay_peer_find(r, ev->peer);
 
-    if (k < 0)
-        return k;
+    if (!p)
+        return no_peer(ev->peer, e);
     switch (ev->kind) {
     case B1_EVENT_CLOSE:
         return do_close(r, p);

@@ -391,16 +391,17 @@ enum { ROUNDS = 2 };
 /* Nobody was found to have it. Return: whether another look will tell. */
 static bool miss(struct uring_emulator *u, struct ring *r)
 {
-    bool gone;
+    bool gone, again;
 
     pthread_mutex_lock(&u->lock);
     gone = ++r->missed == ROUNDS && pthread_mutex_trylock(&r->lock) == 0;
     if (r->missed == ROUNDS && !gone)
         r->missed = 0; /* it is being used after all */
+    again = r->missed && r->missed < ROUNDS;
     pthread_mutex_unlock(&u->lock);
     if (gone)
         ring_end(u, r);
-    return r->missed && r->missed < ROUNDS;
+    return again;
 }
 
 static bool reap_round(struct uring_emulator *u)

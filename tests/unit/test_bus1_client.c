@@ -11,6 +11,7 @@
 #include "b1_client.h"
 #include "bus1_abi.h"
 #include "check.h"
+#include "macros.h"
 
 enum { BIG = 200000 };
 
@@ -238,8 +239,39 @@ static void test_shown(unsigned int defects)
     b1_embedded_free(bus);
 }
 
+static int mute_open(void *ctx _unused_)
+{
+    return 0;
+}
+
+static int mute_ioctl(void *ctx _unused_, int fd _unused_, unsigned int cmd _unused_,
+                      void *arg _unused_)
+{
+    return 0;
+}
+
+static void mute_close(void *ctx _unused_, int fd _unused_)
+{
+}
+
+/* A bus that says yes and tells nothing: ids are then none, not what lay on the stack. */
+static void test_mute(void)
+{
+    const struct b1_device dev = {.open = mute_open, .ioctl = mute_ioctl, .close = mute_close};
+    uint64_t node = 1, handle = 1, given = 1;
+    struct b1_client *c;
+
+    CHECK_INT(b1_client_open(&dev, false, &c), 0);
+    CHECK_INT(b1_client_node(c, c, &node, &handle), 0);
+    CHECK(node == BUS1_INVALID && handle == BUS1_INVALID);
+    CHECK_INT(b1_client_give(c, c, handle, &given), 0);
+    CHECK(given == BUS1_INVALID);
+    b1_client_close(c);
+}
+
 int main(void)
 {
+    test_mute();
     for (unsigned int d = 0; d <= B1_DEFECT_ALL; d = d ? d << 1 : 1) {
         test_shown(d);
         test_messages(d);
