@@ -148,6 +148,9 @@ static int restore_file(struct cli_ctx *ctx, const struct restore_args *args, co
                             args->append ? "not all" : "nothing");
     }
     cli_progress_end(&progress);
+    if (!args->dry_run)
+        ctx->done = args->replace ? "all was restored, and what was replaced is kept"
+                                  : "all was restored";
     show_plan(ctx, plan);
     tell_notes(ctx, plan, !args->dry_run);
     return CLI_OK;

@@ -168,6 +168,7 @@ static int list_run(struct cli_ctx *ctx, const void *argp)
         return cli_fail(ctx, r, &e, "cannot list queues");
     r = show(ctx, args, set, sort);
     qcmd_tell_journals(ctx, set);
+    qcmd_tell_restores(ctx, false);
     if (r == CLI_OK && set->note[0])
         cli_note(ctx, "%s", set->note);
     return r;

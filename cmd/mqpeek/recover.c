@@ -185,7 +185,7 @@ static int recover_run(struct cli_ctx *ctx, const void *argp)
     if (r < 0)
         cli_fail(ctx, r, &e, "cannot look for journals");
     out_list_end(ctx->out);
-    if (ctx->n_operands == 0 && w.found == 0 && r == 0)
+    if (ctx->n_operands == 0 && qcmd_tell_restores(ctx, true) == 0 && w.found == 0 && r == 0)
         cli_note(ctx, "nothing to recover");
     return ctx->status;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "pmq_journal.h"
+#include "pmq_restoring.h"
 
 const struct qcmd_common qcmd_common_defaults = {
     .max_snapshot = 64 * 1024 * 1024,
@@ -85,6 +86,31 @@ void qcmd_tell_journals(const struct cli_ctx *ctx, const struct pmq_set *set)
 
     /* Where none can be kept, or looked for, there is nothing to tell. */
     (void)pmq_journal_list(true, tell_listed, &l, NULL);
+}
+
+uint64_t qcmd_tell_restores(const struct cli_ctx *ctx, bool all)
+{
+    struct cli_ctx loud = *ctx;
+    struct pmq_unfinished_set set;
+    uint64_t ipc_ns = pmq_own_ipc_ns(), told = 0;
+
+    loud.quiet = false;
+    if (pmq_unfinished_read(false, &set, NULL) < 0)
+        return 0;
+    for (size_t i = 0; i < set.n; i++) {
+        const struct pmq_unfinished *u = &set.v[i];
+
+        if (u->running || u->ipc_ns != ipc_ns || (!u->replaces && !all))
+            continue;
+        told++;
+        cli_note(&loud,
+                 "%s: a restore was interrupted%s%s (finish or undo it: mqdump restore "
+                 "--recover)",
+                 u->name, u->replaces ? ": what was there before is in " : "",
+                 u->replaces ? u->replaces : "");
+    }
+    pmq_unfinished_done(&set);
+    return told;
 }
 
 int qcmd_open(struct cli_ctx *ctx, const char *operand, unsigned int flags, struct pmq_queue **ret)

@@ -42,6 +42,14 @@ int qcmd_open(struct cli_ctx *ctx, const char *operand, unsigned int flags, stru
 void qcmd_tell_journals(const struct cli_ctx *ctx, const struct pmq_set *set);
 
 /**
+ * qcmd_tell_restores() - say what an interrupted restore has left to be done
+ * @all: otherwise only of queues that it was to replace, which may be there no more
+ *
+ * Return: of how many queues.
+ */
+uint64_t qcmd_tell_restores(const struct cli_ctx *ctx, bool all);
+
+/**
  * qcmd_peeker() - choose a backend as the options say
  * @ctx: the verb
  * @common: its options

@@ -293,7 +293,8 @@ static int run_verb(const struct cli_applet *applet, const struct cli_parsed *p)
     if (r < 0 && r != -EPIPE) {
         struct err e = ERR_INIT;
 
-        err_set(&e, r, NULL, "cannot write the output: %s", err_text(NULL, r));
+        err_set(&e, r, NULL, "cannot write the output: %s%s%s", err_text(NULL, r),
+                ctx.done ? "; " : "", ctx.done ? ctx.done : "");
         say(applet->name, e.why);
         status = MAX(status, (int)CLI_FAILED);
     }

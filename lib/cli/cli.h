@@ -227,6 +227,7 @@ struct cli_applet {
  * @color: colours are wanted on a terminal
  * @status: the highest cli_exit that cli_fail() has reported
  * @progress: of the job that is running, or NULL
+ * @done: what has been done, to be said when the output cannot be written; or NULL
  */
 struct cli_ctx {
     const struct cli_applet *applet;
@@ -239,6 +240,7 @@ struct cli_ctx {
     bool color;
     int status;
     struct cli_progress *progress;
+    const char *done;
 };
 
 /**

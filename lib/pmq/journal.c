@@ -39,7 +39,7 @@ int journal_dir(bool of_root, char *out, size_t n)
     return len < 0 || (size_t)len >= n ? -ENAMETOOLONG : 0;
 }
 
-static int boot_id(char out[40])
+int journal_boot_id(char out[40])
 {
     _cleanup_(buf_done) struct buf b = BUF_INIT;
     int r = file_read(AT_FDCWD, "/proc/sys/kernel/random/boot_id", 128, &b);
@@ -53,7 +53,7 @@ static int boot_id(char out[40])
 int journal_path(const char *dir, uint64_t dev, uint64_t ino, char *out, size_t n)
 {
     char boot[40];
-    int r = boot_id(boot);
+    int r = journal_boot_id(boot);
     int len;
 
     if (r < 0)
@@ -69,7 +69,7 @@ bool journal_parse_name(const char *name, uint64_t *dev, uint64_t *ino, bool *th
 
     if (sscanf(name, "drain-%36[0-9a-f-]-%" SCNx64 "-%" SCNx64 ".journal%n", made, dev, ino,
                &end) != 3 ||
-        !end || name[end] || boot_id(boot) < 0)
+        !end || name[end] || journal_boot_id(boot) < 0)
         return false;
     *this_boot = !strcmp(boot, made);
     return true;
@@ -79,7 +79,7 @@ bool journal_this_boot(const struct journal_head *h)
 {
     char boot[40];
 
-    return boot_id(boot) == 0 && !strncmp(boot, h->boot, sizeof(boot));
+    return journal_boot_id(boot) == 0 && !strncmp(boot, h->boot, sizeof(boot));
 }
 
 static int make_dir(const char *dir, mode_t mode)
@@ -214,7 +214,7 @@ static int map_new(struct journal *j, const struct pmq_queue *q, const struct pm
     if (getrandom(&h->seed, sizeof(h->seed), 0) != sizeof(h->seed))
         return -errno;
     snprintf(h->label, sizeof(h->label), "%s", pmq_queue_label(q));
-    r = boot_id(h->boot);
+    r = journal_boot_id(h->boot);
     if (r < 0)
         return r;
     fill(j, JOURNAL_HEAD, size);

@@ -107,6 +107,9 @@ int journal_path(const char *dir, uint64_t dev, uint64_t ino, char *out, size_t 
 /* What the name of such a file tells; false for any other name. */
 bool journal_parse_name(const char *name, uint64_t *dev, uint64_t *ino, bool *this_boot);
 
+/* What the kernel calls this boot. Return: 0 or -errno. */
+int journal_boot_id(char out[40]);
+
 /* Whether the machine has been up since. */
 bool journal_this_boot(const struct journal_head *h);
 

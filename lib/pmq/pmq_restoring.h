@@ -25,16 +25,23 @@ int pmq_restoring_new(struct pmq_restoring **ret, struct err *e);
 int pmq_restoring_make(struct pmq_restoring *j, const char *name, uint32_t mode);
 /* After that: its identity. */
 int pmq_restoring_made(struct pmq_restoring *j, const char *name, uint64_t dev, uint64_t ino);
-/* Before a queue is unlinked that was saved to @path. */
-int pmq_restoring_replaces(struct pmq_restoring *j, const char *name, const char *path);
+/* Before a queue, @dev and @ino, is unlinked that was saved to @path. */
+int pmq_restoring_replaces(struct pmq_restoring *j, const char *name, const char *path,
+                           uint64_t dev, uint64_t ino);
+/* Before a queue is created that was replaced: @path is where it was saved. */
+int pmq_restoring_from(struct pmq_restoring *j, const char *name, const char *path);
 /* Before @count messages are appended to a queue; and how many of them were. */
 int pmq_restoring_append(struct pmq_restoring *j, const char *name, uint64_t count);
 int pmq_restoring_appended(struct pmq_restoring *j, const char *name, uint64_t n);
 /* All queues are full: from here on a kill is followed by finishing, not by removing. */
 int pmq_restoring_filled(struct pmq_restoring *j);
+/* Before what was made is removed: from here on a kill is followed by removing. */
+int pmq_restoring_undo(struct pmq_restoring *j);
 
 /* Removes the journal: everything is done, or undone. */
 void pmq_restoring_end(struct pmq_restoring *j);
+/* Leaves the journal to a recovery: not everything is. */
+void pmq_restoring_leave(struct pmq_restoring *j);
 
 /* ---- reading ---- */
 
@@ -46,6 +53,8 @@ void pmq_restoring_end(struct pmq_restoring *j);
  * @dev, @ino: its identity; @ino is 0 when it had not been created, or its creation was not noted
  * @ipc_ns: its IPC namespace
  * @replaces: file with the queue that it replaces, or NULL
+ * @old_dev, @old_ino: identity of that queue
+ * @from: file with the queue that was replaced, which this one puts back, or NULL
  * @append, @appended: messages to append, and how many were for certain; @append is 0 for a queue
  *   that is created
  * @filled: everything is in it, only modes were missing
@@ -60,6 +69,9 @@ struct pmq_unfinished {
     uint64_t ino;
     uint64_t ipc_ns;
     char *replaces;
+    uint64_t old_dev;
+    uint64_t old_ino;
+    char *from;
     uint64_t append;
     uint64_t appended;
     bool filled;

@@ -22,6 +22,7 @@
 #include "buf.h"
 #include "cleanup.h"
 #include "fileio.h"
+#include "journal.h"
 #include "statedir.h"
 
 enum { JOURNAL_MAX = 64 << 20 };
@@ -31,6 +32,8 @@ static const char prefix[] = "restore-";
 struct pmq_restoring {
     int dir;
     int fd;
+    off_t size;  /* of the whole lines */
+    bool filled; /* it says so */
     char file[64];
 };
 
@@ -41,25 +44,23 @@ uint64_t pmq_own_ipc_ns(void)
     return stat("/proc/self/ns/ipc", &st) == 0 ? st.st_ino : 0;
 }
 
-static int boot_id(char out[40])
+/* ---- writing ---- */
+
+/* A line of which only a part could be written goes again: the next would become its end. */
+static int add_line(struct pmq_restoring *j, const char *line, size_t n)
 {
-    _cleanup_(buf_done) struct buf b = BUF_INIT;
-    int r = file_read(AT_FDCWD, "/proc/sys/kernel/random/boot_id", 64, &b);
+    int r = file_write_all(j->fd, line, n);
 
     if (r < 0)
-        return r;
-    snprintf(out, 40, "%.36s", buf_str(&b));
+        return ftruncate(j->fd, j->size) < 0 ? -EIO : r;
+    j->size += (off_t)n;
     return 0;
 }
-
-/* ---- writing ---- */
 
 static int write_line(struct pmq_restoring *j, struct buf *b)
 {
     buf_add_char(b, '\n');
-    if (buf_error(b))
-        return buf_error(b);
-    return file_write_all(j->fd, b->data, b->len);
+    return buf_error(b) ? buf_error(b) : add_line(j, b->data, b->len);
 }
 
 static void add_text(struct buf *b, const char *text)
@@ -120,6 +121,7 @@ int pmq_restoring_new(struct pmq_restoring **ret, struct err *e)
 {
     _cleanup_(buf_done) struct buf b = BUF_INIT;
     struct pmq_restoring *j = calloc(1, sizeof(*j));
+    uint64_t ipc_ns = pmq_own_ipc_ns();
     char boot[40] = "";
     int r;
 
@@ -127,11 +129,13 @@ int pmq_restoring_new(struct pmq_restoring **ret, struct err *e)
         return -ENOMEM;
     j->fd = -1;
     j->dir = statedir_open(e);
-    r = j->dir < 0 ? j->dir : boot_id(boot);
+    r = j->dir < 0 ? j->dir : journal_boot_id(boot);
+    if (r == 0 && ipc_ns == 0) /* nobody could tell whose queues these are */
+        r = -EIO;
     if (r == 0)
         r = make_file(j);
     if (r == 0) {
-        buf_printf(&b, "restore 1 %s %" PRIu64, boot, pmq_own_ipc_ns());
+        buf_printf(&b, "restore 1 %s %" PRIu64, boot, ipc_ns);
         r = write_line(j, &b);
         if (r < 0)
             unlinkat(j->dir, j->file, 0);
@@ -161,13 +165,25 @@ int pmq_restoring_made(struct pmq_restoring *j, const char *name, uint64_t dev, 
     return write_name(j, "made", name, rest);
 }
 
-int pmq_restoring_replaces(struct pmq_restoring *j, const char *name, const char *path)
+int pmq_restoring_from(struct pmq_restoring *j, const char *name, const char *path)
+{
+    _cleanup_(buf_done) struct buf b = BUF_INIT;
+
+    buf_add_str(&b, "from");
+    add_text(&b, name);
+    add_text(&b, path);
+    return write_line(j, &b);
+}
+
+int pmq_restoring_replaces(struct pmq_restoring *j, const char *name, const char *path,
+                           uint64_t dev, uint64_t ino)
 {
     _cleanup_(buf_done) struct buf b = BUF_INIT;
 
     buf_add_str(&b, "replaces");
     add_text(&b, name);
     add_text(&b, path);
+    buf_printf(&b, " %" PRIu64 " %" PRIu64, dev, ino);
     return write_line(j, &b);
 }
 
@@ -191,7 +207,15 @@ int pmq_restoring_appended(struct pmq_restoring *j, const char *name, uint64_t n
 
 int pmq_restoring_filled(struct pmq_restoring *j)
 {
-    return file_write_all(j->fd, "filled\n", 7);
+    int r = add_line(j, "filled\n", 7);
+
+    j->filled = r == 0;
+    return r;
+}
+
+int pmq_restoring_undo(struct pmq_restoring *j)
+{
+    return j->filled ? add_line(j, "undo\n", 5) : 0;
 }
 
 void pmq_restoring_end(struct pmq_restoring *j)
@@ -200,6 +224,12 @@ void pmq_restoring_end(struct pmq_restoring *j)
         return;
     unlinkat(j->dir, j->file, 0);
     release(j);
+}
+
+void pmq_restoring_leave(struct pmq_restoring *j)
+{
+    if (j)
+        release(j);
 }
 
 /* ---- reading ---- */
@@ -232,7 +262,7 @@ static char *take_text(char **line)
 
 static uint64_t take_number(char **line)
 {
-    char *word = strsep(line, " ");
+    const char *word = strsep(line, " ");
 
     return word ? strtoull(word, NULL, 10) : 0;
 }
@@ -268,10 +298,10 @@ static int read_line(struct pmq_unfinished_set *s, char *line, uint64_t ipc_ns)
     struct pmq_unfinished *u;
     char *name;
 
-    if (strcmp(word, "filled") == 0) {
+    if (strcmp(word, "filled") == 0 || strcmp(word, "undo") == 0) {
         for (size_t i = 0; i < s->n; i++)
             if (s->v[i].journal == s->n_journals)
-                s->v[i].filled = true;
+                s->v[i].filled = word[0] == 'f';
         return 0;
     }
     name = take_text(&line);
@@ -289,6 +319,15 @@ static int read_line(struct pmq_unfinished_set *s, char *line, uint64_t ipc_ns)
     } else if (strcmp(word, "replaces") == 0) {
         free(u->replaces);
         u->replaces = take_text(&line);
+        u->old_dev = take_number(&line);
+        u->old_ino = take_number(&line);
+        if (!u->replaces) /* without it nothing would be put back */
+            return -EBADMSG;
+    } else if (strcmp(word, "from") == 0) {
+        free(u->from);
+        u->from = take_text(&line);
+        if (!u->from)
+            return -EBADMSG;
     } else if (strcmp(word, "append") == 0) {
         u->append = take_number(&line);
     } else if (strcmp(word, "appended") == 0) {
@@ -308,7 +347,7 @@ static int read_journal(struct pmq_unfinished_set *s, int dir, const char *file,
     int r = file_read(dir, file, JOURNAL_MAX, &b);
 
     if (r == 0)
-        r = boot_id(boot);
+        r = journal_boot_id(boot);
     if (r < 0)
         return r;
     rest = b.data;
@@ -430,6 +469,7 @@ void pmq_unfinished_done(struct pmq_unfinished_set *s)
     for (size_t i = 0; i < s->n; i++) {
         free(s->v[i].name);
         free(s->v[i].replaces);
+        free(s->v[i].from);
     }
     for (size_t i = 0; i < s->n_journals; i++)
         if (s->journals[i].fd >= 0)

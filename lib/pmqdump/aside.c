@@ -144,9 +144,12 @@ static int unlink_checked(struct pmqdump_plan *p, struct pmqdump_item *item,
                           struct pmq_peeker *peeker, const struct pmq_queue *q, uint32_t saved,
                           struct err *e)
 {
+    struct pmq_attr old;
     uint32_t now;
-    int r = pmq_restoring_replaces(p->journal, item->name, item->saved);
+    int r = pmq_queue_attr_basic(q, &old);
 
+    if (r == 0)
+        r = pmq_restoring_replaces(p->journal, item->name, item->saved, old.dev, old.ino);
     if (r < 0)
         return r;
     if (mq_unlink(item->name) < 0)
@@ -180,7 +183,7 @@ int pmqdump_set_aside(struct pmqdump_plan *p, struct pmqdump_item *item, struct 
 
 int pmqdump_put_back(const char *path, struct err *e)
 {
-    const struct pmqdump_opts opts = {.uninterrupted = true};
+    const struct pmqdump_opts opts = {.puts_back = path};
     _cleanup_(dump_reader_freep) struct dump_reader *reader = NULL;
     _cleanup_(pmqdump_plan_freep) struct pmqdump_plan *plan = NULL;
     int r = dump_reader_open(path, DUMP_REWIND, &reader, e);
@@ -189,7 +192,5 @@ int pmqdump_put_back(const char *path, struct err *e)
         r = pmqdump_plan_new(reader, &opts, &plan, e);
     if (r == 0)
         r = pmqdump_plan_run(plan, e);
-    if (r == 0)
-        unlink(path);
     return r;
 }

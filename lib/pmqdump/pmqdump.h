@@ -118,6 +118,7 @@ struct pmqdump_item {
     uint64_t dev, ino;
     uint32_t digest;
     bool unlinked_old;
+    bool unsure; /* whether it was created: who was to say so was killed */
 };
 
 /**
@@ -128,7 +129,8 @@ struct pmqdump_item {
  * @keep: take a queue that exists as it is when attributes and messages are equal
  * @hide_unlinked: queues that had no name are made under a temporary one, and lose it again
  * @ipc_ns: only queues of this namespace; 0: of all
- * @uninterrupted: SIGINT, SIGTERM and SIGHUP are left alone; else they end the restore as a failure
+ * @puts_back: the dump's file, which holds what was replaced: it is removed when that is there
+ * again, and SIGINT, SIGTERM and SIGHUP are left alone; NULL: they end the restore as a failure
  * @timeout: how long an append waits for room, ns
  * @peek: for saving what is replaced; NULL where nothing is
  * @tool: the applet's name, for dumps
@@ -142,7 +144,7 @@ struct pmqdump_opts {
     bool append;
     bool keep;
     bool hide_unlinked;
-    bool uninterrupted;
+    const char *puts_back;
     uint64_t ipc_ns;
     uint64_t timeout;
     const struct pmq_peek_opts *peek;

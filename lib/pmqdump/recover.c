@@ -79,32 +79,82 @@ static bool is_ours(const struct recovery *rc, const struct pmq_unfinished *u,
     return u->planned && (st->st_mode & 07777) == 0 && !is_of_another(rc, u, st);
 }
 
-static void finish(const struct recovery *rc, const struct pmq_unfinished *u)
+/* What became of a queue, and where the one is that it replaced; @why: it did not work out. */
+static void tell_with_saved(const struct recovery *rc, const struct pmq_unfinished *u,
+                            const char *what, const char *why)
+{
+    _cleanup_(freep) char *detail = NULL;
+
+    if (asprintf(&detail, "%s%swhat it replaced is in %s", why, why[0] ? "; " : "", u->replaces) <
+        0)
+        detail = NULL;
+    tell(rc, u, what, detail ? detail : u->replaces);
+}
+
+/* Return: whether there is nothing more to be done. */
+static bool finish(const struct recovery *rc, const struct pmq_unfinished *u)
 {
     char path[64 + PMQ_NAME_MAX];
     _cleanup_(closep) int fd = -1;
     struct stat st;
     int r = find_now(u->name, path, &fd, &st);
+    bool ready = r == 0 && (!is_ours(rc, u, &st) || (st.st_mode & 07777) != 0);
 
-    if (r == -ENOENT || (r == 0 && (!is_ours(rc, u, &st) || (st.st_mode & 07777) != 0)))
-        return;
-    if (r == 0 && chmod(path, u->mode) < 0)
+    if (r == 0 && !ready && chmod(path, u->mode) < 0)
         r = -errno;
-    tell(rc, u, r < 0 ? "not finished" : "finished", r < 0 ? strerrordesc_np(-r) : "");
+    if (r == -ENOENT)
+        return true;
+    if (r < 0)
+        tell(rc, u, "not finished", strerrordesc_np(-r));
+    else if (u->replaces)
+        tell_with_saved(rc, u, "finished", "");
+    else if (!ready)
+        tell(rc, u, "finished", "");
+    return r == 0;
 }
 
 /* Return: whether there is nothing more to be done. */
 static bool put_back(const struct recovery *rc, const struct pmq_unfinished *u)
 {
-    _cleanup_(freep) char *detail = NULL;
     struct err e = ERR_INIT;
     int r = pmqdump_put_back(u->replaces, &e);
 
-    if (r < 0 &&
-        asprintf(&detail, "%s; what it replaced is in %s", err_text(&e, r), u->replaces) < 0)
-        detail = NULL;
-    tell(rc, u, r < 0 ? "not put back" : "put back", detail ? detail : "");
-    return r == 0 || access(u->replaces, F_OK) < 0;
+    if (r < 0)
+        tell_with_saved(rc, u, "not put back", err_text(&e, r));
+    else
+        tell(rc, u, "put back", "");
+    return r == 0;
+}
+
+/* Whether it is what @u replaced, put back by a restore that was killed at its very end. */
+static bool is_put_back(const struct recovery *rc, const struct pmq_unfinished *u,
+                        const struct stat *st)
+{
+    for (size_t i = 0; i < rc->set.n; i++) {
+        const struct pmq_unfinished *v = &rc->set.v[i];
+
+        if (v->filled && v->from && strcmp(v->from, u->replaces) == 0 && v->ino == st->st_ino &&
+            v->dev == st->st_dev)
+            return true;
+    }
+    return false;
+}
+
+/* @r is why the name is not free, @st of what has it. Return: whether nothing more is to be done.
+ */
+static bool leave_saved(const struct recovery *rc, const struct pmq_unfinished *u, int r,
+                        const struct stat *st)
+{
+    bool is_old = u->old_ino && st->st_ino == u->old_ino && st->st_dev == u->old_dev;
+
+    /* Killed before it was unlinked, or when it was there again: there is but a copy too many. */
+    if (r == 0 && (is_old || is_put_back(rc, u, st))) {
+        unlink(u->replaces);
+        return true;
+    }
+    tell_with_saved(rc, u, "not put back",
+                    r < 0 ? strerrordesc_np(-r) : "another queue has its name");
+    return false;
 }
 
 /* Return: whether there is nothing more to be done. */
@@ -112,12 +162,12 @@ static bool remove_made(const struct recovery *rc, const struct pmq_unfinished *
 {
     char path[64 + PMQ_NAME_MAX];
     _cleanup_(closep) int fd = -1;
-    struct stat st;
+    struct stat st = {0};
     bool ours;
     int r;
 
     /* An earlier recovery has come so far: what has the name is what was replaced. */
-    if (u->replaces && access(u->replaces, F_OK) < 0)
+    if (u->replaces && access(u->replaces, F_OK) < 0 && errno == ENOENT)
         return true;
     r = find_now(u->name, path, &fd, &st);
     /* Not to be opened and not to be seen: only a queue without a mode is both, to its owner. */
@@ -127,8 +177,15 @@ static bool remove_made(const struct recovery *rc, const struct pmq_unfinished *
         r = mq_unlink(u->name) < 0 ? -errno : -ENOENT;
         tell(rc, u, r == -ENOENT ? "removed" : "not removed",
              r == -ENOENT ? "" : strerrordesc_np(-r));
+        if (r != -ENOENT)
+            return false;
     }
-    return u->replaces && r == -ENOENT ? put_back(rc, u) : true;
+    if (u->replaces)
+        return r == -ENOENT ? put_back(rc, u) : leave_saved(rc, u, r, &st);
+    if (r == 0 || r == -ENOENT)
+        return true;
+    tell(rc, u, "not removed", strerrordesc_np(-r));
+    return false;
 }
 
 static void tell_append(const struct recovery *rc, const struct pmq_unfinished *u)
@@ -147,7 +204,7 @@ static bool recover_one(const struct recovery *rc, const struct pmq_unfinished *
     if (u->append)
         tell_append(rc, u);
     else if (u->filled)
-        finish(rc, u);
+        return finish(rc, u);
     else
         return remove_made(rc, u);
     return true;

@@ -42,11 +42,14 @@ static int make_item(struct pmqdump_plan *p, struct pmqdump_item *item, struct e
 
     /* What "make" names may be removed after a kill, so the old one must be gone by then. */
     r = item->action == PMQDUMP_REPLACE ? pmqdump_set_aside(p, item, e) : 0;
+    if (r == 0 && p->opts->puts_back)
+        r = pmq_restoring_from(p->journal, item->name, p->opts->puts_back);
     if (r == 0)
         r = pmq_restoring_make(p->journal, item->name, item->queue.mode);
     if (r < 0)
         return r;
     item->fd = pmqdump_make(item->name, &item->queue, &owned, e);
+    item->unsure = item->fd == -EIO;
     if (item->fd < 0)
         return item->fd;
     item->foreign_owner = !owned;
@@ -230,25 +233,59 @@ static void hide_unlinked(struct pmqdump_plan *p)
             mq_unlink(p->items[i].name);
 }
 
-/* Removes what was made, and only that: a queue that still has its name is the one we made. */
-static void undo(struct pmqdump_plan *p, struct err *e)
+static bool is_made(const struct pmqdump_item *item)
 {
+    return (item->action == PMQDUMP_CREATE || item->action == PMQDUMP_REPLACE) && item->fd >= 0;
+}
+
+/* Removes what was made: a queue that still has its name is the one we made. */
+static int unmake(const struct pmqdump_item *item)
+{
+    struct stat st;
+
+    if (item->unsure)
+        return -EIO;
+    if (!is_made(item))
+        return 0;
+    if (fstat(item->fd, &st) < 0 || (st.st_nlink > 0 && mq_unlink(item->name) < 0))
+        return -errno;
+    return 0;
+}
+
+/* Return: whether all is as it was; what is not is said in @e, and is for a recovery to do. */
+static bool undo(struct pmqdump_plan *p, struct err *e)
+{
+    bool all = true;
+
+    /* Half undone with a journal that says it is full, it would be taken for done. */
+    if (pmq_restoring_undo(p->journal) < 0) {
+        snprintf(e->remedy, sizeof(e->remedy), "run: mqdump restore --recover");
+        return false;
+    }
     for (size_t i = 0; i < p->n; i++) {
         struct pmqdump_item *item = &p->items[i];
         struct err why = ERR_INIT;
-        struct stat st;
+        int r = unmake(item);
 
-        if (item->ino && fstat(item->fd, &st) == 0 && st.st_nlink > 0)
-            mq_unlink(item->name);
+        if (r < 0)
+            snprintf(e->remedy, sizeof(e->remedy),
+                     "what was made of %s could not be removed: run: mqdump restore --recover",
+                     item->name);
+        all &= r == 0;
         if (item->fd >= 0)
             close(TAKE_FD(item->fd));
         if (item->saved && !item->unlinked_old)
             unlink(item->saved);
-        if (item->unlinked_old && pmqdump_put_back(item->saved, &why) < 0 && e)
+        if (r < 0 || !item->unlinked_old)
+            continue;
+        r = pmqdump_put_back(item->saved, &why);
+        if (r < 0)
             snprintf(e->remedy, sizeof(e->remedy),
-                     "the old %s could not be put back: %.60s; it is in %s", item->name, why.why,
-                     item->saved);
+                     "the old %s could not be put back: %.60s; it is in %s", item->name,
+                     err_text(&why, r), item->saved);
+        all &= r == 0;
     }
+    return all;
 }
 
 static void raise_descriptors(void)
@@ -312,21 +349,28 @@ static int run_passes(struct pmqdump_plan *p, struct err *e)
 int pmqdump_plan_run(struct pmqdump_plan *p, struct err *e)
 {
     struct err why = ERR_INIT;
+    bool over = true;
     sigset_t before;
     int r = pmq_restoring_new(&p->journal, e);
 
     if (r < 0)
         return r;
     raise_descriptors();
-    p->signals = p->opts->uninterrupted ? -1 : hold_signals(&before);
+    p->signals = p->opts->puts_back ? -1 : hold_signals(&before);
     r = run_passes(p, &why);
     if (r < 0)
-        undo(p, &why);
+        over = undo(p, &why);
     else if (p->opts->hide_unlinked)
         hide_unlinked(p);
     if (r < 0 && e)
         *e = why;
-    pmq_restoring_end(TAKE_PTR(p->journal));
+    /* As long as the journal says what has been put back, or it would seem to be another queue. */
+    if (r == 0 && p->opts->puts_back)
+        unlink(p->opts->puts_back);
+    if (over)
+        pmq_restoring_end(TAKE_PTR(p->journal));
+    else
+        pmq_restoring_leave(TAKE_PTR(p->journal));
     if (p->signals >= 0)
         release_signals(p->signals, &before);
     return r;

@@ -131,6 +131,9 @@ size_t filter_build(const struct run_opts *opts, struct sock_filter code[FILTER_
     give(&p, SECCOMP_RET_USER_NOTIF);
     load(&p, AT_NR);
 #ifdef X32_BIT
+    /* -1 is no call of x32: a tracer has put it there, for none at all. */
+    add(&p, BPF_JMP | BPF_JEQ | BPF_K, 0, 1, UINT32_MAX);
+    give(&p, SECCOMP_RET_ALLOW);
     add(&p, BPF_JMP | BPF_JSET | BPF_K, 0, 1, X32_BIT);
     give(&p, SECCOMP_RET_USER_NOTIF);
 #endif

@@ -145,9 +145,17 @@ SH
         expect 0 bash -c "set -o pipefail; \"\$IPCBOX\" mqdump $run | { exec <&-; sleep 0.2; }"
         [[ "$err" != *"roken pipe"* ]]
     done
+    is "$(texts "$q")" a,a,a,b,b
+    # What has been done stays, and that is said.
+    expect 1 sh -c '"$IPCBOX" mqdump restore --replace a.dump >/dev/full'
+    has "$err" "No space left on device; all was restored, and what was replaced is kept"
+    is "$(texts "$q")" a
+    expect 0 mqdump restore --append a.dump
+    expect 1 sh -c '"$IPCBOX" mqdump restore --append --dry-run a.dump >/dev/full'
+    [[ "$err" != *restored* ]]
     expect 1 mqdump save "$q" -O /dev/full
     expect 0 mqdump save "$q" -O /dev/null
-    is "$(texts "$q")" a,a,a,b,b
+    is "$(texts "$q")" a,a
 }
 
 @test "mqdump: without rights nothing is shown, changed or followed, and it says what would help" {

@@ -171,3 +171,78 @@ storm() {
     is "$(texts "$q")" old
     is "$(find state -type f)" ""
 }
+
+# At its very end it fails after all, and is killed while it undoes that: its journal said that all was there.
+@test "mqdump: a replacement that is undone at the last step, and killed at that, brings the old queue back" {
+    root
+    make "$q" 5 20 1:new
+    mqdump save "$q" -O new.dump
+    unlink "$q"
+    make "$q" 4 30 7:old
+    points=0
+    for call in mq_unlink mq_open unlink unlinkat; do
+        for n in $(seq 20); do
+            got=0
+            strace -qq -o /dev/null -e inject=fchmod:error=EIO:when=2 -e inject=$call:signal=KILL:when="$n" \
+                "$IPCBOX" mqdump restore --replace new.dump 2>killed.err || got=$?
+            [ "$got" != 1 ] || break
+            [ "$got" = 137 ] || { echo "ended with $got at $call $n: $(cat killed.err)"; false; }
+            points=$((points + 1))
+            expect 0 mqdump restore --recover
+            is "$call $n: $(texts "$q")" "$call $n: old"
+            is "$(find state -type f)" ""
+        done
+        has "$(cat killed.err)" "cannot give it its mode"
+    done
+    [ "$points" -ge 6 ]
+}
+
+@test "mqdump: a replacement that fails and cannot be undone leaves its journal: the recovery undoes it" {
+    make "$q" 5 20 1:new
+    mqdump save "$q" -O new.dump
+    unlink "$q"
+    make "$q" 4 30 7:old
+    expect 1 strace -qq -o /dev/null -e inject=mq_timedsend:error=EMSGSIZE "$IPCBOX" mqdump restore --replace new.dump
+    has "$err" "the old $q could not be put back" "it is in $IPCBOX_STATE_DIR/replaced-"
+    ! exists "$q"
+    # Whoever looks is told.
+    for verb in list recover; do
+        expect 0 mqpeek -q $verb
+        has "$err" "$q: a restore was interrupted: what was there before is in $IPCBOX_STATE_DIR/replaced-" \
+            "mqdump restore --recover"
+        [[ "$err" != *"nothing to recover"* ]]
+    done
+    expect 0 mqdump restore --recover
+    has "$err" "$q: left by an interrupted restore: put back"
+    is "$(texts "$q")" old
+    is "$(find state -type f)" ""
+    expect 0 mqpeek recover
+    has "$err" "nothing to recover"
+}
+
+@test "mqdump: what was replaced is kept as long as another queue has its name" {
+    root
+    make "$q" 5 20 1:new
+    mqdump save "$q" -O new.dump
+    unlink "$q"
+    make "$q" 4 30 7:old
+    # Before anything has been changed: no trace of it is left.
+    expect 137 strace -qq -o /dev/null -e inject=mq_unlink:signal=KILL:when=1 "$IPCBOX" mqdump restore --replace new.dump
+    expect 0 mqdump restore --recover
+    is "$(texts "$q")" old
+    is "$(find state -type f)" ""
+    expect 137 strace -qq -o /dev/null -e inject=mq_timedsend:signal=KILL:when=1 "$IPCBOX" mqdump restore --replace new.dump
+    unlink "$q"
+    make "$q" 4 30 3:other
+    for _ in 1 2; do
+        expect 0 mqdump restore --recover
+        has "$err" "$q: left by an interrupted restore: not put back: another queue has its name" \
+            "what it replaced is in $IPCBOX_STATE_DIR/replaced-"
+        is "$(texts "$q")" other
+    done
+    unlink "$q"
+    expect 0 mqdump restore --recover
+    has "$err" "$q: left by an interrupted restore: put back"
+    is "$(texts "$q")" old
+    is "$(find state -type f)" ""
+}

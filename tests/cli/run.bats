@@ -72,6 +72,17 @@ teardown() {
     is "$out" "$(printf 'mine\nmine\nmine')"
 }
 
+@test "run: a call that a tracer takes away is none of another architecture" {
+    touch "$BATS_TEST_TMPDIR/kept"
+    expect 1 ipcbox run strace -f -qq -o /dev/null -e inject=unlink,unlinkat:error=EIO rm -f "$BATS_TEST_TMPDIR/kept"
+    has "$err" "Input/output error"
+    [[ "$err" != *32-bit* ]]
+    [ -e "$BATS_TEST_TMPDIR/kept" ]
+    # So too the first, with which the command is handed to who answers its calls.
+    expect 125 timeout -k 5 60 strace -f -qq -o /dev/null -e inject=sendmsg:error=ENOSPC:when=1 "$IPCBOX" run true
+    has "$err" "the command's process ended too early"
+}
+
 @test "run: ends as the command ends" {
     expect 0 ipcbox run true
     expect 7 ipcbox run sh -c 'exit 7'

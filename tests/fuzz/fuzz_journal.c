@@ -9,7 +9,6 @@
 
 #include "../../lib/pmq/journal.c"
 #undef prefix
-#define boot_id restoring_boot_id
 #include "../../lib/pmq/restoring.c"
 
 static char dir[] = "/dev/shm/ipcbox-fuzz.XXXXXX";
@@ -90,7 +89,7 @@ static void restored_now(const uint8_t *data, size_t size)
     char *text = malloc(size + 100);
     int n;
 
-    MUST(text && restoring_boot_id(boot) == 0);
+    MUST(text && journal_boot_id(boot) == 0);
     n = snprintf(text, 100, "restore 1 %s 4026531839\n", boot);
     memcpy(text + n, data, size);
     put((uint8_t *)text, (size_t)n + size);
