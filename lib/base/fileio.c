@@ -101,6 +101,8 @@ int file_spool_open(struct err *e)
 
 struct file_out {
     FILE *stream;
+    int fd;
+    int error; /* -errno of the first write that failed: stdio keeps only that one did */
     char *path;
     char *tmp; /* NULL when there is no name yet, or the target is written directly */
     char *dir; /* NULL when the target is written directly */
@@ -112,6 +114,7 @@ void file_out_close(struct file_out *o)
         return;
     if (o->stream)
         fclose(o->stream);
+    closep(&o->fd);
     if (o->tmp)
         unlink(o->tmp);
     free(o->tmp);
@@ -162,10 +165,26 @@ static int create_temporary(struct file_out *o)
     return r < 0 ? r : fd;
 }
 
+/* What the stream flushes. */
+static ssize_t write_out(void *cookie, const char *data, size_t n)
+{
+    struct file_out *o = cookie;
+    size_t done = 0;
+
+    while (!o->error && done < n) {
+        ssize_t w = write(o->fd, data + done, n - done);
+
+        if (w >= 0)
+            done += (size_t)w;
+        else if (errno != EINTR)
+            o->error = -errno;
+    }
+    return o->error ? 0 : (ssize_t)n;
+}
+
 static int make_temporary(struct file_out *o, mode_t mode, const struct stat *old)
 {
     _cleanup_(freep) char *copy = strdup(o->path);
-    _cleanup_(closep) int fd = -1;
     mode_t mask;
 
     if (!copy)
@@ -173,20 +192,16 @@ static int make_temporary(struct file_out *o, mode_t mode, const struct stat *ol
     o->dir = strdup(dirname(copy));
     if (!o->dir)
         return -ENOMEM;
-    fd = create_temporary(o);
-    if (fd < 0)
-        return fd;
+    o->fd = create_temporary(o);
+    if (o->fd < 0)
+        return o->fd;
     mask = umask(0);
     umask(mask);
-    if (fchmod(fd, old ? old->st_mode & 07777 : mode & ~mask) < 0)
+    if (fchmod(o->fd, old ? old->st_mode & 07777 : mode & ~mask) < 0)
         return -errno;
     if (old && (old->st_uid != geteuid() || old->st_gid != getegid()) &&
-        fchown(fd, old->st_uid, old->st_gid) < 0 && errno != EPERM)
+        fchown(o->fd, old->st_uid, old->st_gid) < 0 && errno != EPERM)
         return -errno;
-    o->stream = fdopen(fd, "w");
-    if (!o->stream)
-        return -errno;
-    TAKE_FD(fd);
     return 0;
 }
 
@@ -199,6 +214,7 @@ int file_out_open(const char *path, mode_t mode, struct file_out **ret)
 
     if (!o)
         return -ENOMEM;
+    o->fd = -1;
     exists = stat(path, &st) == 0;
     /* A symbolic link stays one: what it points to is replaced. */
     o->path = exists ? realpath(path, NULL) : strdup(path);
@@ -207,14 +223,17 @@ int file_out_open(const char *path, mode_t mode, struct file_out **ret)
     if (exists && !S_ISREG(st.st_mode)) {
         if (S_ISDIR(st.st_mode))
             return -EISDIR;
-        o->stream = fopen(path, "we");
-        if (!o->stream)
+        o->fd = open(path, O_WRONLY | O_CLOEXEC);
+        if (o->fd < 0)
             return -errno;
     } else {
         r = make_temporary(o, mode, exists ? &st : NULL);
         if (r < 0)
             return r;
     }
+    o->stream = fopencookie(o, "w", (cookie_io_functions_t){.write = write_out});
+    if (!o->stream)
+        return -errno;
     *ret = TAKE_PTR(o);
     return 0;
 }
@@ -224,11 +243,11 @@ FILE *file_out_stream(struct file_out *o)
     return o->stream;
 }
 
-static int link_to(FILE *stream, const char *path)
+static int link_to(int fd, const char *path)
 {
     char self[40];
 
-    snprintf(self, sizeof(self), "/proc/self/fd/%d", fileno(stream));
+    snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
     return linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW) < 0 ? -errno : 0;
 }
 
@@ -238,7 +257,7 @@ static int link_to(FILE *stream, const char *path)
  */
 static int put_into_place(struct file_out *o)
 {
-    int r = o->tmp ? 0 : link_to(o->stream, o->path);
+    int r = o->tmp ? 0 : link_to(o->fd, o->path);
 
     if (!o->tmp && r != -EEXIST)
         return r;
@@ -246,7 +265,7 @@ static int put_into_place(struct file_out *o)
         free(TAKE_PTR(o->tmp));
         r = choose_temporary(o);
         if (r == 0)
-            r = link_to(o->stream, o->tmp);
+            r = link_to(o->fd, o->tmp);
     }
     if (r == 0 && rename(o->tmp, o->path) < 0)
         return -errno;
@@ -259,14 +278,15 @@ int file_out_commit(struct file_out *o)
     _cleanup_(closep) int dir = -1;
     int r = 0;
 
-    errno = 0;
+    /* Only memory can fail where no write did. */
     if (fflush(o->stream) != 0 || ferror(o->stream))
-        r = -(errno ? errno : EIO);
-    if (r == 0 && o->dir && fsync(fileno(o->stream)) < 0)
+        r = o->error ? o->error : -ENOMEM;
+    if (r == 0 && o->dir && fsync(o->fd) < 0)
         r = -errno;
     if (r == 0 && o->dir)
         r = put_into_place(o);
-    if (fclose(TAKE_PTR(o->stream)) != 0 && r == 0)
+    fclose(TAKE_PTR(o->stream));
+    if (close(TAKE_FD(o->fd)) < 0 && r == 0)
         r = -errno;
     if (r < 0 || !o->dir)
         return r;
