@@ -239,6 +239,19 @@ static void test_file_alone(void)
     CHECK(unlink(path) == 0 && rmdir(dir) == 0);
 }
 
+/* Why a write failed is known at the end, however long before that was. */
+static void test_file_full(void)
+{
+    struct file_out *o = NULL;
+
+    CHECK_INT(file_out_open("/dev/full", 0600, &o), 0);
+    for (int i = 0; i < 10000; i++)
+        fprintf(file_out_stream(o), "line %d\n", i);
+    errno = 0;
+    CHECK_INT(file_out_commit(o), -ENOSPC);
+    file_out_close(o);
+}
+
 static void test_rfc3339_back(void)
 {
     static const char *const bad[] = {
@@ -277,6 +290,7 @@ int main(void)
     test_err();
     test_file();
     test_file_alone();
+    test_file_full();
     test_rfc3339_back();
     return check_done();
 }
