@@ -79,7 +79,7 @@ teardown() {
     [[ "$err" != *32-bit* ]]
     [ -e "$BATS_TEST_TMPDIR/kept" ]
     # So too the first, with which the command is handed to who answers its calls.
-    expect 125 timeout -k 5 60 strace -f -qq -o /dev/null -e inject=sendmsg:error=ENOSPC:when=1 "$IPCBOX" run true
+    expect 125 strace -f -qq -o /dev/null -e inject=sendmsg:error=ENOSPC:when=1 timeout -k 5 60 "$IPCBOX" run true
     has "$err" "the command's process ended too early"
 }
 
