@@ -119,10 +119,11 @@ static int parse_list(char *value, uint64_t **v, size_t *cap, size_t *n)
     return 0;
 }
 
-static int parse_field(char *key, char *value, struct b1_event_lists *lists, struct b1_event *ev)
+/* @held: bytes of data; what the line says of that may stand before or behind */
+static int parse_field(char *key, char *value, struct b1_event_lists *lists, struct b1_event *ev,
+                       ssize_t *held)
 {
     uint64_t number;
-    ssize_t n;
     int r;
 
     if (!strcmp(key, "ids")) {
@@ -136,9 +137,9 @@ static int parse_field(char *key, char *value, struct b1_event_lists *lists, str
         return r;
     }
     if (!strcmp(key, "data")) {
-        n = b64_decode(value, value, strlen(value));
+        *held = b64_decode(value, value, strlen(value));
         ev->data = value;
-        return n < 0 || (uint64_t)n != ev->length ? -EBADMSG : 0;
+        return *held < 0 ? -EBADMSG : 0;
     }
     if (parse_u64(value, &number) < 0)
         return -EBADMSG;
@@ -155,6 +156,7 @@ static int parse_field(char *key, char *value, struct b1_event_lists *lists, str
 int b1_event_parse(char *line, struct b1_event_lists *lists, struct b1_event *ev)
 {
     char *save = NULL, *word = strtok_r(line, " ", &save);
+    ssize_t held = 0;
     size_t kind = 0;
 
     while (word && kind < B1_EVENT_KINDS && strcmp(word, b1_event_names[kind]) != 0)
@@ -171,9 +173,9 @@ int b1_event_parse(char *line, struct b1_event_lists *lists, struct b1_event *ev
         if (!value)
             return -EBADMSG;
         *value++ = '\0';
-        r = parse_field(word, value, lists, ev);
+        r = parse_field(word, value, lists, ev, &held);
         if (r < 0)
             return r;
     }
-    return 0;
+    return ev->data && (uint64_t)held != ev->length ? -EBADMSG : 0;
 }

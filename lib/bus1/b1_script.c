@@ -280,7 +280,7 @@ static int handles_get(struct b1_script *s, char *word, struct peer **peer, uint
         *peer = p;
         ids[(*n)++] = t->handle;
     }
-    return 0;
+    return *n ? 0 : err_set(e, -EINVAL, NULL, "no handle is named");
 }
 
 /* send PEER.HANDLE[,…] DATA [with PEER.HANDLE,…] */

@@ -96,7 +96,8 @@ int b1_fd_identity(pid_t pid, int fd, dev_t *dev, uint64_t *ino)
     return 0;
 }
 
-static int record_field(struct b1_record *r, const char *key, char *value)
+/* @held: bytes of data; what the line says of that may stand before or behind */
+static int record_field(struct b1_record *r, const char *key, char *value, ssize_t *held)
 {
     const struct {
         const char *key;
@@ -115,11 +116,9 @@ static int record_field(struct b1_record *r, const char *key, char *value)
     if (!strcmp(key, "transfers"))
         r->transfers = value;
     if (!strcmp(key, "data")) {
-        ssize_t n = b64_decode(value, value, strlen(value));
-
-        if (n < 0 || (uint64_t)n != r->length)
-            return -EBADMSG;
+        *held = b64_decode(value, value, strlen(value));
         r->data = value;
+        return *held < 0 ? -EBADMSG : 0;
     }
     return 0;
 }
@@ -137,6 +136,7 @@ static enum b1_record_kind record_kind(const char *word)
 static int record_parse(char *line, struct b1_record *r)
 {
     char *save = NULL, *word = strtok_r(line, " ", &save);
+    ssize_t held = 0;
 
     *r = (struct b1_record){0};
     if (!word)
@@ -148,10 +148,10 @@ static int record_parse(char *line, struct b1_record *r)
         if (!value)
             return -EBADMSG;
         *value++ = '\0';
-        if (record_field(r, word, value) < 0)
+        if (record_field(r, word, value, &held) < 0)
             return -EBADMSG;
     }
-    return 0;
+    return r->data && (uint64_t)held != r->length ? -EBADMSG : 0;
 }
 
 int b1_debug_parse(char *text, int (*visit)(void *ctx, const struct b1_record *r), void *ctx)

@@ -5,7 +5,8 @@ load common
 load scene
 
 # Runs a script as a user of whom nobody has a queue, in an IPC namespace of its own, where /proc
-# shows all. Its first argument is the scratch folder.
+# shows all. Its first argument is the scratch folder. Each time another user: the kernel takes the
+# queues of a namespace that ended off the account of theirs only some time later.
 user_alone() { alone sh -c "$with_mqueue" "$BATS_TEST_TMPDIR/dev$RANDOM" setpriv --reuid "$1" --regid "$1" --clear-groups bash -c "$2" bash; }
 
 @test "limits: costs, figures and a verdict for each error" {
@@ -24,7 +25,7 @@ user_alone() { alone sh -c "$with_mqueue" "$BATS_TEST_TMPDIR/dev$RANDOM" setpriv
 @test "limits: the verdict on bytes is the kernel's, to the byte" {
     # 5 queues of 10 x 100 cost 5 x 1960; a limit that just holds them and one of 1 x 1 (97).
     for spare in 97 96; do
-        out=$(user_alone 54331 '
+        out=$(user_alone $((54400 + spare)) '
             ulimit -q $((5 * 1960 + '$spare')) || exit 9
             for i in 1 2 3 4 5; do "$HELPERS/mqmake" /l$i 10 100 || exit 8; done
             "$IPCBOX" mqpeek -J -q limits 1 1 || exit 7
@@ -66,11 +67,13 @@ user_alone() { alone sh -c "$with_mqueue" "$BATS_TEST_TMPDIR/dev$RANDOM" setpriv
 
 @test "limits: bytes of any shape, until the kernel refuses" {
     # As many queues of each shape as fit, and a rest that one of 1 x 1 (97 bytes) just takes or misses.
+    user=54500
     for shape in "10 8192" "3 1" "1 8192" "7 513" "10 1"; do
         # shellcheck disable=SC2086 # two words
         cost=$(mqpeek -J -q limits $shape | jq .new_charge)
         for rest in 97 96; do
-            out=$(user_alone 54337 "
+            user=$((user + 1))
+            out=$(user_alone $user "
                 ulimit -q $((4 * cost + rest)) || exit 9
                 for i in 1 2 3 4; do \"\$HELPERS/mqmake\" /l\$i $shape || exit 8; done
                 \"\$HELPERS/mqmake\" /l5 $shape 2>/dev/null && exit 7
