@@ -112,7 +112,8 @@ SH
     # A process that has it open, for the checkpoint.
     sleep 60 9</dev/null 3>&- &
     holder=$!
-    "$HELPERS/mqactor" holder "$q" < <(sleep 60 3>&-) >actor 3>&- &
+    mkfifo silence
+    "$HELPERS/mqactor" holder "$q" <>silence >actor 3>&- &
     actor=$!
     within 30 grep -q pid actor
     expect 0 unshare -m bash -eu full.sh "$q" "$actor"
