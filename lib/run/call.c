@@ -57,32 +57,70 @@ pid_t call_process(const struct call *c)
     return line ? (pid_t)strtol(line, NULL, 10) : -ESRCH;
 }
 
-/* A descriptor for the thread; before Linux 6.9 only for its process. */
-static int thread_pidfd(const struct call *c)
+static int get_fd(int pidfd, int fd)
 {
-    int fd = (int)syscall(SYS_pidfd_open, c->tid, O_EXCL /* PIDFD_THREAD */);
-    pid_t process;
+    int got = (int)syscall(SYS_pidfd_getfd, pidfd, fd, 0);
 
-    if (fd >= 0 || errno != EINVAL)
-        return fd < 0 ? -errno : fd;
-    process = call_process(c);
+    return got < 0 ? -errno : got;
+}
+
+/* By the thread's process, which most often has the same descriptors. */
+static int get_fd_of_process(const struct call *c, int fd)
+{
+    pid_t process = call_process(c);
+    _cleanup_(closep) int pidfd = process < 0 ? -1 : (int)syscall(SYS_pidfd_open, process, 0);
+
     if (process < 0)
         return process;
-    fd = (int)syscall(SYS_pidfd_open, process, 0);
-    return fd < 0 ? -errno : fd;
+    if (pidfd < 0)
+        return -errno;
+    return call_alive(c) ? get_fd(pidfd, fd) : -ESRCH;
+}
+
+void call_forget(struct call_thread *t)
+{
+    closep(&t->pidfd);
+    *t = (struct call_thread){.pidfd = -1};
+}
+
+/* Keeps a descriptor for the thread. Return: -EINVAL where there is none for a thread (6.9). */
+static int keep_thread(const struct call *c)
+{
+    struct call_thread *t = c->kept;
+
+    call_forget(t);
+    t->pidfd = (int)syscall(SYS_pidfd_open, c->tid, O_EXCL /* PIDFD_THREAD */);
+    if (t->pidfd < 0 && errno == EINVAL) /* the first of a process stands for that */
+        t->pidfd = (int)syscall(SYS_pidfd_open, c->tid, 0);
+    if (t->pidfd < 0)
+        return errno == ENOENT ? -EINVAL : -errno;
+    if (!call_alive(c)) { /* the number may belong to somebody else by now */
+        call_forget(t);
+        return -ESRCH;
+    }
+    t->tid = c->tid;
+    return 0;
 }
 
 int call_getfd(const struct call *c, int fd)
 {
-    _cleanup_(closep) int pidfd = thread_pidfd(c);
-    int got;
+    int r = -ESRCH;
 
-    if (pidfd < 0)
-        return pidfd;
-    if (!call_alive(c)) /* the number may belong to somebody else by now */
-        return -ESRCH;
-    got = (int)syscall(SYS_pidfd_getfd, pidfd, fd, 0);
-    return got < 0 ? -errno : got;
+    /* While the thread that it is of is there, its number is that thread's. */
+    if (c->kept->tid == c->tid)
+        r = get_fd(c->kept->pidfd, fd);
+    if (r != -ESRCH)
+        return r;
+    r = keep_thread(c);
+    if (r == 0)
+        return get_fd(c->kept->pidfd, fd);
+    return r == -EINVAL ? get_fd_of_process(c, fd) : r;
+}
+
+/* What a copy that failed means to the caller. */
+static int vm_error(void)
+{
+    return errno == EPERM || errno == ESRCH || errno == ENOMEM ? -errno : -EFAULT;
 }
 
 typedef ssize_t (*vm_fn)(pid_t pid, const struct iovec *local, unsigned long n_local,
@@ -97,7 +135,7 @@ static int transfer(const struct call *c, vm_fn move, struct iovec local, uint64
         ssize_t n = move(c->tid, &local, 1, &there, 1, 0);
 
         if (n < 0)
-            return errno == EPERM || errno == ESRCH || errno == ENOMEM ? -errno : -EFAULT;
+            return vm_error();
         if (n == 0)
             return -EFAULT;
         local.iov_base = (char *)local.iov_base + n;
@@ -120,6 +158,32 @@ int call_write(const struct call *c, uint64_t to, const void *from, size_t n)
     if (!call_alive(c))
         return -ESRCH;
     return transfer(c, process_vm_writev, local, to);
+}
+
+static int transfer_all(const struct call *c, vm_fn move, const struct call_range *v, size_t n)
+{
+    struct iovec ours[CALL_RANGES], theirs[CALL_RANGES];
+    ssize_t all = 0, got;
+
+    for (size_t i = 0; i < n; i++) {
+        ours[i] = (struct iovec){.iov_base = v[i].ours, .iov_len = v[i].n};
+        theirs[i] = (struct iovec){.iov_base = (void *)(uintptr_t)v[i].theirs, .iov_len = v[i].n};
+        all += (ssize_t)v[i].n;
+    }
+    got = move(c->tid, ours, n, theirs, n, 0);
+    if (got < 0)
+        return vm_error();
+    return got == all ? 0 : -EFAULT;
+}
+
+int call_read_ranges(const struct call *c, const struct call_range *v, size_t n)
+{
+    return transfer_all(c, process_vm_readv, v, n);
+}
+
+int call_write_ranges(const struct call *c, const struct call_range *v, size_t n)
+{
+    return call_alive(c) ? transfer_all(c, process_vm_writev, v, n) : -ESRCH;
 }
 
 int call_read_string(const struct call *c, uint64_t at, char out[PATH_MAX])

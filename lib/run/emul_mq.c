@@ -24,6 +24,7 @@
 enum {
     BULK_CAP = 64 * 1024, /* what one bulk peek can give: the later version's buffer */
     SIGNAL_POLL_MS = 20,
+    MANY = 64, /* messages: to collect them takes longer than to wake somebody */
 };
 
 struct mq_emulator {
@@ -93,12 +94,26 @@ static int pick(const struct pmq_message *msg, void *ctx)
     return 1;
 }
 
-static int peek(struct mq_emulator *m, const struct pmq_queue *q, pmq_visit_fn visit, void *ctx)
+/* A full queue, or the peek of another, takes its time. */
+static void lock_peeker(struct mq_emulator *m, const struct call *c, const struct pmq_queue *q)
+{
+    struct pmq_attr attr;
+
+    if (pmq_queue_attr_basic(q, &attr) == 0 && attr.curmsgs > MANY)
+        run_will_wait(c);
+    if (pthread_mutex_trylock(&m->lock) == 0)
+        return;
+    run_will_wait(c);
+    pthread_mutex_lock(&m->lock);
+}
+
+static int peek(struct mq_emulator *m, const struct call *c, const struct pmq_queue *q,
+                pmq_visit_fn visit, void *ctx)
 {
     _cleanup_(pmq_snapshot_freep) struct pmq_snapshot *s = NULL;
     int r;
 
-    pthread_mutex_lock(&m->lock);
+    lock_peeker(m, c, q);
     r = pmq_peek(m->peeker, q, &s, NULL);
     if (r == 0)
         r = pmq_snapshot_visit(s, visit, ctx, NULL);
@@ -107,9 +122,10 @@ static int peek(struct mq_emulator *m, const struct pmq_queue *q, pmq_visit_fn v
     return r;
 }
 
-static int peek_one(struct mq_emulator *m, const struct pmq_queue *q, struct wanted *w)
+static int peek_one(struct mq_emulator *m, const struct call *c, const struct pmq_queue *q,
+                    struct wanted *w)
 {
-    int r = peek(m, q, pick, w);
+    int r = peek(m, c, q, pick, w);
 
     return r < 0 ? r : buf_error(&w->data);
 }
@@ -168,7 +184,7 @@ static int wait_for_message(const struct call *c, int fd, const struct timespec 
         return -EAGAIN;
     if (deadline && timefmt_now(CLOCK_REALTIME) >= timefmt_from_timespec(deadline))
         return -ETIMEDOUT;
-    run_will_wait(c->run);
+    run_will_wait(c);
     if (poll(p, ARRAY_SIZE(p), SIGNAL_POLL_MS) > 0)
         return p[1].revents ? -ENOSYS : 0;
     if (!call_alive(c))
@@ -233,7 +249,7 @@ int64_t mq_timedreceive2(struct mq_emulator *m, const struct call *c)
         return -EMSGSIZE;
     if (w.index >= attr.maxmsg)
         return -ENOENT;
-    r = peek_one(m, q, &w);
+    r = peek_one(m, c, q, &w);
     if (r < 0)
         result = r;
     else if (w.found)
@@ -261,7 +277,7 @@ int64_t mq_fcntl_peek(struct mq_emulator *m, const struct call *c)
     if (attr.offset < 0)
         return -EINVAL;
     w.index = (uint64_t)attr.offset;
-    r = peek_one(m, q, &w);
+    r = peek_one(m, c, q, &w);
     result = (int64_t)MIN(w.data.len, attr.buf_len);
     attr.msg_prio = w.priority;
     if (r == 0 && !w.found)
@@ -343,7 +359,7 @@ int64_t mq_bulk_peek(struct mq_emulator *m, const struct call *c)
     args.next_idx = args.start_idx;
     args.next_offset = args.start_offset;
     b.room = MIN(args.buf_size, (uint64_t)BULK_CAP);
-    r = peek(m, q, add_entry, &b);
+    r = peek(m, c, q, add_entry, &b);
     if (r >= 0)
         r = buf_error(&b.out);
     if (r == 0)

@@ -411,7 +411,7 @@ int64_t uring_mmap(struct uring_emulator *u, const struct call *c)
         return CALL_CONTINUE;
     }
     snprintf(path, sizeof(path), "/proc/%d/fd/%d", c->tid, (int)c->args[4]);
-    if (!is_channel(u, path, &size))
+    if (!uchans_any(&u->chans) || !is_channel(u, path, &size))
         return CALL_CONTINUE;
     if (prot & PROT_WRITE)
         return -EACCES;

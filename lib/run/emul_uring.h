@@ -46,7 +46,7 @@ struct sighting {
  * struct ring - a program's io_uring
  * @next: in the emulator's list
  * @refs: under the emulator's lock
- * @fd: the same open file, ours
+ * @fd: the same open file, ours: of process @holder
  * @flags, @sq_entries, @off: as set up
  * @map, @map_size, @sqes, @sqes_size: the shared memory; NULL when the program has provided it
  * @their_map, @their_sqes: then where it is in the program
@@ -61,6 +61,7 @@ struct ring {
     struct ring *next;
     unsigned int refs;
     int fd;
+    pid_t holder;
     uint32_t flags;
     uint32_t sq_entries;
     struct io_sqring_offsets off;

@@ -19,7 +19,7 @@
  * @opts: with defaults filled in
  * @listener: the filter's notifications
  * @stop: readable when it is time to end
- * @crew: the threads that answer
+ * @crew: the threads that answer (crew.c)
  * @mq: NULL when message queues are not answered
  * @bus1: NULL when bus1 is not
  * @uring: NULL when io_uring channels are not
@@ -34,31 +34,43 @@ struct run {
     struct uring_emulator *uring;
 };
 
-/* To be called before waiting for long: keeps a thread free for other calls. */
-void run_will_wait(struct run *run);
-
 void run_log(const struct run *run, const char *fmt, ...) _printf_(2, 3);
 void run_say(const struct run *run, const char *fmt, ...) _printf_(2, 3);
 
 /* ---- one trapped call ---- */
 
+/* A thread of the command that who answers has a descriptor for. Blank: .pidfd = -1. */
+struct call_thread {
+    pid_t tid;
+    int pidfd;
+};
+
+void call_forget(struct call_thread *t);
+
 /**
  * struct call - a system call that waits for its answer
  * @run: the supervisor
  * @id: the notification
+ * @term: the answer's number
  * @tid: the thread that made it, in our pid namespace
  * @nr, @args: the call
+ * @kept: of whose call the answering thread answered last
  */
 struct call {
     struct run *run;
     uint64_t id;
+    uint64_t term;
     pid_t tid;
     int nr;
     uint64_t args[6];
+    struct call_thread *kept;
 };
 
 /* What becomes of a call, beside a result >= 0 or -errno: the kernel goes on with it as it is. */
 #define CALL_CONTINUE INT64_MIN
+
+/* To be called before what takes long: others are answered meanwhile. */
+void run_will_wait(const struct call *c);
 
 /* Whether the thread still waits: what was read of it is of it only while this is true. */
 bool call_alive(const struct call *c);
@@ -86,6 +98,23 @@ int call_getfd(const struct call *c, int fd);
 int call_read(const struct call *c, uint64_t from, void *to, size_t n);
 int call_write(const struct call *c, uint64_t to, const void *from, size_t n);
 
+/* Some bytes of the caller, and where they go to or come from here. */
+struct call_range {
+    uint64_t theirs;
+    void *ours;
+    size_t n;
+};
+
+enum { CALL_RANGES = 16 };
+
+/*
+ * The same for up to CALL_RANGES at once, but without a look at whether the caller still waited
+ * when they had been copied: that is left to who lets something come of it. Return: as above;
+ * -EFAULT also when some of it has been copied.
+ */
+int call_read_ranges(const struct call *c, const struct call_range *v, size_t n);
+int call_write_ranges(const struct call *c, const struct call_range *v, size_t n);
+
 /* The caller's string. Return: 0; -EFAULT; -ENAMETOOLONG. */
 int call_read_string(const struct call *c, uint64_t at, char out[PATH_MAX]);
 
@@ -94,6 +123,17 @@ int call_read_string(const struct call *c, uint64_t at, char out[PATH_MAX]);
  * or -errno.
  */
 int64_t call_give_fd(const struct call *c, int fd, bool cloexec);
+
+/* ---- the threads that answer ---- */
+
+/* Return: 0, or -errno; to be freed either way. */
+int crew_new(struct run *run);
+void crew_free(struct run *run);
+
+/* What a thread of them does with a call: answers it. @resp is blank; the rest as in struct call.
+ */
+void run_answer(struct run *run, const struct seccomp_notif *n, uint64_t term,
+                struct call_thread *kept, struct seccomp_notif_resp *resp);
 
 /* ---- the filter ---- */
 

@@ -3,14 +3,10 @@
  * Starts the command under the filter, answers what it traps, and ends as it ends.
  *
  * The command's process installs the filter on itself, hands the listener over, waits for the word
- * to go on, and becomes the command. Several workers take notifications; each answers one at a
- * time, so a thread's calls stay in order and a caller that is slow to give its memory holds up
- * only itself.
+ * to go on, and becomes the command.
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -28,22 +24,11 @@
 #include "cleanup.h"
 #include "mqpeek_abi.h"
 #include "run_internal.h"
-#include "timefmt.h"
 
 #ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS /* Linux 6.6 */
 #define SECCOMP_IOCTL_NOTIF_SET_FLAGS      _IOW('!', 4, uint64_t)
 #define SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP 1
 #endif
-
-enum { WORKERS = 4, WORKERS_MAX = 1024 };
-
-/* The threads that answer. One that will wait for long first sees to it that another is idle. */
-struct crew {
-    pthread_mutex_t lock;
-    pthread_t threads[WORKERS_MAX];
-    size_t n;
-    size_t idle;
-};
 
 void run_log(const struct run *run, const char *fmt, ...)
 {
@@ -181,13 +166,6 @@ static _noreturn_ void become_command(const struct run_opts *opts, char *const a
 
 /* ---- answering ---- */
 
-static void count_idle(struct crew *crew, int by)
-{
-    pthread_mutex_lock(&crew->lock);
-    crew->idle += (size_t)by;
-    pthread_mutex_unlock(&crew->lock);
-}
-
 /* What the filter traps goes to whoever answers it. */
 static int64_t dispatch(struct run *run, const struct call *c)
 {
@@ -231,13 +209,16 @@ static void refuse_foreign(const struct run *run, const struct call *c)
                 process);
 }
 
-static int answer(struct run *run, const struct seccomp_notif *n, struct seccomp_notif_resp *resp)
+void run_answer(struct run *run, const struct seccomp_notif *n, uint64_t term,
+                struct call_thread *kept, struct seccomp_notif_resp *resp)
 {
     struct call c = {
         .run = run,
         .id = n->id,
+        .term = term,
         .tid = (pid_t)n->pid,
         .nr = n->data.nr,
+        .kept = kept,
     };
     int64_t r;
 
@@ -257,56 +238,8 @@ static int answer(struct run *run, const struct seccomp_notif *n, struct seccomp
         resp->val = r;
     /* ENOENT: the caller was killed meanwhile. */
     if (ioctl(run->listener, SECCOMP_IOCTL_NOTIF_SEND, resp) < 0 && errno != ENOENT)
-        return -errno;
-    return 0;
-}
-
-/* Return: true when there may be one; false when it is time to end. */
-static bool wait_for_call(struct run *run)
-{
-    struct pollfd p[] = {{.fd = run->listener, .events = POLLIN},
-                         {.fd = run->stop, .events = POLLIN}};
-
-    /* The receive that follows cannot be told that nobody is left; poll() is. */
-    while (poll(p, ARRAY_SIZE(p), -1) < 0 && errno == EINTR)
-        ;
-    return p[1].revents == 0 && (p[0].revents & ~POLLIN) == 0;
-}
-
-static void *work(void *argp)
-{
-    struct run *run = argp;
-    struct seccomp_notif_sizes sizes = {0};
-    _cleanup_(freep) struct seccomp_notif *n = NULL;
-    _cleanup_(freep) struct seccomp_notif_resp *resp = NULL;
-    size_t size, resp_size;
-    bool go_on;
-    int r;
-
-    syscall(SYS_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, &sizes);
-    size = MAX(sizes.seccomp_notif, sizeof(*n));
-    resp_size = MAX(sizes.seccomp_notif_resp, sizeof(*resp));
-    n = malloc(size);
-    resp = malloc(resp_size);
-    while (n && resp) {
-        memset(n, 0, size);
-        memset(resp, 0, resp_size);
-        count_idle(run->crew, 1);
-        go_on = wait_for_call(run);
-        r = go_on ? ioctl(run->listener, SECCOMP_IOCTL_NOTIF_RECV, n) : 0;
-        count_idle(run->crew, -1);
-        if (!go_on)
-            break;
-        if (r < 0) {
-            if (errno == EINTR || errno == ENOENT || errno == EAGAIN)
-                continue;
-            break;
-        }
-        run_will_wait(run); /* for the caller's memory, perhaps */
-        if (answer(run, n, resp) < 0)
-            break;
-    }
-    return NULL;
+        run_say(run, "a call of thread %d stays without its answer: %s", c.tid,
+                err_text(NULL, -errno));
 }
 
 /* ---- signals and the end ---- */
@@ -404,76 +337,6 @@ static int start(struct run *run, int sock, const char *command, struct err *e)
     return 0;
 }
 
-static int add_worker(struct run *run)
-{
-    struct crew *crew = run->crew;
-    int r = -EAGAIN;
-
-    pthread_mutex_lock(&crew->lock);
-    if (crew->n < WORKERS_MAX)
-        r = -pthread_create(&crew->threads[crew->n], NULL, work, run);
-    if (r == 0)
-        crew->n++;
-    pthread_mutex_unlock(&crew->lock);
-    return r;
-}
-
-void run_will_wait(struct run *run)
-{
-    size_t idle;
-
-    pthread_mutex_lock(&run->crew->lock);
-    idle = run->crew->idle;
-    pthread_mutex_unlock(&run->crew->lock);
-    if (idle == 0 && add_worker(run) < 0)
-        run_log(run, "too many calls wait: others are answered when one of them ends");
-}
-
-static int start_workers(struct run *run)
-{
-    int r = 0;
-
-    for (size_t i = 0; i < WORKERS && r == 0; i++)
-        r = add_worker(run);
-    return r;
-}
-
-/* It may still grow: a worker that is not joined yet adds one. */
-static size_t crew_size(struct crew *crew)
-{
-    size_t n;
-
-    pthread_mutex_lock(&crew->lock);
-    n = crew->n;
-    pthread_mutex_unlock(&crew->lock);
-    return n;
-}
-
-static void interrupt(int sig _unused_)
-{
-}
-
-/*
- * Who was left behind under the filter is not waited for: a worker that was woken for a call which
- * another took waits in the kernel for the next, and has to be called out of there.
- */
-static void stop_workers(struct run *run)
-{
-    const struct sigaction action = {.sa_handler = interrupt}; /* no SA_RESTART */
-    uint64_t one = 1;
-
-    (void)sigaction(SIGURG, &action, NULL);
-    (void)!write(run->stop, &one, sizeof(one));
-    for (size_t i = 0; i < crew_size(run->crew); i++) {
-        struct timespec soon = timefmt_to_timespec(timefmt_now(CLOCK_REALTIME));
-
-        while (pthread_timedjoin_np(run->crew->threads[i], NULL, &soon) == ETIMEDOUT) {
-            (void)pthread_kill(run->crew->threads[i], SIGURG);
-            soon = timefmt_to_timespec(timefmt_now(CLOCK_REALTIME) + 10 * NSEC_PER_MSEC);
-        }
-    }
-}
-
 static int run_started(struct run *run, pid_t child, int sock, int signals, const char *command,
                        int *status, struct err *e)
 {
@@ -482,7 +345,7 @@ static int run_started(struct run *run, pid_t child, int sock, int signals, cons
 
     r = start(run, sock, command, e);
     if (r == 0)
-        r = start_workers(run);
+        r = crew_new(run);
     if (r == 0 && write(sock, "g", 1) != 1)
         r = -EPIPE;
     if (r == 0 && receive_report(sock, &report, &none) > 0)
@@ -494,7 +357,7 @@ static int run_started(struct run *run, pid_t child, int sock, int signals, cons
         r = supervise(child, signals, &s);
         *status = s;
     }
-    stop_workers(run);
+    crew_free(run);
     return r;
 }
 
@@ -571,8 +434,7 @@ static void raise_limit(void)
 
 int run_command(const struct run_opts *opts, char *const argv[], int *status, struct err *e)
 {
-    struct crew crew = {.lock = PTHREAD_MUTEX_INITIALIZER};
-    struct run run = {.opts = *opts, .listener = -1, .stop = -1, .crew = &crew};
+    struct run run = {.opts = *opts, .listener = -1, .stop = -1};
     _cleanup_(closep) int signals = -1;
     int sock[2] = {-1, -1};
     sigset_t old;

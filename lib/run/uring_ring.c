@@ -32,7 +32,7 @@
 
 static bool same_file(const struct sighting *at, const struct ring *r)
 {
-    return syscall(SYS_kcmp, at->tid, getpid(), KCMP_FILE, at->fd, r->fd) == 0;
+    return syscall(SYS_kcmp, at->tid, r->holder, KCMP_FILE, at->fd, r->fd) == 0;
 }
 
 /* The number that the caller's next descriptor gets, when nobody else is faster. */
@@ -206,6 +206,7 @@ static struct ring *ring_new(struct uring_emulator *u, const struct call *c, int
     }
     pthread_mutex_init(&r->lock, NULL);
     r->refs = 1; /* the list's */
+    r->holder = getpid();
     r->fd = call_getfd(c, their_fd);
     if (r->fd < 0 || take_pending(u, process, their_fd, r->fd, &setup, &layout) < 0) {
         ring_free(r);

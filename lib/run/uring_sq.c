@@ -231,6 +231,7 @@ static int64_t send_to(const struct submission *s, const struct io_uring_sqe *sq
     r = uchan_send(chan, got < 0 ? NULL : data, sqe->len, sqe->user_data, sqe->file_index);
     if (r == -ENOBUFS && chan->flags & URING_IPC_F_BROADCAST) {
         /* Perhaps by a receiver that is no more. */
+        run_will_wait(s->c);
         rings_reap(s->u, true);
         r = uchan_send(chan, got < 0 ? NULL : data, sqe->len, sqe->user_data, sqe->file_index);
     }
