@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Runs a command under a seccomp filter and answers, in its kernel's place, the system calls of
- * proposed interfaces. A call that is not one of them is not touched and costs nothing more.
+ * proposed interfaces. A call that is not one of them costs no more than under any filter.
  */
 #pragma once
 
