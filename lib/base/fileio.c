@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -53,6 +54,26 @@ int file_read(int dirfd, const char *path, size_t max, struct buf *out)
         if (total > max)
             return -EFBIG;
     }
+}
+
+const char *dir_next(DIR *d, int *r)
+{
+    const struct dirent *e;
+
+    do {
+        errno = 0;
+        e = readdir(d);
+    } while (e && (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..")));
+    if (!e && errno)
+        *r = -errno;
+    return e ? e->d_name : NULL;
+}
+
+/* Full counts as raised. Else nothing but an interruption stands in the way: somebody waits for it. */
+void event_raise(int fd)
+{
+    while (eventfd_write(fd, 1) < 0 && errno != EAGAIN && errno != EBADF)
+        continue;
 }
 
 int file_write_all(int fd, const void *data, size_t n)

@@ -2,6 +2,7 @@
 /* Files: read a small one whole, write one whole or not at all. */
 #pragma once
 
+#include <dirent.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <sys/types.h>
@@ -20,8 +21,14 @@
  */
 int file_read(int dirfd, const char *path, size_t max, struct buf *out);
 
+/* The next name in a directory, without . and ..; NULL at the end, and on an error, then in @r. */
+const char *dir_next(DIR *d, int *r);
+
 /* Writes all of it, over short writes and EINTR. Return: 0 or -errno. */
 int file_write_all(int fd, const void *data, size_t n);
+
+/* Lets whoever polls an eventfd see it. */
+void event_raise(int fd);
 
 /* Where temporary files go: $TMPDIR, or /var/tmp, which may hold more than /tmp. */
 const char *file_spool_dir(void);

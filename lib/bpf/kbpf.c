@@ -296,6 +296,19 @@ int kbpf_explain(const struct kbpf *k, int r, const char *doing, struct err *e)
     return err_set(e, r, NULL, "%s: %s%s%.*s", doing, err_text(NULL, r), n ? ": " : "", n, line);
 }
 
+/* libbpf maps the variables of a program only where its own test for that succeeds. */
+static bool has_memory(const struct bpf_object_skeleton *s)
+{
+    for (int i = 0; i < s->map_cnt; i++) {
+        const struct bpf_map_skeleton *m =
+            (const void *)((const char *)s->maps + (size_t)i * (size_t)s->map_skel_sz);
+
+        if (m->mmaped && !*m->mmaped)
+            return false;
+    }
+    return true;
+}
+
 int kbpf_load(struct kbpf *k, struct bpf_object_skeleton *s, struct err *e)
 {
     int r = s ? write_small_btf(k, *s->obj) : -errno;
@@ -307,6 +320,8 @@ int kbpf_load(struct kbpf *k, struct bpf_object_skeleton *s, struct err *e)
     if (r < 0)
         return err_set(e, r, NULL, "cannot read the kernel's BTF: %s", err_text(NULL, r));
     r = bpf_object__load_skeleton(s);
+    if (r == 0 && !has_memory(s))
+        return err_set(e, -ENOMEM, NULL, "the memory of the BPF programs cannot be mapped");
     return r < 0 ? kbpf_explain(k, r, "cannot load the BPF programs", e) : 0;
 }
 

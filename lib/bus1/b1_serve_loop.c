@@ -6,12 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "b1_serve_private.h"
+#include "fileio.h"
 #include "macros.h"
 #include "timefmt.h"
 
@@ -207,7 +207,7 @@ static void lead(struct b1_worker *w, struct fuse_buf *b)
 
         if (r <= 0) {
             atomic_store(&s->stopping, true);
-            (void)eventfd_write(s->end_fd, 1);
+            event_raise(s->end_fd);
             return;
         }
         fuse_session_process_buf(s->se, b);

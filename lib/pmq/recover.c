@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Finding the journals of interrupted drains, and finishing what they began. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -10,6 +9,7 @@
 
 #include "cleanup.h"
 #include "drain.h"
+#include "fileio.h"
 #include "pmq_journal.h"
 #include "realuser.h"
 
@@ -96,7 +96,7 @@ static int list_dir(bool of_root, pmq_journal_fn visit, void *ctx, struct err *e
 {
     char dir[PMQ_JOURNAL_PATH - 256], path[PMQ_JOURNAL_PATH];
     _cleanup_(closedirp) DIR *d = NULL;
-    const struct dirent *entry;
+    const char *name;
     int r = journal_dir(of_root, dir, sizeof(dir));
 
     if (r < 0)
@@ -105,9 +105,9 @@ static int list_dir(bool of_root, pmq_journal_fn visit, void *ctx, struct err *e
     if (!d)
         return errno == ENOENT ? 0
                                : err_set(e, -errno, NULL, "%s: %s", dir, err_text(NULL, -errno));
-    while (r == 0 && (entry = readdir(d))) {
-        snprintf(path, sizeof(path), "%s/%s", dir, entry->d_name);
-        r = visit_named(path, entry->d_name, visit, ctx, e);
+    while (r == 0 && (name = dir_next(d, &r))) {
+        snprintf(path, sizeof(path), "%s/%s", dir, name);
+        r = visit_named(path, name, visit, ctx, e);
     }
     return r;
 }

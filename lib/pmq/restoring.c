@@ -5,7 +5,6 @@
  */
 #include "pmq_restoring.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -419,7 +418,7 @@ int pmq_unfinished_read(bool claim, struct pmq_unfinished_set *out, struct err *
     struct pmq_unfinished_set s = {0};
     _cleanup_(closedirp) DIR *d = NULL;
     char path[4096];
-    const struct dirent *de;
+    const char *name;
     int r = statedir_path(path, sizeof(path), NULL);
 
     *out = s;
@@ -428,9 +427,9 @@ int pmq_unfinished_read(bool claim, struct pmq_unfinished_set *out, struct err *
     d = opendir(path);
     if (!d)
         return errno == ENOENT || errno == EACCES ? 0 : -errno;
-    while (r == 0 && (de = readdir(d)))
-        if (strncmp(de->d_name, prefix, strlen(prefix)) == 0 && strlen(de->d_name) < 64)
-            r = take_journal(&s, dirfd(d), de->d_name, claim);
+    while (r == 0 && (name = dir_next(d, &r)))
+        if (strncmp(name, prefix, strlen(prefix)) == 0 && strlen(name) < 64)
+            r = take_journal(&s, dirfd(d), name, claim);
     if (r < 0) {
         pmq_unfinished_done(&s);
         return err_set(e, r, NULL, "cannot read the journals in %s: %s", path, err_text(NULL, r));

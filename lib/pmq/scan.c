@@ -3,7 +3,6 @@
  * Listing without BPF and without privilege: the names from the namespace's own file system, who
  * uses the queues (and which have no name any more) from one pass over /proc.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <mqueue.h>
@@ -133,17 +132,6 @@ static int add_named(struct scan *s, int dir, const char *name, const struct spa
     return set_find(&s->b, q.attr.dev, q.attr.ino) ? 0 : set_add(&s->b, &q);
 }
 
-static const char *next_name(DIR *d)
-{
-    const struct dirent *e;
-
-    do {
-        errno = 0;
-        e = readdir(d);
-    } while (e && (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..")));
-    return e ? e->d_name : NULL;
-}
-
 /* Takes over @dir. */
 static int list_names(struct scan *s, int dir, struct space *space)
 {
@@ -160,9 +148,9 @@ static int list_names(struct scan *s, int dir, struct space *space)
     }
     space->dev = st.st_dev;
     rewinddir(d);
-    while (r == 0 && (name = next_name(d)))
+    while (r == 0 && (name = dir_next(d, &r)))
         r = add_named(s, dirfd(d), name, space);
-    return r ? r : -errno;
+    return r;
 }
 
 enum verdict { OWN, FOREIGN, UNPROVEN };
@@ -176,11 +164,11 @@ static enum verdict whose(int dir, bool initial)
     _cleanup_(closedirp) DIR *d = fdopendir(dup(dir));
     struct stat here, there;
     const char *name;
-    int tried = 0;
+    int tried = 0, r = 0;
 
     if (!d || fstat(dir, &here) < 0)
         return UNPROVEN;
-    for (; tried < PROOFS_MAX && (name = next_name(d)); tried++) {
+    for (; tried < PROOFS_MAX && (name = dir_next(d, &r)); tried++) {
         _cleanup_(closep) int fd = -1;
         char path[PMQ_NAME_MAX + 2];
 
@@ -191,7 +179,7 @@ static enum verdict whose(int dir, bool initial)
         if (errno == ENOENT && fstatat(dir, name, &there, 0) == 0)
             return FOREIGN;
     }
-    return tried || initial ? OWN : UNPROVEN;
+    return r == 0 && (tried || initial) ? OWN : UNPROVEN;
 }
 
 /* The directory of the caller's own queues. */

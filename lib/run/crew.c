@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "fileio.h"
 #include "run_internal.h"
 #include "timefmt.h"
 
@@ -308,11 +309,10 @@ void crew_free(struct run *run)
 {
     const struct sigaction action = {.sa_handler = interrupt}; /* no SA_RESTART */
     struct crew *crew = run->crew;
-    uint64_t one = 1;
 
     if (!crew)
         return;
-    (void)!write(run->stop, &one, sizeof(one));
+    event_raise(run->stop);
     (void)sigaction(SIGURG, &action, NULL);
     end_crew(crew);
     for (size_t i = 0; i < crew_size(crew); i++) {

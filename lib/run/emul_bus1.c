@@ -210,12 +210,10 @@ static void *reap(void *argp)
 
 void bus1_emulator_free(struct bus1_emulator *b)
 {
-    uint64_t one = 1;
-
     if (!b)
         return;
     if (b->reaper) {
-        (void)!write(b->stop, &one, sizeof(one));
+        event_raise(b->stop);
         pthread_join(b->reaper, NULL);
     }
     for (size_t i = 0; i < BUCKETS; i++)

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "fileio.h"
 #include "proc.h"
 #include "uringk.h"
 
@@ -507,7 +508,7 @@ void uring_emulator_free(struct uring_emulator *u)
         return;
     if (u->keeper) {
         __atomic_store_n(&u->stopping, true, __ATOMIC_RELEASE);
-        eventfd_write(u->wake, 1);
+        event_raise(u->wake);
         pthread_join(u->keeper, NULL);
     }
     rings_free(u);

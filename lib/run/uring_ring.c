@@ -17,6 +17,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "fileio.h"
 #include "cleanup.h"
 #include "emul_uring.h"
 #include "proc.h"
@@ -226,7 +227,7 @@ static struct ring *ring_new(struct uring_emulator *u, const struct call *c, int
         want_wakeup(r, c);
     r->next = u->rings;
     u->rings = r;
-    eventfd_write(u->wake, 1);
+    event_raise(u->wake);
     return r;
 }
 

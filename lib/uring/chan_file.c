@@ -8,7 +8,6 @@
  * creator that is killed in between leaves an ID.ctl, which the next creation removes: it is
  * recognised by nobody holding the creator's lock.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -21,6 +20,7 @@
 
 #include "chan_handle.h"
 #include "cleanup.h"
+#include "fileio.h"
 #include "parse.h"
 #include "timefmt.h"
 
@@ -111,34 +111,40 @@ int chan_dir_open(const char *dir, uid_t uid, bool create, struct err *e)
     return TAKE_FD(fd);
 }
 
+/* Nothing is known of what could not be opened; all else says something about it alone. */
+static bool is_want_of_resources(int r)
+{
+    return r == -EMFILE || r == -ENFILE || r == -ENOMEM || r == -EIO || r == -ENOSPC;
+}
+
+static int visit_dir(const char *dir, uid_t uid, int (*visit)(int fd, uid_t uid, void *ctx),
+                     void *ctx)
+{
+    _cleanup_(closep) int fd = chan_dir_open(dir, uid, false, NULL);
+
+    if (fd < 0)
+        return is_want_of_resources(fd) ? fd : 0;
+    return visit(fd, uid, ctx);
+}
+
 int chan_visit_dirs(const char *dir, int (*visit)(int fd, uid_t uid, void *ctx), void *ctx)
 {
     _cleanup_(closedirp) DIR *d = opendir(base_dir(dir));
-    struct dirent *entry;
     uid_t own = geteuid();
+    const char *name;
     int r = 0;
 
     if (!d)
         return -errno;
-    for (int i = 0; i < 2 && r == 0; i++) {
-        _cleanup_(closep) int fd = -1;
-
-        if (i == 1 && own == 0)
-            break;
-        fd = chan_dir_open(dir, i == 0 ? own : 0, false, NULL);
-        if (fd >= 0)
-            r = visit(fd, i == 0 ? own : 0, ctx);
-    }
-    while (r == 0 && (entry = readdir(d))) {
-        _cleanup_(closep) int fd = -1;
+    r = visit_dir(dir, own, visit, ctx);
+    if (r == 0 && own != 0)
+        r = visit_dir(dir, 0, visit, ctx);
+    while (r == 0 && (name = dir_next(d, &r))) {
         uint64_t uid;
 
-        if (strncmp(entry->d_name, "ipcbox-", 7) != 0 ||
-            parse_u64_max(entry->d_name + 7, UINT32_MAX - 1, &uid) < 0 || uid == 0 || uid == own)
-            continue;
-        fd = chan_dir_open(dir, (uid_t)uid, false, NULL);
-        if (fd >= 0)
-            r = visit(fd, (uid_t)uid, ctx);
+        if (strncmp(name, "ipcbox-", 7) == 0 &&
+            parse_u64_max(name + 7, UINT32_MAX - 1, &uid) == 0 && uid != 0 && uid != own)
+            r = visit_dir(dir, (uid_t)uid, visit, ctx);
     }
     return r;
 }
@@ -287,7 +293,7 @@ static int visit_ids(int dirfd, int (*visit)(int dirfd, uint32_t id, void *ctx),
 {
     _cleanup_(closedirp) DIR *d = NULL;
     int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    struct dirent *entry;
+    const char *name;
     int r = 0;
 
     if (fd < 0)
@@ -298,10 +304,10 @@ static int visit_ids(int dirfd, int (*visit)(int dirfd, uint32_t id, void *ctx),
         close(fd);
         return r;
     }
-    while (r == 0 && (entry = readdir(d))) {
+    while (r == 0 && (name = dir_next(d, &r))) {
         uint32_t id;
 
-        if (is_id(entry->d_name, &id))
+        if (is_id(name, &id))
             r = visit(dirfd, id, ctx);
     }
     return r;
@@ -331,7 +337,7 @@ static int search_key(int dirfd, uint32_t id, void *ctx)
         s->created_ns = c->ext->created_ns;
     }
     chan_close(c);
-    return 0;
+    return is_want_of_resources(r) ? r : 0;
 }
 
 static int search_dir(int fd, uid_t uid _unused_, void *ctx)
@@ -339,16 +345,17 @@ static int search_dir(int fd, uid_t uid _unused_, void *ctx)
     struct search *s = ctx;
     char name[NAME_SIZE];
     struct stat st;
+    int r = 0;
 
     if (s->ref->id) {
         snprintf(name, sizeof(name), "%u", s->ref->id);
         if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
             s->id = s->ref->id;
     } else {
-        visit_ids(fd, search_key, s);
+        r = visit_ids(fd, search_key, s);
     }
-    if (!s->id)
-        return 0;
+    if (r < 0 || !s->id)
+        return r;
     s->dirfd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
     return s->dirfd < 0 ? -errno : 1;
 }
@@ -457,7 +464,8 @@ static void sweep(int dirfd)
 {
     _cleanup_(closedirp) DIR *d = NULL;
     int dup = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    struct dirent *entry;
+    const char *entry;
+    int r = 0; /* what is left now is removed another time */
 
     d = dup < 0 ? NULL : fdopendir(dup);
     if (!d) {
@@ -465,23 +473,23 @@ static void sweep(int dirfd)
             close(dup);
         return;
     }
-    while ((entry = readdir(d))) {
+    while ((entry = dir_next(d, &r))) {
         _cleanup_(closep) int fd = -1;
         char name[NAME_SIZE];
-        size_t n = strlen(entry->d_name);
+        size_t n = strlen(entry);
         struct stat st;
 
-        if (n < 5 || n >= sizeof(name) || strcmp(entry->d_name + n - 4, ".ctl") != 0)
+        if (n < 5 || n >= sizeof(name) || strcmp(entry + n - 4, ".ctl") != 0)
             continue;
-        snprintf(name, sizeof(name), "%.*s", (int)(n - 4), entry->d_name);
+        snprintf(name, sizeof(name), "%.*s", (int)(n - 4), entry);
         if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
             continue;
-        fd = openat(dirfd, entry->d_name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+        fd = openat(dirfd, entry, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
         /* With its lock no creator is at work; one that has just finished has made the name. */
         if (fd >= 0 && chan_lock(fd, LOCK_CREATOR) &&
             fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
             end_control(fd);
-            unlinkat(dirfd, entry->d_name, 0);
+            unlinkat(dirfd, entry, 0);
         }
     }
 }

@@ -2,7 +2,6 @@
 /* What is known of kernel channels that ipcbox itself keeps. */
 #include "holder.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -85,23 +84,24 @@ static int holder_visit_dir(int fd, uid_t uid, void *ctx)
     const struct holder_visit *v = ctx;
     _cleanup_(closedirp) DIR *d = NULL;
     int dup = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    struct dirent *entry;
+    const char *name;
     int r = 0;
 
     d = dup < 0 ? NULL : fdopendir(dup);
     if (!d) {
+        r = -errno;
         if (dup >= 0)
             close(dup);
-        return 0;
+        return r;
     }
-    while (r == 0 && (entry = readdir(d))) {
+    while (r == 0 && (name = dir_next(d, &r))) {
         struct holder_record rec;
 
-        if (strncmp(entry->d_name, "kernel-", 7) != 0)
+        if (strncmp(name, "kernel-", 7) != 0)
             continue;
-        r = holder_read(fd, uid, entry->d_name, &rec);
+        r = holder_read(fd, uid, name, &rec);
         if (r == -ESRCH && uid == geteuid())
-            (void)unlinkat(fd, entry->d_name, 0);
+            (void)unlinkat(fd, name, 0);
         r = r == 0 ? v->visit(&rec, v->ctx) : 0;
     }
     return r;

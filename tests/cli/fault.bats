@@ -157,3 +157,20 @@ EOF
         mqdump verify - <<<"$out"
     done
 }
+
+# Each of one call that fails once.
+@test "fault: a directory that cannot be read is no empty one; a program without memory and a lost wake-up are none" {
+    local error n reasons=
+    for error in ENOMEM EIO EMFILE; do
+        expect 1 strace -f -qq -o /dev/null -e inject=getdents64:error=$error:when=1 "$IPCBOX" uringipc -q -J list --backend embedded
+        has "$err" "uringipc: "
+        is "$(jq -c .channels <<<"$out")" "[]"
+    done
+    expect 0 timeout 60 strace -f -qq -o /dev/null -e inject=write:error=EIO:when=1 "$IPCBOX" doctor
+    # One of them is libbpf's question whether variables can be mapped.
+    for n in {1..20}; do
+        expect 0 strace -f -qq -o /dev/null -e inject=bpf:error=ENOMEM:when="$n" "$IPCBOX" mqpeek info "$q"
+        reasons+=$(grep '^waiters reason' <<<"$out" || true)
+    done
+    has "$reasons" "the memory of the BPF programs cannot be mapped"
+}
