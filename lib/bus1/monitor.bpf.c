@@ -50,6 +50,10 @@ struct mm_struct {
     struct mm_flags flags;
 };
 
+struct mm_struct___before_6_18 {
+    unsigned long flags;
+};
+
 struct task_struct___monitor {
     const struct cred___monitor *real_cred;
     struct mm_struct *mm;
@@ -138,6 +142,11 @@ struct {
     __type(value, struct scratch);
 } scratches SEC(".maps");
 
+static __always_inline bool flags_are_word(void)
+{
+    return bpf_core_field_exists(struct mm_struct___before_6_18, flags);
+}
+
 SEC("syscall")
 int monitor_setup(void *ctx)
 {
@@ -145,7 +154,7 @@ int monitor_setup(void *ctx)
 
     pids_init();
     user_ns = (uint64_t)BPF_CORE_READ(task, real_cred, user_ns);
-    can_check = bpf_core_field_exists(task->mm->flags) &&
+    can_check = (bpf_core_field_exists(task->mm->flags) || flags_are_word()) &&
                 bpf_core_field_exists(task->real_cred->cap_permitted);
     return 0;
 }
@@ -182,7 +191,10 @@ static __always_inline bool may_see(void)
         BPF_CORE_READ(cred, suid.val) != config.uid || BPF_CORE_READ(cred, gid.val) != config.gid ||
         BPF_CORE_READ(cred, egid.val) != config.gid || BPF_CORE_READ(cred, sgid.val) != config.gid)
         return false;
-    KREAD(flags, (uint64_t)mm + KOFFSET(mm_struct, flags));
+    if (flags_are_word())
+        KREAD(flags, (uint64_t)mm + KOFFSET(mm_struct___before_6_18, flags));
+    else
+        KREAD(flags, (uint64_t)mm + KOFFSET(mm_struct, flags));
     if ((flags & DUMPABLE) != 1)
         return false;
     if ((uint64_t)ns != user_ns)
