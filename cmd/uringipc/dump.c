@@ -9,7 +9,6 @@
 
 #include "cleanup.h"
 #include "dump.h"
-#include "fileio.h"
 #include "pace.h"
 #include "parse.h"
 #include "timefmt.h"
@@ -114,32 +113,41 @@ static int dump_waiting(struct cli_ctx *ctx, struct uipc *u, struct dumping *d)
     return CLI_OK;
 }
 
-static int dump_to(struct cli_ctx *ctx, const struct dump_args *args, struct uipc *u, FILE *f)
+struct dump_job {
+    struct cli_ctx *ctx;
+    const struct dump_args *args;
+    struct uipc *u;
+};
+
+static int dump_to(FILE *f, void *arg, bool *whole)
 {
+    const struct dump_job *job = arg;
     _cleanup_(dump_writer_freep) struct dump_writer *w = NULL;
+    struct cli_ctx *ctx = job->ctx;
     struct dumping d = {0};
     struct ucmd_watch watch = {
         .ctx = ctx,
-        .u = u,
+        .u = job->u,
         .show = record,
         .data = &d,
         .backlog = true,
         .to_stdout = f == stdout,
-        .count = args->count,
-        .timeout = args->timeout,
+        .count = job->args->count,
+        .timeout = job->args->timeout,
     };
     struct uipc_info info;
-    int status, r = uipc_get_info(u, &info);
+    int status, r = uipc_get_info(job->u, &info);
 
     if (r == 0)
-        r = dump_writer_new(f, CHANNEL_DUMP_KIND, ctx->applet->name, u->ops->name, &w);
+        r = dump_writer_new(f, CHANNEL_DUMP_KIND, ctx->applet->name, job->u->ops->name, &w);
     if (r < 0)
         return cli_fail(ctx, r, NULL, "%s: cannot dump", ctx->operands[0]);
     d.w = w;
     put_channel(w, &info);
     (void)dump_writer_flush(w); /* its error is kept for the end */
-    status = args->follow ? ucmd_watch(&watch) : dump_waiting(ctx, u, &d);
+    status = job->args->follow ? ucmd_watch(&watch) : dump_waiting(ctx, job->u, &d);
     r = dump_writer_finish(w);
+    *whole = status == CLI_OK && r == 0;
     if (r == -EPIPE)
         return status;
     if (r < 0)
@@ -156,7 +164,6 @@ static int dump_run(struct cli_ctx *ctx, const void *argp)
 {
     const struct dump_args *args = argp;
     _cleanup_(uipc_closep) struct uipc *u = NULL;
-    _cleanup_(file_out_closep) struct file_out *file = NULL;
     int r;
 
     if (!args->follow && (args->count || args->timeout != CHAN_FOREVER))
@@ -164,17 +171,7 @@ static int dump_run(struct cli_ctx *ctx, const void *argp)
     r = ucmd_open(ctx, CHAN_LOOK, &u);
     if (r != CLI_OK)
         return r;
-    if (!args->file)
-        return dump_to(ctx, args, u, stdout);
-    r = file_out_open(args->file, 0600, &file);
-    if (r < 0)
-        return cli_fail(ctx, r, NULL, "%s", args->file);
-    r = dump_to(ctx, args, u, file_out_stream(file));
-    if (r == CLI_OK) {
-        r = file_out_commit(file);
-        r = r < 0 ? cli_fail(ctx, r, NULL, "%s", args->file) : CLI_OK;
-    }
-    return r;
+    return cli_write_file(ctx, args->file, 0600, dump_to, &(struct dump_job){ctx, args, u});
 }
 
 static const struct cli_example dump_examples[] = {

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/types.h>
 
 #include "errinfo.h"
 #include "macros.h"
@@ -319,6 +320,21 @@ bool cli_interrupted(void);
 
 /* What the signal's handler does besides, at once: only async-signal-safe things. NULL: nothing. */
 void cli_at_interrupt(void (*fn)(void *ctx), void *ctx);
+
+/* Writes to @f. @whole: set when it may be put into its place. Return: an exit status, told. */
+typedef int (*cli_write_fn)(FILE *f, void *arg, bool *whole);
+
+/**
+ * cli_write_file() - a file that appears whole or not at all, or standard output
+ * @ctx: the verb
+ * @path: the file, or NULL
+ * @mode: its permission bits
+ * @write, @arg: who writes it
+ *
+ * Return: what @write returned, or the status of an error of the file's own, which is told.
+ */
+int cli_write_file(struct cli_ctx *ctx, const char *path, mode_t mode, cli_write_fn write,
+                   void *arg);
 
 /* The word of @words nearest to @word, or NULL when none is near. @words ends with NULL. */
 const char *cli_nearest(const char *word, const char *const *words);
