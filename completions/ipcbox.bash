@@ -119,11 +119,12 @@ _ipcbox_b1ctl() {
         -m|--max-bytes) words=''; kind='' ;;
       esac ;;
     dump)
-      opts='-q --quiet -h --help --version -O --output-file --device -N --count --duration '
+      opts='-q --quiet -h --help --version -O --output-file --device --backend -N --count --duration '
       operand=''
       case $prev in
         -O|--output-file) words=''; kind='file' ;;
         --device) words=''; kind='file' ;;
+        --backend) words='auto bus calls'; kind='' ;;
         -N|--count) words=''; kind='' ;;
         --duration) words=''; kind='' ;;
       esac ;;

@@ -1,26 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* b1ctl dump: what happens on a served bus, in a file. */
+/* b1ctl dump: what happens on a bus, in a file. */
+#include "dump_source.h"
+
 #include <errno.h>
 #include <poll.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "b1_served.h"
-#include "b1_traffic.h"
 #include "b1ctl_verbs.h"
 #include "bus1_abi.h"
-#include "bus_dump.h"
-#include "cleanup.h"
-#include "fileio.h"
 #include "timefmt.h"
 
-struct dump_args {
-    const char *file;
-    const char *device;
-    uint64_t count;
-    uint64_t duration;
-};
+enum { BACKEND_AUTO, BACKEND_BUS, BACKEND_CALLS };
+
+static const char *const backends[] = {"auto", "bus", "calls", NULL};
 
 static const struct dump_args dump_defaults = {.duration = UINT64_MAX};
 
@@ -29,23 +24,16 @@ static const struct cli_opt dump_opts[] = {
             "write there, whole or not at all, instead of to standard output",
             .complete = CLI_COMPLETE_FILE),
     CLI_STR(struct dump_args, device, 0, "device", "FILE",
-            "the bus, where there are several: what b1ctl serve made",
+            "the bus, where there are several: /dev/bus1, or what b1ctl serve made",
             .complete = CLI_COMPLETE_FILE),
+    CLI_ENUM(struct dump_args, backend, 0, "backend", NULL,
+             "bus: what the bus itself says; calls: the system calls on it; auto: the first that "
+             "there is",
+             backends),
     CLI_U64(struct dump_args, count, 'N', "count", "COUNT", "stop after COUNT messages were sent",
             .min = 1, .max = UINT64_MAX),
     CLI_SPAN(struct dump_args, duration, 0, "duration", "SEC", "stop after that time"),
     CLI_END,
-};
-
-struct dumping {
-    struct cli_ctx *ctx;
-    const struct dump_args *args;
-    struct b1_traffic *traffic;
-    struct dump_writer *w;
-    int wake_fd;
-    uint64_t messages;
-    uint64_t to_come; /* of the last one, to its destinations */
-    uint64_t lost;
 };
 
 /* ---- which bus ---- */
@@ -69,41 +57,51 @@ static int is_mount(void *ctx, const struct b1_mount *m)
     return buf_error(&f->dir);
 }
 
-/* Where the bus is mounted, in @dir. */
-static int find_bus(struct cli_ctx *ctx, const char *device, struct buf *dir)
+/*
+ * Which bus, and who tells of it: @dir is where it is mounted, or its file. A served bus tells of
+ * itself, unless its calls are wanted.
+ */
+static int find_bus(struct dumping *d, struct buf *dir)
 {
+    const char *device = d->args->device;
     struct find_mount f = {.any = !device};
     struct stat st;
     int r;
 
+    if (!device && d->args->backend != BACKEND_BUS && access(BUS1_DEVICE_PATH, F_OK) == 0)
+        device = BUS1_DEVICE_PATH;
     if (device && stat(device, &st) < 0)
-        return cli_fail(ctx, -errno, NULL, "%s", device);
+        return cli_fail(d->ctx, -errno, NULL, "%s", device);
     if (device)
         f.dev = st.st_dev;
+    f.any = !device;
     r = b1_mounts_visit(is_mount, &f);
     *dir = f.dir;
     if (r < 0)
-        return cli_fail(ctx, r, NULL, "cannot look for buses");
-    if (f.n == 0 && device)
-        return cli_fail_status(ctx, CLI_UNSUPPORTED,
-                               "%s is no bus of b1ctl serve: only such a bus tells what happens on "
-                               "it in its order (b1ctl monitor shows the calls on any)",
-                               device);
-    if (f.n == 0)
-        return cli_fail_status(ctx, CLI_NOT_FOUND,
-                               "there is no bus of b1ctl serve, and only such a bus can be dumped");
+        return cli_fail(d->ctx, r, NULL, "cannot look for buses");
+    d->source = f.n && d->args->backend != BACKEND_CALLS ? &dump_source_bus : &dump_source_calls;
     if (f.n > 1 && !device)
-        return cli_usage(ctx, "there are %zu buses: choose one with --device", f.n);
-    return CLI_OK;
+        return cli_usage(d->ctx, "there are %zu buses: choose one with --device", f.n);
+    if (f.n == 0 && !device)
+        return cli_fail_status(d->ctx, CLI_NOT_FOUND, "there is no bus");
+    if (f.n == 0 && d->args->backend == BACKEND_BUS)
+        return cli_fail_status(d->ctx, CLI_UNSUPPORTED,
+                               "%s is no bus of b1ctl serve: only such a bus tells what happens on "
+                               "it (--backend calls records the calls on any)",
+                               device);
+    if (d->source == &dump_source_bus)
+        return CLI_OK;
+    if (device)
+        buf_clear(dir);
+    buf_add_str(dir, device ? device : "/bus1"); /* behind where it is mounted */
+    return buf_error(dir) < 0 ? cli_fail(d->ctx, buf_error(dir), NULL, "%s", d->bus) : CLI_OK;
 }
 
 /* ---- recording ---- */
 
-/* Return: 1 when there are enough, or nothing more can be written. */
-static int on_event(const struct b1_event *ev, void *ctx)
+int dump_event(const struct b1_event *ev, void *ctx)
 {
     struct dumping *d = ctx;
-
     bool enough = d->args->count && d->messages >= d->args->count;
 
     /* A transaction is recorded whole: its messages follow it. */
@@ -111,9 +109,9 @@ static int on_event(const struct b1_event *ev, void *ctx)
         return 1;
     bus_dump_put(d->w, ev);
     d->lost += ev->kind == B1_EVENT_LOST ? ev->count : 0;
-    if (ev->kind == B1_EVENT_SEND) {
+    if (ev->kind == B1_EVENT_SEND && ev->unseen != B1_UNSEEN_END) {
         d->messages++;
-        d->to_come = ev->n_ids;
+        d->to_come = ev->outside ? 0 : ev->n_ids;
     }
     enough = d->args->count && d->messages >= d->args->count;
     d->to_come -= ev->kind == B1_EVENT_MESSAGE && d->to_come;
@@ -121,27 +119,28 @@ static int on_event(const struct b1_event *ev, void *ctx)
 }
 
 /* Until told to end. Return: 0 or -errno. */
-static int record(struct dumping *d)
+static int record(struct dumping *d, struct err *e)
 {
     uint64_t start = timefmt_now(CLOCK_MONOTONIC);
+    bool last = false;
     int r = 0;
 
-    while (r == 0) {
-        struct pollfd p[] = {{.fd = b1_traffic_fd(d->traffic), .events = POLLIN},
+    while (r == 0 && !last) {
+        struct pollfd p[] = {{.fd = d->source->fd(d), .events = POLLIN},
                              {.fd = d->wake_fd, .events = POLLIN}};
         uint64_t gone = timefmt_now(CLOCK_MONOTONIC) - start;
         struct timespec left = timefmt_to_timespec(
             gone < d->args->duration ? MIN(d->args->duration - gone, 3600 * NSEC_PER_SEC) : 0);
-        bool last = cli_interrupted() || gone >= d->args->duration;
 
+        last = cli_interrupted() || gone >= d->args->duration;
         if (!last && ppoll(p, ARRAY_SIZE(p), &left, NULL) < 0 && errno != EINTR)
             return -errno;
-        r = b1_traffic_read(d->traffic, on_event, d);
+        r = d->source->read(d, e);
         if (r == 0)
             r = MIN(dump_writer_flush(d->w), 0);
-        if (last)
-            break;
     }
+    if (r == 0 && d->source->finish)
+        r = d->source->finish(d, e);
     if (r == -ENOTCONN) {
         cli_note(d->ctx, "the server has ended");
         return 0;
@@ -149,78 +148,81 @@ static int record(struct dumping *d)
     return MIN(r, 0);
 }
 
-static int dump_to(struct dumping *d, const char *dir, FILE *f)
+static int dump_to(FILE *f, void *arg, bool *whole)
 {
     _cleanup_(dump_writer_freep) struct dump_writer *w = NULL;
-    int r = dump_writer_new(f, BUS_DUMP_KIND, d->ctx->applet->name, "bus", &w);
+    struct dumping *d = arg;
+    struct err e = ERR_INIT;
+    int r = dump_writer_new(f, BUS_DUMP_KIND, d->ctx->applet->name, d->source->name, &w);
     int k;
 
     if (r < 0)
         return cli_fail(d->ctx, r, NULL, "cannot write the dump");
     d->w = w;
-    r = record(d);
+    if (d->source->start)
+        r = d->source->start(d);
+    if (r == 0)
+        r = record(d, &e);
     k = dump_writer_finish(w);
     if (k == -EPIPE)
         return CLI_OK;
     if (k < 0)
         return cli_fail(d->ctx, k, NULL, "cannot write the dump");
     if (r < 0)
-        return cli_fail(d->ctx, r, NULL, "%s: cannot go on", dir);
+        return cli_fail(d->ctx, r, &e, "%s: cannot go on", d->bus);
+    *whole = true;
     cli_note(d->ctx, "%llu messages sent, %llu events lost", (unsigned long long)d->messages,
              (unsigned long long)d->lost);
+    if (d->source->note)
+        d->source->note(d);
     return d->lost ? CLI_FAILED : CLI_OK;
-}
-
-static int dump_to_file(struct dumping *d, const char *dir)
-{
-    _cleanup_(file_out_closep) struct file_out *file = NULL;
-    int r, status;
-
-    if (!d->args->file)
-        return dump_to(d, dir, stdout);
-    r = file_out_open(d->args->file, 0600, &file);
-    if (r < 0)
-        return cli_fail(d->ctx, r, NULL, "%s", d->args->file);
-    status = dump_to(d, dir, file_out_stream(file));
-    if (status != CLI_OK && !d->lost)
-        return status;
-    r = file_out_commit(file);
-    return r < 0 ? cli_fail(d->ctx, r, NULL, "%s", d->args->file) : status;
 }
 
 static int dump_run(struct cli_ctx *ctx, const void *argp)
 {
     struct dumping d = {.ctx = ctx, .args = argp};
     _cleanup_(buf_done) struct buf dir = BUF_INIT;
-    int r = find_bus(ctx, d.args->device, &dir);
+    int r = find_bus(&d, &dir);
 
     if (r != CLI_OK)
         return r;
+    d.bus = buf_str(&dir);
     d.wake_fd = cli_catch_signals();
     if (d.wake_fd < 0)
         return cli_fail(ctx, d.wake_fd, NULL, "cannot wait for signals");
-    r = b1_traffic_open(buf_str(&dir), true, &d.traffic);
-    if (r < 0)
-        return cli_fail(ctx, r, NULL, "%s/record", buf_str(&dir));
-    r = dump_to_file(&d, buf_str(&dir));
-    b1_traffic_close(d.traffic);
+    r = d.source->begin(&d);
+    if (r == CLI_OK)
+        r = cli_write_file(ctx, d.args->file, 0600, dump_to, &d);
+    d.source->end(&d);
     return r;
 }
 
 static const struct cli_example dump_examples[] = {
     {"b1ctl dump -O bus.dump", "until Ctrl-C"},
     {"b1ctl dump --device /tmp/bus --duration 60 | gzip >bus.dump.gz", "for a minute"},
+    {"b1ctl dump --device /dev/bus1 --backend calls -O bus.dump", "of the kernel's bus"},
     {NULL, NULL},
 };
 
 const struct cli_verb b1ctl_dump_verb = {
     .name = "dump",
-    .summary = "record what happens on a bus of b1ctl serve",
+    .summary = "record what happens on a bus",
     .description =
-        "Writes what there is on the bus (peers, nodes, handles, waiting messages), and then all "
-        "that happens, in the bus's own order, until Ctrl-C, -N, --duration or the end of the "
-        "server. The format is that of mqdump, which can verify it. Root and the server's user "
-        "may do so. What the server could not keep is counted; then the exit status is 1.",
+        "Of a bus of b1ctl serve: writes what there is on it (peers, nodes, handles, waiting "
+        "messages), and then all that happens, in the bus's own order, until Ctrl-C, -N, "
+        "--duration or the end of the server. Root and the server's user may do so. The format is "
+        "that of mqdump, which can verify it. What could not be kept is counted; then the exit "
+        "status is 1.\n"
+        "\n"
+        "Any other bus, the kernel's above all, does not tell of itself: there, or with --backend "
+        "calls, the calls on it are recorded, as b1ctl monitor sees them and with what that needs. "
+        "Those that succeeded become the same records: their order is \"approximate\" where calls "
+        "overlapped; a reception has its content and there are no records of type message; open is "
+        "where a peer was first seen; close is where somebody was told of it, for the closing "
+        "itself is no call. What was there before the beginning is not known: a record that builds "
+        "on it, or on anything else that was not seen, says so (\"unseen\"), and b1ctl replay "
+        "leaves it out. The calls of the RFC's kernel code are recorded as they are; what is told "
+        "of releases there is not what the embedded bus tells.",
     .examples = dump_examples,
     .opts = dump_opts,
     .args_size = sizeof(struct dump_args),

@@ -8,6 +8,7 @@
 #include "b1_message_row.h"
 #include "b1_replay.h"
 #include "b1ctl_verbs.h"
+#include "bus1_abi.h"
 #include "bus_dump.h"
 #include "bus_pick.h"
 #include "pace.h"
@@ -45,7 +46,9 @@ static const struct out_col replay_cols[] = {
     OUT_U64(ROW, id, "id",
             "the node it came to, by its id in the dump; of a node-release the handle"),
     OUT_SIZE(ROW, length, "length", "bytes"),
-    OUT_STR(ROW, handles, "handles", "that came along, by their ids in the dump, joined by commas",
+    OUT_STR(ROW, handles, "handles",
+            "that came along, by their ids in the dump, joined by commas; ? where nobody had "
+            "received them",
             .width = 10),
     OUT_BOOL(ROW, waited, "waited", "nobody had received it when the dump ended"),
     OUT_BYTES(ROW, content, "content",
@@ -59,8 +62,10 @@ struct replaying {
     struct pace pace;
     struct b1_event_lists lists;
     struct b1_replay *replay;
+    struct b1_replay_account account;
     uint64_t received;
     uint64_t sent;
+    bool failed;
 };
 
 static void show_message(void *ctx, const struct b1_replayed *m)
@@ -69,7 +74,10 @@ static void show_message(void *ctx, const struct b1_replayed *m)
     struct replaying *p = ctx;
 
     for (size_t i = 0; i < m->n_handles; i++)
-        buf_printf(&handles, "%s%" PRIu64, i ? "," : "", m->handles[i]);
+        if (m->handles[i] == BUS1_INVALID)
+            buf_printf(&handles, "%s?", i ? "," : "");
+        else
+            buf_printf(&handles, "%s%" PRIu64, i ? "," : "", m->handles[i]);
     p->received++;
     out_row(p->ctx->out, &(struct replay_row){
                              .peer = m->peer,
@@ -80,6 +88,17 @@ static void show_message(void *ctx, const struct b1_replayed *m)
                              .waited = m->waited,
                              .content = {m->data ? m->data : "", m->len},
                          });
+}
+
+/* The first tells most: others follow from it. */
+static int note_failed(struct replaying *p, uint64_t line, struct err *e)
+{
+    if (!p->failed)
+        cli_note(p->ctx, "line %" PRIu64 " of the dump cannot be done again: %s", line,
+                 err_text(e, 0));
+    p->failed = true;
+    *e = (struct err)ERR_INIT;
+    return 0;
 }
 
 /* All records: checked, or with @replay done again. */
@@ -101,7 +120,10 @@ static int pass(struct replaying *p, struct dump_reader *reader, struct b1_repla
         if (r == 0 && replay) {
             pace_wait(&p->pace, ev.time);
             r = b1_replay_event(replay, &ev, e);
-            p->sent += r == 0 && ev.kind == B1_EVENT_SEND;
+            if (r == 1)
+                r = note_failed(p, line, e);
+            else
+                p->sent += r == 0 && ev.kind == B1_EVENT_SEND && !ev.unseen;
         }
         if (r < 0 && replay)
             cli_note(p->ctx, "line %" PRIu64 " of the dump cannot be done again", line);
@@ -139,8 +161,32 @@ static int replay_do(struct replaying *p, struct dump_reader *reader, struct err
     if (r == 0 && out_error(p->ctx->out) == 0)
         r = b1_replay_end(p->replay, e);
     out_list_end(p->ctx->out);
+    b1_replay_account(p->replay, &p->account);
     b1_replay_free(p->replay);
     return r;
+}
+
+/* What came of it. */
+static int tell(const struct replaying *p, bool done)
+{
+    const struct b1_replay_account *a = &p->account;
+
+    cli_note(p->ctx, "%" PRIu64 " messages sent, %" PRIu64 " received%s", p->sent, p->received,
+             done && !a->unseen && !a->failed ? ", all as recorded" : "");
+    if (a->reordered)
+        cli_note(p->ctx,
+                 "%" PRIu64 " messages came in another order than recorded: their sends had "
+                 "overlapped",
+                 a->reordered);
+    if (a->failed)
+        cli_note(p->ctx, "%" PRIu64 " events came out otherwise than recorded", a->failed);
+    if (!a->unseen)
+        return a->failed ? CLI_FAILED : CLI_OK;
+    cli_note(p->ctx,
+             "%" PRIu64 " events could not be done again, or not wholly: the recording was made "
+             "from outside, and has not seen what they build on (unseen, in the dump)",
+             a->unseen);
+    return CLI_FAILED;
 }
 
 static int replay_run(struct cli_ctx *ctx, const void *argp)
@@ -149,7 +195,7 @@ static int replay_run(struct cli_ctx *ctx, const void *argp)
     _cleanup_(dump_reader_freep) struct dump_reader *reader = NULL;
     const char *file = ctx->operands[0];
     struct err e = ERR_INIT;
-    int r;
+    int r, status;
 
     if (pace_parse(p.args->speed, &p.pace.speed) < 0)
         return cli_usage(ctx, "--speed: \"%s\" is neither a number above 0 nor max", p.args->speed);
@@ -165,9 +211,8 @@ static int replay_run(struct cli_ctx *ctx, const void *argp)
         r = cli_fail(ctx, r, &e, "%s: nothing was sent", file);
     else if (!p.args->dry_run) {
         r = replay_do(&p, reader, &e);
-        cli_note(ctx, "%" PRIu64 " messages sent, %" PRIu64 " received%s", p.sent, p.received,
-                 r == 0 ? ", all as recorded" : "");
-        r = r < 0 ? cli_fail(ctx, r, &e, "%s", file) : CLI_OK;
+        status = tell(&p, r == 0);
+        r = r < 0 ? cli_fail(ctx, r, &e, "%s", file) : status;
     }
     b1_event_lists_done(&p.lists);
     return r;
@@ -191,7 +236,12 @@ const struct cli_verb b1ctl_replay_verb = {
         "its messages, with the ids that the new bus gives; each message that somebody had "
         "received is received again at that point, those that were waiting at the end after it. "
         "They are shown with the ids of the dump. Each must be the one that was recorded: the "
-        "first that differs ends the replay with status 1.",
+        "first that differs ends the replay with status 1.\n"
+        "\n"
+        "In a dump of the calls (b1ctl dump --backend calls) sends that overlapped have no known "
+        "order: their messages may come in another order than recorded, which is counted. What "
+        "was not seen whole is left out and counted, with status 1 at the end. Of messages that "
+        "nobody had received the dump does not tell more: they are shown as they come.",
     .examples = replay_examples,
     .opts = replay_opts,
     .args_size = sizeof(struct replay_args),

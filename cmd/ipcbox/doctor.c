@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "b1_monitor.h"
 #include "bus1_abi.h"
 #include "cleanup.h"
 #include "pmq_backend.h"
@@ -149,6 +150,10 @@ static void check_bus1(struct cli_ctx *ctx)
 #endif
     row.backend = "served";
     report(ctx, row, r, &e);
+    e = (struct err)ERR_INIT;
+    row.verbs = "monitor, dump";
+    row.backend = "calls";
+    report(ctx, row, b1_monitor_probe(&e), &e);
 #ifdef IPCBOX_HAVE_LIBEDIT
     r = 0;
 #else

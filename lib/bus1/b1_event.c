@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base64.h"
+#include "macros.h"
 #include "parse.h"
 
 #define K(kind)  (1U << B1_EVENT_##kind)
@@ -42,6 +43,14 @@ const char *const b1_event_names[B1_EVENT_KINDS] = {
     [B1_EVENT_RELEASE] = "release", [B1_EVENT_SEND] = "send",
     [B1_EVENT_MESSAGE] = "message", [B1_EVENT_RECV] = "recv",
     [B1_EVENT_LOST] = "lost",
+};
+
+const char *const b1_unseen_words[B1_UNSEENS] = {
+    [B1_UNSEEN_ID] = "a node or handle is older than the recording, or of a call that was not seen",
+    [B1_UNSEEN_MEMORY] = "not all of the caller's memory could be read",
+    [B1_UNSEEN_CAUSE] = "nobody was seen to send or release that",
+    [B1_UNSEEN_ORDER] = "it, or the closing that caused it, came before what was recorded earlier",
+    [B1_UNSEEN_END] = "the call had no end: whether it took effect is not known",
 };
 
 bool b1_event_has_ids(enum b1_event_kind kind)
@@ -84,7 +93,9 @@ void b1_event_write(struct buf *out, const struct b1_event *ev, bool data)
         write_list(out, "handles", ev->handles, ev->n_handles);
         buf_printf(out, " length=%" PRIu64, ev->length);
     }
-    if (data && b1_event_has_data(ev->kind) && ev->data) {
+    if (ev->outside)
+        buf_printf(out, " outside=1 unseen=%d", (int)ev->unseen);
+    if (data && ev->data && (b1_event_has_data(ev->kind) || ev->kind == B1_EVENT_RECV)) {
         buf_add_str(out, " data=");
         at = buf_extend(out, b64_encoded_size(ev->length));
         if (at)
@@ -147,6 +158,10 @@ static int parse_field(char *key, char *value, struct b1_event_lists *lists, str
         ev->time = number;
     if (!strcmp(key, "length"))
         ev->length = number;
+    if (!strcmp(key, "outside"))
+        ev->outside = number;
+    if (!strcmp(key, "unseen"))
+        ev->unseen = (enum b1_unseen)MIN(number, (uint64_t)B1_UNSEENS - 1);
     for (const struct b1_event_field *f = b1_event_fields; f->key; f++)
         if (!strcmp(key, f->key))
             memcpy((char *)ev + f->offset, &number, sizeof(number));

@@ -30,6 +30,17 @@ enum b1_event_kind {
     B1_EVENT_KINDS,
 };
 
+/* Why an event that was seen from outside cannot be done again. */
+enum b1_unseen {
+    B1_UNSEEN_NOTHING,
+    B1_UNSEEN_ID,     /* a node or handle is older than the recording, or of a call not seen */
+    B1_UNSEEN_MEMORY, /* not all of the caller's memory could be read */
+    B1_UNSEEN_CAUSE,  /* of RECV: nobody was seen to send or release that */
+    B1_UNSEEN_ORDER,  /* it must have been before something else that was told earlier */
+    B1_UNSEEN_END,    /* the call had no end: whether it took effect is not known */
+    B1_UNSEENS,
+};
+
 /**
  * struct b1_event - something that happened; what a kind does not have is 0 or NULL
  * @time: ns since 1970
@@ -47,9 +58,13 @@ enum b1_event_kind {
  * @count: LOST: how many events
  * @ids: RELEASE: all of them; SEND: the destinations
  * @handles: SEND: the sender's that go along; WAITING, MESSAGE and RECV: the receiver's
- * @data: SEND and WAITING; NULL when it was left out
+ * @data: SEND and WAITING; also RECV, of a bus that was seen from outside; NULL when it was left
+ *   out
  * @length: bytes of it; MESSAGE and RECV have this alone
- * @private: of the engine's peer
+ * @private: of the engine's peer; of OPEN from outside its struct b1_monitor_file
+ * @outside: told by the calls and not by the bus: the order is approximate, there is no MESSAGE,
+ *   OPEN is where a peer was first seen, and CLOSE where somebody was told of it
+ * @unseen: of these, why it cannot be done again
  */
 struct b1_event {
     enum b1_event_kind kind;
@@ -74,6 +89,8 @@ struct b1_event {
     size_t n_handles;
     const void *data;
     const void *private;
+    bool outside;
+    enum b1_unseen unseen;
 };
 
 /**
@@ -98,6 +115,9 @@ extern const char *const b1_event_names[B1_EVENT_KINDS];
 bool b1_event_has_ids(enum b1_event_kind kind);
 bool b1_event_has_handles(enum b1_event_kind kind);
 bool b1_event_has_data(enum b1_event_kind kind);
+
+/* In words, by enum b1_unseen; NULL for none. */
+extern const char *const b1_unseen_words[B1_UNSEENS];
 
 /* A line of text, without data unless @data. */
 void b1_event_write(struct buf *out, const struct b1_event *ev, bool data);

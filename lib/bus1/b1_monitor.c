@@ -280,6 +280,7 @@ static void event_fill(const struct b1_monitor *m, const struct call *c,
 
     *ev = (struct b1_monitor_event){
         .time = b->time + m->realtime,
+        .begun = b->time,
         .duration = UINT64_MAX,
         .pid = (pid_t)b->pid,
         .tid = (pid_t)b->tid,
@@ -399,6 +400,16 @@ int b1_monitor_read(struct b1_monitor *m, b1_monitor_fn visit, void *ctx, struct
     if (r == 0)
         deliver_lost(m, lost, timefmt_now(CLOCK_REALTIME));
     return m->stopped;
+}
+
+uint64_t b1_monitor_oldest(const struct b1_monitor *m)
+{
+    uint64_t oldest = UINT64_MAX;
+
+    for (size_t i = 0; i < BUCKETS; i++)
+        for (const struct call *c = m->calls[i]; c; c = c->next)
+            oldest = MIN(oldest, c->begin.time);
+    return oldest;
 }
 
 int b1_monitor_unfinished(struct b1_monitor *m, b1_monitor_fn visit, void *ctx)

@@ -62,6 +62,7 @@ struct b1_monitor_file {
  * struct b1_monitor_event - an ioctl, or a loss; borrowed for the time of a visit
  * @lost: not 0: so many calls could not be recorded; then only @time counts besides
  * @time: when it began, ns since 1970; of a loss when it was noticed
+ * @begun: the same of CLOCK_MONOTONIC, which tells what was first; 0 of a loss
  * @duration: ns; UINT64_MAX when it has not ended
  * @pid, @tid: who, in the monitor's pid namespace; 0 when it is not visible there
  * @comm: the thread's name, hostile bytes included, ended by a NUL
@@ -77,6 +78,7 @@ struct b1_monitor_file {
 struct b1_monitor_event {
     uint64_t lost;
     uint64_t time;
+    uint64_t begun;
     uint64_t duration;
     pid_t pid;
     pid_t tid;
@@ -143,6 +145,10 @@ int b1_monitor_fd(const struct b1_monitor *m);
  * Return: 0, what @visit returned, or -errno with a reason.
  */
 int b1_monitor_read(struct b1_monitor *m, b1_monitor_fn visit, void *ctx, struct err *e);
+
+/* When the oldest of the calls began that have not ended, CLOCK_MONOTONIC; UINT64_MAX: none. For a
+ * visit: what happened before that is known whole. */
+uint64_t b1_monitor_oldest(const struct b1_monitor *m);
 
 /* Visits the calls that have not ended. For the end: each is visited once. */
 int b1_monitor_unfinished(struct b1_monitor *m, b1_monitor_fn visit, void *ctx);

@@ -42,6 +42,11 @@ int b1_monitor_read(struct b1_monitor *m _unused_, b1_monitor_fn visit _unused_,
     return b1_monitor_probe(e);
 }
 
+uint64_t b1_monitor_oldest(const struct b1_monitor *m _unused_)
+{
+    return UINT64_MAX;
+}
+
 int b1_monitor_unfinished(struct b1_monitor *m _unused_, b1_monitor_fn visit _unused_,
                           void *ctx _unused_)
 {

@@ -66,7 +66,7 @@ bool b1_replay_id_find(struct b1_replay_peer *p, uint64_t recorded, uint64_t *id
     return found;
 }
 
-/* The ids that @n recorded ones have now. */
+/* The ids that @n recorded ones have now. Return: -ENOKEY for one that the recording lacks. */
 static int ids_map(struct b1_replay_peer *p, const uint64_t *recorded, size_t n, uint64_t **ret,
                    struct err *e)
 {
@@ -77,7 +77,7 @@ static int ids_map(struct b1_replay_peer *p, const uint64_t *recorded, size_t n,
     for (size_t i = 0; i < n; i++)
         if (!b1_replay_id_find(p, recorded[i], &v[i])) {
             free(v);
-            return err_set(e, -EBADMSG, NULL,
+            return err_set(e, -ENOKEY, NULL,
                            "peer %" PRIu64 " has no node or handle %" PRIu64
                            " in the recording: it began too late",
                            p->serial, recorded[i]);
@@ -140,6 +140,8 @@ static void peer_free(struct b1_replay_peer *p)
 {
     while (p->expected)
         expected_drop(p);
+    while (p->early)
+        b1_replay_early_drop(&p->early);
     b1_client_close(p->client);
     free(p->ids);
     free(p);
@@ -281,7 +283,7 @@ static int do_transfer(struct b1_replay *r, struct b1_replay_peer *p, const stru
     } else if (b1_replay_id_find(p, ev->id, &src)) {
         k = b1_client_give(p->client, to->client, src, &handle);
     } else {
-        return err_set(e, -EBADMSG, NULL,
+        return err_set(e, -ENOKEY, NULL,
                        "peer %" PRIu64 " has no handle %" PRIu64
                        " in the recording: it began too late",
                        p->serial, ev->id);
@@ -322,6 +324,8 @@ static int do_event(struct b1_replay *r, const struct b1_event *ev, struct err *
 
     if (!p)
         return no_peer(ev->peer, e);
+    if (ev->unseen)
+        return b1_replay_do_unseen(r, p, ev, e);
     switch (ev->kind) {
     case B1_EVENT_CLOSE:
         return do_close(r, p);
@@ -334,7 +338,7 @@ static int do_event(struct b1_replay *r, const struct b1_event *ev, struct err *
     case B1_EVENT_MESSAGE:
         return b1_replay_expect(p, ev, r->sent);
     case B1_EVENT_RECV:
-        return receive(r, p, false, e);
+        return ev->outside ? b1_replay_receive_outside(r, p, ev, e) : receive(r, p, false, e);
     default:
         return b1_replay_past_add(r, ev);
     }
@@ -344,6 +348,7 @@ int b1_replay_event(struct b1_replay *r, const struct b1_event *ev, struct err *
 {
     int k;
 
+    r->outside |= ev->outside;
     switch (ev->kind) {
     case B1_EVENT_LOST:
         return err_set(e, -EBADMSG, NULL, "%" PRIu64 " events are missing here", ev->count);
@@ -360,7 +365,11 @@ int b1_replay_event(struct b1_replay *r, const struct b1_event *ev, struct err *
     if (k < 0 && e && !e->code)
         err_set(e, k, NULL, "%s %" PRIu64 ": %s", b1_event_names[ev->kind], ev->peer,
                 err_text(NULL, k));
-    return k;
+    /* The order of what overlapped is not known, and may be another one. */
+    if (!ev->outside || (k != -EBADRQC && k != -EPROTO && k != -ENOKEY))
+        return k == -ENOKEY ? -EBADMSG : k;
+    r->failed++;
+    return 1;
 }
 
 int b1_replay_end(struct b1_replay *r, struct err *e)
@@ -370,6 +379,10 @@ int b1_replay_end(struct b1_replay *r, struct err *e)
 
     for (size_t i = 0; i < B1_REPLAY_BUCKETS; i++)
         for (struct b1_replay_peer *p = r->peers[i]; p && k == 0; p = p->next) {
+            if (r->outside) {
+                k = b1_replay_end_outside(r, p, e);
+                continue;
+            }
             while (p->expected && k == 0)
                 k = receive(r, p, true, e);
             if (k == 0 && b1_client_recv(p->client, &m, e) != -EAGAIN)

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "b1_replay.h"
+#include "bus1_abi.h"
 
 enum { B1_REPLAY_BUCKETS = 1024 };
 
@@ -27,6 +28,9 @@ struct b1_replay_expected {
     uint64_t handles[];
 };
 
+/* Of a recording from outside: received before its turn. */
+struct b1_replay_early;
+
 struct b1_replay_peer {
     struct b1_replay_peer *next;
     uint64_t serial;
@@ -36,6 +40,7 @@ struct b1_replay_peer {
     size_t ids_cap;
     struct b1_replay_expected *expected;
     struct b1_replay_expected **last;
+    struct b1_replay_early *early;
 };
 
 struct b1_replay_past;
@@ -48,6 +53,10 @@ struct b1_replay {
     struct b1_replay_peer *peers[B1_REPLAY_BUCKETS];
     struct b1_replay_past *past;
     struct b1_replay_blob *sent; /* by the last SEND */
+    bool outside;                /* it was recorded from outside */
+    uint64_t unseen;
+    uint64_t failed;
+    uint64_t reordered;
 };
 
 int b1_replay_peer_open(struct b1_replay *r, uint64_t serial, struct err *e);
@@ -64,3 +73,12 @@ int b1_replay_blob_new(const void *data, size_t len, struct b1_replay_blob **ret
 int b1_replay_past_add(struct b1_replay *r, const struct b1_event *ev);
 int b1_replay_past_build(struct b1_replay *r, struct err *e);
 void b1_replay_past_free(struct b1_replay_past *p);
+
+/* Of a recording from outside: what a peer receives, what is left when it ends, and what can be
+ * done of an event that is not known whole. */
+int b1_replay_receive_outside(struct b1_replay *r, struct b1_replay_peer *p,
+                              const struct b1_event *ev, struct err *e);
+int b1_replay_end_outside(struct b1_replay *r, struct b1_replay_peer *p, struct err *e);
+int b1_replay_do_unseen(struct b1_replay *r, struct b1_replay_peer *p, const struct b1_event *ev,
+                        struct err *e);
+void b1_replay_early_drop(struct b1_replay_early **at);

@@ -2,50 +2,26 @@
 # b1ctl dump and replay: what happened on a bus, and again.
 bats_require_minimum_version 1.5.0
 load common
+load bus
 
 setup() {
-    bus=$BATS_TEST_TMPDIR/bus
+    bus_setup
     dump=$BATS_TEST_TMPDIR/dump
-    serve_pid=
-    dump_pid=
-    other_dir=
 }
 
-teardown() {
-    for pid in $dump_pid $serve_pid; do
-        kill -CONT "$pid" 2>/dev/null || true
-        kill "$pid" 2>/dev/null || true
-        wait "$pid" || true
-    done
-    [ -z "$other_dir" ] || rm -rf "$other_dir"
-}
-
-serve() {
-    "$IPCBOX" b1ctl -q serve "$@" "$bus" 3>&- &
-    serve_pid=$!
-    within 20 test -e "$bus"
-}
+teardown() { bus_teardown; }
 
 # record OPTION…: in the background, until it has begun
 record() {
-    "$IPCBOX" b1ctl dump --device "$bus" "$@" 2>"$BATS_TEST_TMPDIR/note" 3>&- 7>&- &
-    dump_pid=$!
-    within 20 recording
+    "$IPCBOX" b1ctl dump --device "$bus" "$@" 2>"$note" 3>&- 7>&- &
+    watch_pid=$!
+    case " $* " in
+    *" calls "*) within 60 attached ;;
+    *) within 20 recording ;;
+    esac
 }
 
-recording() { readlink /proc/"$dump_pid"/fd/* 2>/dev/null | grep -q "$bus.d/record"; }
-
-# ended STATUS: asks it to end
-ended() {
-    local got=0
-    kill -TERM "$dump_pid" 2>/dev/null || true
-    wait "$dump_pid" || got=$?
-    dump_pid=
-    is "$got" "$1" || {
-        cat "$BATS_TEST_TMPDIR/note"
-        return 1
-    }
-}
+recording() { readlink /proc/"$watch_pid"/fd/* 2>/dev/null | grep -q "$bus.d/record"; }
 
 @test "b1ctl dump, replay: every receiver gets the same messages in the same order" {
     serve
@@ -69,8 +45,8 @@ release a.n; recv c all; send b.m "left\x00\xff"
 EOF
     exec 7>&-
     wait "$shell"
-    ended 0
-    has "$(cat "$BATS_TEST_TMPDIR/note")" "3 messages sent, 0 events lost"
+    watch_ends 0
+    has "$(cat "$note")" "3 messages sent, 0 events lost"
     expect 0 mqdump verify "$dump"
     "$SRC/tests/schema/validate" --lines b1ctl-dump <"$dump"
     is "$(stat -c %a "$dump")" 600
@@ -102,7 +78,7 @@ EOF
     "$HELPERS/b1_abi" "$bus" >"$BATS_TEST_TMPDIR/abi2" 3>&- &
     wait "$!" "$one"
     has "$(cat "$BATS_TEST_TMPDIR/abi1")" " 0 failed"
-    ended 0
+    watch_ends 0
     expect 0 mqdump verify "$dump"
     expect 0 b1ctl replay --jsonl --speed max "$dump"
     # As many as were received, in all.
@@ -116,22 +92,18 @@ EOF
     { echo 'peer a b; node a.n; node b.m; give b.m a as m'; sed 's/b\.m/a.m/' "$BATS_TEST_TMPDIR/sends"; } >"$BATS_TEST_TMPDIR/script"
     record -N 2 -O "$dump"
     "$IPCBOX" b1ctl -q --device "$bus" run "$BATS_TEST_TMPDIR/script"
-    wait "$dump_pid"
-    dump_pid=
+    watch_ended 0
     is "$(jq -r '.counts | [.send, .message] | join(" ")' <(tail -n 1 "$dump"))" "2 4"
     expect 0 b1ctl replay -J --speed max "$dump"
     is "$(jq -c '[.messages[] | .text]' <<<"$out")" '["1","2","1","2"]'
     expect 0 b1ctl dump --device "$bus" --duration 0.3
     is "$(jq -r .type <<<"$out" | xargs)" "header begin end"
-    "$IPCBOX" b1ctl dump --device "$bus" >"$dump" 2>"$BATS_TEST_TMPDIR/note" 3>&- &
-    dump_pid=$!
+    "$IPCBOX" b1ctl dump --device "$bus" >"$dump" 2>"$note" 3>&- &
+    watch_pid=$!
     within 20 recording
-    kill "$serve_pid"
-    wait "$serve_pid"
-    serve_pid=
-    wait "$dump_pid"
-    dump_pid=
-    has "$(cat "$BATS_TEST_TMPDIR/note")" "the server has ended"
+    serve_ends
+    watch_ended 0
+    has "$(cat "$note")" "the server has ended"
     expect 0 mqdump verify "$dump"
 }
 
@@ -163,14 +135,14 @@ EOF
 @test "b1ctl dump: what the server cannot keep is counted" {
     serve
     record -O "$dump"
-    kill -STOP "$dump_pid"
+    kill -STOP "$watch_pid"
     { echo 'peer a; node a.n'
         for _ in $(seq 70); do
             printf 'send a.n %s\nrecv a\n' "$(head -c 1000000 /dev/zero | tr '\0' x)"
         done
     } | "$IPCBOX" b1ctl -q --device "$bus" -J run - >/dev/null
-    kill -CONT "$dump_pid"
-    ended 1
+    kill -CONT "$watch_pid"
+    watch_ends 1
     expect 0 mqdump verify "$dump"
     kept=$(jq -s 'map(select([.type] | inside(["header", "begin", "lost", "end"]) | not)) | length' "$dump")
     lost=$(jq -s 'map(select(.type == "lost").count) | add' "$dump")
@@ -191,7 +163,181 @@ EOF
     serve
     expect 5 setpriv --reuid 54321 --regid 54321 --clear-groups "$other_dir/ipcbox" b1ctl dump --device "$bus" --duration 0.1
     is "$(stat -c %a "$bus.d/record" "$bus.d/traffic" | xargs)" "400 400"
-    kill "$serve_pid"
-    wait "$serve_pid"
-    serve_pid=
+    serve_ends
+}
+
+# received FILE: what each peer received in a replay
+received() {
+    "$IPCBOX" b1ctl -q replay --jsonl --speed max "$1" |
+        jq -sc 'map(select(.waited | not)) | group_by(.peer) |
+            map(map([.type, .id, .length, .handles, .data_base64]))' | jq -c '.[]' | sort
+}
+
+# The calls on the bus against its own record.
+both() {
+    record "$@" --backend calls -O "$dump.calls"
+    first=$watch_pid
+    record -O "$dump"
+    second=$watch_pid
+}
+
+both_end() {
+    watch_pid=$first
+    watch_ends 0
+    watch_pid=$second
+    watch_ends 0
+}
+
+@test "b1ctl dump --backend calls: what comes again is what the bus itself recorded" {
+    serve
+    both
+    has "$("$HELPERS/b1_abi" "$bus")" " 0 failed"
+    run_script 'peer a b; node a.n; give a.n b as h; send b.h "hi" with b.h; recv a; drop b.h; close b; recv a all' >/dev/null
+    both_end
+    expect 0 mqdump verify "$dump.calls"
+    "$SRC/tests/schema/validate" --lines b1ctl-dump <"$dump.calls"
+    is "$(jq -r 'select(.type == "header") | .backend' "$dump.calls")" calls
+    is "$(jq -r 'select(.type != "header" and .type != "end") | .order' "$dump.calls" | sort -u)" approximate
+    is "$(grep -c '"unseen"' "$dump.calls" || true)" 0
+    for kind in send recv release; do
+        is "$(grep -c "\"type\":\"$kind\"" "$dump.calls")" "$(grep -c "\"type\":\"$kind\"" "$dump")"
+    done
+    is "$(received "$dump.calls")" "$(received "$dump")"
+    [ "$(jq -r 'select(.type == "end") | .counts.recv' "$dump.calls")" -gt 300 ]
+    expect 0 b1ctl replay --speed max "$dump.calls"
+    has "$err" "all as recorded"
+}
+
+# operations SEED: random ones of four peers
+operations() {
+    python3 - "$1" <<'EOF'
+import random, sys
+random.seed(int(sys.argv[1]))
+peers = ['a', 'b', 'c', 'd']
+print('peer', *peers)
+handles = {p: [] for p in peers}
+for i in range(400):
+    p, q = random.choice(peers), random.choice(peers)
+    what = random.random()
+    if what < .2 or not handles[p]:
+        print(f'node {p}.n{i}; give {p}.n{i} {q} as to{i}')
+        handles[q].append(f'{q}.to{i}')
+    elif what < .3:
+        print(f'give {random.choice(handles[p])} {q} as copy{i}')
+        handles[q].append(f'{q}.copy{i}')
+    elif what < .65:
+        to = random.sample(handles[p], min(len(handles[p]), random.randint(1, 3)))
+        along = [f'with {h}' for h in random.sample(handles[p], random.randint(0, 1))]
+        print('send', ','.join(to), 'x' * random.randint(0, 40) + str(i), *along)
+    elif what < .72:
+        print('drop', handles[p].pop(random.randrange(len(handles[p]))))
+    else:
+        print(f'recv {p} all')
+EOF
+}
+
+@test "b1ctl dump --backend calls: random operations of one process, and of several" {
+    serve
+    # One call after the other: the order is the bus's own.
+    for seed in 1 2 3; do
+        operations $seed >"$BATS_TEST_TMPDIR/ops"
+        both
+        "$IPCBOX" b1ctl -q --device "$bus" run "$BATS_TEST_TMPDIR/ops" >/dev/null
+        both_end
+        is "$(grep -c '"unseen"' "$dump.calls" || true)" 0
+        [ "$(grep -c '"type":"recv"' "$dump.calls")" -gt 50 ]
+        is "$(received "$dump.calls")" "$(received "$dump")"
+    done
+    # Eight at once.
+    both
+    for i in 1 2 3 4 5 6 7 8; do
+        "$IPCBOX" b1ctl -q --device "$bus" -c "$(
+            echo 'peer a b; node a.n; give a.n b as h; node b.m; give b.m a as k'
+            for k in $(seq 30); do echo "send b.h,b.m $i.$k with b.h; recv a; recv b; send a.k back; recv b"; done
+        )" >/dev/null 3>&- &
+        pids[i]=$!
+    done
+    wait "${pids[@]}"
+    both_end
+    is "$(received "$dump.calls")" "$(received "$dump")"
+    expect 0 b1ctl replay --speed max "$dump.calls"
+    has "$err" "720 received, all as recorded"
+}
+
+@test "b1ctl dump --backend calls: what was not seen is told, and left out when it comes again" {
+    serve
+    mkfifo "$BATS_TEST_TMPDIR/in"
+    "$IPCBOX" b1ctl -q --device "$bus" run - <"$BATS_TEST_TMPDIR/in" >/dev/null 3>&- &
+    shell=$!
+    exec 7>"$BATS_TEST_TMPDIR/in"
+    echo 'peer a b; node a.n; give a.n b as h; send b.h early' >&7
+    waiting() { "$IPCBOX" b1ctl -q -J list | jq -e --arg b "$bus.d" '.peers | map(select(.bus == $b).messages) | add == 1'; }
+    within 20 waiting
+    record --backend calls -O "$dump"
+    printf 'recv a\nsend b.h old; recv a; node a.m; give a.m b as k; send b.k new; recv a; send b.k,b.h half; recv a\n' >&7
+    exec 7>&-
+    wait "$shell"
+    watch_ends 0
+    has "$(cat "$note")" "3 messages sent, 0 events lost" "4 events cannot be replayed, or not wholly" \
+        "older than the recording"
+    is "$(jq -r 'select(.unseen) | [.type, .text] | join(" ")' "$dump")" "recv early
+send old
+recv old
+send half"
+    "$SRC/tests/schema/validate" --lines b1ctl-dump <"$dump"
+    expect 1 b1ctl replay --jsonl --speed max "$dump"
+    has "$err" "4 events could not be done again"
+    is "$(jq -r '[.text, .waited] | join(" ")' <<<"$out")" "new false
+half false"
+}
+
+@test "b1ctl dump --backend calls: -N, --duration, standard output, what is lost, what cannot be" {
+    serve
+    record --backend calls -N 2 -O "$dump"
+    run_script 'peer a; node a.n; send a.n 1; send a.n 2; send a.n 3'
+    watch_ended 0
+    is "$(jq -r 'select(.type == "send") | .text' "$dump" | xargs)" "1 2"
+    expect 0 b1ctl dump --backend calls --device "$bus" --duration 0.3
+    is "$(jq -r .type <<<"$out" | xargs)" "header begin end"
+    expect 1 bash -c "\"\$IPCBOX\" b1ctl dump --backend calls --device '$bus' --duration 0.2 >/dev/full"
+    expect 4 b1ctl dump --backend calls --device /dev/null
+    has "$err" "no bus1"
+    expect 4 b1ctl dump --backend bus --device /dev/null
+    has "$err" "--backend calls"
+    expect 3 b1ctl dump --backend calls --device "$bus.none"
+    record --backend calls -O "$dump"
+    kill -STOP "$watch_pid"
+    { echo 'peer a; node a.n'
+        for _ in $(seq 60); do
+            printf 'send a.n %s\nrecv a\n' "$(head -c 1000000 /dev/zero | tr '\0' x)"
+        done
+    } | "$IPCBOX" b1ctl -q --device "$bus" -J run - >/dev/null
+    kill -CONT "$watch_pid"
+    watch_ends 1
+    expect 0 mqdump verify "$dump"
+    [ "$(jq -s 'map(select(.type == "lost").count) | add' "$dump")" -gt 0 ]
+    expect 1 b1ctl replay --speed max "$dump"
+    has "$err" "events are missing here"
+}
+
+@test "b1ctl dump --backend calls: without privilege it says what it needs" {
+    other_dir=$(mktemp -d /tmp/ipcbox.XXXXXX)
+    chmod 755 "$other_dir"
+    cp "$IPCBOX" "$other_dir/ipcbox"
+    bus=$other_dir/bus
+    serve
+    expect 5 setpriv --reuid 54321 --regid 54321 --clear-groups "$other_dir/ipcbox" b1ctl dump --backend calls --device "$bus" --duration 0.1
+    has "$err" "cannot record the calls" "CAP_BPF"
+    serve_ends
+}
+
+@test "b1ctl dump --backend calls: a bus that is like the RFC's kernel code" {
+    serve --like-rfc
+    record --backend calls -O "$dump"
+    run_script 'peer a b; node a.n; give a.n b as h; send b.h hello; recv a; give b.h b as g; drop b.g; recv a' >/dev/null
+    watch_ends 0
+    has "$(cat "$note")" "HANDLE_RELEASE comes for each handle released" "nobody was seen to send or release that"
+    is "$(jq -c 'select(.type == "recv") | [.message_type, .unseen != null]' "$dump")" '[0,false]
+[2,true]'
+    is "$(grep -c '"type":"close"' "$dump" || true)" 0
 }

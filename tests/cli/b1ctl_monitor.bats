@@ -2,57 +2,33 @@
 # b1ctl monitor: every ioctl with what was passed and what came back.
 bats_require_minimum_version 1.5.0
 load common
+load bus
 
 setup() {
-    bus=$BATS_TEST_TMPDIR/bus
+    bus_setup
     events=$BATS_TEST_TMPDIR/events
     messages=$BATS_TEST_TMPDIR/messages
-    note=$BATS_TEST_TMPDIR/note
-    serve_pid=
-    monitor_pid=
-    other_dir=
 }
 
-teardown() {
-    for pid in $monitor_pid $serve_pid; do
-        kill -CONT "$pid" 2>/dev/null || true
-        kill "$pid" 2>/dev/null || true
-        wait "$pid" || true
-    done
-    [ -z "$other_dir" ] || rm -rf "$other_dir"
-}
-
-serve() {
-    "$IPCBOX" b1ctl -q serve "$@" "$bus" 3>&- &
-    serve_pid=$!
-    within 20 test -e "$bus"
-}
+teardown() { bus_teardown; }
 
 # monitor OPTION…: in the background, until it has begun
 monitor() {
     "$IPCBOX" b1ctl monitor -J "$@" >"$events" 2>"$note" 3>&- 7>&- &
-    monitor_pid=$!
-    within 60 begun
+    watch_pid=$!
+    within 60 attached
 }
-
-begun() { kill -0 "$monitor_pid" && grep -qs "anon_inode:bpf_link" <(readlink /proc/"$monitor_pid"/fd/* 2>/dev/null); }
 
 # ended STATUS: asks it to end
 ended() {
-    kill -TERM "$monitor_pid" 2>/dev/null || true
+    kill -TERM "$watch_pid" 2>/dev/null || true
     finished "$1"
 }
 
 # finished STATUS: it ends by itself. $events has the calls, $messages what the bus itself says
 finished() {
-    local got=0
-    wait "$monitor_pid" || got=$?
-    monitor_pid=
+    watch_ended "$1"
     divide
-    is "$got" "$1" || {
-        cat "$note"
-        return 1
-    }
 }
 
 divide() {
@@ -60,8 +36,6 @@ divide() {
     grep -v '"event":"message"' "$events" >"$events.calls" || true
     mv "$events.calls" "$events"
 }
-
-run_script() { "$IPCBOX" b1ctl -q --device "$bus" -c "$1"; }
 
 @test "b1ctl monitor -- CMD: all four calls, with their contents before and after" {
     serve
@@ -193,13 +167,13 @@ lines"; recv a'
 @test "b1ctl monitor: what does not fit is counted and shown" {
     serve
     monitor --device "$bus"
-    kill -STOP "$monitor_pid"
+    kill -STOP "$watch_pid"
     { echo 'peer a; node a.n'
         for _ in $(seq 60); do
             printf 'send a.n %s\nrecv a\n' "$(head -c 1000000 /dev/zero | tr '\0' x)"
         done
     } | "$IPCBOX" b1ctl -q --device "$bus" -J run - >/dev/null
-    kill -CONT "$monitor_pid"
+    kill -CONT "$watch_pid"
     ended 1
     seen=$(jq -s 'map(select(.event != "lost")) | length' "$events")
     lost=$(jq -s 'map(select(.event == "lost" and .bus == null).count) | add' "$events")
@@ -229,21 +203,16 @@ lines"; recv a'
 @test "b1ctl monitor: a device of the kernel, by name or by number" {
     other_dir=$(mktemp -d /tmp/ipcbox.XXXXXX)
     mknod "$other_dir/bus1" c 10 "$(awk '$2 == "fuse" {print $1}' /proc/misc)"
-    monitor --timeout 60 -- python3 -c '
+    release='
 import fcntl, os, sys
 f = os.open(sys.argv[1], os.O_RDONLY)
 try: fcntl.ioctl(f, 0xc0189701, bytes(24))
-except OSError: pass' "$other_dir/bus1"
-    finished 0
-    is "$(jq -c '[.event, .bus, .peer, .count, .result < 0]' "$events")" '["release","/dev/bus1",null,0,true]'
+except OSError: pass'
+    expect 0 b1ctl monitor -J -- python3 -c "$release" "$other_dir/bus1"
+    is "$(jq -c '[.event, .bus, .peer, .count, .result < 0]' <<<"$out")" '["release","/dev/bus1",null,0,true]'
     mv "$other_dir/bus1" "$other_dir/other"
-    monitor --timeout 60 --device "$other_dir/other" -- python3 -c '
-import fcntl, os, sys
-f = os.open(sys.argv[1], os.O_RDONLY)
-try: fcntl.ioctl(f, 0xc0189701, bytes(24))
-except OSError: pass' "$other_dir/other"
-    finished 0
-    is "$(jq -r .event "$events")" release
+    expect 0 b1ctl monitor -J --device "$other_dir/other" -- python3 -c "$release" "$other_dir/other"
+    is "$(jq -r .event <<<"$out")" release
 }
 
 @test "b1ctl monitor: without root only one's own processes, whatever the binary is allowed" {
@@ -261,7 +230,7 @@ except OSError: pass' "$other_dir/other"
     user() { setpriv --reuid 54321 --regid 54321 --clear-groups "$@"; }
     calls() { "$1" b1ctl -q --device "$bus" -c "peer a; node a.n; send a.n $2; recv a" >/dev/null; }
     setpriv --reuid 54321 --regid 54321 --clear-groups "$other_dir/monitor" b1ctl monitor -J --device "$bus" >"$events" 2>"$note" 3>&- &
-    monitor_pid=$!
+    watch_pid=$!
     both() {
         calls "$IPCBOX" of-root
         setpriv --reuid 54322 --regid 54321 --clear-groups "$other_dir/plain" b1ctl -q --device "$bus" -c "peer a; node a.n; send a.n of-another; recv a"
@@ -285,9 +254,7 @@ except OSError: pass' "$other_dir/other"
     # Without capabilities: why not, and what would help.
     expect 5 user "$other_dir/plain" b1ctl monitor --timeout 1
     has "$err" "cannot monitor" "("
-    kill "$serve_pid"
-    wait "$serve_pid"
-    serve_pid=
+    serve_ends
 }
 
 @test "b1ctl monitor: what the bus itself says, of every bus that comes" {

@@ -7,12 +7,15 @@
 
 #include "../../lib/bus1/b1_monitor.c"
 
-#include "b1_event.h"
+#include "b1_observe.h"
+
+static struct b1_observer *observer;
 
 static int visit(const struct b1_monitor_event *ev, void *ctx)
 {
     unsigned int *sum = ctx;
 
+    MUST(b1_observer_call(observer, ev) == 0);
     if (ev->lost)
         return 0;
     MUST(memchr(ev->comm, '\0', sizeof(ev->comm)));
@@ -22,12 +25,42 @@ static int visit(const struct b1_monitor_event *ev, void *ctx)
     return *sum % 256 == 255;
 }
 
+struct job {
+    struct b1_monitor *monitor;
+    struct b1_event_lists lists;
+};
+
+/* What is observed can be written, and read again. */
+static int on_event(void *ctx, const struct b1_event *ev)
+{
+    _cleanup_(buf_done) struct buf text = BUF_INIT;
+    struct job *job = ctx;
+    struct b1_event again;
+
+    b1_event_write(&text, ev, true);
+    MUST(buf_error(&text) == 0 && text.len > 0);
+    text.data[--text.len] = '\0';
+    MUST(b1_event_parse(text.data, &job->lists, &again) == 0);
+    MUST(again.kind == ev->kind && again.unseen == ev->unseen && again.outside);
+    return 0;
+}
+
+static uint64_t oldest(void *ctx)
+{
+    const struct job *job = ctx;
+
+    return b1_monitor_oldest(job->monitor);
+}
+
 static void records(const uint8_t *data, size_t size)
 {
     struct b1_monitor *m = calloc(1, sizeof(*m));
+    struct job job = {.monitor = m};
+    const struct b1_observer_opts opts = {.event = on_event, .oldest = oldest, .ctx = &job};
     unsigned int sum = 0;
 
     MUST(m);
+    MUST(b1_observer_new(&opts, &observer) == 0);
     m->visit = visit;
     m->ctx = &sum;
     while (size >= 2) {
@@ -44,6 +77,9 @@ static void records(const uint8_t *data, size_t size)
     b1_monitor_unfinished(m, visit, &sum);
     for (size_t i = 0; i < BUCKETS; i++)
         MUST(!m->calls[i]);
+    MUST(b1_observer_end(observer) == 0);
+    b1_observer_free(observer);
+    b1_event_lists_done(&job.lists);
     free(m);
 }
 

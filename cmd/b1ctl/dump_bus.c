@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What a served bus says of itself, for a dump. */
+#include "b1_traffic.h"
+#include "dump_source.h"
+
+static int bus_begin(struct dumping *d)
+{
+    struct b1_traffic *t;
+    int r = b1_traffic_open(d->bus, true, &t);
+
+    if (r < 0)
+        return cli_fail(d->ctx, r, NULL, "%s/record", d->bus);
+    d->state = t;
+    return CLI_OK;
+}
+
+static int bus_fd(const struct dumping *d)
+{
+    return b1_traffic_fd(d->state);
+}
+
+static int bus_read(struct dumping *d, struct err *e _unused_)
+{
+    return b1_traffic_read(d->state, dump_event, d);
+}
+
+static void bus_end(struct dumping *d)
+{
+    b1_traffic_close(d->state);
+}
+
+const struct dump_source dump_source_bus = {
+    .name = "bus",
+    .begin = bus_begin,
+    .fd = bus_fd,
+    .read = bus_read,
+    .end = bus_end,
+};
