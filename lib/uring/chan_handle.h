@@ -27,6 +27,7 @@
  * @idle: we slept our time out
  * @hold: our head is published by chan_commit() only
  * @fresh: nothing received yet: what was overwritten meanwhile was not ours
+ * @fence: as a sender we are not registered for membarrier(), and do our own fences
  * @min_head: no receiver was behind this, as of @epoch
  */
 struct chan {
@@ -54,6 +55,7 @@ struct chan {
     bool idle;
     bool hold;
     bool fresh;
+    bool fence;
     uint64_t min_head;
     uint32_t epoch;
 };

@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 enum {
-    CHAN_VERSION = 1,
+    CHAN_VERSION = 2,
     CHAN_SENDERS = 64, /* handles that may send, and the same for receiving: bits of a u64 */
     CHAN_SUBS = 64,
     CHAN_LINE = 128, /* two cache lines, since processors fetch them in pairs */
@@ -40,8 +40,8 @@ struct chan_ext {
     uint32_t delivery;                /* enum chan_delivery */
     uint32_t creator;                 /* pid */
     char name[64];                    /* what the key was made from; "": nothing */
-    alignas(CHAN_LINE) uint64_t tail; /* positions ever claimed */
-    uint64_t lost;                    /* slots found whose sender died while it wrote them */
+    alignas(CHAN_LINE) uint64_t tail_near; /* positions ever claimed, or nearly so many */
+    uint64_t lost;                         /* slots found whose sender died while it wrote them */
     alignas(CHAN_LINE) struct chan_sender senders[CHAN_SENDERS];
 };
 
@@ -63,6 +63,7 @@ struct chan_ctl {
     alignas(CHAN_LINE) uint32_t destroyed; /* a hint to look whether the name has gone */
     uint32_t epoch;                        /* changes when someone subscribes: senders look again */
     uint32_t sub_limit;                    /* entries of subs from here on were never used */
+    uint32_t fences;                       /* a receiver cannot do those of the senders: they must */
     alignas(CHAN_LINE) uint64_t rbits;     /* who of subs sleeps */
     uint32_t rgen;                         /* what receivers sleep on */
     alignas(CHAN_LINE) uint64_t wbits;     /* who of senders sleeps */
@@ -87,7 +88,7 @@ CHAN_AT(struct chan_ext, created_ns, 24);
 CHAN_AT(struct chan_ext, delivery, 32);
 CHAN_AT(struct chan_ext, creator, 36);
 CHAN_AT(struct chan_ext, name, 40);
-CHAN_AT(struct chan_ext, tail, 128);
+CHAN_AT(struct chan_ext, tail_near, 128);
 CHAN_AT(struct chan_ext, lost, 136);
 CHAN_AT(struct chan_ext, senders, 256);
 _Static_assert(sizeof(struct chan_ext) == 256 + CHAN_SENDERS * 64, "no room is left over");
@@ -104,6 +105,7 @@ CHAN_AT(struct chan_ctl, id, 12);
 CHAN_AT(struct chan_ctl, destroyed, 128);
 CHAN_AT(struct chan_ctl, epoch, 132);
 CHAN_AT(struct chan_ctl, sub_limit, 136);
+CHAN_AT(struct chan_ctl, fences, 140);
 CHAN_AT(struct chan_ctl, rbits, 256);
 CHAN_AT(struct chan_ctl, rgen, 264);
 CHAN_AT(struct chan_ctl, wbits, 384);

@@ -2,7 +2,9 @@
 /*
  * The embedded channel: sending, receiving, and surviving the death of anyone at any instruction.
  *
- * Positions count messages from 0 in 64 bits; position p lies in slot p mod entries.
+ * Positions count messages from 0 in 64 bits; position p lies in slot p mod entries. The tail is
+ * the mapping's own word, of 32 bits; ext->tail_near, stored by each sender after it has moved the
+ * tail, is at most some messages off and gives the upper bits.
  *
  * A slot, seen from position p, with seq the 32-bit word of its descriptor:
  *
@@ -50,12 +52,18 @@
  * (both sequentially consistent, so one of them sees the other), clears them and wakes. Senders are
  * woken when the ring is half empty. All sleeps are bounded, which heals what the death of a waker
  * leaves undone.
+ *
+ * The fence that a sender needs between a message and its look at the bits is what a message costs
+ * most. So the receiver that is about to sleep does it for all senders, with membarrier(), between
+ * its bit and its last look. Senders who could not register for that do their own, and all do when
+ * a receiver cannot call it (ctl->fences).
  */
 #include "engine.h"
 
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <linux/membarrier.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,7 +85,8 @@ enum {
     SPINS_MOST = 1000, /* some 30 us, a few times what it takes to wake a process */
     PROBE_EVERY = 64,  /* waits */
     YIELDS = 2,
-    STREAM = 8, /* so many messages without waiting are a stream */
+    STREAM = 8,   /* so many messages without waiting are a stream */
+    LINGER = 128, /* some 2 us */
 };
 
 /* Longest sleeps: nothing to do; a claimed slot to watch, or a target to wait for; no room. */
@@ -110,6 +119,13 @@ static long futex_wake(uint32_t *word, uint32_t bits)
     return syscall(SYS_futex, word, FUTEX_WAKE_BITSET, INT_MAX, NULL, NULL, bits);
 }
 
+/* A full fence in every process that sends, see above. */
+static void fence_senders(struct chan *c)
+{
+    if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0) < 0)
+        STORE_SC(&c->ctl->fences, 1U);
+}
+
 static inline uint32_t futex_bit(int entry)
 {
     return UINT32_C(1) << (entry % 32);
@@ -131,7 +147,27 @@ static void wake_all_of(uint64_t *bits, uint32_t *word)
 
 static bool chan_broken(const struct chan *c)
 {
-    return guard_broken(c->data_file) || guard_broken(c->ctl_file);
+    return guard_any_broken() && (guard_broken(c->data_file) || guard_broken(c->ctl_file));
+}
+
+static uint32_t *ring_word(const struct chan *c, size_t offset)
+{
+    return (uint32_t *)(void *)(c->data + offset);
+}
+
+static uint32_t *tail_word(const struct chan *c)
+{
+    return ring_word(c, offsetof(struct uring_ipc_ring, producer_tail));
+}
+
+/* The tail, in the 64 bits that positions are counted in here. Wrong, with nothing worse to follow
+ * than a compare-and-swap that fails, when 2^31 messages pass between the two loads. */
+static uint64_t tail_now(const struct chan *c)
+{
+    uint32_t low = LOAD_SC(tail_word(c));
+    uint64_t near = LOAD(&c->ext->tail_near);
+
+    return near + (uint64_t)(int64_t)(int32_t)(low - (uint32_t)near);
 }
 
 static void raise_to(uint64_t *word, uint64_t value)
@@ -179,7 +215,7 @@ static bool sub_alive(const struct chan *c, uint32_t id)
 static void sub_end(struct chan *c, struct chan_sub *s)
 {
     if (c->delivery == CHAN_UNICAST)
-        raise_to(&c->ctl->head, MIN(LOAD(&s->head), LOAD(&c->ext->tail)));
+        raise_to(&c->ctl->head, MIN(LOAD(&s->head), tail_now(c)));
     STORE_SC(&s->id, 0U);
     STORE(&s->pid, 0U);
 }
@@ -233,11 +269,6 @@ static uint64_t slowest(const struct chan *c, uint64_t tail)
     return tail - most;
 }
 
-static uint32_t *ring_word(const struct chan *c, size_t offset)
-{
-    return (uint32_t *)(void *)(c->data + offset);
-}
-
 /* Whether position @tail may be claimed as far as receivers are concerned. */
 static bool has_room(struct chan *c, uint64_t tail)
 {
@@ -275,17 +306,18 @@ static int claim(struct chan *c, uint64_t *position)
     struct chan_sender *me = &c->ext->senders[c->sender];
 
     for (;;) {
-        uint64_t tail = LOAD_SC(&c->ext->tail);
-        uint64_t expected = tail;
+        uint64_t tail = tail_now(c);
+        uint32_t expected = (uint32_t)tail;
         bool lost;
 
         if (!has_room(c, tail))
             return -ENOBUFS;
         if (!slot_done(c, tail, &lost))
-            return LOAD(&c->ext->tail) == tail ? -EBUSY : -EAGAIN;
+            return tail_now(c) == tail ? -EBUSY : -EAGAIN;
         STORE(&me->intent, tail + 1);
-        if (__atomic_compare_exchange_n(&c->ext->tail, &expected, tail + 1, false, __ATOMIC_SEQ_CST,
-                                        __ATOMIC_RELAXED)) {
+        if (__atomic_compare_exchange_n(tail_word(c), &expected, (uint32_t)tail + 1, false,
+                                        __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)) {
+            __atomic_store_n(&c->ext->tail_near, tail + 1, __ATOMIC_RELAXED);
             if (lost)
                 __atomic_fetch_add(&c->ext->lost, UINT64_C(1), __ATOMIC_RELAXED);
             *position = tail;
@@ -293,18 +325,6 @@ static int claim(struct chan *c, uint64_t *position)
         }
         STORE(&me->intent, UINT64_C(0));
     }
-}
-
-/* Raises the mapping's 32-bit tail, unless another sender has raised it further. */
-static void mirror_tail(const struct chan *c, uint32_t tail)
-{
-    uint32_t *word = ring_word(c, offsetof(struct uring_ipc_ring, producer_tail));
-    uint32_t seen = __atomic_load_n(word, __ATOMIC_RELAXED);
-
-    while (
-        (int32_t)(tail - seen) > 0 &&
-        !__atomic_compare_exchange_n(word, &seen, tail, true, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
-        ;
 }
 
 static void publish(struct chan *c, uint64_t position, const void *data, size_t len,
@@ -316,7 +336,6 @@ static void publish(struct chan *c, uint64_t position, const void *data, size_t 
     uint32_t seq = (uint32_t)position + 1;
 
     __atomic_store_n(&d->seq, seq - CHAN_MARK, __ATOMIC_RELAXED);
-    mirror_tail(c, seq);
     ringmap_fence(__ATOMIC_RELEASE);
     __atomic_store_n(&d->offset, (uint64_t)slot * c->map.max_msg, __ATOMIC_RELAXED);
     __atomic_store_n(&d->len, (uint32_t)len, __ATOMIC_RELAXED);
@@ -324,7 +343,12 @@ static void publish(struct chan *c, uint64_t position, const void *data, size_t 
     __atomic_store_n(&d->sender_data, user_data, __ATOMIC_RELAXED);
     __atomic_store_n(&d->pad, target, __ATOMIC_RELAXED);
     ringmap_copy(c->data + c->map.data + slot * c->map.max_msg, data, len);
-    STORE_SC(&d->seq, seq);
+    if (c->fence || LOAD(&c->ctl->fences)) {
+        STORE_SC(&d->seq, seq);
+    } else {
+        STORE(&d->seq, seq);
+        __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    }
 }
 
 /* One of those who compete; when it died asleep, the next. */
@@ -392,7 +416,7 @@ static int wait_for_room(struct chan *c, int why, uint64_t ns)
     wake_all_of(&c->ctl->rbits, &c->ctl->rgen);
     gen = LOAD_SC(&c->ctl->wgen);
     __atomic_fetch_or(&c->ctl->wbits, bit, __ATOMIC_SEQ_CST);
-    if (!has_room(c, LOAD_SC(&c->ext->tail)) && !LOAD_SC(&c->ctl->destroyed))
+    if (!has_room(c, tail_now(c)) && !LOAD_SC(&c->ctl->destroyed))
         r = futex_sleep(&c->ctl->wgen, gen, futex_bit(c->sender), MIN(ns, SLEEP_FULL));
     __atomic_fetch_and(&c->ctl->wbits, ~bit, __ATOMIC_SEQ_CST);
     return r == -ETIMEDOUT ? 0 : r;
@@ -442,7 +466,7 @@ int chan_send(struct chan *c, const void *data, size_t len, uint64_t user_data, 
             sched_yield();
             continue;
         }
-        if (reap(c, LOAD(&c->ext->tail), c->map.entries))
+        if (reap(c, tail_now(c), c->map.entries))
             continue;
         if (chan_unlinked(c))
             return -EIDRM;
@@ -464,7 +488,7 @@ static void wake_senders(struct chan *c)
 
     if (!LOAD_SC(&c->ctl->wbits))
         return;
-    tail = LOAD(&c->ext->tail);
+    tail = tail_now(c);
     if (tail - slowest(c, tail) <= c->map.entries / 2)
         wake_all_of(&c->ctl->wbits, &c->ctl->wgen);
 }
@@ -527,7 +551,7 @@ static void count_lost(struct chan *c, struct chan_got *got, uint64_t n, uint32_
  */
 static bool resync(struct chan *c, uint64_t head, struct chan_got *got)
 {
-    uint64_t tail = LOAD(&c->ext->tail);
+    uint64_t tail = tail_now(c);
     uint64_t entries = c->map.entries;
     uint64_t to = head > tail ? tail : tail - entries;
 
@@ -563,7 +587,7 @@ static int try_unpublished(struct chan *c, uint64_t head, bool recover, struct c
 {
     uint32_t pid = 0;
 
-    if (LOAD(&c->ext->tail) <= head)
+    if (tail_now(c) <= head)
         return TRY_SLEEP;
     if (!recover || writer_alive(c, head, &pid) ||
         ringmap_state(&c->map, (uint32_t)head) != RINGMAP_UNPUBLISHED)
@@ -578,6 +602,7 @@ static int recv_once(struct chan *c, void *buf, size_t cap, bool recover, struct
 {
     uint64_t head = c->delivery == CHAN_MULTICAST ? LOAD_SC(&c->ctl->head) : c->head;
     int r = ringmap_read(&c->map, (uint32_t)head, buf, cap, &got->msg);
+    struct chan_sub *me;
     bool targeted;
 
     if (r == -EAGAIN)
@@ -607,7 +632,9 @@ static int recv_once(struct chan *c, void *buf, size_t cap, bool recover, struct
     got->position = head;
     c->fresh = false;
     c->run++;
-    __atomic_fetch_add(&c->ctl->subs[c->sub].received, UINT64_C(1), __ATOMIC_RELAXED);
+    me = &c->ctl->subs[c->sub];
+    __atomic_store_n(&me->received, __atomic_load_n(&me->received, __ATOMIC_RELAXED) + 1,
+                     __ATOMIC_RELAXED);
     return 0;
 }
 
@@ -628,6 +655,16 @@ static int spins_after(const struct chan *c, int i)
 }
 
 /*
+ * Looks at nothing for a while: in a stream more is about to come, and who takes each message as
+ * soon as it is there takes from the sender, each time, the memory that it is writing.
+ */
+static void linger(const struct chan *c)
+{
+    for (uint32_t i = MIN((uint32_t)LINGER, c->map.entries / 8); i > 0; i--)
+        cpu_relax();
+}
+
+/*
  * Spins, and yields when messages have been coming in a stream: the sender may only need the
  * processor to send more. One who waits for an answer sleeps at once, for on a busy machine a yield
  * costs everybody else's turn.
@@ -645,6 +682,8 @@ static bool spin(struct chan *c)
     int budget = probe ? c->spins_most : stream ? SPINS : c->spins;
 
     c->run = 0;
+    if (stream)
+        linger(c);
     for (int i = 0; i < budget; i++) {
         if (seems_ready(c)) {
             c->spins = spins_after(c, i);
@@ -671,6 +710,7 @@ static int recv_or_sleep(struct chan *c, void *buf, size_t cap, struct chan_got 
 
     wake_all_of(&c->ctl->wbits, &c->ctl->wgen); /* whatever senders think, there is room */
     __atomic_fetch_or(&c->ctl->rbits, bit, __ATOMIC_SEQ_CST);
+    fence_senders(c);
     r = recv_once(c, buf, cap, true, got);
     if (r == TRY_SLEEP || r == TRY_BUSY) {
         uint64_t most = r == TRY_BUSY ? SLEEP_BUSY : SLEEP_IDLE;
@@ -731,6 +771,7 @@ int chan_join_senders(struct chan *c)
         __atomic_store_n(&s->sent, UINT64_C(0), __ATOMIC_RELAXED);
         STORE(&s->pid, (uint32_t)getpid());
         c->sender = (int)i;
+        c->fence = syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0) < 0;
         return 0;
     }
     return -EUSERS;
@@ -739,7 +780,7 @@ int chan_join_senders(struct chan *c)
 /* Where a new receiver begins. */
 static uint64_t first_position(const struct chan *c)
 {
-    uint64_t tail = LOAD_SC(&c->ext->tail);
+    uint64_t tail = tail_now(c);
 
     if (c->delivery == CHAN_BROADCAST)
         return tail - MIN(tail, (uint64_t)c->map.entries);
@@ -774,6 +815,7 @@ static void subscribe(struct chan *c, struct chan_sub *s, uint32_t entry)
     c->fresh = true;
     c->spins = SPINS;
     c->spins_most = several_processors() ? SPINS_MOST : SPINS;
+    fence_senders(c);
     c->head = first_position(c);
     STORE_SC(&s->head, c->head);
     while (limit <= entry && !__atomic_compare_exchange_n(&c->ctl->sub_limit, &limit, entry + 1,
@@ -821,7 +863,7 @@ uint32_t chan_sub_id(const struct chan *c)
 
 int chan_look(struct chan *c, struct ringmap *map, uint64_t *from, uint64_t *to)
 {
-    uint64_t tail = LOAD_SC(&c->ext->tail);
+    uint64_t tail = tail_now(c);
     uint64_t first = slowest(c, tail);
     bool receivers = false;
 

@@ -21,6 +21,7 @@ struct guard {
 };
 
 static struct guard guards[GUARD_MAX];
+bool guard_ever_broken;
 static struct sigaction guard_previous;
 static pthread_once_t guard_once = PTHREAD_ONCE_INIT;
 
@@ -44,6 +45,7 @@ static void guard_on_sigbus(int sig, siginfo_t *info, void *context)
         int prot = PROT_READ | (g->writable ? PROT_WRITE : 0);
 
         __atomic_store_n(&g->broken, true, __ATOMIC_RELEASE);
+        __atomic_store_n(&guard_ever_broken, true, __ATOMIC_RELEASE);
         if (mmap(guard_base(g), g->size, prot, MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS, -1, 0) !=
             MAP_FAILED) {
             errno = saved;

@@ -30,5 +30,13 @@ void *guard_base(const struct guard *g);
 /* Whether the file was cut short and the content is lost. */
 bool guard_broken(const struct guard *g);
 
+extern bool guard_ever_broken;
+
+/* Whether any was since the program began: while not, guard_broken() need not be asked. */
+static inline bool guard_any_broken(void)
+{
+    return __atomic_load_n(&guard_ever_broken, __ATOMIC_ACQUIRE);
+}
+
 /* Unmaps. NULL is fine. */
 void guard_unmap(struct guard *g);

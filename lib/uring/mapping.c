@@ -33,11 +33,6 @@ size_t ringmap_size(uint32_t entries, uint32_t max_msg)
     return uring_ipc_data_offset(entries) + (size_t)entries * max_msg;
 }
 
-static uint32_t load32(const struct ringmap *m, size_t offset)
-{
-    return __atomic_load_n((const uint32_t *)(const void *)(m->base + offset), __ATOMIC_ACQUIRE);
-}
-
 int ringmap_init(struct ringmap *m, const void *base, size_t size, bool marked, struct err *e)
 {
     struct ringmap map = {.base = base, .marked = marked};
@@ -46,9 +41,9 @@ int ringmap_init(struct ringmap *m, const void *base, size_t size, bool marked, 
 
     if (size < sizeof(struct uring_ipc_ring))
         return err_set(e, -EBADMSG, NULL, "its mapping is only %zu bytes long", size);
-    map.entries = load32(&map, offsetof(struct uring_ipc_ring, ring_entries));
-    map.max_msg = load32(&map, offsetof(struct uring_ipc_ring, max_msg_size));
-    mask = load32(&map, offsetof(struct uring_ipc_ring, ring_mask));
+    map.entries = ringmap_load32(&map, offsetof(struct uring_ipc_ring, ring_entries));
+    map.max_msg = ringmap_load32(&map, offsetof(struct uring_ipc_ring, max_msg_size));
+    mask = ringmap_load32(&map, offsetof(struct uring_ipc_ring, ring_mask));
     need = ringmap_size(map.entries, map.max_msg);
     if (!need || mask != map.entries - 1)
         return err_set(e, -EBADMSG, NULL,
@@ -65,7 +60,7 @@ int ringmap_init(struct ringmap *m, const void *base, size_t size, bool marked, 
 
 uint32_t ringmap_tail(const struct ringmap *m)
 {
-    return load32(m, offsetof(struct uring_ipc_ring, producer_tail));
+    return ringmap_load32(m, offsetof(struct uring_ipc_ring, producer_tail));
 }
 
 uint32_t ringmap_oldest(const struct ringmap *m)
@@ -75,15 +70,15 @@ uint32_t ringmap_oldest(const struct ringmap *m)
 
     /* A tail below the number of slots is that of the first round, in which the slot of the next
      * message has never been written, or it has run over 2^32. No written slot has both zero. */
-    if (tail < m->entries && load32(m, desc + offsetof(struct uring_ipc_desc, seq)) == 0 &&
-        load32(m, desc + offsetof(struct uring_ipc_desc, msg_id)) == 0)
+    if (tail < m->entries && ringmap_load32(m, desc + offsetof(struct uring_ipc_desc, seq)) == 0 &&
+        ringmap_load32(m, desc + offsetof(struct uring_ipc_desc, msg_id)) == 0)
         return 0;
     return tail - m->entries;
 }
 
 uint32_t ringmap_consumer(const struct ringmap *m)
 {
-    return load32(m, offsetof(struct uring_ipc_ring, consumer_head));
+    return ringmap_load32(m, offsetof(struct uring_ipc_ring, consumer_head));
 }
 
 uint32_t ringmap_head(const struct ringmap *m)
@@ -92,17 +87,6 @@ uint32_t ringmap_head(const struct ringmap *m)
     uint32_t oldest = ringmap_oldest(m);
 
     return ringmap_tail(m) - head <= m->entries ? head : oldest;
-}
-
-enum ringmap_state ringmap_state(const struct ringmap *m, uint32_t position)
-{
-    uint32_t seq = load32(m, ringmap_desc_offset(m->entries, position) +
-                                 offsetof(struct uring_ipc_desc, seq));
-    int32_t ahead = (int32_t)(seq - (position + 1));
-
-    if (ahead == 0)
-        return RINGMAP_READY;
-    return ahead < 0 ? RINGMAP_UNPUBLISHED : RINGMAP_GONE;
 }
 
 int ringmap_read(const struct ringmap *m, uint32_t position, void *buf, size_t cap,
@@ -115,9 +99,9 @@ int ringmap_read(const struct ringmap *m, uint32_t position, void *buf, size_t c
 
     if (state != RINGMAP_READY)
         return state == RINGMAP_GONE ? -ESTALE : -EAGAIN;
-    got.len = load32(m, desc + offsetof(struct uring_ipc_desc, len));
-    got.msg_id = load32(m, desc + offsetof(struct uring_ipc_desc, msg_id));
-    got.target = load32(m, desc + offsetof(struct uring_ipc_desc, pad));
+    got.len = ringmap_load32(m, desc + offsetof(struct uring_ipc_desc, len));
+    got.msg_id = ringmap_load32(m, desc + offsetof(struct uring_ipc_desc, msg_id));
+    got.target = ringmap_load32(m, desc + offsetof(struct uring_ipc_desc, pad));
     got.user_data = __atomic_load_n(
         (const uint64_t *)(const void *)(m->base + desc +
                                          offsetof(struct uring_ipc_desc, sender_data)),

@@ -94,9 +94,6 @@ uint32_t ringmap_consumer(const struct ringmap *m);
 /* The oldest position whose slot has not been taken again. */
 uint32_t ringmap_oldest(const struct ringmap *m);
 
-/* What the slot of @position holds. @position counts modulo 2^32. */
-enum ringmap_state ringmap_state(const struct ringmap *m, uint32_t position);
-
 /**
  * ringmap_read() - copy a message out
  * @m: the mapping
@@ -146,4 +143,21 @@ static inline size_t ringmap_desc_offset(uint32_t entries, uint32_t position)
 {
     return URING_IPC_DESC_OFFSET +
            (size_t)(position & (entries - 1)) * sizeof(struct uring_ipc_desc);
+}
+
+static inline uint32_t ringmap_load32(const struct ringmap *m, size_t offset)
+{
+    return __atomic_load_n((const uint32_t *)(const void *)(m->base + offset), __ATOMIC_ACQUIRE);
+}
+
+/* What the slot of @position holds. @position counts modulo 2^32. */
+static inline enum ringmap_state ringmap_state(const struct ringmap *m, uint32_t position)
+{
+    uint32_t seq = ringmap_load32(m, ringmap_desc_offset(m->entries, position) +
+                                         offsetof(struct uring_ipc_desc, seq));
+    int32_t ahead = (int32_t)(seq - (position + 1));
+
+    if (ahead == 0)
+        return RINGMAP_READY;
+    return ahead < 0 ? RINGMAP_UNPUBLISHED : RINGMAP_GONE;
 }

@@ -3,10 +3,14 @@
  * tests. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -283,6 +287,11 @@ static void test_destroy(void)
     chan_close(r);
 }
 
+static void set_tail(struct chan *c, uint32_t tail)
+{
+    ((struct uring_ipc_ring *)(void *)c->data)->producer_tail = tail;
+}
+
 /* A sender that dies, as far as it got. It runs in a child, so that its locks go as they would. */
 enum death { DEATH_BEFORE_CLAIM, DEATH_CLAIMED, DEATH_MARKED, DEATH_WRITTEN };
 
@@ -293,13 +302,13 @@ static pid_t die_sending(uint32_t id, enum death how)
 
     if (pid == 0) {
         struct chan *c = open_id(id, CHAN_SEND);
-        uint64_t p = c->ext->tail;
+        uint64_t p = ringmap_tail(&c->map);
         struct uring_ipc_desc *d = (void *)(c->data +
                                             ringmap_desc_offset(c->map.entries, (uint32_t)p));
 
         c->ext->senders[c->sender].intent = p + 1;
         if (how >= DEATH_CLAIMED)
-            c->ext->tail = p + 1;
+            set_tail(c, (uint32_t)p + 1);
         if (how >= DEATH_MARKED)
             d->seq = (uint32_t)p + 1 - CHAN_MARK;
         if (how >= DEATH_WRITTEN)
@@ -357,7 +366,7 @@ static void test_slow_sender(void)
     char buf[8];
 
     slow->ext->senders[slow->sender].intent = 1;
-    slow->ext->tail = 1;
+    set_tail(slow, 1);
     CHECK_INT(send_text(s, "2"), 0);
     CHECK_INT(chan_recv(r, buf, sizeof(buf), &got, 0), -EAGAIN);
     CHECK_INT(chan_recv(r, buf, sizeof(buf), &got, 3000000), -ETIMEDOUT);
@@ -539,6 +548,89 @@ static void test_unsafe_dir(void)
     CHECK_INT(unlink(sub), 0);
 }
 
+/* The tail has 32 bits, positions have 64; the hint at the upper ones may be late. */
+static void test_round_the_tail(enum chan_delivery delivery, uint64_t late)
+{
+    const uint64_t start = UINT64_C(0x2fffffffd);
+    uint32_t id = make(delivery, 4, 16);
+    struct chan *s = open_id(id, CHAN_SEND), *r;
+
+    set_tail(s, (uint32_t)start);
+    s->ext->tail_near = start - late;
+    s->ctl->head = start;
+    r = open_id(id, CHAN_RECV);
+    if (delivery == CHAN_BROADCAST) /* has nothing of what was never written */
+        r->ctl->subs[r->sub].head = r->head = start;
+    for (uint64_t i = 0; i < 12; i++) {
+        struct chan_info info;
+        struct chan_got got;
+        char buf[16];
+
+        CHECK_INT(send_text(s, "x"), 0);
+        CHECK_INT(chan_get_info(s, &info), 0);
+        CHECK_INT(info.tail, start + i + 1);
+        CHECK_INT(info.waiting, 1);
+        CHECK_INT(ringmap_tail(&s->map), (uint32_t)(start + i + 1));
+        CHECK_INT(chan_recv(r, buf, sizeof(buf), &got, 0), 0);
+        CHECK_INT(got.position, start + i);
+        CHECK_INT(got.lost, 0);
+    }
+    CHECK_STR(recv_text(r), "-EAGAIN");
+    chan_close(s);
+    chan_close(r);
+    destroy(id);
+}
+
+/* From now on membarrier() fails in this process. */
+static int forbid_membarrier(void)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_membarrier, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog prog = {.len = sizeof(code) / sizeof(code[0]), .filter = code};
+
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        return -errno;
+    return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog) < 0 ? -errno : 0;
+}
+
+/* Where it is not to be had, senders do their own fences. */
+static void test_no_membarrier(void)
+{
+    uint32_t id = make(CHAN_UNICAST, 4, 16);
+    struct chan *s = open_id(id, CHAN_SEND);
+    int status = -1;
+    pid_t pid;
+
+    CHECK_INT(s->ctl->fences, 0);
+    pid = fork();
+    if (pid == 0) {
+        struct chan_got got;
+        struct chan *own;
+        char buf[16];
+        int r = forbid_membarrier();
+
+        CHECK_INT(r, 0);
+        own = open_id(id, CHAN_SEND);
+        CHECK(own->fence);
+        own = open_id(id, CHAN_RECV);
+        CHECK_INT(own->ctl->fences, 1);
+        CHECK_INT(chan_recv(own, buf, sizeof(buf), &got, 10 * NSEC_PER_SEC), 0);
+        _exit(check_failed);
+    }
+    for (int i = 0; i < 5000 && !__atomic_load_n(&s->ctl->rbits, __ATOMIC_ACQUIRE); i++)
+        usleep(1000);
+    CHECK_INT(s->ctl->fences, 1);
+    CHECK_INT(send_text(s, "wake up"), 0);
+    CHECK_INT(waitpid(pid, &status, 0), pid);
+    CHECK_INT(status, 0);
+    chan_close(s);
+    destroy(id);
+}
+
 int main(void)
 {
     chantest_dir(dir);
@@ -557,7 +649,10 @@ int main(void)
         test_dead_receiver(d);
         test_wake(d);
         test_hostile_control(d);
+        test_round_the_tail(d, 0);
+        test_round_the_tail(d, 1);
     }
+    test_no_membarrier();
     test_slow_sender();
     test_truncated(false);
     test_truncated(true);
