@@ -192,7 +192,7 @@ const struct cli_verb uringipc_bench_verb = {
     .description =
         "All times are in ns and between real processes; every receiver checks every message. "
         "Channels are those of the backend. Sockets and pipes have buffers of 1 MiB, as far as "
-        "they may. "
+        "they may, channels as many slots as fit into that, up to 8192. "
         "Trust the ratios, and them only on a machine that has nothing else to do.",
     .opts = bench_opts,
     .args_size = sizeof(struct bench_args),

@@ -19,7 +19,12 @@
 #include "macros.h"
 #include "timefmt.h"
 
-enum { ENDS_MAX = BENCH_RECEIVERS_MAX, BUFFER = 1 << 20 };
+enum {
+    ENDS_MAX = BENCH_RECEIVERS_MAX,
+    BUFFER = 1 << 20,
+    STREAM_SLOTS = 8192,    /* at most */
+    ROUND_TRIP_SLOTS = 256, /* of which one is in use at a time */
+};
 
 /* One direction: a channel, or as many pipes, sockets or queues as there are receivers. */
 struct way {
@@ -28,6 +33,7 @@ struct way {
     enum bench_transport t;
     size_t size;
     unsigned int n;
+    uint32_t slots_max;
     struct uipc_keep *keep;
     uint32_t channel;
     struct uipc *u;    /* of the process that has opened its end */
@@ -47,11 +53,21 @@ const char *bench_transport_name(enum bench_transport t)
     return names[t];
 }
 
+/* A channel holds no more bytes of messages than the others' buffers. */
+static uint32_t slots(const struct way *w)
+{
+    uint32_t n = 1;
+
+    while (n < w->slots_max && 2 * n * w->size <= (size_t)BUFFER)
+        n *= 2;
+    return n;
+}
+
 static int make_channel(struct way *w, struct err *e)
 {
     struct chan_conf conf = {
         .delivery = w->n > 1 ? CHAN_BROADCAST : CHAN_UNICAST,
-        .entries = w->size > 8192 ? 32 : 512,
+        .entries = slots(w),
         .max_msg = (uint32_t)w->size,
         .mode = 0600,
     };
@@ -108,7 +124,7 @@ static void way_done(struct way *w)
     }
 }
 
-/* @w tells what: its ops, dir, t, size and n. */
+/* @w tells what: its ops, dir, t, size, n and slots_max. */
 static int way_init(struct way *w, struct err *e)
 {
     unsigned int n = w->n;
@@ -302,8 +318,15 @@ static int measure(const struct bench_case *b, struct way *there, struct way *ba
 int bench_run(const struct uipc_ops *ops, const char *dir, const struct bench_case *b,
               enum bench_transport t, double *ns, struct err *e)
 {
-    struct way there = {.ops = ops, .dir = dir, .t = t, .size = b->size}, back;
     bool round_trip = b->receivers == 0;
+    struct way there = {
+        .ops = ops,
+        .dir = dir,
+        .t = t,
+        .size = b->size,
+        .slots_max = round_trip ? ROUND_TRIP_SLOTS : STREAM_SLOTS,
+    };
+    struct way back;
     char *buf;
     int r;
 
@@ -377,7 +400,14 @@ static int watch_idle(const pid_t *pids, unsigned int n, uint64_t for_ns, double
 int bench_idle(const struct uipc_ops *ops, const char *dir, unsigned int receivers, uint64_t for_ns,
                double *percent, struct err *e)
 {
-    struct way w = {.ops = ops, .dir = dir, .t = BENCH_CHANNEL, .size = 64, .n = receivers};
+    struct way w = {
+        .ops = ops,
+        .dir = dir,
+        .t = BENCH_CHANNEL,
+        .size = 64,
+        .n = receivers,
+        .slots_max = STREAM_SLOTS,
+    };
     pid_t pids[BENCH_RECEIVERS_MAX];
     unsigned int started = 0;
     int ready[2], r;
