@@ -21,7 +21,7 @@
 #include "timefmt.h"
 
 enum {
-    CREW_START = 2,
+    CREW_START = 4,
     CREW_MAX = 1024,
     PATIENCE_MS = 1, /* between an answer's beginning and another's lead: this to twice this */
 };

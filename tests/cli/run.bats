@@ -275,6 +275,18 @@ print(len(fds))'
     is "$(grep -c ' 0 failed' <<<"$out")" 2
 }
 
+@test "run: a process is not taken for the one that had its number before" {
+    [ "$(id -u)" = 0 ] || skip "needs root to choose process ids"
+    expect 0 unshare -p -f --mount-proc "$IPCBOX" run bash -c '
+        for program in bus1_abi mq_abi uring_abi bus1_abi mq_abi uring_abi; do
+            echo 19999 >/proc/sys/kernel/ns_last_pid
+            "$HELPERS/$program" & echo $!
+            wait
+        done'
+    is "$(grep -c '^20000$' <<<"$out")" 6
+    is "$(grep -c ' 0 failed' <<<"$out")" 6
+}
+
 @test "run: what is left behind is not waited for" {
     expect 0 timeout 60 "$IPCBOX" run sh -c 'sleep 100 >/dev/null 2>&1 & echo $!'
     kill "$out"
