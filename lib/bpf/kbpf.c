@@ -227,27 +227,81 @@ static void names_free(char ***names)
     free(*names);
 }
 
-/* Every type that the object could relocate against, ended by NULL. */
-static int object_names(const struct bpf_object *obj, char ***ret, size_t *n)
+/* Marks what a type of the object is or holds by value. */
+static void mark_held(const struct btf *btf, uint32_t id, bool *held)
+{
+    const struct btf_type *t = btf__type_by_id(btf, id);
+
+    if (!id || held[id])
+        return;
+    held[id] = true;
+    if (btf_is_array(t))
+        mark_held(btf, btf_array(t)->type, held);
+    else if (btf_is_mod(t) || btf_is_typedef(t) || btf_is_var(t))
+        mark_held(btf, t->type, held);
+    else if (btf_is_composite(t))
+        for (uint32_t i = 0; i < btf_vlen(t); i++)
+            mark_held(btf, btf_members(t)[i].type, held);
+}
+
+static bool has_name(char *const *names, size_t n, const char *name)
+{
+    while (n > 0)
+        if (!strcmp(names[--n], name))
+            return true;
+    return false;
+}
+
+/* Adds the names of the types that are held by variables, or of those that are not. */
+static int add_names(const struct btf *btf, const bool *held, bool want_held, char **names,
+                     size_t *n)
+{
+    for (uint32_t id = 1; id < btf__type_cnt(btf); id++) {
+        const struct btf_type *t = btf__type_by_id(btf, id);
+        const char *name = btf__name_by_offset(btf, t->name_off);
+        _cleanup_(freep) char *plain = NULL;
+
+        if (!(btf_is_composite(t) || btf_is_any_enum(t)) || !name || !*name ||
+            held[id] != want_held)
+            continue;
+        plain = plain_name(name);
+        if (!plain)
+            return -ENOMEM;
+        if (has_name(names, *n, plain))
+            continue;
+        if (*n == MAX_NAMES)
+            return -E2BIG;
+        names[(*n)++] = TAKE_PTR(plain);
+    }
+    return 0;
+}
+
+/*
+ * Every type that the object could relocate against, ended by NULL; in front the @sought that are
+ * the kernel's. What variables hold is the object's own, and would be looked for to the end in
+ * vain.
+ */
+static int object_names(const struct bpf_object *obj, char ***ret, size_t *n, size_t *sought)
 {
     const struct btf *btf = bpf_object__btf(obj);
     _cleanup_(names_free) char **names = calloc(MAX_NAMES + 1, sizeof(*names));
+    _cleanup_(freep) bool *held = calloc(btf ? btf__type_cnt(btf) : 1, sizeof(*held));
     size_t have = 0;
+    int r;
 
-    if (!names)
+    if (!names || !held)
         return -ENOMEM;
-    for (uint32_t id = 1; btf && id < btf__type_cnt(btf); id++) {
-        const struct btf_type *t = btf__type_by_id(btf, id);
-        const char *name = btf__name_by_offset(btf, t->name_off);
-
-        if (!(btf_is_composite(t) || btf_is_any_enum(t)) || !name || !*name)
-            continue;
-        if (have == MAX_NAMES)
-            return -E2BIG;
-        names[have] = plain_name(name);
-        if (!names[have++])
-            return -ENOMEM;
-    }
+    if (!btf)
+        return -EBADMSG;
+    for (uint32_t id = 1; id < btf__type_cnt(btf); id++)
+        if (btf_is_var(btf__type_by_id(btf, id)))
+            mark_held(btf, id, held);
+    r = add_names(btf, held, false, names, &have);
+    *sought = have;
+    if (r == 0)
+        r = add_names(btf, held, true, names, &have);
+    if (r < 0)
+        return r;
     *n = have;
     *ret = TAKE_PTR(names);
     return 0;
@@ -258,15 +312,15 @@ static int write_small_btf(const struct kbpf *k, const struct bpf_object *obj)
     _cleanup_(names_free) char **names = NULL;
     _cleanup_(kbtf_closep) struct kbtf *btf = NULL;
     _cleanup_(buf_done) struct buf small = BUF_INIT;
-    size_t n = 0;
-    int r = object_names(obj, &names, &n);
+    size_t n = 0, sought = 0;
+    int r = object_names(obj, &names, &n, &sought);
 
     if (r < 0)
         return r;
     r = kbtf_open(btf_source(), &btf);
     if (r < 0)
         return r;
-    r = kbtf_extract(btf, (const char *const *)names, n, &small);
+    r = kbtf_extract(btf, (const char *const *)names, n, sought, &small);
     return r < 0 ? r : file_write_all(k->btf_fd, small.data, small.len);
 }
 

@@ -17,8 +17,9 @@
  *
  * The sources use ordinary CO-RE with their own short declarations of kernel structures (only the
  * fields they read, preserve_access_index): kbpf_load() takes the names of all types in the object,
- * finds them in the kernel's BTF in one pass and gives libbpf a BTF of these alone. Own structures
- * in the object do no harm. Whatever goes wrong with that, libbpf gets the whole BTF instead.
+ * finds them in the kernel's BTF in one pass and gives libbpf a BTF of these alone. Whatever goes
+ * wrong with that, libbpf gets the whole BTF instead. Own structures in the object do no harm.
+ * Those that its variables hold are not looked for: no variable may hold a structure of the kernel.
  *
  * A monitor of system calls (tp_btf/sys_enter, tp_btf/sys_exit) needs KBPF_TRACEPOINT; filter on
  * the system call's number first and leave: every call on the machine runs it. Restrict it to the

@@ -2,8 +2,9 @@
 /*
  * BTF is a header, a run of type records of varying size, numbered from 1 in the order in which
  * they stand, and a run of strings. A record is found by its number through marks, the offset of
- * every 64th. The walk checks each record once against the end of the run; what is reached through
- * a mark has been checked.
+ * every 16th. Each record is checked once against the end of the run, when it is passed for the
+ * first time; what is reached through a mark has been checked. Two thirds of the kernel's records
+ * are functions, and most of these stand at the end: nothing is passed before it is asked for.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +20,7 @@
 #include "kbtf.h"
 
 enum {
-    MARK_STEP = 64,
+    MARK_STEP = 16,
     MAX_TYPES = 1 << 22,   /* kernels have some 150,000 */
     MAX_BYTES = 256 << 20, /* of a BTF; a kernel with debug options has some 10 MiB */
     MAX_CLOSURE = 16384,   /* types in an extract */
@@ -34,8 +35,9 @@ struct kbtf {
     size_t types_len;
     const char *strs;
     size_t strs_len;
-    uint32_t n; /* types, numbered 1 to n; complete once @marks is there */
-    uint32_t *marks;
+    uint32_t n;      /* records that have been passed, numbered 1 to n */
+    size_t end;      /* where the next one stands */
+    uint32_t *marks; /* of those passed */
 };
 
 typedef uint32_t kind_set;
@@ -46,42 +48,37 @@ static const struct btf_type *type_at(const struct kbtf *b, size_t off)
     return (const struct btf_type *)(const void *)(b->types + off);
 }
 
-/* Bytes of a record; 0 for a kind that is not known. */
+/* Bytes of a record: without its parts, and of each part. Zero for a kind that is not known. */
+static const struct {
+    uint8_t fixed;
+    uint8_t part;
+} kind_sizes[32] = {
+    [BTF_KIND_INT] = {sizeof(struct btf_type) + sizeof(uint32_t), 0},
+    [BTF_KIND_PTR] = {sizeof(struct btf_type), 0},
+    [BTF_KIND_ARRAY] = {sizeof(struct btf_type) + sizeof(struct btf_array), 0},
+    [BTF_KIND_STRUCT] = {sizeof(struct btf_type), sizeof(struct btf_member)},
+    [BTF_KIND_UNION] = {sizeof(struct btf_type), sizeof(struct btf_member)},
+    [BTF_KIND_ENUM] = {sizeof(struct btf_type), sizeof(struct btf_enum)},
+    [BTF_KIND_FWD] = {sizeof(struct btf_type), 0},
+    [BTF_KIND_TYPEDEF] = {sizeof(struct btf_type), 0},
+    [BTF_KIND_VOLATILE] = {sizeof(struct btf_type), 0},
+    [BTF_KIND_CONST] = {sizeof(struct btf_type), 0},
+    [BTF_KIND_RESTRICT] = {sizeof(struct btf_type), 0},
+    [BTF_KIND_FUNC] = {sizeof(struct btf_type), 0},
+    [BTF_KIND_FUNC_PROTO] = {sizeof(struct btf_type), sizeof(struct btf_param)},
+    [BTF_KIND_VAR] = {sizeof(struct btf_type) + sizeof(struct btf_var), 0},
+    [BTF_KIND_DATASEC] = {sizeof(struct btf_type), sizeof(struct btf_var_secinfo)},
+    [BTF_KIND_FLOAT] = {sizeof(struct btf_type), 0},
+    [BTF_KIND_DECL_TAG] = {sizeof(struct btf_type) + sizeof(struct btf_decl_tag), 0},
+    [BTF_KIND_TYPE_TAG] = {sizeof(struct btf_type), 0},
+    [BTF_KIND_ENUM64] = {sizeof(struct btf_type), sizeof(struct btf_enum64)},
+};
+
 static size_t type_size(const struct btf_type *t)
 {
-    size_t v = BTF_INFO_VLEN(t->info);
+    uint32_t kind = BTF_INFO_KIND(t->info);
 
-    switch (BTF_INFO_KIND(t->info)) {
-    case BTF_KIND_PTR:
-    case BTF_KIND_FWD:
-    case BTF_KIND_TYPEDEF:
-    case BTF_KIND_VOLATILE:
-    case BTF_KIND_CONST:
-    case BTF_KIND_RESTRICT:
-    case BTF_KIND_FUNC:
-    case BTF_KIND_FLOAT:
-    case BTF_KIND_TYPE_TAG:
-        return sizeof(*t);
-    case BTF_KIND_INT:
-    case BTF_KIND_VAR:
-    case BTF_KIND_DECL_TAG:
-        return sizeof(*t) + sizeof(uint32_t);
-    case BTF_KIND_ARRAY:
-        return sizeof(*t) + sizeof(struct btf_array);
-    case BTF_KIND_STRUCT:
-    case BTF_KIND_UNION:
-        return sizeof(*t) + v * sizeof(struct btf_member);
-    case BTF_KIND_ENUM:
-        return sizeof(*t) + v * sizeof(struct btf_enum);
-    case BTF_KIND_FUNC_PROTO:
-        return sizeof(*t) + v * sizeof(struct btf_param);
-    case BTF_KIND_DATASEC:
-        return sizeof(*t) + v * sizeof(struct btf_var_secinfo);
-    case BTF_KIND_ENUM64:
-        return sizeof(*t) + v * sizeof(struct btf_enum64);
-    default:
-        return 0;
-    }
+    return kind_sizes[kind].fixed + (size_t)kind_sizes[kind].part * BTF_INFO_VLEN(t->info);
 }
 
 static const char *str_at(const struct kbtf *b, uint32_t off)
@@ -135,7 +132,10 @@ static int parse_header(struct kbtf *b, size_t len)
     b->types_len = h->type_len;
     b->strs = b->map + strs;
     b->strs_len = h->str_len;
-    return b->strs[b->strs_len - 1] ? -EBADMSG : 0;
+    if (b->strs[b->strs_len - 1])
+        return -EBADMSG;
+    b->marks = calloc(b->types_len / sizeof(struct btf_type) / MARK_STEP + 2, sizeof(uint32_t));
+    return b->marks ? 0 : -ENOMEM;
 }
 
 int kbtf_open(const char *path, struct kbtf **ret)
@@ -187,6 +187,7 @@ void kbtf_closep(struct kbtf **b)
 struct names {
     const char *const *v;
     size_t n;
+    size_t sought; /* the first of them */
     uint64_t bits[NAME_BITS / 64];
 };
 
@@ -199,9 +200,9 @@ static unsigned int name_bit(const char *s)
     return c % NAME_BITS;
 }
 
-static void names_init(struct names *w, const char *const *v, size_t n)
+static void names_init(struct names *w, const char *const *v, size_t n, size_t sought)
 {
-    *w = (struct names){.v = v, .n = n};
+    *w = (struct names){.v = v, .n = n, .sought = sought};
     for (size_t i = 0; i < n; i++) {
         unsigned int bit = name_bit(v[i]);
 
@@ -221,48 +222,63 @@ static size_t names_find(const struct names *w, const char *s)
     return i;
 }
 
+/* Goes past one more record. Return: 1; 0 when there is none; -EBADMSG. */
+static int pass(struct kbtf *b)
+{
+    const struct btf_type *t = type_at(b, b->end);
+    size_t left = b->types_len - b->end, size;
+
+    if (left < sizeof(*t))
+        return 0;
+    size = type_size(t);
+    if (!size || size > left || b->n + 1 >= MAX_TYPES)
+        return -EBADMSG;
+    b->n++;
+    if (b->n % MARK_STEP == 0)
+        b->marks[b->n / MARK_STEP] = (uint32_t)b->end;
+    b->end += size;
+    return 1;
+}
+
 /*
- * One pass over all records: sets the marks, and in @ids the number of the first type of each name
- * whose kind is in @kinds. Forward declarations and empty enums define nothing and are passed over.
+ * Over the records from the first on: sets in @ids the number of the first type of each name whose
+ * kind is in @kinds. Forward declarations and empty enums define nothing and are passed over. Ends
+ * when all that are sought have been found, or with the last record.
  */
 static int walk(struct kbtf *b, kind_set kinds, const struct names *w, uint32_t *ids)
 {
-    size_t off = 0;
-    uint32_t id = 1;
+    size_t off = 0, sought = w->sought;
 
-    if (!b->marks) {
-        b->marks = calloc(b->types_len / sizeof(struct btf_type) / MARK_STEP + 2, sizeof(uint32_t));
-        if (!b->marks)
-            return -ENOMEM;
-    }
-    for (; off + sizeof(struct btf_type) <= b->types_len; id++) {
+    for (uint32_t id = 1; sought; id++) {
+        int r = id > b->n ? pass(b) : 1;
         const struct btf_type *t = type_at(b, off);
-        size_t size = type_size(t);
 
-        if (!size || size > b->types_len - off || id >= MAX_TYPES)
-            return -EBADMSG;
-        if (id % MARK_STEP == 0)
-            b->marks[id / MARK_STEP] = (uint32_t)off;
+        if (r <= 0)
+            return r;
         if (kinds >> BTF_INFO_KIND(t->info) & 1 && t->name_off) {
             size_t i = names_find(w, str_at(b, t->name_off));
 
             if (i < w->n && !ids[i] &&
-                (BTF_INFO_VLEN(t->info) || BTF_INFO_KIND(t->info) == BTF_KIND_FUNC))
+                (BTF_INFO_VLEN(t->info) || BTF_INFO_KIND(t->info) == BTF_KIND_FUNC)) {
                 ids[i] = id;
+                sought -= i < w->sought;
+            }
         }
-        off += size;
+        off += type_size(t);
     }
-    b->n = id - 1;
     return 0;
 }
 
-/* The record of a type that walk() has passed; NULL for void and for numbers that do not exist. */
-static const struct btf_type *type_by_id(const struct kbtf *b, uint32_t id)
+/* The record of a type; NULL for void and for numbers that do not exist. */
+static const struct btf_type *type_by_id(struct kbtf *b, uint32_t id)
 {
     size_t off;
     uint32_t steps;
 
-    if (!id || id > b->n)
+    while (id > b->n)
+        if (pass(b) <= 0)
+            return NULL;
+    if (!id)
         return NULL;
     off = b->marks[id / MARK_STEP];
     /* mark 0 is type 1: void has no record */
@@ -277,7 +293,7 @@ uint32_t kbtf_func_id(struct kbtf *b, const char *name)
     struct names w;
     uint32_t id = 0;
 
-    names_init(&w, &name, 1);
+    names_init(&w, &name, 1, 1);
     return walk(b, KIND(FUNC), &w, &id) < 0 ? 0 : id;
 }
 
@@ -286,7 +302,7 @@ uint32_t kbtf_func_id(struct kbtf *b, const char *name)
 /* Types in the order in which they are written: @from their number in the source, 0 for "void *".
  */
 struct extract {
-    const struct kbtf *b;
+    struct kbtf *b;
     uint32_t from[MAX_CLOSURE];
     uint32_t n;
     struct {
@@ -431,7 +447,7 @@ static int extract_run(struct extract *x, const uint32_t *ids, size_t n)
     return buf_error(&x->strs);
 }
 
-int kbtf_extract(struct kbtf *b, const char *const *names, size_t n, struct buf *out)
+int kbtf_extract(struct kbtf *b, const char *const *names, size_t n, size_t sought, struct buf *out)
 {
     _cleanup_(freep) uint32_t *ids = calloc(n + 1, sizeof(*ids));
     _cleanup_(freep) struct extract *x = calloc(1, sizeof(*x));
@@ -441,7 +457,7 @@ int kbtf_extract(struct kbtf *b, const char *const *names, size_t n, struct buf 
 
     if (!ids || !x)
         return -ENOMEM;
-    names_init(&w, names, n);
+    names_init(&w, names, n, sought);
     r = walk(b, KIND(STRUCT) | KIND(UNION) | KIND(ENUM) | KIND(ENUM64), &w, ids);
     if (r < 0)
         return r;

@@ -4,7 +4,8 @@
  *
  * libbpf reads, parses and searches the whole of /sys/kernel/btf/vmlinux, which takes six times as
  * long as everything else a short-lived tool does. One pass over the same bytes finds the types by
- * name, and their parts; a BTF of these alone (some 20 KiB) serves libbpf as well.
+ * name, and their parts, and ends with the last of them; a BTF of these alone (some 20 KiB) serves
+ * libbpf as well.
  */
 #pragma once
 
@@ -35,6 +36,8 @@ void kbtf_closep(struct kbtf **b);
  * @b: the kernel's
  * @names: structs, unions and enums; one that does not exist is left out
  * @n: how many
+ * @sought: so many of them, from the first on, end the search when they have all been found; what
+ *          has been met of the others by then comes along
  * @out: the BTF is appended
  *
  * What a type holds by value comes along; pointers all become "void *", which keeps the closure
@@ -42,7 +45,8 @@ void kbtf_closep(struct kbtf **b);
  *
  * Return: 0, -EBADMSG, -ENOMEM; -E2BIG when the closure grows past all reason.
  */
-int kbtf_extract(struct kbtf *b, const char *const *names, size_t n, struct buf *out);
+int kbtf_extract(struct kbtf *b, const char *const *names, size_t n, size_t sought,
+                 struct buf *out);
 
 /* The type id of a kernel function, for attaching to it; 0 when there is none of that name. */
 uint32_t kbtf_func_id(struct kbtf *b, const char *name);

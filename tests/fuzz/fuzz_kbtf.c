@@ -23,7 +23,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     MUST(r == 0 || r == -EBADMSG || r == -ENOMEM);
     if (r < 0)
         return 0;
-    r = kbtf_extract(b, names, 4, &out);
+    r = kbtf_extract(b, names, 4, 3, &out);
     MUST(r == 0 || r == -EBADMSG || r == -E2BIG);
     (void)kbtf_func_id(b, "pid_vnr");
     kbtf_close(b);

@@ -99,7 +99,7 @@ static void broken_files(const char *path)
 {
     static const char *const names[] = {"task_struct", "no_such_struct"};
     struct btf_header h = {.magic = BTF_MAGIC, .version = 1, .hdr_len = sizeof(h), .str_len = 1};
-    _cleanup_(buf_done) struct buf small = BUF_INIT;
+    _cleanup_(buf_done) struct buf small = BUF_INIT, early = BUF_INIT;
     struct kbtf *b = NULL;
     struct err e = ERR_INIT;
     char buf[256] = "";
@@ -122,13 +122,19 @@ static void broken_files(const char *path)
     write_file(path, buf, sizeof(buf));
     CHECK_INT(kbtf_open(path, &b), 0);
     if (b)
-        CHECK_INT(kbtf_extract(b, names, 2, &small), -EBADMSG);
+        CHECK_INT(kbtf_extract(b, names, 2, 2, &small), -EBADMSG);
     kbtf_close(b);
     CHECK_INT(kbtf_open(KBTF_PATH, &b), 0);
     CHECK(kbtf_func_id(b, "bpf_fentry_test1") > 0);
     CHECK(kbtf_func_id(b, "no_such_function") == 0);
-    CHECK_INT(kbtf_extract(b, names, 2, &small), 0);
+    CHECK_INT(kbtf_extract(b, names, 2, 2, &small), 0);
     CHECK(small.len > 1000 && small.len < 200000);
+    kbtf_close(b);
+    /* The same where the search ends with the last one that is sought. */
+    CHECK_INT(kbtf_open(KBTF_PATH, &b), 0);
+    CHECK_INT(kbtf_extract(b, names, 2, 1, &early), 0);
+    CHECK(early.len == small.len && !memcmp(early.data, small.data, small.len));
+    CHECK(kbtf_func_id(b, "bpf_fentry_test1") > 0);
     kbtf_close(b);
     /* No BTF at all: said so. */
     setenv("IPCBOX_BTF", "/nonexistent", 1);
@@ -263,7 +269,7 @@ static void wrong_offsets(const char *path)
             _cleanup_(buf_done) struct buf btf = BUF_INIT;
             enum outcome out;
 
-            CHECK_INT(kbtf_extract(kernel, all, ARRAY_SIZE(all), &btf), 0);
+            CHECK_INT(kbtf_extract(kernel, all, ARRAY_SIZE(all), ARRAY_SIZE(all), &btf), 0);
             if (n >= 64 || !move_member(&btf, types[t], n, 64))
                 break;
             write_file(path, btf.data, btf.len);
