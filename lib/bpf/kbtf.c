@@ -288,13 +288,23 @@ static const struct btf_type *type_by_id(struct kbtf *b, uint32_t id)
     return type_at(b, off);
 }
 
-uint32_t kbtf_func_id(struct kbtf *b, const char *name)
+static uint32_t find(struct kbtf *b, kind_set kinds, const char *name)
 {
     struct names w;
     uint32_t id = 0;
 
     names_init(&w, &name, 1, 1);
-    return walk(b, KIND(FUNC), &w, &id) < 0 ? 0 : id;
+    return walk(b, kinds, &w, &id) < 0 ? 0 : id;
+}
+
+uint32_t kbtf_func_id(struct kbtf *b, const char *name)
+{
+    return find(b, KIND(FUNC), name);
+}
+
+uint32_t kbtf_struct_id(struct kbtf *b, const char *name)
+{
+    return find(b, KIND(STRUCT), name);
 }
 
 /* ---- extracting ---- */

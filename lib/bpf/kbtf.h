@@ -50,3 +50,6 @@ int kbtf_extract(struct kbtf *b, const char *const *names, size_t n, size_t soug
 
 /* The type id of a kernel function, for attaching to it; 0 when there is none of that name. */
 uint32_t kbtf_func_id(struct kbtf *b, const char *name);
+
+/* The type id of a structure of the kernel; 0 when there is none of that name. */
+uint32_t kbtf_struct_id(struct kbtf *b, const char *name);

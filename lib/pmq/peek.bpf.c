@@ -5,9 +5,11 @@
  *
  * Messages lie in a red-black tree of priorities, each node with a list, first in first out. The
  * walk goes from the rightmost node leftwards. It is a state machine driven by bpf_loop(), one step
- * a list element, tree edge or page of payload. Its state is a global: verifiers before the end of
- * 2023 check a callback once with the caller's known stack values and delete the other branches.
+ * a tree edge, a page of payload, or a list element or some. Its state is a global: verifiers
+ * before the end of 2023 check a callback once with the caller's known stack values and delete the
+ * other branches.
  */
+#include "cast.bpf.h"
 #include "peek_abi.h"
 #include "queue.bpf.h"
 
@@ -20,6 +22,10 @@ struct peek_request req;
 /* Set before loading: the verifier needs constants to bound what is written into the map. */
 const volatile uint64_t map_mask = 0;  /* bytes of both halves - 1; a power of two - 1 */
 const volatile uint32_t page_mask = 0; /* page size - 1 */
+
+/* Of struct msg_msg and struct mq_attr for kernel_cast(); or 0, and all is read with calls. */
+const volatile uint32_t msg_msg_id = 0;
+const volatile uint32_t mq_attr_id = 0;
 
 /* A value of both halves and, behind them, room for one page: sized before loading. */
 struct {
@@ -44,6 +50,15 @@ static struct {
     uint64_t left; /* payload bytes of the message still to come */
     struct peek_collection got;
 } walk;
+
+/* Of a struct msg_msg. */
+struct head {
+    uint64_t next;
+    uint64_t previous;
+    uint64_t priority;
+    uint64_t length;
+    uint64_t segment;
+};
 
 /* A struct msg_msg, read in one call: calls cost more than bytes. */
 static char message[128];
@@ -104,50 +119,119 @@ static __always_inline long step_segment(void)
     return copy(from + sizeof(next), walk.left < room ? walk.left : room);
 }
 
+/*
+ * Whether there is a message at @m behind @previous. Both directions must agree: else it is not
+ * where the list was, or not a list. Of what is loaded the link back comes last: without memory it
+ * is 0.
+ */
+static __always_inline bool read_head(uint64_t m, uint64_t previous, struct head *head)
+{
+    if (msg_msg_id) {
+        const struct msg_msg *msg = kernel_cast(m, msg_msg_id);
+
+        head->length = msg->m_ts;
+        head->priority = msg->m_type;
+        head->segment = (uint64_t)msg->next;
+        head->next = (uint64_t)msg->m_list.next;
+        barrier();
+        return (uint64_t)msg->m_list.prev == previous;
+    }
+    if (bpf_probe_read_kernel(message, bpf_core_type_size(struct msg_msg), (const void *)m))
+        return false;
+    head->length = MESSAGE(m_ts);
+    head->priority = MESSAGE(m_type);
+    head->segment = MESSAGE(next);
+    head->next = MESSAGE(m_list.next);
+    return MESSAGE(m_list.prev) == previous;
+}
+
+/* Up to so many bytes of payload loads are faster than a call. */
+#define LOADED 128
+
+/* Whether the payload is one to be loaded, and lies in the page of the message's link back. */
+static __always_inline bool may_load(uint64_t m, uint64_t from, uint64_t n)
+{
+    return msg_msg_id && n <= LOADED && !((m ^ (from + n - 1)) & ~(uint64_t)page_mask);
+}
+
+/*
+ * Loads the whole payload, in pairs of words: the allocator gives multiples of 16 bytes, and struct
+ * mq_attr is made of longs. Where there is no memory loads give 0, which payload may be as well:
+ * the link back in the same page, loaded once more behind it, may not.
+ */
+static __always_inline long load(uint64_t m, uint64_t from, uint64_t n, uint64_t previous)
+{
+    char *to = map_at(walk.base + walk.got.bytes);
+    const struct msg_msg *msg;
+
+    if (!to)
+        return STOP(PEEK_MOVED);
+    for (uint32_t i = 0; i < LOADED && i < n; i += 16) {
+        const struct mq_attr *words = kernel_cast(from + i, mq_attr_id);
+
+        *(long *)(to + i) = words->mq_flags;
+        *(long *)(to + i + 8) = words->mq_maxmsg;
+    }
+    if (n & 7)
+        *(uint64_t *)(to + (n & (LOADED - 8))) &= (1ULL << 8 * (n & 7)) - 1;
+    barrier();
+    msg = kernel_cast(m, msg_msg_id);
+    if ((uint64_t)msg->m_list.prev != previous)
+        return STOP(PEEK_MOVED);
+    walk.got.bytes += (n + 7) & ~7ULL;
+    return 0;
+}
+
 static __always_inline long step_message(void)
 {
-    struct msg_msg *m = (void *)(walk.entry - KOFFSET(msg_msg, m_list));
-    uint64_t header = bpf_core_type_size(struct msg_msg);
-    uint64_t room = page_mask + 1ULL - header;
+    uint64_t m = walk.entry - KOFFSET(msg_msg, m_list), previous = walk.previous;
+    uint64_t from = m + bpf_core_type_size(struct msg_msg);
+    uint64_t room = page_mask + 1ULL - bpf_core_type_size(struct msg_msg);
     struct peek_record *record;
-    uint64_t length, need;
+    struct head head;
+    uint64_t need;
 
-    /* Both directions must agree: else it is not where the list was, or not a list. */
-    if (bpf_probe_read_kernel(message, (uint32_t)header, m) ||
-        MESSAGE(m_list.prev) != walk.previous)
+    if (!read_head(m, previous, &head))
         return STOP(PEEK_MOVED);
-    length = MESSAGE(m_ts);
     walk.previous = walk.entry;
-    walk.entry = MESSAGE(m_list.next);
-    if (!walk.entry || length > req.msgsize || walk.index > req.maxmsg)
+    walk.entry = head.next;
+    if (!head.next || head.length > req.msgsize || walk.index > req.maxmsg)
         return STOP(PEEK_MOVED);
     if (walk.index++ < req.skip)
         return 0;
-    need = sizeof(*record) + (req.heads ? 0 : (length + 7) & ~7ULL);
+    need = sizeof(*record) + (req.heads ? 0 : (head.length + 7) & ~7ULL);
     if (need > req.room || walk.got.bytes > req.room - need)
         return STOP(PEEK_FULL);
     record = (void *)map_at(walk.base + walk.got.bytes);
     if (!record)
         return STOP(PEEK_MOVED);
-    record->address = (uint64_t)m;
-    record->length = length;
-    record->priority = MESSAGE(m_type);
+    record->address = m;
+    record->length = head.length;
+    record->priority = head.priority;
     walk.got.bytes += sizeof(*record);
     walk.got.messages++;
-    walk.got.payload += length;
-    if (req.heads || !length)
+    walk.got.payload += head.length;
+    if (req.heads || !head.length)
         return 0;
-    walk.left = length;
-    walk.segment = MESSAGE(next);
-    return copy((uint64_t)m + header, length < room ? length : room);
+    if (may_load(m, from, head.length))
+        return load(m, from, head.length, previous);
+    walk.left = head.length;
+    walk.segment = head.segment;
+    return copy(from, head.length < room ? head.length : room);
 }
 
+/* Loaded messages are taken some at a time: a step is a call as well. */
 static __always_inline long step_list(void)
 {
     struct rb_node *node = (void *)walk.node, *left;
+    const int most = msg_msg_id ? 4 : 1;
+    long r = 0;
 
-    if (walk.entry != walk.head)
-        return step_message();
+    if (walk.entry != walk.head) {
+        for (int i = 0; i < most && !r && walk.state == WALK_LIST && walk.entry != walk.head; i++)
+            r = step_message();
+        return r;
+    }
     left = BPF_CORE_READ(node, rb_left);
     if (left)
         walk.node = (uint64_t)left;
@@ -207,9 +291,9 @@ static long step(uint32_t i, void *ctx)
     return STOP(PEEK_MOVED);
 }
 
-static __always_inline void collect(struct mqueue_inode_info *q, uint64_t base)
+/* A global function: the verifier takes it, and the steps, once and not for each call. */
+__noinline int collect(uint64_t root, uint64_t base)
 {
-    uint64_t root = (uint64_t)BPF_CORE_READ(q, msg_tree.rb_node);
     /* A message is a step, and at worst a node with four edges; a payload of n pages n steps. */
     uint64_t steps = req.curmsgs * 6 + req.qsize / 2048 + 1024;
 
@@ -220,6 +304,12 @@ static __always_inline void collect(struct mqueue_inode_info *q, uint64_t base)
     walk.got.status = root ? PEEK_MOVED : PEEK_DONE;
     if (root)
         bpf_loop(steps < 1 << 23 ? steps : 1 << 23, step, NULL, 0);
+    return 0;
+}
+
+static __always_inline uint64_t root_of(struct mqueue_inode_info *q)
+{
+    return (uint64_t)BPF_CORE_READ(q, msg_tree.rb_node);
 }
 
 static __always_inline bool locked(struct mqueue_inode_info *q)
@@ -240,6 +330,15 @@ static __always_inline void read_facts(struct mqueue_inode_info *q)
     req.qsize = BPF_CORE_READ(q, qsize);
 }
 
+/* What is behind it is not read before what is in front, on processors that would. */
+static __always_inline void fence(void)
+{
+    static uint64_t word;
+    uint64_t was = __sync_fetch_and_add(&word, 1);
+
+    asm volatile("" ::"r"(was) : "memory");
+}
+
 /* Two collections with nothing but time between them; the lock is free and the counts are the same
  * before and after. */
 SEC("syscall")
@@ -255,12 +354,14 @@ int peek(void *ctx)
     req.status = PEEK_LOCKED;
     if (locked(q))
         return 0;
-    collect(q, 0);
+    collect(root_of(q), 0);
     req.got[0] = walk.got;
     if (walk.got.status == PEEK_MOVED)
         return 0;
-    collect(q, (map_mask + 1) / 2);
+    fence();
+    collect(root_of(q), (map_mask + 1) / 2);
     req.got[1] = walk.got;
+    fence();
     if (!locked(q) && (uint64_t)BPF_CORE_READ(q, attr.mq_curmsgs) == req.curmsgs &&
         BPF_CORE_READ(q, qsize) == req.qsize)
         req.status = PEEK_DONE;
@@ -292,7 +393,7 @@ int BPF_PROG(peek_locked)
     req.status = PEEK_MOVED;
     if (!locked(q))
         return 0;
-    collect(q, 0);
+    collect(root_of(q), 0);
     req.got[0] = walk.got;
     req.status = walk.got.status;
     return 0;
