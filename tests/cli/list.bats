@@ -158,6 +158,31 @@ queue() { jq -e --arg name "/$scene-$1" '.queues[] | select(.name == $name)' <<<
     is "$(jq -c '[(.queues | length), ([.queues[].holders] | add), ([.queues[].holders] | max), .holders_complete]' <<<"$out")" '[5000,10000,2,true]'
 }
 
+# list_calls QUEUES PROCESSES: how many system calls a listing makes
+list_calls()
+{
+    expect 0 alone sh -c 'echo 6000 >/proc/sys/fs/mqueue/queues_max || exit 9
+        "$HELPERS/mqmany" many "$2" "$3" 20 >"$1-many" &
+        while ! test -s "$1-many"; do kill -0 $! || exit 8; sleep 0.1; done
+        ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 strace -qq -o "$1" "$IPCBOX" mqpeek -J
+        s=$?; kill $!; wait; exit $s' sh "$BATS_TEST_TMPDIR/calls-$1" "$1" "$2"
+    is "$(jq -c '[(.queues | length), ([.queues[].holders] | add)]' <<<"$out")" "[$1,$((20 * $2))]"
+    calls=$(wc -l <"$BATS_TEST_TMPDIR/calls-$1")
+}
+
+@test "list: system calls grow as queues and processes do" {
+    list_calls 1250 125
+    few=$calls
+    list_calls 2500 250
+    twice=$calls
+    list_calls 5000 500
+    echo "calls: $few $twice $calls"
+    # Each queue and each descriptor takes some.
+    ((few > 1250 + 125 * 20))
+    # The same for the second half as for the first, and two per cent for tables that grow in jumps.
+    (((calls - twice) * 100 <= (twice - few) * 2 * 102))
+}
+
 @test "list: processes that are hidden are missed" {
     expect 0 alone sh -c '"$HELPERS/mqscene" hid >"$1" & while ! test -s "$1"; do sleep 0.05; done
         mount -t proc -o hidepid=2 none /proc

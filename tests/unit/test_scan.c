@@ -192,6 +192,19 @@ static void test_links(void)
     check_link(big, false, big);
 }
 
+/* The most entries that a search can look at: a search ends at the first free one. */
+static size_t longest_run(const struct set_builder *b)
+{
+    size_t longest = 0, run = 0;
+
+    /* Twice around, for the run that goes across the end. */
+    for (size_t i = 0; i < 2 * b->n_slots; i++) {
+        run = b->slots[i % b->n_slots] ? run + 1 : 0;
+        longest = MAX(longest, run);
+    }
+    return longest;
+}
+
 static void test_set(void)
 {
     struct set_builder b;
@@ -202,6 +215,9 @@ static void test_set(void)
 
         CHECK(!set_find(&b, q.attr.dev, q.attr.ino));
         CHECK_INT(set_add(&b, &q), 0);
+        /* Finding one takes as long among many as among few. */
+        if ((i & (i + 1)) == 0 || i == 5000 || i == 19999)
+            CHECK(longest_run(&b) <= 8);
     }
     for (uint64_t i = 0; i < 20000; i++) {
         struct pmq_info *q = set_find(&b, i % 3, i);
