@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a handle of an embedded channel is made of: shared by chan_file.c and engine.c only. */
+/* What a handle of an embedded channel is made of: for the parts of the engine only. */
 #pragma once
 
 #include <stdbool.h>
