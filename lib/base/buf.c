@@ -52,22 +52,12 @@ char *buf_extend(struct buf *b, size_t n)
     return at;
 }
 
-void buf_add(struct buf *b, const void *data, size_t n)
+void buf_add_more(struct buf *b, const void *data, size_t n)
 {
     char *at = buf_extend(b, n);
 
     if (at && n)
         memcpy(at, data, n);
-}
-
-void buf_add_str(struct buf *b, const char *s)
-{
-    buf_add(b, s, strlen(s));
-}
-
-void buf_add_char(struct buf *b, char c)
-{
-    buf_add(b, &c, 1);
 }
 
 void buf_add_repeat(struct buf *b, char c, size_t n)

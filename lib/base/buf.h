@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "macros.h"
 
@@ -46,9 +47,30 @@ void buf_clear(struct buf *b);
  */
 char *buf_extend(struct buf *b, size_t n);
 
-void buf_add(struct buf *b, const void *data, size_t n);
-void buf_add_str(struct buf *b, const char *s);
-void buf_add_char(struct buf *b, char c);
+/* As buf_add(), for what needs more room. */
+void buf_add_more(struct buf *b, const void *data, size_t n);
+
+static inline void buf_add(struct buf *b, const void *data, size_t n)
+{
+    if (!n || n >= b->cap - b->len || b->error) {
+        buf_add_more(b, data, n);
+        return;
+    }
+    memcpy(b->data + b->len, data, n);
+    b->len += n;
+    b->data[b->len] = '\0';
+}
+
+static inline void buf_add_str(struct buf *b, const char *s)
+{
+    buf_add(b, s, strlen(s));
+}
+
+static inline void buf_add_char(struct buf *b, char c)
+{
+    buf_add(b, &c, 1);
+}
+
 void buf_add_repeat(struct buf *b, char c, size_t n);
 void buf_printf(struct buf *b, const char *fmt, ...) _printf_(2, 3);
 

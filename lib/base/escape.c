@@ -38,12 +38,40 @@ size_t esc_utf8_decode(const void *data, size_t n, uint32_t *cp)
     return len;
 }
 
+#define ONES  UINT64_C(0x0101010101010101)
+#define HIGHS UINT64_C(0x8080808080808080)
+
+/* A high bit in some byte where a byte of @v is zero; nothing else is promised. */
+static uint64_t has_zero(uint64_t v)
+{
+    return (v - ONES) & ~v & HIGHS;
+}
+
+size_t esc_plain_run(const void *data, size_t n)
+{
+    const unsigned char *p = data;
+    size_t i = 0;
+
+    while (n - i >= 8) {
+        uint64_t v;
+
+        memcpy(&v, p + i, sizeof(v));
+        if ((v & HIGHS) | has_zero(v ^ ONES * '"') | has_zero(v ^ ONES * '\\') |
+            ((v - ONES * 0x20) & ~v & HIGHS))
+            break;
+        i += 8;
+    }
+    while (i < n && p[i] >= 0x20 && p[i] < 0x80 && p[i] != '"' && p[i] != '\\')
+        i++;
+    return i;
+}
+
 bool esc_is_utf8(const void *data, size_t n)
 {
     const char *p = data;
     uint32_t cp;
 
-    for (size_t i = 0, len; i < n; i += len) {
+    for (size_t i = esc_plain_run(data, n), len; i < n; i += len) {
         len = esc_utf8_decode(p + i, n - i, &cp);
         if (!len || cp == 0)
             return false;

@@ -23,6 +23,16 @@
  */
 size_t esc_utf8_decode(const void *data, size_t n, uint32_t *cp);
 
+/**
+ * esc_plain_run() - how much stands for itself in a JSON string
+ * @data: bytes
+ * @n: how many
+ *
+ * Return: bytes before the first that needs a look: a quote, a backslash, a control below 0x20, or
+ * what is no ASCII.
+ */
+size_t esc_plain_run(const void *data, size_t n);
+
 /* Whether the bytes are UTF-8 without U+0000: what JSON may call text. */
 bool esc_is_utf8(const void *data, size_t n);
 

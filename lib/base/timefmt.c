@@ -5,6 +5,9 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
+
+#include "decimal.h"
 
 uint64_t timefmt_now(clockid_t clock)
 {
@@ -14,16 +17,48 @@ uint64_t timefmt_now(clockid_t clock)
     return timefmt_from_timespec(&ts);
 }
 
-void timefmt_rfc3339(char out[TIMEFMT_RFC3339_SIZE], uint64_t realtime_ns)
+/* Copies the second's date and time. Events of one second come together: it is kept. */
+static size_t whole_second(char *out, time_t s)
 {
-    time_t s = (time_t)(realtime_ns / NSEC_PER_SEC);
-    struct tm tm = {0};
-    size_t n;
+    static _Thread_local char text[TIMEFMT_RFC3339_SIZE];
+    static _Thread_local size_t n;
+    static _Thread_local time_t kept;
 
-    gmtime_r(&s, &tm);
-    n = strftime(out, TIMEFMT_RFC3339_SIZE, "%Y-%m-%dT%H:%M:%S", &tm);
-    snprintf(out + n, TIMEFMT_RFC3339_SIZE - n, ".%09uZ",
-             (unsigned int)(realtime_ns % NSEC_PER_SEC));
+    if (!n || s != kept) {
+        struct tm tm = {0};
+
+        gmtime_r(&s, &tm);
+        n = strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
+        kept = s;
+    }
+    memcpy(out, text, n);
+    return n;
+}
+
+static size_t nanoseconds(char *out, uint64_t ns)
+{
+    out[0] = '.';
+    decimal_padded(out + 1, ns % NSEC_PER_SEC, 9);
+    return 10;
+}
+
+size_t timefmt_rfc3339(char out[TIMEFMT_RFC3339_SIZE], uint64_t realtime_ns)
+{
+    size_t n = whole_second(out, (time_t)(realtime_ns / NSEC_PER_SEC));
+
+    n += nanoseconds(out + n, realtime_ns);
+    out[n++] = 'Z';
+    out[n] = '\0';
+    return n;
+}
+
+size_t timefmt_seconds(char out[TIMEFMT_SECONDS_SIZE], uint64_t ns)
+{
+    size_t n = decimal_u64(out, ns / NSEC_PER_SEC);
+
+    n += nanoseconds(out + n, ns);
+    out[n] = '\0';
+    return n;
 }
 
 /* "YYYY-MM-DDTHH:MM:SS" as seconds; whatever mktime() would correct is refused. */

@@ -12,6 +12,7 @@
 
 enum {
     TIMEFMT_RFC3339_SIZE = 40,
+    TIMEFMT_SECONDS_SIZE = 24,
     TIMEFMT_SPAN_SIZE = 24,
 };
 
@@ -31,14 +32,17 @@ static inline struct timespec timefmt_to_timespec(uint64_t ns)
 /* Now, by the clock (CLOCK_REALTIME, CLOCK_MONOTONIC, …), in ns. */
 uint64_t timefmt_now(clockid_t clock);
 
-/* "2026-11-22T22:33:22.123456789Z", always in UTC, always nine decimals. */
-void timefmt_rfc3339(char out[TIMEFMT_RFC3339_SIZE], uint64_t realtime_ns);
+/* "2026-11-22T22:33:22.123456789Z", always in UTC, always nine decimals. Return: its length. */
+size_t timefmt_rfc3339(char out[TIMEFMT_RFC3339_SIZE], uint64_t realtime_ns);
 
 /*
  * The same back: "T" and "Z" upper case, up to nine decimals, no time before 1970 and no leap
  * second. Return: 0 or -EINVAL.
  */
 int timefmt_parse_rfc3339(const char *s, uint64_t *realtime_ns);
+
+/* A span as decimal seconds, "0.000000850", always nine decimals. Return: its length. */
+size_t timefmt_seconds(char out[TIMEFMT_SECONDS_SIZE], uint64_t ns);
 
 /* A span for eyes, two units at most: "850ns", "12.3ms", "42s", "3m12s", "5h02m", "12d3h". */
 void timefmt_span(char out[TIMEFMT_SPAN_SIZE], uint64_t ns);

@@ -26,33 +26,6 @@ static void skip_space(struct scan *s)
         s->p++;
 }
 
-#define ONES  UINT64_C(0x0101010101010101)
-#define HIGHS UINT64_C(0x8080808080808080)
-
-/* A high bit in some byte where a byte of @v is zero; nothing else is promised. */
-static uint64_t has_zero(uint64_t v)
-{
-    return (v - ONES) & ~v & HIGHS;
-}
-
-/* The first byte that needs a look: a quote, a backslash, a control, or the lead of a character. */
-static const char *plain_run(const char *p, const char *end)
-{
-    while (end - p >= 8) {
-        uint64_t v;
-
-        memcpy(&v, p, sizeof(v));
-        if ((v & HIGHS) | has_zero(v ^ ONES * '"') | has_zero(v ^ ONES * '\\') |
-            ((v - ONES * 0x20) & ~v & HIGHS))
-            break;
-        p += 8;
-    }
-    while (p < end && (unsigned char)*p >= 0x20 && (unsigned char)*p < 0x80 && *p != '"' &&
-           *p != '\\')
-        p++;
-    return p;
-}
-
 static int hex_digit(char c)
 {
     if (c >= '0' && c <= '9')
@@ -87,7 +60,7 @@ static bool skip_string(struct scan *s, bool *escaped)
         uint32_t cp;
         size_t n;
 
-        p = plain_run(p, s->end);
+        p += esc_plain_run(p, (size_t)(s->end - p));
         if (p == s->end)
             return fail(s, "a string without an end");
         if (*p == '"')

@@ -9,21 +9,12 @@
 
 #include "base64.h"
 #include "cleanup.h"
+#include "decimal.h"
 #include "escape.h"
 #include "out_internal.h"
 #include "timefmt.h"
 
 #define FIELD(ctype) (*(const ctype *)(const void *)((const char *)row + col->offset))
-
-/* Bytes that JSON takes as they are. */
-static size_t plain_prefix(const unsigned char *p, size_t n)
-{
-    size_t i = 0;
-
-    while (i < n && p[i] >= 0x20 && p[i] < 0x7f && p[i] != '"' && p[i] != '\\')
-        i++;
-    return i;
-}
 
 /* A piece of text through cJSON, without its quotes. @piece ends with a NUL. */
 static void escaped(struct out *o, const char *piece)
@@ -49,15 +40,14 @@ void json_string(struct out *o, const void *data, size_t n)
 
     emit(o, "\"", 1);
     while (n) {
-        size_t used = plain_prefix((const unsigned char *)p, n);
+        size_t used = esc_plain_run(p, n);
         char piece[256];
         size_t len = 0;
 
         emit(o, p, used);
         p += used;
         n -= used;
-        while (n && len < sizeof(piece) - 4 &&
-               !(len && plain_prefix((const unsigned char *)p, 1))) {
+        while (n && len < sizeof(piece) - 4 && !(len && esc_plain_run(p, 1))) {
             uint32_t cp;
             size_t k = esc_utf8_decode(p, n, &cp);
 
@@ -140,9 +130,32 @@ static void number(struct out *o, const char *fmt, ...)
     emit_str(o, text);
 }
 
+static void unsigned_number(struct out *o, uint64_t v)
+{
+    char text[DECIMAL_MAX];
+
+    emit(o, text, decimal_u64(text, v));
+}
+
+static void signed_number(struct out *o, int64_t v)
+{
+    if (v < 0)
+        emit(o, "-", 1);
+    unsigned_number(o, v < 0 ? 0 - (uint64_t)v : (uint64_t)v);
+}
+
+static void time_text(struct out *o, uint64_t ns)
+{
+    char text[TIMEFMT_RFC3339_SIZE + 2] = "\"";
+    size_t n = 1 + timefmt_rfc3339(text + 1, ns);
+
+    text[n++] = '"';
+    emit(o, text, n);
+}
+
 bool json_member(struct out *o, const struct out_col *col, const void *row, bool comma)
 {
-    char time[TIMEFMT_RFC3339_SIZE];
+    char seconds[TIMEFMT_SECONDS_SIZE];
 
     if (col->flags & OUT_TEXT)
         return false;
@@ -167,16 +180,16 @@ bool json_member(struct out *o, const struct out_col *col, const void *row, bool
         break;
     case OUT_TYPE_U64:
     case OUT_TYPE_SIZE:
-        number(o, "%" PRIu64, FIELD(uint64_t));
+        unsigned_number(o, FIELD(uint64_t));
         break;
     case OUT_TYPE_U32:
-        number(o, "%" PRIu32, FIELD(uint32_t));
+        unsigned_number(o, FIELD(uint32_t));
         break;
     case OUT_TYPE_I64:
-        number(o, "%" PRId64, FIELD(int64_t));
+        signed_number(o, FIELD(int64_t));
         break;
     case OUT_TYPE_I32:
-        number(o, "%" PRId32, FIELD(int32_t));
+        signed_number(o, FIELD(int32_t));
         break;
     case OUT_TYPE_F64:
         number(o, "%.3f", FIELD(double));
@@ -191,12 +204,10 @@ bool json_member(struct out *o, const struct out_col *col, const void *row, bool
         number(o, "\"%04o\"", FIELD(uint32_t));
         break;
     case OUT_TYPE_TIME:
-        timefmt_rfc3339(time, FIELD(uint64_t));
-        number(o, "\"%s\"", time);
+        time_text(o, FIELD(uint64_t));
         break;
     case OUT_TYPE_SPAN:
-        number(o, "%" PRIu64 ".%09" PRIu64, FIELD(uint64_t) / NSEC_PER_SEC,
-               FIELD(uint64_t) % NSEC_PER_SEC);
+        emit(o, seconds, timefmt_seconds(seconds, FIELD(uint64_t)));
         break;
     case OUT_TYPE_BYTES:
     case OUT_TYPE_END:

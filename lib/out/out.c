@@ -11,32 +11,7 @@
 #include "escape.h"
 #include "out_internal.h"
 
-enum { DEPTH_MAX = 8 };
-
-enum level_kind { LEVEL_DOCUMENT, LEVEL_LIST, LEVEL_ITEM };
-
-struct level {
-    enum level_kind kind;
-    unsigned int flags;
-    const struct out_col *cols; /* of a list's rows */
-    size_t pick[COLS_MAX];
-    size_t n_pick;
-    bool filled;         /* something stands before the next member: a comma is needed */
-    struct table *table; /* of a list, as a table */
-    struct buf members;  /* JSON Lines: `"k":v,…` that each record inside repeats */
-};
-
-struct out {
-    struct out_opts opts;
-    int error;
-    struct level levels[DEPTH_MAX];
-    size_t depth;       /* levels in use; the document is the first */
-    struct buf *target; /* where emit() writes; NULL for the stream */
-    struct buf doc;     /* JSON Lines: what stands outside of records */
-    bool record_open;   /* JSON Lines: inside a record */
-    bool had_records;
-    bool started;
-};
+enum { ROW_MAX = 64 << 10 }; /* bytes of a row that are gathered before the stream gets them */
 
 /* ---- writing ---- */
 
@@ -55,19 +30,23 @@ static void write_stream(struct out *o, const void *data, size_t n)
         out_latch(o, errno ? -errno : -EIO);
 }
 
-void emit(struct out *o, const void *data, size_t n)
+static void row_write(struct out *o)
 {
-    if (!o->target) {
+    out_latch(o, buf_error(&o->row));
+    write_stream(o, buf_str(&o->row), o->row.len);
+    buf_clear(&o->row);
+}
+
+void emit_more(struct out *o, const void *data, size_t n)
+{
+    if (o->target == &o->row && o->row.len + n > ROW_MAX)
+        row_write(o);
+    if (!o->target || (o->target == &o->row && n > ROW_MAX)) {
         write_stream(o, data, n);
         return;
     }
     buf_add(o->target, data, n);
     out_latch(o, buf_error(o->target));
-}
-
-void emit_str(struct out *o, const char *s)
-{
-    emit(o, s, strlen(s));
 }
 
 bool out_pretty(const struct out *o)
@@ -157,6 +136,7 @@ void out_free(struct out *o)
     while (o->depth)
         pop(o);
     buf_done(&o->doc);
+    buf_done(&o->row);
     free(o);
 }
 
@@ -259,7 +239,7 @@ static bool record_begin(struct out *o)
     bool any = false;
 
     o->record_open = true;
-    o->target = NULL;
+    o->target = &o->row;
     emit(o, "{", 1);
     for (size_t i = 0; i < o->depth; i++) {
         if (!o->levels[i].members.len)
@@ -287,6 +267,7 @@ static bool flush_each(const struct level *l)
 static void record_end(struct out *o)
 {
     emit(o, "}\n", 2);
+    row_write(o);
     if (flush_each(top(o)))
         stream_flush(o);
     o->record_open = false;
@@ -382,6 +363,25 @@ void out_list_begin(struct out *o, const char *key, const struct out_col *cols, 
     }
 }
 
+/* A row of a list inside a document, or inside a record. */
+static void json_row(struct out *o, const struct level *l, const void *row)
+{
+    bool alone = !o->target;
+
+    if (alone)
+        o->target = &o->row;
+    separate(o);
+    emit(o, "{", 1);
+    json_picked(o, l, row, false);
+    emit(o, "}", 1);
+    if (!alone)
+        return;
+    row_write(o);
+    o->target = NULL;
+    if (flush_each(l))
+        stream_flush(o);
+}
+
 void out_row(struct out *o, const void *row)
 {
     struct level *l = top(o);
@@ -402,12 +402,7 @@ void out_row(struct out *o, const void *row)
         record_end(o);
         return;
     }
-    separate(o);
-    emit(o, "{", 1);
-    json_picked(o, l, row, false);
-    emit(o, "}", 1);
-    if (flush_each(l) && !o->target)
-        stream_flush(o);
+    json_row(o, l, row);
 }
 
 void out_list_end(struct out *o)

@@ -5,9 +5,38 @@
 #include "buf.h"
 #include "out.h"
 
-enum { COLS_MAX = 64 }; /* columns of a list */
+enum {
+    COLS_MAX = 64, /* columns of a list */
+    DEPTH_MAX = 8,
+};
 
 typedef const char *str_t;
+
+enum level_kind { LEVEL_DOCUMENT, LEVEL_LIST, LEVEL_ITEM };
+
+struct level {
+    enum level_kind kind;
+    unsigned int flags;
+    const struct out_col *cols; /* of a list's rows */
+    size_t pick[COLS_MAX];
+    size_t n_pick;
+    bool filled;         /* something stands before the next member: a comma is needed */
+    struct table *table; /* of a list, as a table */
+    struct buf members;  /* JSON Lines: `"k":v,…` that each record inside repeats */
+};
+
+struct out {
+    struct out_opts opts;
+    int error;
+    struct level levels[DEPTH_MAX];
+    size_t depth;       /* levels in use; the document is the first */
+    struct buf *target; /* where emit() writes; NULL for the stream */
+    struct buf row;     /* a row in JSON, for the stream; a large one goes there in parts */
+    struct buf doc;     /* JSON Lines: what stands outside of records */
+    bool record_open;   /* JSON Lines: inside a record */
+    bool had_records;
+    bool started;
+};
 
 /* Whether the value is not known (see OUT_UNKNOWN_…). */
 bool value_unknown(const struct out_col *col, const void *row);
@@ -21,9 +50,24 @@ bool value_right(const struct out_col *col);
  */
 void value_text(struct buf *b, const struct out_col *col, const void *row, size_t max);
 
+/* As emit(), for what does not fit there. */
+void emit_more(struct out *o, const void *data, size_t n);
+
 /* Writes bytes to where the document goes at the moment; errors latch in @o. */
-void emit(struct out *o, const void *data, size_t n);
-void emit_str(struct out *o, const char *s);
+static inline void emit(struct out *o, const void *data, size_t n)
+{
+    struct buf *b = o->target;
+
+    if (b && n < b->cap - b->len)
+        buf_add(b, data, n);
+    else
+        emit_more(o, data, n);
+}
+
+static inline void emit_str(struct out *o, const char *s)
+{
+    emit(o, s, strlen(s));
+}
 
 /* Whether JSON is for eyes: on a terminal, as one document. */
 bool out_pretty(const struct out *o);

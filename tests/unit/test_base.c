@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <locale.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -12,6 +13,7 @@
 #include "buf.h"
 #include "check.h"
 #include "cleanup.h"
+#include "decimal.h"
 #include "errinfo.h"
 #include "escape.h"
 #include "fileio.h"
@@ -135,10 +137,22 @@ static void test_parse(void)
 
 static void test_time(void)
 {
-    char b[TIMEFMT_RFC3339_SIZE], s[TIMEFMT_SPAN_SIZE];
+    char b[TIMEFMT_RFC3339_SIZE], s[TIMEFMT_SPAN_SIZE], d[TIMEFMT_SECONDS_SIZE];
 
-    timefmt_rfc3339(b, UINT64_C(1795386802000000042));
+    CHECK_INT(timefmt_rfc3339(b, UINT64_C(1795386802000000042)), 30);
     CHECK_STR(b, "2026-11-22T22:33:22.000000042Z");
+    timefmt_rfc3339(b, UINT64_C(1795386802999999999)); /* the same second, then the next */
+    CHECK_STR(b, "2026-11-22T22:33:22.999999999Z");
+    timefmt_rfc3339(b, UINT64_C(1795386803000000000));
+    CHECK_STR(b, "2026-11-22T22:33:23.000000000Z");
+    timefmt_rfc3339(b, 0);
+    CHECK_STR(b, "1970-01-01T00:00:00.000000000Z");
+    timefmt_rfc3339(b, UINT64_MAX);
+    CHECK_STR(b, "2554-07-21T23:34:33.709551615Z");
+    CHECK_INT(timefmt_seconds(d, 850), 11);
+    CHECK_STR(d, "0.000000850");
+    CHECK_INT(timefmt_seconds(d, UINT64_MAX), 21);
+    CHECK_STR(d, "18446744073.709551615");
     timefmt_span(s, 850);
     CHECK_STR(s, "850ns");
     timefmt_span(s, 42 * NSEC_PER_SEC);
@@ -147,6 +161,37 @@ static void test_time(void)
     CHECK_STR(s, "3m12s");
     timefmt_span(s, UINT64_MAX);
     CHECK(strlen(s) < sizeof(s));
+}
+
+static void test_decimal(void)
+{
+    char text[DECIMAL_MAX + 1], want[DECIMAL_MAX + 2];
+
+    for (uint64_t v = 0; v < UINT64_MAX / 7; v = v * 7 + v % 3 + 1) {
+        text[decimal_u64(text, v)] = '\0';
+        snprintf(want, sizeof(want), "%" PRIu64, v);
+        CHECK_STR(text, want);
+    }
+    text[decimal_u64(text, UINT64_MAX)] = '\0';
+    CHECK_STR(text, "18446744073709551615");
+    decimal_padded(text, 42, 5);
+    CHECK(!memcmp(text, "00042", 5));
+}
+
+/* Every byte at every place, before and behind where words of eight end. */
+static void test_plain_run(void)
+{
+    char text[20];
+
+    for (int c = 0; c < 256; c++)
+        for (size_t at = 0; at < sizeof(text); at++) {
+            bool plain = c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
+
+            memset(text, 'x', sizeof(text));
+            text[at] = (char)c;
+            CHECK_INT(esc_plain_run(text, sizeof(text)), plain ? sizeof(text) : at);
+        }
+    CHECK_INT(esc_plain_run("", 0), 0);
 }
 
 static void test_err(void)
@@ -287,6 +332,8 @@ int main(void)
     test_base64();
     test_parse();
     test_time();
+    test_decimal();
+    test_plain_run();
     test_err();
     test_file();
     test_file_alone();

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Numbers in decimal where printf() would be most of the work: rows come by the million. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { DECIMAL_MAX = 20 }; /* digits of a u64 */
+
+/* Exactly @width digits, with zeros in front; what does not fit is cut off there. */
+static inline void decimal_padded(char *out, uint64_t v, size_t width)
+{
+    for (; width; v /= 10)
+        out[--width] = (char)('0' + v % 10);
+}
+
+/* Return: how many digits were written, without a NUL. */
+static inline size_t decimal_u64(char out[DECIMAL_MAX], uint64_t v)
+{
+    size_t n = 1;
+
+    for (uint64_t rest = v / 10; rest; rest /= 10)
+        n++;
+    decimal_padded(out, v, n);
+    return n;
+}
