@@ -40,3 +40,22 @@ static __always_inline int pid_for_user(struct pid *pid)
     upid_at(pid, user_pid_level, &nr, &ns);
     return ns == user_pid_ns ? nr : 0;
 }
+
+/* Those of the running task. In the first namespace they are the kernel's own. */
+static __always_inline uint32_t own_pid(void)
+{
+    struct task_struct *task = (void *)bpf_get_current_task();
+
+    if (!user_pid_level)
+        return bpf_get_current_pid_tgid() >> 32;
+    return pid_for_user(BPF_CORE_READ(task, group_leader, thread_pid));
+}
+
+static __always_inline uint32_t own_tid(void)
+{
+    struct task_struct *task = (void *)bpf_get_current_task();
+
+    if (!user_pid_level)
+        return (uint32_t)bpf_get_current_pid_tgid();
+    return pid_for_user(BPF_CORE_READ(task, thread_pid));
+}

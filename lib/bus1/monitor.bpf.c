@@ -205,12 +205,11 @@ static __always_inline bool may_see(void)
 
 static __always_inline bool wanted(void)
 {
-    struct task_struct *task = (void *)bpf_get_current_task();
     uint32_t pid;
 
     if (config.command && !bpf_task_storage_get(&followed, bpf_get_current_task_btf(), NULL, 0))
         return false;
-    pid = pid_for_user(BPF_CORE_READ(task, group_leader, thread_pid));
+    pid = own_pid();
     if (pid == config.self || (config.pid && pid != config.pid))
         return false;
     return may_see();
@@ -500,7 +499,6 @@ static __always_inline void read_arg(struct flight *f, uint64_t arg, struct moni
 
 static __always_inline void call_begins(uint32_t fd, uint32_t cmd, uint64_t arg, bool compat)
 {
-    struct task_struct *task = (void *)bpf_get_current_task();
     struct monitor_file file;
     struct monitor_begin *b;
     struct flight *f;
@@ -535,8 +533,8 @@ static __always_inline void call_begins(uint32_t fd, uint32_t cmd, uint64_t arg,
         which_file(f->a.transfer.to, &b->to);
     b->cmd = cmd;
     b->fd = fd;
-    b->pid = pid_for_user(BPF_CORE_READ(task, group_leader, thread_pid));
-    b->tid = pid_for_user(BPF_CORE_READ(task, thread_pid));
+    b->pid = own_pid();
+    b->tid = own_tid();
     bpf_get_current_comm(b->comm, sizeof(b->comm));
     bpf_ringbuf_submit(b, BPF_RB_NO_WAKEUP);
     sections_before(f, slot_of(false));

@@ -99,10 +99,12 @@ int follow_setup(void *ctx)
 
 static __always_inline bool may_read(struct inode *inode)
 {
-    uint32_t mode = BPF_CORE_READ(inode, i_mode), gid = BPF_CORE_READ(inode, i_gid.val);
+    uint32_t mode, gid;
 
     if (config.see_all)
         return true;
+    mode = BPF_CORE_READ(inode, i_mode);
+    gid = BPF_CORE_READ(inode, i_gid.val);
     if (BPF_CORE_READ(inode, i_uid.val) == config.uid)
         return mode & 0400;
     for (uint32_t i = 0; i < FOLLOW_GROUPS && i < config.n_groups; i++)
@@ -111,12 +113,14 @@ static __always_inline bool may_read(struct inode *inode)
     return mode & 0004;
 }
 
-static __always_inline uint64_t wake_flag(void)
+/* A wake-up costs more than all else here: a reader that is late gets no more for it at once. */
+static __always_inline uint64_t wake_flag(uint64_t now)
 {
-    uint64_t now = bpf_ktime_get_ns();
+    uint64_t since = now - last_wake;
 
-    if (now - last_wake < FOLLOW_LATENCY_NS &&
-        bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) < config.ring_wake)
+    if (since < FOLLOW_URGENT_NS ||
+        (since < FOLLOW_LATENCY_NS &&
+         bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) < config.ring_wake))
         return BPF_RB_NO_WAKEUP;
     last_wake = now;
     return BPF_RB_FORCE_WAKEUP;
@@ -193,12 +197,9 @@ static __always_inline enum which which_queue(unsigned int fd, struct follow_key
 
 static __always_inline bool wanted(enum follow_kind kind)
 {
-    struct task_struct *task = (void *)bpf_get_current_task();
-
     if (kind == FOLLOW_SEND ? !config.send : !config.receive)
         return false;
-    return !config.pid ||
-           config.pid == (uint32_t)pid_for_user(BPF_CORE_READ(task, group_leader, thread_pid));
+    return !config.pid || config.pid == own_pid();
 }
 
 /* ---- calls ---- */
@@ -268,7 +269,7 @@ static __noinline int write_long(struct scratch *s, uint64_t from)
     }
     bpf_probe_read_user(s->slack, tail, (const void *)(from + captured - tail));
     bpf_dynptr_write(&to, header + captured - tail, s->slack, tail, 0);
-    bpf_ringbuf_submit_dynptr(&to, wake_flag());
+    bpf_ringbuf_submit_dynptr(&to, wake_flag(s->event.time));
     return 0;
 }
 
@@ -284,7 +285,7 @@ static __always_inline int write_event(struct scratch *s, uint64_t from)
         s->event.captured = 0;
         n = 0;
     }
-    return bpf_ringbuf_output(&ring, s, sizeof(s->event) + n, wake_flag());
+    return bpf_ringbuf_output(&ring, s, sizeof(s->event) + n, wake_flag(s->event.time));
 }
 
 struct call {
@@ -298,7 +299,6 @@ struct call {
 
 static __always_inline void emit(const struct call *call, uint32_t index, uint64_t blocked)
 {
-    struct task_struct *task = (void *)bpf_get_current_task();
     uint32_t slot = FOLLOW_SLOTS * bpf_get_smp_processor_id() + call->slot;
     struct scratch *s = bpf_map_lookup_elem(&scratches, &slot);
 
@@ -314,8 +314,8 @@ static __always_inline void emit(const struct call *call, uint32_t index, uint64
     s->event.length = call->length;
     s->event.captured = call->length < config.capture ? call->length : config.capture;
     s->event.priority = call->priority;
-    s->event.pid = pid_for_user(BPF_CORE_READ(task, group_leader, thread_pid));
-    s->event.tid = pid_for_user(BPF_CORE_READ(task, thread_pid));
+    s->event.pid = own_pid();
+    s->event.tid = own_tid();
     bpf_get_current_comm(s->event.comm, sizeof(s->event.comm));
     if (write_event(s, call->buffer))
         count_lost();
@@ -440,7 +440,6 @@ enum { NR_SEND_TIME64 = 418, NR_RECEIVE_TIME64 = 419 }; /* only 32-bit programs 
 /* Says once a process that it calls in a way whose arguments are not understood here. */
 static __always_inline void call_uncovered(enum follow_kind kind, unsigned int fd)
 {
-    struct task_struct *task = (void *)bpf_get_current_task();
     uint32_t tgid = bpf_get_current_pid_tgid() >> 32, one = 1;
     struct follow_key key = {0};
     struct follow_event *e;
@@ -459,10 +458,10 @@ static __always_inline void call_uncovered(enum follow_kind kind, unsigned int f
     e->head.kind = FOLLOW_UNCOVERED;
     e->head.lost = lost;
     e->time = bpf_ktime_get_ns();
-    e->pid = pid_for_user(BPF_CORE_READ(task, group_leader, thread_pid));
-    e->tid = pid_for_user(BPF_CORE_READ(task, thread_pid));
+    e->pid = own_pid();
+    e->tid = own_tid();
     bpf_get_current_comm(e->comm, sizeof(e->comm));
-    bpf_ringbuf_submit(e, wake_flag());
+    bpf_ringbuf_submit(e, wake_flag(e->time));
 }
 
 /*

@@ -6,7 +6,8 @@
 #include <stdint.h>
 
 enum {
-    FOLLOW_LATENCY_NS = 10 * 1000 * 1000, /* a reader is woken at most that often */
+    FOLLOW_LATENCY_NS = 10 * 1000 * 1000, /* a reader is woken at most that often … */
+    FOLLOW_URGENT_NS = 1000 * 1000,       /* … or that often when much is waiting */
     FOLLOW_GROUPS = 64,
     FOLLOW_NAME = 256,
     FOLLOW_FILTER = 16,         /* words of 64 inode numbers */
