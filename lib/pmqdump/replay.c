@@ -15,14 +15,14 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "buf.h"
 #include "fileio.h"
 #include "timefmt.h"
 
 enum {
     QUEUES_MAX = 1024,
     SPOOL_BUFFER = 1 << 20,
-    SUB_BITS = 6, /* steps of a power of two in the histogram: 1.6 % */
+    WINDOW = 128 << 10, /* of the spool: stays in the processor's cache */
+    SUB_BITS = 6,       /* steps of a power of two in the histogram: 1.6 % */
     BUCKETS = 64 << SUB_BITS,
 };
 
@@ -43,6 +43,12 @@ struct spooled {
     bool send;
 };
 
+/* What has been read of the spool; start..stop is not yet used. */
+struct window {
+    char *data;
+    size_t cap, start, stop;
+};
+
 struct pmqdump_replay {
     struct dump_reader *reader;
     const struct pmqdump_replay_opts *opts;
@@ -57,7 +63,7 @@ struct pmqdump_replay {
     struct pmqdump_replay_result result;
     uint64_t lateness[BUCKETS];
     FILE *spool; /* at full speed: all events */
-    struct buf bytes;
+    struct window window;
 };
 
 struct event {
@@ -363,29 +369,92 @@ static int do_event(struct pmqdump_replay *p, const struct target *t, const stru
     return 0;
 }
 
-/* Sends all of them, in large pieces: the receiver is not woken anew for each message. */
-static int send_spooled(struct pmqdump_replay *p, struct err *e)
+/* Moves what is left to the front and reads on behind it. Return: bytes, or -errno. */
+static ssize_t window_fill(struct window *w, int fd, size_t need)
+{
+    ssize_t n;
+
+    w->stop -= w->start;
+    if (w->stop)
+        memmove(w->data, w->data + w->start, w->stop);
+    w->start = 0;
+    if (w->cap < need) {
+        size_t cap = MAX(need, (size_t)WINDOW);
+        char *data = realloc(w->data, cap);
+
+        if (!data)
+            return -ENOMEM;
+        w->data = data;
+        w->cap = cap;
+    }
+    do
+        n = read(fd, w->data + w->stop, w->cap - w->stop);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return -errno;
+    w->stop += (size_t)n;
+    return n;
+}
+
+/* The next @n bytes of the spool, together. Return: 1; 0 when there are none; or -errno. */
+static int spool_take(struct pmqdump_replay *p, size_t n, char **at, struct err *e)
+{
+    struct window *w = &p->window;
+
+    while (w->stop - w->start < n) {
+        ssize_t r = window_fill(w, fileno(p->spool), n);
+
+        if (r == -ENOMEM || (r == 0 && !w->stop))
+            return (int)r;
+        errno = r < 0 ? (int)-r : EIO; /* it ends within an event */
+        if (r <= 0)
+            return spool_failed(e);
+    }
+    *at = w->data + w->start;
+    w->start += n;
+    return 1;
+}
+
+/* The next event of the spool, with what it is sent to. Return: as spool_take(). */
+static int next_spooled(struct pmqdump_replay *p, struct event *ev, struct target **t,
+                        struct err *e)
 {
     struct spooled s;
-    int r = 0;
+    char *at;
+    int r = spool_take(p, sizeof(s), &at, e);
 
-    errno = 0;
-    if (fseek(p->spool, 0, SEEK_SET) < 0)
+    if (r <= 0)
+        return r;
+    memcpy(&s, at, sizeof(s));
+    if (s.length)
+        r = spool_take(p, s.length, &at, e);
+    ev->send = s.send;
+    ev->priority = s.priority;
+    ev->payload = (struct dump_payload){at, s.length, s.length};
+    *t = &p->targets[s.target];
+    errno = EIO; /* for an event that was cut */
+    return r ? r : spool_failed(e);
+}
+
+/*
+ * Sends all of them. Time between two messages is paid for more than once: the receiver finds the
+ * queue empty, sleeps, and has to be woken.
+ */
+static int send_spooled(struct pmqdump_replay *p, struct err *e)
+{
+    struct event ev = {0};
+    struct target *t;
+    int r;
+
+    p->window.start = p->window.stop = 0;
+    if (lseek(fileno(p->spool), 0, SEEK_SET) < 0)
         return spool_failed(e);
-    while (r == 0 && fread_unlocked(&s, sizeof(s), 1, p->spool) == 1) {
-        struct event ev = {.send = s.send, .priority = s.priority};
-        char *at;
-
-        buf_clear(&p->bytes);
-        at = buf_extend(&p->bytes, s.length + 1);
-        if (!at)
-            return -ENOMEM;
-        if (s.length && fread_unlocked(at, s.length, 1, p->spool) != 1)
-            return spool_failed(e);
-        ev.payload = (struct dump_payload){at, s.length, s.length};
-        r = do_event(p, &p->targets[s.target], &ev, e);
+    while ((r = next_spooled(p, &ev, &t, e)) > 0) {
+        r = do_event(p, t, &ev, e);
+        if (r < 0)
+            return r;
     }
-    return r == 0 && ferror(p->spool) ? spool_failed(e) : r;
+    return r;
 }
 
 static int replay_event(struct pmqdump_replay *p, const struct event *ev, struct err *e)
@@ -501,7 +570,7 @@ void pmqdump_replay_free(struct pmqdump_replay *p)
             close(p->targets[i].fd);
     free(p->targets);
     free(p->buffer);
-    buf_done(&p->bytes);
+    free(p->window.data);
     if (p->spool)
         fclose(p->spool);
     free(p);

@@ -115,6 +115,27 @@ attached() { grep -q anon_inode:bpf /proc/$job/fd/ 2>/dev/null || find "/proc/$j
     expect 2 mqdump replay t.traffic --speed 0
 }
 
+# Of every size, more in all than is read at once.
+@test "mqdump replay: at full speed every byte arrives, every time" {
+    root
+    {
+        echo '{"type":"header","format":"ipcbox-dump","version":1,"kind":"traffic"}'
+        jq -nc 'range(40) | {type: "event", event: "send", time: "2026-01-01T00:00:00Z", queue: "/whole",
+            priority: 1, text: ("\(. + 10)" * (. * 105))} | if .text then . else .text = "" end'
+    } | mqdump seal >whole.traffic
+    cat >whole.sh <<'SH'
+echo 80 >/proc/sys/fs/mqueue/msg_max
+"$HELPERS/mqmake" /whole 80 8192
+"$IPCBOX" mqdump -q replay --speed max --loop 2 whole.traffic >replayed
+"$IPCBOX" mqdump -q save /whole | jq -r 'select(.type == "message").data_base64' >arrived
+SH
+    expect 0 unshare -i bash -eu whole.sh
+    jq -r 'select(.type == "event").text | @base64' whole.traffic >sent
+    is "$(wc -l <sent)" 40
+    is "$(wc -c <sent | awk '{ print ($1 > 200000) }')" 1
+    cat sent sent | cmp - arrived
+}
+
 @test "mqdump replay: sends only, unless told to receive too; loops; only checks" {
     traffic 0:send:1:a 0.01:recv:1:a
     expect 0 mqdump -J replay t.traffic
