@@ -21,12 +21,17 @@ enum {
     TRANSFERS = 16384, /* in an array that ends at a page that cannot be written */
 };
 
+struct known_id {
+    uint64_t id;
+    bool is_node;
+};
+
 struct b1_client {
     struct b1_device dev;
     int fd;
     bool single;
     bool knows; /* all of its ids */
-    uint64_t *ids;
+    struct known_id *ids;
     size_t n_ids;
     size_t ids_cap;
     char *data;
@@ -145,7 +150,7 @@ int b1_client_fd(const struct b1_client *c)
 static int ids_reserve(struct b1_client *c, size_t n)
 {
     size_t cap = MAX(c->ids_cap * 2, c->n_ids + n);
-    uint64_t *p;
+    struct known_id *p;
 
     if (c->n_ids + n <= c->ids_cap)
         return 0;
@@ -157,12 +162,26 @@ static int ids_reserve(struct b1_client *c, size_t n)
     return 0;
 }
 
-static uint64_t *id_find(const struct b1_client *c, uint64_t id)
+static void id_keep(struct b1_client *c, uint64_t id, bool is_node)
+{
+    c->ids[c->n_ids++] = (struct known_id){id, is_node};
+}
+
+static struct known_id *id_find(const struct b1_client *c, uint64_t id)
 {
     for (size_t i = 0; i < c->n_ids; i++)
-        if (c->ids[i] == id)
+        if (c->ids[i].id == id)
             return &c->ids[i];
     return NULL;
+}
+
+/* Whether it may go along with a message: the RFC's code survives neither an unknown id nor a
+ * node's. */
+static bool id_may_go_along(const struct b1_client *c, uint64_t id)
+{
+    const struct known_id *known = c->knows ? id_find(c, id) : NULL;
+
+    return known && !known->is_node;
 }
 
 /* Whether an id may be passed on: the RFC's code does not survive an unknown one everywhere. */
@@ -190,7 +209,7 @@ static int transfer_one(struct b1_client *c, struct b1_client *to, struct bus1_t
         r = call(c, BUS1_CMD_TRANSFER, &cmd);
     if (r < 0)
         return r;
-    to->ids[to->n_ids++] = dst.id;
+    id_keep(to, dst.id, false);
     *ret = dst.id;
     return 0;
 }
@@ -202,7 +221,7 @@ int b1_client_node(struct b1_client *c, struct b1_client *to, uint64_t *node, ui
 
     if (r < 0)
         return r;
-    c->ids[c->n_ids++] = src.id;
+    id_keep(c, src.id, true);
     *node = src.id;
     return 0;
 }
@@ -235,7 +254,7 @@ int b1_client_release(struct b1_client *c, const uint64_t *ids, size_t n, struct
             return -EBADRQC;
     r = call(c, BUS1_CMD_RELEASE, &cmd);
     for (size_t i = 0; r >= 0 && i < n; i++) {
-        uint64_t *at = id_find(c, ids[i]);
+        struct known_id *at = id_find(c, ids[i]);
 
         if (at)
             *at = c->ids[--c->n_ids];
@@ -292,7 +311,7 @@ int b1_client_send(struct b1_client *c, const uint64_t *to, size_t n, const void
     if (!transfers || !errors)
         return -ENOMEM;
     for (size_t i = 0; i < n_carry; i++) {
-        if (!c->knows || !id_find(c, carry[i]))
+        if (!id_may_go_along(c, carry[i]))
             return err_set(e, -EBADRQC, NULL, "a handle that goes along is not one of this peer");
         transfers[i].id = carry[i];
     }
@@ -354,7 +373,7 @@ static int recv_keep(struct b1_client *c, const struct bus1_message *msg, struct
 
         memcpy(&t, at + i * sizeof(t), sizeof(t));
         c->received[i] = t.id;
-        c->ids[c->n_ids++] = t.id;
+        id_keep(c, t.id, false);
     }
     m->transfers = c->received;
     m->n_transfers = n;

@@ -323,8 +323,12 @@ static int send_write_errors(const struct call *c, uint64_t to, const int32_t *e
     return write_array(c, to, v, n, size);
 }
 
-static int send_defect(const struct call *c, int r)
+/* What a bus that crashes has not looked up before. */
+static int send_defect(const struct call *c, const struct send *s, int r)
 {
+    for (size_t i = 0; r == 0 && c->defects & B1_DEFECT_SEND_OOPS && i < s->msg.n_transfers; i++)
+        if (!b1_peer_has_handle(c->peer, s->transfers[i]))
+            r = -EBADRQC;
     if (r < 0 && (c->defects & B1_DEFECT_SEND_OOPS))
         return c->ops->oops ? c->ops->oops(c->ctx) : -EIO;
     return r;
@@ -387,9 +391,8 @@ static int do_send(const struct call *c, const struct bus1_cmd_send *cmd)
         r = client_read(c, cmd->ptr_message, &s.msg, sizeof(s.msg));
     if (r == 0)
         r = send_read_message(c, &s, n);
-    if (r < 0)
-        return send_defect(c, r);
-    return send_commit(c, cmd, &s);
+    r = send_defect(c, &s, r);
+    return r < 0 ? r : send_commit(c, cmd, &s);
 }
 
 struct recv {

@@ -125,6 +125,9 @@ bool b1_peer_waiting(struct b1_peer *peer);
  * b1_recv_begin() decides. */
 bool b1_peer_readable(struct b1_peer *peer);
 
+/* Whether an id is a handle of the peer. */
+bool b1_peer_has_handle(struct b1_peer *peer, uint64_t id);
+
 /**
  * struct b1_transfer - one element of a TRANSFER
  * @create: make a node

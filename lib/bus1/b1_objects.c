@@ -90,6 +90,16 @@ struct b1_handle *b1_handle_find(const struct b1_peer *p, uint64_t id)
     return b1_obj_handle(o);
 }
 
+bool b1_peer_has_handle(struct b1_peer *peer, uint64_t id)
+{
+    bool has;
+
+    pthread_mutex_lock(&peer->bus->lock);
+    has = b1_handle_find(peer, id);
+    pthread_mutex_unlock(&peer->bus->lock);
+    return has;
+}
+
 void b1_obj_unref(struct b1_obj *o)
 {
     if (--o->refs == 0)

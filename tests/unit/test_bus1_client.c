@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include "b1_client.h"
 #include "bus1_abi.h"
@@ -113,7 +114,7 @@ static void test_refusals(unsigned int defects)
 {
     struct world w;
     struct b1_client *a, *b;
-    uint64_t n, h, h2, both[2];
+    uint64_t n, h, h2, own, to_own, both[2];
     struct err e = ERR_INIT;
 
     world_new(&w, defects);
@@ -125,6 +126,11 @@ static void test_refusals(unsigned int defects)
     both[1] = h2;
     CHECK_INT(b1_client_give(b, a, h + 1000, &n), -EBADRQC);
     CHECK_INT(b1_client_send(b, &h, 1, "x", 1, (uint64_t[]){h + 1000}, 1, NULL), -EBADRQC);
+    CHECK_INT(b1_client_node(b, b, &own, &to_own), 0);
+    CHECK_INT(b1_client_send(b, &h, 1, "x", 1, &own, 1, NULL), -EBADRQC); /* a node's id */
+    CHECK_INT(b1_client_give(b, a, own, &n), -EBADRQC);
+    CHECK_INT(b1_client_release(b, &to_own, 1, NULL), 0);
+    CHECK_INT(b1_client_send(b, &h, 1, "x", 1, &to_own, 1, NULL), -EBADRQC);
     CHECK_INT(b1_client_release(b, (uint64_t[]){h + 1000}, 1, NULL), -EBADRQC);
     CHECK_INT(b1_client_send(b, both, 2, "x", 1, NULL, 0, &e), w.single ? -EOPNOTSUPP : 0);
     CHECK(!w.single || strstr(e.why, "one transaction"));
@@ -269,17 +275,140 @@ static void test_mute(void)
     b1_client_close(c);
 }
 
+/* More handles than the receiver said it had room for, where the bus does not care. */
+static void test_many_handles(unsigned int defects)
+{
+    enum { MANY = 5000 };
+    static uint64_t carry[MANY];
+    struct world w;
+    struct b1_client *a, *b;
+    struct b1_received got = {0};
+    uint64_t n, h;
+
+    world_new(&w, defects);
+    a = client_new(&w);
+    b = client_new(&w);
+    CHECK_INT(b1_client_node(a, b, &n, &h), 0);
+    for (size_t i = 0; i < MANY; i++)
+        carry[i] = h;
+    CHECK_INT(b1_client_send(b, &h, 1, "x", 1, carry, MANY, NULL), 0);
+    CHECK_INT(b1_client_recv(a, &got, NULL), 0);
+    CHECK_INT(got.n_transfers, MANY);
+    CHECK_INT(send_text(a, got.transfers[MANY - 1], "works"), 0);
+    expect(a, BUS1_MESSAGE_TYPE_USER, n, "works");
+    b1_client_close(a);
+    b1_client_close(b);
+    world_end(&w);
+}
+
+/* Which destination was to blame, where one call can have several. */
+static void test_blame(void)
+{
+    struct world w;
+    struct b1_client *a, *b;
+    uint64_t n, m, to[3];
+    char want[64];
+    struct err e = ERR_INIT;
+
+    world_new(&w, 0);
+    a = client_new(&w);
+    b = client_new(&w);
+    CHECK_INT(b1_client_node(a, b, &n, &to[0]), 0);
+    CHECK_INT(b1_client_node(a, b, &m, &to[1]), 0);
+    CHECK_INT(b1_client_node(a, b, &n, &to[2]), 0);
+    CHECK_INT(b1_client_release(a, &m, 1, NULL), 0);
+    CHECK_INT(b1_client_send(b, to, 3, "x", 1, NULL, 0, &e), -EBADRQC);
+    snprintf(want, sizeof(want), "handle %d: %s; nothing was sent", (int)to[1], strerror(EBADRQC));
+    CHECK_STR(e.why, want);
+    expect_none(a);
+    b1_client_close(a);
+    b1_client_close(b);
+    world_end(&w);
+}
+
+/* Of somebody else's peer no id is known: none goes along, but messages pass. */
+static void test_adopted(unsigned int defects)
+{
+    struct world w;
+    struct b1_client *a, *b, *other;
+    struct err e = ERR_INIT;
+    uint64_t n, h;
+
+    world_new(&w, defects);
+    a = client_new(&w);
+    b = client_new(&w);
+    CHECK_INT(b1_client_node(a, b, &n, &h), 0);
+    CHECK_INT(b1_client_adopt(&w.dev, w.single, b1_client_fd(b), &other), 0);
+    CHECK_INT(b1_client_send(other, &h, 1, "x", 1, &h, 1, &e), -EBADRQC);
+    CHECK(strstr(e.why, "not one of this peer"));
+    CHECK_INT(send_text(other, h, "passes"), 0);
+    expect(a, BUS1_MESSAGE_TYPE_USER, n, "passes");
+    b1_client_close(a);
+    b1_client_close(other); /* it is the same descriptor */
+    world_end(&w);
+}
+
+/* A bus that claims to have brought more than there was room for. */
+static struct bus1_message liar_room;
+static uint64_t liar_handles, liar_bytes;
+
+static int liar_ioctl(void *ctx _unused_, int fd _unused_, unsigned int cmd, void *arg)
+{
+    const struct bus1_cmd_recv *recv = arg;
+    struct bus1_message *m;
+
+    if (cmd != BUS1_CMD_RECV)
+        return 0;
+    m = (struct bus1_message *)(uintptr_t)recv->ptr_message;
+    liar_room = *m;
+    m->type = BUS1_MESSAGE_TYPE_USER;
+    m->n_transfers = liar_handles;
+    m->n_data = liar_bytes;
+    return 0;
+}
+
+static void test_liar(void)
+{
+    const struct b1_device dev = {.open = mute_open, .ioctl = liar_ioctl, .close = mute_close};
+    struct b1_received got;
+    struct b1_client *c;
+    char *behind;
+    int p[2];
+
+    CHECK_INT(b1_client_open(&dev, false, &c), 0);
+    liar_handles = 20000;
+    CHECK_INT(b1_client_recv(c, &got, NULL), -EPROTO);
+    liar_handles = 0;
+    liar_bytes = UINT64_MAX;
+    CHECK_INT(b1_client_recv(c, &got, NULL), -EPROTO);
+    /* What is written behind the array meets a page that cannot be written. */
+    behind = (char *)(uintptr_t)liar_room.ptr_transfers +
+             liar_room.n_transfers * sizeof(struct bus1_transfer);
+    CHECK(pipe(p) == 0 && write(p[1], "x", 1) == 1);
+    CHECK(read(p[0], behind, 1) == -1 && errno == EFAULT);
+    CHECK(read(p[0], behind - 1, 1) == 1);
+    close(p[0]);
+    close(p[1]);
+    b1_client_close(c);
+}
+
 int main(void)
 {
     test_mute();
+    test_liar();
+    test_blame();
     for (unsigned int d = 0; d <= B1_DEFECT_ALL; d = d ? d << 1 : 1) {
         test_shown(d);
         test_messages(d);
         test_refusals(d);
         test_releases(d);
+        test_adopted(d);
+        if (!(d & B1_DEFECT_STRIDE))
+            test_many_handles(d);
     }
     test_messages(B1_DEFECT_ALL);
     test_refusals(B1_DEFECT_ALL);
     test_releases(B1_DEFECT_ALL);
+    test_adopted(B1_DEFECT_ALL);
     return check_done();
 }
