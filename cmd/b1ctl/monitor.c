@@ -401,7 +401,8 @@ const struct cli_verb b1ctl_monitor_verb = {
     .description =
         "Shows each ioctl on a bus1 peer when it ends, of the kernel's device and of what b1ctl "
         "serve made: what was passed and what came back, until Ctrl-C, -N, --timeout, or the end "
-        "of the process or command that is watched. Nobody is stopped. With CMD only it and what "
+        "of the process or command that is watched. Nobody is stopped; 32-bit programs are seen "
+        "too. With CMD only it and what "
         "it starts are watched; if it fails the exit status is 1.\n"
         "\n"
         "Of a bus of b1ctl serve, root and the server's user also see what that says itself: which "

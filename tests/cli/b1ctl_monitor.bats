@@ -277,3 +277,22 @@ message 7'
     expect 0 b1ctl monitor -- "$IPCBOX" b1ctl -q --device "$bus" -c 'peer a; node a.n; send a.n x'
     has "$out" "message at node 3: 1 bytes" "-> peer"
 }
+
+@test "b1ctl monitor: the calls of a 32-bit program, too" {
+    serve
+    "$HELPERS/b1_call32" "$bus" >"$BATS_TEST_TMPDIR/results" || skip "this kernel has no 32-bit system calls"
+    # A served bus does not take them.
+    is "$(sort -k 2 -u "$BATS_TEST_TMPDIR/results" | sed 's/^[a-z]* //')" ENOTTY
+    expect 0 b1ctl monitor -J -- "$HELPERS/b1_call32" "$bus"
+    has "$err" "4 calls, 0 lost"
+    out=$(grep '^{' <<<"$out")
+    is "$(jq -c '[.event, .error, .comm]' <<<"$out")" '["transfer","ENOTTY","b1_call32"]
+["send","ENOTTY","b1_call32"]
+["recv","ENOTTY","b1_call32"]
+["release","ENOTTY","b1_call32"]'
+    # Its iovecs are of another size.
+    is "$(jq -c 'select(.event == "send") | [.text, .length, .destinations[0].id, .unreadable]' <<<"$out")" '["of 32 bits",10,5,null]'
+    is "$(jq -c 'select(.event == "recv") | [.room_bytes, .unreadable]' <<<"$out")" '[16,null]'
+    is "$(jq -c 'select(.event == "transfer") | .transfers[0].flags' <<<"$out")" 1
+    is "$(jq -c 'select(.event == "release") | .ids' <<<"$out")" '[{"id":5}]'
+}
