@@ -67,15 +67,14 @@ int bus_pick_adopt(pid_t pid, uint32_t fd, struct bus_pick *b, struct b1_client 
     if (pid)
         own = proc_fd_take(pid, (int)fd, e);
     else if (fcntl(own, F_GETFD) < 0)
-        own = err_set(e, -EBADF, "the caller must pass it on: 3<>/dev/bus1",
-                      "descriptor %u is not open here", fd);
+        own = err_set(e, -EBADF, "the caller must pass it on: 3<>/dev/bus1", "it is not open here");
     if (own < 0)
         return own;
     b1_device_file(&b->dev, BUS1_DEVICE_PATH);
     /* Where the device cannot be found from here, only what every bus understands is used. */
     r = probe_fd(own, &b->single);
     if (r == -ENOTTY)
-        r = err_set(e, -ENOTTY, NULL, "descriptor %u is no bus1 peer", fd);
+        r = err_set(e, -ENOTTY, NULL, "it is no bus1 peer");
     else if (r < 0) {
         b->single = true;
         r = 0;

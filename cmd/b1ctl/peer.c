@@ -85,6 +85,14 @@ static int read_data(struct cli_ctx *ctx, const struct peer_args *args, struct b
     return r < 0 ? cli_fail(ctx, r, NULL, "%s", path) : 0;
 }
 
+/* With what the error means on a bus. */
+static int fail(struct cli_ctx *ctx, int r, struct err *e, const char *what)
+{
+    if (!e->code)
+        err_set(e, r, NULL, "%s", b1_client_error(r));
+    return cli_fail(ctx, r, e, "%s", what);
+}
+
 static int send_run(struct cli_ctx *ctx, const void *argp)
 {
     const struct peer_args *args = argp;
@@ -107,7 +115,7 @@ static int send_run(struct cli_ctx *ctx, const void *argp)
         r = b1_client_send(c, &handle, 1, buf_str(&data), data.len, NULL, 0, &e);
     b1_client_close(c);
     bus_pick_done(&bus);
-    return r < 0 ? cli_fail(ctx, r, &e, "cannot send to handle %" PRIu64, handle) : 0;
+    return r < 0 ? fail(ctx, r, &e, "cannot send") : 0;
 }
 
 /* "7,9" from ids; NULL for none. */
@@ -132,7 +140,7 @@ static int recv_messages(struct cli_ctx *ctx, const struct peer_args *args, stru
         int r = b1_client_wait(c, timeout, &m, &e);
 
         if (r < 0)
-            return cli_fail(ctx, r, &e, "cannot receive");
+            return fail(ctx, r, &e, "cannot receive");
         if (args->raw) {
             out_raw(ctx->out, m.data, m.len);
             continue;

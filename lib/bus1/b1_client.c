@@ -42,6 +42,26 @@ struct b1_client {
     size_t guarded_size;
 };
 
+const char *b1_client_error(int r)
+{
+    switch (r) {
+    case -EBADRQC:
+        return "this peer has no such handle or node, or what it leads to is gone";
+    case -EDQUOT:
+        return "over a quota: the bus limits the peers, nodes, handles and waiting messages of a "
+               "user, and the size of a message";
+    case -ENOTCONN:
+    case -ESHUTDOWN:
+        return "the bus has ended";
+    case -ENOTTY:
+        return "it is no bus1";
+    case -ETIMEDOUT:
+        return "nothing came in time";
+    default:
+        return err_text(NULL, r);
+    }
+}
+
 static uint64_t ptr(const void *p)
 {
     return (uint64_t)(uintptr_t)p;

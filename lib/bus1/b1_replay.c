@@ -364,7 +364,7 @@ int b1_replay_event(struct b1_replay *r, const struct b1_event *ev, struct err *
     }
     if (k < 0 && e && !e->code)
         err_set(e, k, NULL, "%s %" PRIu64 ": %s", b1_event_names[ev->kind], ev->peer,
-                err_text(NULL, k));
+                b1_client_error(k));
     /* The order of what overlapped is not known, and may be another one. */
     if (!ev->outside || (k != -EBADRQC && k != -EPROTO && k != -ENOKEY))
         return k == -ENOKEY ? -EBADMSG : k;

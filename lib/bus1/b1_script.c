@@ -187,7 +187,7 @@ static void things_sweep(struct peer *p)
 static int fail(struct err *e, int r, const char *what)
 {
     if (e->code == 0)
-        err_set(e, r, NULL, "%s: %s", what, err_text(NULL, r));
+        err_set(e, r, NULL, "%s: %s", what, b1_client_error(r));
     return r;
 }
 
@@ -254,7 +254,7 @@ static int cmd_give(struct b1_script *s, const struct b1_words *w, struct err *e
     r = b1_client_give(from->client, to->client, h->handle, &t->handle);
     if (r < 0) {
         free(t);
-        return fail(e, r, w->v[1].s);
+        return fail(e, r, "cannot give");
     }
     thing_add(to, t);
     return 0;

@@ -163,3 +163,33 @@ a node-release back  "
     serve_pid=
     rmdir "$dir"
 }
+
+# Each way in which the RFC's kernel code differs (lib/bus1/b1_engine.h), and the page's words.
+differences() {
+    cat <<'EOF_LIST'
+STRIDE arrays are walked by element
+SEND_OOPS a SEND with a bad message fails and harms nothing
+WHOLE_VECS only n_data bytes of the iovecs are sent
+ERRORS_U64 errors are int32
+RECV_ONE RECV returns 0
+NO_SIZES reports the sizes with EMSGSIZE
+ALL_TRANSFERS respects the room for transfers
+RELEASE_ZERO RELEASE refuses unknown ids and bad pointers
+HANDLE_RELEASE HANDLE_RELEASE comes once, with the last handle, counts handles in waiting messages, and the node lives on
+NODE_DROPS a released node's messages are still delivered
+POLLIN POLLIN ends with the last message
+SEND_CLOSED a SEND to a closed peer is EBADRQC at once
+NO_ACCOUNT account is the user that caused the message; users have quotas
+EOF_LIST
+}
+
+@test "b1ctl(1) lists each difference between the embedded bus and the RFC's code" {
+    is "$(differences | cut -d ' ' -f 1)" \
+        "$(sed -nE 's/^ *B1_DEFECT_([A-Z0-9_]+) = 1 << [0-9]+,.*/\1/p' "$SRC/lib/bus1/b1_engine.h")"
+    page=$(sed 's/\\-/-/g' "$SRC/man/b1ctl.1" | tr '\n' ' ' | tr -s ' ')
+    while read -r _ words; do
+        has "$page" "$words"
+    done < <(differences)
+    # And where the two are alike.
+    has "$page" "ids are odd, and of one counter of the peer for nodes and handles"
+}

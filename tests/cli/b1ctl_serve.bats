@@ -47,7 +47,12 @@ empty() {
     serve_pid=
     exec 7>&-
     wait "$client"
-    has "$(cat "$BATS_TEST_TMPDIR/gone")" "ioctl: ENOTCONN" "poll: 1 POLLERR"
+    is "$(cat "$BATS_TEST_TMPDIR/gone")" "open
+TRANSFER: ENOTCONN
+RELEASE: ENOTCONN
+SEND: ENOTCONN
+RECV: ENOTCONN
+poll: 1 POLLERR"
     [ ! -e "$bus" ]
     [ ! -e "$bus.d" ]
 }
@@ -107,12 +112,73 @@ empty() {
     expect 0 "$HELPERS/b1_abi" "$bus"
 }
 
-@test "b1ctl serve: limits are kept" {
-    serve --max-messages 2 --max-message 10 --max-nodes 2
-    expect 1 b1ctl --device "$bus" -c 'peer a; node a.n; send a.n 1; send a.n 2; send a.n 3'
-    has "$err" "line 1" "quota"
-    expect 1 b1ctl --device "$bus" -c 'peer a; node a.n; send a.n 12345678901'
-    expect 1 b1ctl --device "$bus" -c 'peer a; node a.n a.m a.o'
+@test "b1ctl serve: limits are kept, and nothing is sent or lost beyond them" {
+    serve --max-peers 2 --max-nodes 2 --max-handles 3 --max-messages 2 --max-message 10
+    expect 0 "$HELPERS/b1_hostile" "$bus" quota
+    is "$out" "a third peer: EDQUOT
+a third node: EDQUOT
+a third handle: 0
+a fourth handle: EDQUOT
+a long message: EDQUOT
+a message: 0
+a message: 0
+a third message: EDQUOT
+many ids: EDQUOT
+room for 2 bytes: EMSGSIZE
+one: 0
+two: 0
+no more: EAGAIN
+room again: 0"
+}
+
+# says STATUS TEXT COMMAND…: it fails, and in one line says why
+says() {
+    local status=$1 text=$2
+    shift 2
+    expect "$status" "$@"
+    has "$err" "$text"
+    is "$(wc -l <<<"$err")" 1
+}
+
+@test "b1ctl: what an error of the bus means, in one line" {
+    serve --max-peers 2 --max-nodes 2 --max-handles 3 --max-messages 2 --max-message 10
+    c() { "$IPCBOX" b1ctl -q --device "$bus" -c "$1"; }
+    # EDQUOT, of each kind
+    says 1 "line 1: cannot open a peer: over a quota" c 'peer a b c'
+    says 1 "line 2: cannot make a node: over a quota" c $'peer a\nnode a.n a.m a.o'
+    says 1 "line 1: cannot give: over a quota" c 'peer a; node a.n; give a.n a as b; give a.n a as c; give a.n a as d'
+    says 1 "line 1: cannot send: over a quota" c 'peer a; node a.n; send a.n 1; send a.n 2; send a.n 3'
+    says 1 "line 1: cannot send: over a quota" c 'peer a; node a.n; send a.n 12345678901'
+    # EBADRQC: a handle whose node has gone, one that never was
+    says 1 "cannot send: this peer has no such handle" c 'peer a b; node a.n; give a.n b as h; drop a.n; release a.n; send b.h x'
+    exec 8<>"$bus"
+    says 1 "cannot send: this peer has no such handle" "$IPCBOX" b1ctl send --fd 8 4711 x
+    # EAGAIN, and in time
+    says 1 "nothing waits for a" c 'peer a; recv a'
+    says 1 "cannot receive: nothing came in time" "$IPCBOX" b1ctl recv --fd 8 --timeout 0.1
+    # ENOTTY, EBADF
+    says 1 "/dev/null is no bus1" "$IPCBOX" b1ctl -q --device /dev/null -c 'peer a'
+    says 1 "descriptor 0: it is no bus1 peer" "$IPCBOX" b1ctl send --fd 0 3 x
+    says 1 "descriptor 250: it is not open here" "$IPCBOX" b1ctl recv --fd 250
+    # ENOTCONN
+    mkfifo "$BATS_TEST_TMPDIR/in"
+    "$IPCBOX" b1ctl -q --device "$bus" run - <"$BATS_TEST_TMPDIR/in" 2>"$BATS_TEST_TMPDIR/said" 3>&- 8>&- &
+    shell=$!
+    exec 7>"$BATS_TEST_TMPDIR/in"
+    echo 'peer a; node a.n' >&7
+    has_node() { [ "$(usage nodes)" = 1 ]; }
+    within 10 has_node
+    kill "$serve_pid"
+    wait "$serve_pid"
+    serve_pid=
+    echo 'send a.n x' >&7
+    exec 7>&-
+    expect 1 wait "$shell"
+    is "$(cat "$BATS_TEST_TMPDIR/said")" "b1ctl: standard input: line 2: cannot send: the bus has ended"
+    says 1 "cannot send: the bus has ended" "$IPCBOX" b1ctl send --fd 8 3 x
+    says 1 "cannot receive: the bus has ended" "$IPCBOX" b1ctl recv --fd 8 --timeout 1
+    exec 8>&-
+    says 3 "$bus: No such file or directory" "$IPCBOX" b1ctl -q --device "$bus" -c 'peer a'
 }
 
 @test "b1ctl serve: a client copes with a bus that misbehaves as the RFC's code does" {

@@ -5,7 +5,9 @@
  *   stuck     many ioctls on memory that never faults in; prints "stuck", then waits to be killed
  *   peers N   opens N peers from several processes, prints "open", closes them when stdin ends
  *   killed N  children that are killed in the middle of ioctls, N times
- *   gone      opens a peer, prints "open", and once stdin ends what ioctl, poll and open then say
+ *   gone      opens a peer, prints "open", and once stdin ends what the ioctls and poll then say
+ *   quota     goes over each limit of a bus with --max-peers 2 --max-nodes 2 --max-handles 3
+ *             --max-messages 2 --max-message 10, and prints what came of it
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -212,19 +214,75 @@ static int killed(int n)
     return 0;
 }
 
+static void say(const char *what, int r)
+{
+    printf("%s: %s\n", what, r < 0 ? strerrorname_np(errno) : "0");
+}
+
+static int recv_into(int fd, char *data, size_t n)
+{
+    struct iovec v = {data, n};
+    struct bus1_metadata meta;
+    struct bus1_message m = {
+        .type = BUS1_INVALID, .n_data = n, .n_data_vecs = 1, .ptr_data_vecs = ptr(&v)};
+    struct bus1_cmd_recv c = {.ptr_metadata = ptr(&meta), .ptr_message = ptr(&m)};
+
+    return ioctl(fd, BUS1_CMD_RECV, &c);
+}
+
+static int transfer_one(int fd, uint64_t flags, uint64_t id)
+{
+    struct bus1_transfer src = {flags, id}, dst;
+    struct bus1_cmd_transfer c = {
+        .to = BUS1_INVALID, .n_transfers = 1, .ptr_src = ptr(&src), .ptr_dst = ptr(&dst)};
+
+    return ioctl(fd, BUS1_CMD_TRANSFER, &c);
+}
+
 static int gone(void)
 {
     int fd = peer_open(), r;
+    uint64_t h = self_handle(fd);
     struct pollfd p = {.fd = fd, .events = POLLIN};
+    char data[8];
 
     puts("open");
     fflush(stdout);
     while (getchar() != EOF)
         ;
-    r = ioctl(fd, BUS1_CMD_RELEASE, &(struct bus1_cmd_release){0});
-    printf("ioctl: %s\n", r < 0 ? strerrorname_np(errno) : "0");
+    say("TRANSFER", transfer_one(fd, 0, h));
+    say("RELEASE", ioctl(fd, BUS1_CMD_RELEASE, &(struct bus1_cmd_release){0, 1, ptr(&h)}));
+    say("SEND", send_from(fd, h, "x", 1));
+    say("RECV", recv_into(fd, data, sizeof(data)));
     r = poll(&p, 1, 10000);
     printf("poll: %d %s\n", r, p.revents & POLLERR ? "POLLERR" : "");
+    return 0;
+}
+
+static int quota(void)
+{
+    static uint64_t many[16385];
+    int fd = peer_open();
+    uint64_t h = self_handle(fd);
+    char data[16] = "";
+
+    (void)peer_open();
+    say("a third peer", open(path, O_RDWR));
+    (void)self_handle(fd);
+    say("a third node", transfer_one(fd, BUS1_TRANSFER_FLAG_CREATE, BUS1_INVALID));
+    say("a third handle", transfer_one(fd, 0, h));
+    say("a fourth handle", transfer_one(fd, 0, h));
+    say("a long message", send_from(fd, h, "12345678901", 11));
+    say("a message", send_from(fd, h, "one", 3));
+    say("a message", send_from(fd, h, "two", 3));
+    say("a third message", send_from(fd, h, "three", 5));
+    say("many ids", ioctl(fd, BUS1_CMD_RELEASE, &(struct bus1_cmd_release){0, 16385, ptr(many)}));
+    say("room for 2 bytes", recv_into(fd, data, 2));
+    /* What was queued is kept. */
+    say(recv_into(fd, data, sizeof(data)) ? "nothing" : data, 0);
+    say(recv_into(fd, data, sizeof(data)) ? "nothing" : data, 0);
+    say("no more", recv_into(fd, data, sizeof(data)));
+    say("room again", send_from(fd, h, "three", 5));
     return 0;
 }
 
@@ -245,5 +303,7 @@ int main(int argc, char **argv)
         return killed(n);
     if (!strcmp(argv[2], "gone"))
         return gone();
+    if (!strcmp(argv[2], "quota"))
+        return quota();
     return 2;
 }
