@@ -236,7 +236,8 @@ static int recv_or_sleep(struct chan *c, void *buf, size_t cap, struct chan_got 
 
     chan_wake_set(&c->ctl->wbits, &c->ctl->wgen); /* whatever senders think, there is room */
     __atomic_fetch_or(&c->ctl->rbits, bit, __ATOMIC_SEQ_CST);
-    chan_fence_senders(c);
+    if (ns)
+        chan_fence_senders(c);
     r = recv_once(c, buf, cap, true, got);
     if (r == TRY_SLEEP || r == TRY_BUSY) {
         uint64_t most = r == TRY_BUSY ? SLEEP_BUSY : SLEEP_IDLE;
