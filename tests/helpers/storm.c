@@ -2,8 +2,10 @@
 /*
  * Keeps a queue busy with messages that can be checked (storm.h):
  *
- *     storm /queue SENDERS RECEIVERS DEPTH BYTES [COUNT]    so many processes of each
- *     storm /queue bounce 0 DEPTH BYTES [COUNT]             one that receives and sends again
+ *     storm /queue SENDERS RECEIVERS DEPTH BYTES [COUNT [apart]]    so many processes of each
+ *     storm /queue bounce 0 DEPTH BYTES [COUNT]    one that receives and sends again
+ *
+ * Apart: each on the next processor, so that not chance says who shares one.
  *
  * Makes the queue, prints "ready" when it runs, and ends when COUNT messages were sent by each
  * sender, or at SIGTERM. Then it empties the queue, removes it, and prints
@@ -11,6 +13,7 @@
  */
 #include <errno.h>
 #include <mqueue.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -135,11 +138,26 @@ static void run_bounce(mqd_t q, long depth, size_t bytes, uint64_t count, struct
     }
 }
 
-static pid_t start(void)
+static void run_on(unsigned int cpu)
+{
+    cpu_set_t set;
+
+    CPU_ZERO(&set);
+    CPU_SET(cpu % (unsigned int)sysconf(_SC_NPROCESSORS_ONLN), &set);
+    if (sched_setaffinity(0, sizeof(set), &set) < 0) {
+        perror("sched_setaffinity");
+        _exit(1);
+    }
+}
+
+/* The process of that number, which has a processor to itself if @apart. */
+static pid_t start(int number, bool apart)
 {
     pid_t parent = getpid(), pid = fork();
 
     if (pid == 0) {
+        if (apart)
+            run_on((unsigned int)number);
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != parent)
             _exit(1);
@@ -156,6 +174,7 @@ int main(int argc, char **argv)
     int n_pids = 0, senders, receivers;
     size_t bytes;
     uint64_t count;
+    bool apart;
     mqd_t q;
 
     if (argc < 6)
@@ -167,6 +186,7 @@ int main(int argc, char **argv)
     receivers = atoi(argv[3]);
     bytes = strtoul(argv[5], NULL, 0);
     count = argc > 6 ? strtoull(argv[6], NULL, 0) : 0;
+    apart = argc > 7 && !strcmp(argv[7], "apart");
     attr = (struct mq_attr){.mq_maxmsg = atol(argv[4]), .mq_msgsize = (long)bytes};
     if (senders > STORM_SENDERS || receivers > STORM_SENDERS || bytes % 8 || bytes > STORM_MAX ||
         bytes < sizeof(struct storm_message))
@@ -181,12 +201,12 @@ int main(int argc, char **argv)
     puts("ready");
     fflush(stdout);
     for (int i = 0; i < senders; i++)
-        if ((pids[n_pids++] = start()) == 0) {
+        if ((pids[n_pids++] = start(i, apart)) == 0) {
             run_sender(q, (unsigned int)i, bytes, count, counts);
             _exit(0);
         }
     for (int i = 0; i < receivers; i++)
-        if ((pids[n_pids++] = start()) == 0) {
+        if ((pids[n_pids++] = start(senders + i, apart)) == 0) {
             /* Else the queue is empty nearly always: then there is nothing to get wrong. */
             (void)!nice(5);
             run_receiver(q, false, counts);
