@@ -79,3 +79,13 @@ endfunction()
 macro(ipcbox_pkg var module)
   pkg_check_modules(${var} REQUIRED IMPORTED_TARGET ${module})
 endmacro()
+
+# ipcbox_soname(VAR LIBRARY): under which name the dynamic linker finds a shared library.
+function(ipcbox_soname var library)
+  execute_process(COMMAND ${CMAKE_COMMAND} -E env LC_ALL=C ${CMAKE_READELF} -d ${library}
+    OUTPUT_VARIABLE text)
+  if(NOT text MATCHES "SONAME[^\n[]*\\[([^]]+)\\]")
+    message(FATAL_ERROR "${library} has no name for the dynamic linker")
+  endif()
+  set(${var} ${CMAKE_MATCH_1} PARENT_SCOPE)
+endfunction()

@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Lines from a terminal. */
+/*
+ * Lines from a terminal. libedit and what it needs are four libraries, a fifth of the start of
+ * every short command: they are loaded when a shell begins, which does without them where they are
+ * not there.
+ */
 #include "shell_edit.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#ifdef IPCBOX_HAVE_LIBEDIT
+#ifdef IPCBOX_LIBEDIT
+#include <dlfcn.h>
 #include <histedit.h>
 #endif
 
@@ -43,14 +48,47 @@ void shell_edit_help(void)
     fprintf(stderr, "  help\n  quit\n");
 }
 
-#ifdef IPCBOX_HAVE_LIBEDIT
-
 struct shell_edit {
+#ifdef IPCBOX_LIBEDIT
     const struct b1_script *script;
-    EditLine *el;
+    EditLine *el; /* NULL without libedit */
     History *history;
     HistEvent event;
+#endif
+    char *line;
+    size_t cap;
 };
+
+#ifdef IPCBOX_LIBEDIT
+
+#define FUNCTIONS(X)                                                                            \
+    X(el_init)                                                                                  \
+    X(el_end) X(el_get) X(el_set) X(el_line) X(el_insertstr) X(el_source) X(el_gets) X(history) \
+        X(history_init) X(history_end)
+
+/* The functions of libedit, once it is loaded; it stays. */
+static struct {
+#define X(name) __typeof__(name) *name;
+    FUNCTIONS(X)
+#undef X
+} lib;
+
+/* Return: NULL, or why not. */
+static const char *load_library(void)
+{
+    void *library = dlopen(IPCBOX_LIBEDIT, RTLD_NOW | RTLD_LOCAL), *address;
+
+    if (!library)
+        return dlerror();
+#define X(name)                      \
+    address = dlsym(library, #name); \
+    if (!address)                    \
+        return dlerror();            \
+    memcpy(&lib.name, &address, sizeof(lib.name));
+    FUNCTIONS(X)
+#undef X
+    return NULL;
+}
 
 /* What fits the word so far: how many, and how much of the first they all share. */
 struct match {
@@ -90,12 +128,12 @@ static void match_name(void *ctx, const struct b1_script_name *n)
 static unsigned char complete(EditLine *el, int c _unused_)
 {
     struct shell_edit *e = NULL;
-    const LineInfo *line = el_line(el);
+    const LineInfo *line = lib.el_line(el);
     const char *start = line->cursor, *before;
     struct match m = {0};
     unsigned char r = CC_ERROR;
 
-    el_get(el, EL_CLIENTDATA, &e);
+    lib.el_get(el, EL_CLIENTDATA, &e);
     while (start > line->buffer && !strchr(" \t;,", start[-1]))
         start--;
     m.word = start;
@@ -108,9 +146,9 @@ static unsigned char complete(EditLine *el, int c _unused_)
     else
         b1_script_names(e->script, match_name, &m);
     if (m.n && m.common.len > m.n_word) {
-        r = el_insertstr(el, m.common.data + m.n_word) == 0 ? CC_REFRESH : CC_ERROR;
+        r = lib.el_insertstr(el, m.common.data + m.n_word) == 0 ? CC_REFRESH : CC_ERROR;
         if (m.n == 1 && r == CC_REFRESH)
-            (void)el_insertstr(el, " ");
+            (void)lib.el_insertstr(el, " ");
     }
     buf_done(&m.common);
     return r;
@@ -121,29 +159,78 @@ static const char *prompt(EditLine *el _unused_)
     return "b1> ";
 }
 
+static const char *begin(struct shell_edit *e, const struct b1_script *s)
+{
+    const char *why = load_library();
+
+    if (why)
+        return why;
+    e->script = s;
+    e->el = lib.el_init("b1ctl", stdin, stderr, stderr);
+    e->history = e->el ? lib.history_init() : NULL;
+    if (!e->history)
+        return "out of memory";
+    lib.history(e->history, &e->event, H_SETSIZE, 1000);
+    lib.history(e->history, &e->event, H_SETUNIQUE, 1);
+    lib.el_set(e->el, EL_CLIENTDATA, e);
+    lib.el_set(e->el, EL_PROMPT, prompt);
+    lib.el_set(e->el, EL_EDITOR, "emacs");
+    lib.el_set(e->el, EL_SIGNAL, 1);
+    lib.el_set(e->el, EL_HIST, lib.history, e->history);
+    lib.el_set(e->el, EL_ADDFN, "complete", "complete a word", complete);
+    lib.el_set(e->el, EL_BIND, "^I", "complete", NULL);
+    lib.el_source(e->el, NULL);
+    return NULL;
+}
+
+static void end(struct shell_edit *e)
+{
+    if (e->el)
+        lib.el_end(e->el);
+    if (e->history)
+        lib.history_end(e->history);
+    e->el = NULL;
+    e->history = NULL;
+}
+
+static int edited_line(struct shell_edit *e, const char **ret)
+{
+    int n = 0;
+    const char *line = lib.el_gets(e->el, &n);
+
+    if (!line || n <= 0)
+        return n < 0 ? -errno : 0;
+    if (line[strspn(line, " \t\r\n")])
+        lib.history(e->history, &e->event, H_ENTER, line);
+    *ret = line;
+    return 1;
+}
+
+#else
+
+static const char *begin(struct shell_edit *e _unused_, const struct b1_script *s _unused_)
+{
+    return "this build is without libedit";
+}
+
+static void end(struct shell_edit *e _unused_)
+{
+}
+
+#endif
+
 int shell_edit_new(const struct b1_script *s, struct shell_edit **ret)
 {
     struct shell_edit *e = calloc(1, sizeof(*e));
+    const char *why;
 
     if (!e)
         return -ENOMEM;
-    e->script = s;
-    e->el = el_init("b1ctl", stdin, stderr, stderr);
-    e->history = history_init();
-    if (!e->el || !e->history) {
-        shell_edit_free(e);
-        return -ENOMEM;
+    why = begin(e, s);
+    if (why) {
+        end(e);
+        fprintf(stderr, "no line editing, history and completion: %s\n", why);
     }
-    history(e->history, &e->event, H_SETSIZE, 1000);
-    history(e->history, &e->event, H_SETUNIQUE, 1);
-    el_set(e->el, EL_CLIENTDATA, e);
-    el_set(e->el, EL_PROMPT, prompt);
-    el_set(e->el, EL_EDITOR, "emacs");
-    el_set(e->el, EL_SIGNAL, 1);
-    el_set(e->el, EL_HIST, history, e->history);
-    el_set(e->el, EL_ADDFN, "complete", "complete a word", complete);
-    el_set(e->el, EL_BIND, "^I", "complete", NULL);
-    el_source(e->el, NULL);
     *ret = e;
     return 0;
 }
@@ -152,56 +239,20 @@ void shell_edit_free(struct shell_edit *e)
 {
     if (!e)
         return;
+    end(e);
+    free(e->line);
+    free(e);
+}
+
+int shell_edit_line(struct shell_edit *e, const char **ret)
+{
+#ifdef IPCBOX_LIBEDIT
     if (e->el)
-        el_end(e->el);
-    if (e->history)
-        history_end(e->history);
-    free(e);
-}
-
-int shell_edit_line(struct shell_edit *e, const char **ret)
-{
-    int n = 0;
-    const char *line = el_gets(e->el, &n);
-
-    if (!line || n <= 0)
-        return n < 0 ? -errno : 0;
-    if (line[strspn(line, " \t\r\n")])
-        history(e->history, &e->event, H_ENTER, line);
-    *ret = line;
-    return 1;
-}
-
-#else
-
-struct shell_edit {
-    char *line;
-    size_t cap;
-};
-
-int shell_edit_new(const struct b1_script *s _unused_, struct shell_edit **ret)
-{
-    *ret = calloc(1, sizeof(**ret));
-    if (!*ret)
-        return -ENOMEM;
-    fputs("no line editing, history and completion: this build is without libedit\n", stderr);
-    return 0;
-}
-
-void shell_edit_free(struct shell_edit *e)
-{
-    if (e)
-        free(e->line);
-    free(e);
-}
-
-int shell_edit_line(struct shell_edit *e, const char **ret)
-{
+        return edited_line(e, ret);
+#endif
     fputs("b1> ", stderr);
     if (getline(&e->line, &e->cap, stdin) < 0)
         return ferror(stdin) ? -errno : 0;
     *ret = e->line;
     return 1;
 }
-
-#endif

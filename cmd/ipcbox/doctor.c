@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* ipcbox doctor: what works here and now, for this user, and what would make the rest work. */
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -154,8 +155,10 @@ static void check_bus1(struct cli_ctx *ctx)
     row.verbs = "monitor, dump";
     row.backend = "calls";
     report(ctx, row, b1_monitor_probe(&e), &e);
-#ifdef IPCBOX_HAVE_LIBEDIT
-    r = 0;
+#ifdef IPCBOX_LIBEDIT
+    r = dlopen(IPCBOX_LIBEDIT, RTLD_LAZY | RTLD_LOCAL) ? 0 : -EOPNOTSUPP;
+    if (r < 0)
+        err_set(&e, r, "install libedit", "%s", dlerror());
 #else
     r = err_set(&e, -EOPNOTSUPP, "build it with -DIPCBOX_LIBEDIT=ON",
                 "this build is without libedit");

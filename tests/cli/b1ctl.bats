@@ -89,6 +89,16 @@ a node-release back  "
 }
 
 # In the background a terminal cannot be read, once the signal that would stop it is ignored.
+@test "b1ctl shell: a library for editing that cannot be loaded is done without" {
+    mkdir "$BATS_TEST_TMPDIR/lib"
+    echo "no library" | tee "$BATS_TEST_TMPDIR"/lib/libedit.so.{0,2} >/dev/null
+    printf 'peer a\nnode a.n\nsend a.n hello\nrecv a\nquit\n' |
+        LD_LIBRARY_PATH="$BATS_TEST_TMPDIR/lib" script -qec "$IPCBOX b1ctl -q shell" /dev/null >"$BATS_TEST_TMPDIR/out"
+    has "$(<"$BATS_TEST_TMPDIR/out")" "no line editing, history and completion: " "libedit" "b1> " "hello"
+    LD_LIBRARY_PATH="$BATS_TEST_TMPDIR/lib" "$IPCBOX" doctor -J >"$BATS_TEST_TMPDIR/doctor" || true
+    jq -e '[.. | objects | select(.backend? == "line editing")] | length == 1 and (.[0] | tostring | test("libedit"))' "$BATS_TEST_TMPDIR/doctor"
+}
+
 @test "b1ctl shell: a terminal that cannot be read" {
     session=$(unique b1shell)
     mkfifo "$BATS_TEST_TMPDIR/ended"
