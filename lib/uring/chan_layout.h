@@ -36,10 +36,10 @@ struct chan_ext {
     uint32_t version;
     uint32_t id;
     uint64_t key;
-    uint64_t created_ns;              /* CLOCK_REALTIME */
-    uint32_t delivery;                /* enum chan_delivery */
-    uint32_t creator;                 /* pid */
-    char name[64];                    /* what the key was made from; "": nothing */
+    uint64_t created_ns;                   /* CLOCK_REALTIME */
+    uint32_t delivery;                     /* enum chan_delivery */
+    uint32_t creator;                      /* pid */
+    char name[64];                         /* what the key was made from; "": nothing */
     alignas(CHAN_LINE) uint64_t tail_near; /* positions ever claimed, or nearly so many */
     uint64_t lost;                         /* slots found whose sender died while it wrote them */
     alignas(CHAN_LINE) struct chan_sender senders[CHAN_SENDERS];
@@ -63,12 +63,12 @@ struct chan_ctl {
     alignas(CHAN_LINE) uint32_t destroyed; /* a hint to look whether the name has gone */
     uint32_t epoch;                        /* changes when someone subscribes: senders look again */
     uint32_t sub_limit;                    /* entries of subs from here on were never used */
-    uint32_t fences;                       /* a receiver cannot do those of the senders: they must */
-    alignas(CHAN_LINE) uint64_t rbits;     /* who of subs sleeps */
-    uint32_t rgen;                         /* what receivers sleep on */
-    alignas(CHAN_LINE) uint64_t wbits;     /* who of senders sleeps */
-    uint32_t wgen;                         /* what senders sleep on */
-    alignas(CHAN_LINE) uint64_t head;      /* multicast: next position; unicast: where nobody was */
+    uint32_t fences;                   /* a receiver cannot do those of the senders: they must */
+    alignas(CHAN_LINE) uint64_t rbits; /* who of subs sleeps */
+    uint32_t rgen;                     /* what receivers sleep on */
+    alignas(CHAN_LINE) uint64_t wbits; /* who of senders sleeps */
+    uint32_t wgen;                     /* what senders sleep on */
+    alignas(CHAN_LINE) uint64_t head;  /* multicast: next position; unicast: where nobody was */
     struct chan_sub subs[CHAN_SUBS];
 };
 

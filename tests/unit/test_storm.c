@@ -199,7 +199,8 @@ static void deep_queues(void)
     CHECK(f && fputs("1000", f) >= 0 && fclose(f) == 0);
 }
 
-/* IPCBOX_STORM_PERCENT: of the usual number of snapshots, where each step is emulated or checked. */
+/* IPCBOX_STORM_PERCENT: of the usual number of snapshots, where each step is emulated or checked.
+ */
 int main(void)
 {
     const char *all = getenv("IPCBOX_TEST_LONG"), *part = getenv("IPCBOX_STORM_PERCENT");
