@@ -252,6 +252,7 @@ static void put_heading(const struct table *t, struct buf *text)
         buf_clear(&b);
         heading(&b, column(t, i));
         put_cell(t, i, buf_str(&b), b.len, b.len, text);
+        buf_inherit_error(text, &b);
     }
     if (t->opts.color)
         buf_add_str(text, "\033[0m");

@@ -54,17 +54,66 @@ struct crew {
 
 static void *work(void *argp);
 
+/**
+ * struct desk - what a thread has for its answers
+ * @run: whose
+ * @n, @resp: room for a notification and its answer, of @size and @resp_size in this kernel
+ * @kept: of whom it answered the last call
+ */
+struct desk {
+    struct run *run;
+    struct seccomp_notif *n;
+    struct seccomp_notif_resp *resp;
+    size_t size;
+    size_t resp_size;
+    struct call_thread kept;
+};
+
+static void desk_free(struct desk *d)
+{
+    if (!d)
+        return;
+    free(d->n);
+    free(d->resp);
+    call_forget(&d->kept);
+    free(d);
+}
+
+static struct desk *desk_new(struct run *run)
+{
+    struct seccomp_notif_sizes sizes = {0};
+    struct desk *d = calloc(1, sizeof(*d));
+
+    if (!d)
+        return NULL;
+    syscall(SYS_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, &sizes);
+    d->run = run;
+    d->kept.pidfd = -1;
+    d->size = MAX(sizes.seccomp_notif, sizeof(*d->n));
+    d->resp_size = MAX(sizes.seccomp_notif_resp, sizeof(*d->resp));
+    d->n = malloc(d->size);
+    d->resp = malloc(d->resp_size);
+    if (!d->n || !d->resp) {
+        desk_free(d);
+        return NULL;
+    }
+    return d;
+}
+
 static int add_worker(struct run *run)
 {
     struct crew *crew = run->crew;
-    int r = -EAGAIN;
+    struct desk *d = desk_new(run);
+    int r = d ? -EAGAIN : -ENOMEM;
 
     pthread_mutex_lock(&crew->lock);
-    if (crew->n < CREW_MAX && !crew->ended)
-        r = -pthread_create(&crew->threads[crew->n], NULL, work, run);
+    if (d && crew->n < CREW_MAX && !crew->ended)
+        r = -pthread_create(&crew->threads[crew->n], NULL, work, d);
     if (r == 0)
         crew->n++;
     pthread_mutex_unlock(&crew->lock);
+    if (r < 0)
+        desk_free(d);
     return r;
 }
 
@@ -201,38 +250,6 @@ static bool next_call(const struct run *run, struct seccomp_notif *n, size_t siz
     return false;
 }
 
-/**
- * struct desk - what a thread has for its answers
- * @n, @resp: room for a notification and its answer, of @size and @resp_size in this kernel
- * @kept: of whom it answered the last call
- */
-struct desk {
-    struct seccomp_notif *n;
-    struct seccomp_notif_resp *resp;
-    size_t size;
-    size_t resp_size;
-    struct call_thread kept;
-};
-
-static bool desk_new(struct desk *d)
-{
-    struct seccomp_notif_sizes sizes = {0};
-
-    syscall(SYS_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, &sizes);
-    d->size = MAX(sizes.seccomp_notif, sizeof(*d->n));
-    d->resp_size = MAX(sizes.seccomp_notif_resp, sizeof(*d->resp));
-    d->n = malloc(d->size);
-    d->resp = malloc(d->resp_size);
-    return d->n && d->resp;
-}
-
-static void desk_done(struct desk *d)
-{
-    free(d->n);
-    free(d->resp);
-    call_forget(&d->kept);
-}
-
 /* Answers as long as this thread has the lead. */
 static void lead(struct run *run, struct desk *d)
 {
@@ -251,17 +268,14 @@ static void lead(struct run *run, struct desk *d)
     } while (end_term(crew, term));
 }
 
+/* Takes over its desk. */
 static void *work(void *argp)
 {
-    struct run *run = argp;
-    struct desk d = {.kept = {.pidfd = -1}};
+    struct desk *d = argp;
 
-    if (desk_new(&d))
-        while (take_lead(run->crew))
-            lead(run, &d);
-    else
-        run_say(run, "a thread that would answer calls: %s", err_text(NULL, -ENOMEM));
-    desk_done(&d);
+    while (take_lead(d->run->crew))
+        lead(d->run, d);
+    desk_free(d);
     return NULL;
 }
 
