@@ -7,6 +7,7 @@
 
 #include "escape.h"
 #include "macros.h"
+#include "monitor_words.h"
 #include "out.h"
 
 struct row {
@@ -215,26 +216,7 @@ const struct cli_table monitor_tables[] = {
     {NULL, NULL},
 };
 
-/* ---- the caller's memory ---- */
-
-static size_t elements(const struct b1_memory *m, size_t size)
-{
-    return m->len / size;
-}
-
-/* The @i-th element, or false. */
-static bool element(const struct b1_memory *m, size_t i, void *to, size_t size)
-{
-    if (i >= elements(m, size))
-        return false;
-    memcpy(to, (const char *)m->data + i * size, size);
-    return true;
-}
-
-static bool message_of(const struct b1_memory *m, struct bus1_message *msg)
-{
-    return element(m, 0, msg, sizeof(*msg));
-}
+/* ---- objects ---- */
 
 static const char *const part_names[B1_PARTS] = {
     [B1_PART_IDS] = "ids",
@@ -258,162 +240,6 @@ static void name_unreadable(const struct b1_monitor_event *ev, struct buf *b)
         if (ev->part[i].failed)
             buf_printf(b, "%s%s", b->len ? "," : "", part_names[i]);
 }
-
-/* ---- words ---- */
-
-static void add_id(struct buf *b, const char *before, uint64_t id)
-{
-    if (id == BUS1_INVALID)
-        buf_printf(b, "%snone", before);
-    else
-        buf_printf(b, "%s%" PRIu64, before, id);
-}
-
-static void add_data(struct buf *b, const struct b1_memory *m, uint64_t length)
-{
-    buf_printf(b, ": %" PRIu64 " bytes", length);
-    if (!m->len)
-        return;
-    if (esc_is_text(m->data, m->len)) {
-        buf_add_str(b, " \"");
-        buf_add(b, m->data, m->len);
-        buf_add_char(b, '"');
-    } else {
-        buf_add_str(b, " <");
-        esc_hex(b, m->data, m->len, m->len);
-        buf_add_char(b, '>');
-    }
-}
-
-static void add_ids(struct buf *b, const char *what, const struct b1_memory *m)
-{
-    uint64_t id;
-
-    for (size_t i = 0; element(m, i, &id, sizeof(id)); i++)
-        add_id(b, i ? "," : what, id);
-}
-
-static void add_handles(struct buf *b, const struct b1_memory *m)
-{
-    struct bus1_transfer t;
-
-    for (size_t i = 0; element(m, i, &t, sizeof(t)); i++) {
-        add_id(b, i ? "," : " with ", t.id);
-        if (t.flags)
-            buf_printf(b, "(flags %" PRIu64 ")", t.flags);
-    }
-}
-
-/* What must not be there. */
-static void add_kind(struct buf *b, const struct bus1_message *m)
-{
-    buf_printf(b, " message flags %" PRIu64, m->flags);
-    add_id(b, " type ", m->type);
-}
-
-static void words_transfer(const struct b1_monitor_event *ev, struct buf *b)
-{
-    struct bus1_transfer t, after, new;
-
-    if (ev->arg.transfer.to == BUS1_INVALID)
-        buf_add_str(b, "to itself");
-    else
-        buf_printf(b, "to fd %" PRIu64, ev->arg.transfer.to);
-    if (ev->to.dev && !ev->to.is_device)
-        buf_printf(b, " (peer %" PRIu64 ")", ev->to.ino);
-    for (size_t i = 0; element(&ev->part[B1_PART_TRANSFERS], i, &t, sizeof(t)); i++) {
-        if (t.flags == BUS1_TRANSFER_FLAG_CREATE && t.id == BUS1_INVALID)
-            buf_printf(b, "%snew node", i ? ", " : ": ");
-        else
-            add_id(b, i ? ", handle " : ": handle ", t.id);
-        if (t.flags > BUS1_TRANSFER_FLAG_CREATE)
-            buf_printf(b, "(flags %" PRIu64 ")", t.flags);
-        if (element(&ev->part[B1_PART_TRANSFERS_AFTER], i, &after, sizeof(after)) &&
-            after.id != t.id)
-            add_id(b, " ", after.id);
-        if (element(&ev->part[B1_PART_NEW_HANDLES], i, &new, sizeof(new)))
-            add_id(b, " -> handle ", new.id);
-    }
-}
-
-static void words_send(const struct b1_monitor_event *ev, struct buf *b)
-{
-    const struct b1_memory *errors = &ev->part[B1_PART_ERRORS];
-    struct bus1_message m;
-    const char *name;
-    int32_t error;
-    uint64_t id;
-
-    if (!ev->arg.send.n_destinations)
-        buf_add_str(b, "to nobody");
-    add_ids(b, "to ", &ev->part[B1_PART_IDS]);
-    add_handles(b, &ev->part[B1_PART_TRANSFERS]);
-    if (message_of(&ev->part[B1_PART_MESSAGE], &m)) {
-        if (m.flags || m.type != BUS1_MESSAGE_TYPE_USER)
-            add_kind(b, &m);
-        add_data(b, &ev->part[B1_PART_DATA], m.n_data);
-    }
-    for (size_t i = 0; element(&ev->part[B1_PART_IDS], i, &id, sizeof(id)); i++) {
-        if (ev->result >= 0 || !element(errors, i, &error, sizeof(error)) || error >= 0)
-            continue;
-        name = strerrorname_np(-error);
-        add_id(b, " -> ", id);
-        buf_printf(b, ": %s", name ? name : "unknown error");
-    }
-}
-
-static void words_recv(const struct b1_monitor_event *ev, struct buf *b)
-{
-    struct bus1_metadata meta;
-    struct bus1_message before = {0}, m;
-    bool known = message_of(&ev->part[B1_PART_MESSAGE], &before);
-
-    if (known && (before.flags || before.type != BUS1_INVALID))
-        add_kind(b, &before);
-    if (!message_of(&ev->part[B1_PART_MESSAGE_AFTER], &m)) {
-        buf_printf(b, " room for %" PRIu64 " bytes, %" PRIu64 " handles", before.n_data,
-                   before.n_transfers);
-        return;
-    }
-    if (ev->result < 0) {
-        buf_printf(b, "%" PRIu64 " bytes, %" PRIu64 " handles wait; room for %" PRIu64 ", %" PRIu64,
-                   m.n_data, m.n_transfers, before.n_data, before.n_transfers);
-        return;
-    }
-    buf_add_str(b, b1_message_type(m.type));
-    if (element(&ev->part[B1_PART_METADATA], 0, &meta, sizeof(meta))) {
-        add_id(b, m.type == BUS1_MESSAGE_TYPE_NODE_RELEASE ? " of handle " : " at node ", meta.id);
-        if (meta.account != BUS1_INVALID)
-            buf_printf(b, " from uid %" PRIu64, meta.account);
-    }
-    add_handles(b, &ev->part[B1_PART_TRANSFERS_AFTER]);
-    if (m.type == BUS1_MESSAGE_TYPE_USER)
-        add_data(b, &ev->part[B1_PART_DATA_AFTER], m.n_data);
-}
-
-static void words(const struct b1_monitor_event *ev, struct buf *b)
-{
-    if (ev->arg_read && ev->arg.words[0])
-        buf_printf(b, "flags %" PRIu64 " ", ev->arg.words[0]);
-    switch (ev->cmd) {
-    case BUS1_CMD_TRANSFER:
-        words_transfer(ev, b);
-        break;
-    case BUS1_CMD_RELEASE:
-        add_ids(b, "", &ev->part[B1_PART_IDS]);
-        break;
-    case BUS1_CMD_SEND:
-        words_send(ev, b);
-        break;
-    case BUS1_CMD_RECV:
-        words_recv(ev, b);
-        break;
-    default:
-        buf_printf(b, "no call of bus1: 0x%x", ev->cmd);
-    }
-}
-
-/* ---- objects ---- */
 
 static const struct out_col *columns(uint32_t cmd, const char **event)
 {
@@ -442,7 +268,7 @@ static void fill_message(const struct b1_monitor_event *ev, struct row *row)
     struct bus1_metadata meta;
     struct bus1_message m;
 
-    if (message_of(&ev->part[B1_PART_MESSAGE], &m)) {
+    if (monitor_message_of(&ev->part[B1_PART_MESSAGE], &m)) {
         row->message_flags = m.flags;
         row->message_type = m.type;
         row->vecs = m.n_data_vecs;
@@ -454,13 +280,13 @@ static void fill_message(const struct b1_monitor_event *ev, struct row *row)
             row->length = m.n_data;
         }
     }
-    if (recv && message_of(&ev->part[B1_PART_MESSAGE_AFTER], &m)) {
+    if (recv && monitor_message_of(&ev->part[B1_PART_MESSAGE_AFTER], &m)) {
         row->n_transfers = m.n_transfers;
         row->length = m.n_data;
         if (ev->result >= 0)
             row->type = b1_message_type(m.type);
     }
-    if (element(&ev->part[B1_PART_METADATA], 0, &meta, sizeof(meta))) {
+    if (monitor_element(&ev->part[B1_PART_METADATA], 0, &meta, sizeof(meta))) {
         row->id = meta.id;
         row->account = meta.account;
     }
@@ -520,18 +346,19 @@ static void list_transfers(struct out *o, const struct b1_monitor_event *ev)
     struct bus1_transfer before, after, new;
 
     out_list_begin(o, "transfers", transfers_cols, 0);
-    for (size_t i = 0; element(&ev->part[B1_PART_TRANSFERS], i, &before, sizeof(before)); i++) {
+    for (size_t i = 0; monitor_element(&ev->part[B1_PART_TRANSFERS], i, &before, sizeof(before));
+         i++) {
         struct element row = {.flags = before.flags,
                               .id = before.id,
                               .flags_after = OUT_UNKNOWN_U64,
                               .id_after = OUT_UNKNOWN_U64,
                               .handle = OUT_UNKNOWN_U64};
 
-        if (element(&ev->part[B1_PART_TRANSFERS_AFTER], i, &after, sizeof(after))) {
+        if (monitor_element(&ev->part[B1_PART_TRANSFERS_AFTER], i, &after, sizeof(after))) {
             row.flags_after = after.flags;
             row.id_after = after.id;
         }
-        if (element(&ev->part[B1_PART_NEW_HANDLES], i, &new, sizeof(new)))
+        if (monitor_element(&ev->part[B1_PART_NEW_HANDLES], i, &new, sizeof(new)))
             row.handle = new.id;
         out_row(o, &row);
     }
@@ -545,9 +372,9 @@ static void list_ids(struct out *o, const char *key, const struct out_col *cols,
     int32_t error;
 
     out_list_begin(o, key, cols, 0);
-    for (size_t i = 0; element(&ev->part[B1_PART_IDS], i, &row.id, sizeof(row.id)); i++) {
+    for (size_t i = 0; monitor_element(&ev->part[B1_PART_IDS], i, &row.id, sizeof(row.id)); i++) {
         row.error = OUT_UNKNOWN_I64;
-        if (element(&ev->part[B1_PART_ERRORS], i, &error, sizeof(error)))
+        if (monitor_element(&ev->part[B1_PART_ERRORS], i, &error, sizeof(error)))
             row.error = error;
         out_row(o, &row);
     }
@@ -559,7 +386,7 @@ static void list_carried(struct out *o, const struct b1_memory *m)
     struct bus1_transfer t;
 
     out_list_begin(o, "transfers", carried_cols, 0);
-    for (size_t i = 0; element(m, i, &t, sizeof(t)); i++)
+    for (size_t i = 0; monitor_element(m, i, &t, sizeof(t)); i++)
         out_row(o, &(struct element){.flags = t.flags, .id = t.id});
     out_list_end(o);
 }
@@ -596,7 +423,7 @@ void monitor_show_call(struct cli_ctx *ctx, const struct b1_monitor_event *ev, c
     if (unreadable.len)
         row.unreadable = buf_str(&unreadable);
     if (out_get_mode(ctx->out) == OUT_MODE_TABLE) {
-        words(ev, &text);
+        monitor_words(ev, &text);
         skip = text.len && text.data[0] == ' ';
         if (unreadable.len)
             buf_printf(&text, " (unreadable: %s)", buf_str(&unreadable));
@@ -607,20 +434,6 @@ void monitor_show_call(struct cli_ctx *ctx, const struct b1_monitor_event *ev, c
     out_item_begin(ctx->out, cols, &row);
     lists(ctx->out, ev);
     out_item_end(ctx->out);
-}
-
-static void words_message(const struct monitor_message *m, struct buf *b)
-{
-    add_id(b, "peer ", m->from);
-    add_id(b, " -> peer ", m->to);
-    if (m->to_pid != OUT_UNKNOWN_U64)
-        buf_printf(b, " (pid %" PRIu64 ")", m->to_pid);
-    buf_printf(b, ": %s", b1_message_type(m->type));
-    add_id(b, m->type == BUS1_MESSAGE_TYPE_NODE_RELEASE ? " of handle " : " at node ", m->id);
-    for (size_t i = 0; i < m->n_handles; i++)
-        add_id(b, i ? "," : " with ", m->handles[i]);
-    if (m->type == BUS1_MESSAGE_TYPE_USER)
-        buf_printf(b, ": %" PRIu64 " bytes", m->length);
 }
 
 void monitor_show_message(struct cli_ctx *ctx, const struct monitor_message *m)
@@ -648,7 +461,7 @@ void monitor_show_message(struct cli_ctx *ctx, const struct monitor_message *m)
     };
 
     if (out_get_mode(ctx->out) == OUT_MODE_TABLE) {
-        words_message(m, &text);
+        monitor_words_of_message(m, &text);
         row.words = (struct out_bytes){buf_str(&text), text.len};
         out_row(ctx->out, &row);
         return;

@@ -12,6 +12,7 @@
 #include "monitor_abi.h"
 #include "pids.bpf.h"
 #include "syscall.bpf.h"
+#include "visible.bpf.h"
 
 #include <bpf/bpf_tracing.h>
 
@@ -23,42 +24,10 @@ const volatile struct monitor_config config = {0};
 uint64_t lost = 0;
 uint32_t can_check = 0; /* whose a process is can be told */
 
-static uint64_t user_ns; /* of the user: the address of its user namespace */
 static uint64_t last_seq;
 static uint64_t last_wake;
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
-struct user_namespace {
-    struct user_namespace *parent;
-    kuid_t owner;
-};
-
-struct kernel_capabilities {
-};
-
-struct cred___monitor {
-    kuid_t uid, suid, euid;
-    kgid_t gid, sgid, egid;
-    struct kernel_capabilities cap_permitted;
-    struct user_namespace *user_ns;
-};
-
-struct mm_flags {
-};
-
-struct mm_struct {
-    struct mm_flags flags;
-};
-
-struct mm_struct___before_6_18 {
-    unsigned long flags;
-};
-
-struct task_struct___monitor {
-    const struct cred___monitor *real_cred;
-    struct mm_struct *mm;
-};
-
 struct super_block___monitor {
     const char *s_subtype;
 };
@@ -70,7 +39,6 @@ struct inode___monitor {
 
 #define FUSE_SUPER_MAGIC 0x65735546 /* fs/fuse/inode.c */
 #define MISC_MAJOR       10         /* include/uapi/linux/major.h */
-#define DUMPABLE         3          /* MMF_DUMPABLE_MASK, include/linux/sched/coredump.h */
 #define EMSGSIZE         90         /* include/uapi/asm-generic/errno.h */
 
 #if defined(__TARGET_ARCH_x86)
@@ -142,66 +110,15 @@ struct {
     __type(value, struct scratch);
 } scratches SEC(".maps");
 
-static __always_inline bool flags_are_word(void)
-{
-    return bpf_core_field_exists(struct mm_struct___before_6_18, flags);
-}
-
 SEC("syscall")
 int monitor_setup(void *ctx)
 {
-    struct task_struct___monitor *task = (void *)bpf_get_current_task();
-
     pids_init();
-    user_ns = (uint64_t)BPF_CORE_READ(task, real_cred, user_ns);
-    can_check = (bpf_core_field_exists(task->mm->flags) || flags_are_word()) &&
-                bpf_core_field_exists(task->real_cred->cap_permitted);
+    can_check = visible_init();
     return 0;
 }
 
 /* ---- whose ---- */
-
-/* Whether the user owns a user namespace, or one that it is in. */
-static __always_inline bool owns(struct user_namespace *ns)
-{
-    for (int i = 0; i < 8 && ns; i++) {
-        struct user_namespace *parent = BPF_CORE_READ(ns, parent);
-
-        if ((uint64_t)parent == user_ns)
-            return BPF_CORE_READ(ns, owner.val) == config.uid;
-        ns = parent;
-    }
-    return false;
-}
-
-/* As ptrace(2) has it, for a user without capabilities: the same user in all respects, who has not
- * gained any privilege. */
-static __always_inline bool may_see(void)
-{
-    struct task_struct___monitor *task = (void *)bpf_get_current_task();
-    const struct cred___monitor *cred = BPF_CORE_READ(task, real_cred);
-    struct user_namespace *ns = BPF_CORE_READ(cred, user_ns);
-    struct mm_struct *mm = BPF_CORE_READ(task, mm);
-    unsigned long flags = 0;
-    uint64_t caps = 1;
-
-    if (config.see_all)
-        return true;
-    if (BPF_CORE_READ(cred, uid.val) != config.uid || BPF_CORE_READ(cred, euid.val) != config.uid ||
-        BPF_CORE_READ(cred, suid.val) != config.uid || BPF_CORE_READ(cred, gid.val) != config.gid ||
-        BPF_CORE_READ(cred, egid.val) != config.gid || BPF_CORE_READ(cred, sgid.val) != config.gid)
-        return false;
-    if (flags_are_word())
-        KREAD(flags, (uint64_t)mm + KOFFSET(mm_struct___before_6_18, flags));
-    else
-        KREAD(flags, (uint64_t)mm + KOFFSET(mm_struct, flags));
-    if ((flags & DUMPABLE) != 1)
-        return false;
-    if ((uint64_t)ns != user_ns)
-        return owns(ns);
-    KREAD(caps, (uint64_t)cred + KOFFSET(cred___monitor, cap_permitted));
-    return caps == 0;
-}
 
 static __always_inline bool wanted(void)
 {
@@ -212,7 +129,7 @@ static __always_inline bool wanted(void)
     pid = own_pid();
     if (pid == config.self || (config.pid && pid != config.pid))
         return false;
-    return may_see();
+    return config.see_all || visible(config.uid, config.gid);
 }
 
 /* ---- which file ---- */
