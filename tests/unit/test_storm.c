@@ -210,6 +210,7 @@ int main(void)
         {"four senders, four receivers", {"4", "4", "64", "1024"}, 4000, 100, false},
         {"receive and send again, depth 1, 8 KiB", {"bounce", "0", "1", "8192"}, 1000, 100, false},
         {"receive and send again, depth 8, 8 KiB", {"bounce", "0", "8", "8192"}, 3000, 5, false},
+        {"receive and send again, depth 8, 128 B", {"bounce", "0", "8", "128"}, 3000, 100, false},
         {"four senders, four receivers, locked", {"4", "4", "64", "1024"}, 2000, 0, true},
         {"receive and send again, locked", {"bounce", "0", "1", "8192"}, 2000, 0, true},
     };
