@@ -15,6 +15,7 @@ BATS_TEST_TMPDIR=$D
 k() { "$IPCBOX" uringipc --backend kernel "$@"; }
 kb() { exec "$IPCBOX" uringipc --backend kernel "$@" 3>&-; }
 ends() { local got=0; wait "$1" || got=$?; is "$got" "${2-0}"; }
+trap 'k -q -J list | jq ".channels[].pid | numbers" | xargs -r kill' EXIT # those that --detach left
 holders_are() { [ "$(k -J info "$1" | jq .processes)" = "$2" ]; }
 END
 }
