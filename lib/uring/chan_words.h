@@ -64,7 +64,8 @@ static inline uint32_t *chan_tail_word(const struct chan *c)
 }
 
 /* The tail, in the 64 bits that positions are counted in here. Wrong, with nothing worse to follow
- * than a compare-and-swap that fails, when 2^31 messages pass between the two loads. */
+ * than a compare-and-swap that fails, when 2^31 messages pass between the two loads. It would not
+ * fail for a sender that was stopped before it while a multiple of exactly 2^32 passed. */
 static inline uint64_t chan_tail(const struct chan *c)
 {
     uint32_t low = LOAD_SC(chan_tail_word(c));
