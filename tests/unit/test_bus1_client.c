@@ -384,7 +384,7 @@ static void test_liar(void)
     /* What is written behind the array meets a page that cannot be written. */
     behind = (char *)(uintptr_t)liar_room.ptr_transfers +
              liar_room.n_transfers * sizeof(struct bus1_transfer);
-    CHECK(pipe(p) == 0 && write(p[1], "x", 1) == 1);
+    CHECK(pipe(p) == 0 && write(p[1], "xx", 2) == 2);
     CHECK(read(p[0], behind, 1) == -1 && errno == EFAULT);
     CHECK(read(p[0], behind - 1, 1) == 1);
     close(p[0]);
