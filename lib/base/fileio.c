@@ -69,7 +69,8 @@ const char *dir_next(DIR *d, int *r)
     return e ? e->d_name : NULL;
 }
 
-/* Full counts as raised. Else nothing but an interruption stands in the way: somebody waits for it. */
+/* Full counts as raised. Else nothing but an interruption stands in the way: somebody waits for it.
+ */
 void event_raise(int fd)
 {
     while (eventfd_write(fd, 1) < 0 && errno != EAGAIN && errno != EBADF)

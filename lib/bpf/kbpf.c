@@ -354,8 +354,8 @@ int kbpf_explain(const struct kbpf *k, int r, const char *doing, struct err *e)
 static bool has_memory(const struct bpf_object_skeleton *s)
 {
     for (int i = 0; i < s->map_cnt; i++) {
-        const struct bpf_map_skeleton *m =
-            (const void *)((const char *)s->maps + (size_t)i * (size_t)s->map_skel_sz);
+        const struct bpf_map_skeleton *m = (const void *)((const char *)s->maps +
+                                                          (size_t)i * (size_t)s->map_skel_sz);
 
         if (m->mmaped && !*m->mmaped)
             return false;

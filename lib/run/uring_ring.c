@@ -17,9 +17,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "fileio.h"
 #include "cleanup.h"
 #include "emul_uring.h"
+#include "fileio.h"
 #include "proc.h"
 
 #define RING_LINK "anon_inode:[io_uring]"
