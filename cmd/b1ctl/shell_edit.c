@@ -61,11 +61,11 @@ struct shell_edit {
 
 #ifdef IPCBOX_LIBEDIT
 
-#define FUNCTIONS(X)                                                                  \
-    X(el_init)                                                                        \
-    X(el_end)                                                                         \
-    X(el_get) X(el_set) X(el_line) X(el_insertstr) X(el_source) X(el_gets) X(history) \
-        X(history_init) X(history_end)
+/* clang-format off */
+#define FUNCTIONS(X) \
+    X(el_init) X(el_end) X(el_get) X(el_set) X(el_line) X(el_insertstr) \
+    X(el_source) X(el_gets) X(history) X(history_init) X(history_end)
+/* clang-format on */
 
 /* The functions of libedit, once it is loaded; it stays. */
 static struct {
