@@ -97,16 +97,16 @@ static bool is_needed(const struct b1_observer *o, const struct b1_monitor_event
     return false;
 }
 
-static bool is_turn(struct b1_observer *o, const struct b1_monitor_event *ev, int rank)
+static bool is_turn(struct b1_observer *o, const struct b1_monitor_event *ev, enum b1_rank rank)
 {
-    int own = b1_observed_rank(o, ev);
+    enum b1_rank own = b1_observed_rank(o, ev);
 
     return own == RANK_OTHER || rank == RANK_ANY || (own <= rank && !is_needed(o, ev));
 }
 
 /* One that can be told: of those that do not begin after the end of one that waits, the first that
  * ended. */
-static struct held **ready(struct b1_observer *o, int rank)
+static struct held **ready(struct b1_observer *o, enum b1_rank rank)
 {
     uint64_t until = UINT64_MAX;
 
@@ -138,7 +138,7 @@ static struct held **next_held(struct b1_observer *o, bool all)
 
     if (!o->first)
         return NULL;
-    for (int rank = RANK_OTHER; !at && rank < RANK_ANY; rank++)
+    for (enum b1_rank rank = RANK_OTHER; !at && rank < RANK_ANY; rank++)
         at = ready(o, rank);
     if (!at && (all || is_alone(o)))
         at = ready(o, RANK_ANY);

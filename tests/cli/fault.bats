@@ -166,7 +166,7 @@ EOF
         has "$err" "uringipc: "
         is "$(jq -c .channels <<<"$out")" "[]"
     done
-    expect 0 timeout 60 strace -f -qq -o /dev/null -e inject=write:error=EIO:when=1 "$IPCBOX" doctor
+    expect 0 strace -f -qq -o /dev/null -e inject=write:error=EIO:when=1 timeout 60 "$IPCBOX" doctor
     # One of them is libbpf's question whether variables can be mapped.
     for n in {1..20}; do
         expect 0 strace -f -qq -o /dev/null -e inject=bpf:error=ENOMEM:when="$n" "$IPCBOX" mqpeek info "$q"

@@ -326,9 +326,14 @@ static void test_blame(void)
     world_end(&w);
 }
 
+static void keep_open(void *ctx _unused_, int fd _unused_)
+{
+}
+
 /* Of somebody else's peer no id is known: none goes along, but messages pass. */
 static void test_adopted(unsigned int defects)
 {
+    struct b1_device lent;
     struct world w;
     struct b1_client *a, *b, *other;
     struct err e = ERR_INIT;
@@ -338,13 +343,16 @@ static void test_adopted(unsigned int defects)
     a = client_new(&w);
     b = client_new(&w);
     CHECK_INT(b1_client_node(a, b, &n, &h), 0);
-    CHECK_INT(b1_client_adopt(&w.dev, w.single, b1_client_fd(b), &other), 0);
+    lent = w.dev;
+    lent.close = keep_open;
+    CHECK_INT(b1_client_adopt(&lent, w.single, b1_client_fd(b), &other), 0);
     CHECK_INT(b1_client_send(other, &h, 1, "x", 1, &h, 1, &e), -EBADRQC);
     CHECK(strstr(e.why, "not one of this peer"));
     CHECK_INT(send_text(other, h, "passes"), 0);
     expect(a, BUS1_MESSAGE_TYPE_USER, n, "passes");
     b1_client_close(a);
-    b1_client_close(other); /* it is the same descriptor */
+    b1_client_close(other);
+    b1_client_close(b);
     world_end(&w);
 }
 
