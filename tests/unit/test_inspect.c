@@ -105,6 +105,7 @@ static void receivers(mqd_t q _unused_)
 
     check_waiter(i, a, PMQ_RECEIVE, "first");
     b = block(PMQ_RECEIVE, "second\n");
+    usleep(20000); /* what is told is up to when the caller last got the processor */
     later = look(2);
     check_waiter(later, a, PMQ_RECEIVE, "first");
     check_waiter(later, b, PMQ_RECEIVE, "second\n");
