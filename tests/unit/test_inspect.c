@@ -100,12 +100,16 @@ static void end(pid_t pid)
 static void receivers(mqd_t q _unused_)
 {
     pid_t a = block(PMQ_RECEIVE, "first"), b;
-    struct pmq_inspect *i = look(1), *later;
+    struct pmq_inspect *i, *later;
     const struct pmq_waiter *was, *is;
 
+    /* From when a thread last got the processor to when the caller did: it is not to get it again
+     * for having been seen before it slept, and the caller is. */
+    usleep(100000);
+    i = look(1);
     check_waiter(i, a, PMQ_RECEIVE, "first");
     b = block(PMQ_RECEIVE, "second\n");
-    usleep(20000); /* what is told is up to when the caller last got the processor */
+    usleep(20000);
     later = look(2);
     check_waiter(later, a, PMQ_RECEIVE, "first");
     check_waiter(later, b, PMQ_RECEIVE, "second\n");
