@@ -19,7 +19,13 @@ bool call_alive(const struct call *c)
 {
     uint64_t id = c->id;
 
-    return ioctl(c->run->listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
+    /* Only ENOENT says that it has gone. */
+    for (int tries = 0; tries < NOTIF_TRIES; tries++)
+        if (ioctl(c->run->listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0)
+            return true;
+        else if (errno == ENOENT)
+            break;
+    return false;
 }
 
 int call_status(const struct call *c, struct buf *out)

@@ -69,6 +69,8 @@ struct call {
 /* What becomes of a call, beside a result >= 0 or -errno: the kernel goes on with it as it is. */
 #define CALL_CONTINUE INT64_MIN
 
+enum { NOTIF_TRIES = 3 }; /* of an ioctl of the listener: one that fails is no reason to hang */
+
 /* To be called before what takes long: others are answered meanwhile. */
 void run_will_wait(const struct call *c);
 

@@ -237,8 +237,11 @@ void run_answer(struct run *run, const struct seccomp_notif *n, uint64_t term,
         resp->error = (int)r;
     else
         resp->val = r;
-    /* ENOENT: the caller was killed meanwhile. */
-    if (ioctl(run->listener, SECCOMP_IOCTL_NOTIF_SEND, resp) < 0 && errno != ENOENT)
+    /* ENOENT: the caller was killed meanwhile. Without an answer it would wait for ever. */
+    for (int tries = 0; tries < NOTIF_TRIES; tries++)
+        if (ioctl(run->listener, SECCOMP_IOCTL_NOTIF_SEND, resp) == 0 || errno == ENOENT)
+            return;
+    if (errno != EINPROGRESS) /* it was given after all */
         run_say(run, "a call of thread %d stays without its answer: %s", c.tid,
                 err_text(NULL, -errno));
 }
