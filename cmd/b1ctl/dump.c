@@ -83,7 +83,7 @@ static int find_bus(struct dumping *d, struct buf *dir)
     if (f.n > 1 && !device)
         return cli_usage(d->ctx, "there are %zu buses: choose one with --device", f.n);
     if (f.n == 0 && !device)
-        return cli_fail_status(d->ctx, CLI_NOT_FOUND, "there is no bus");
+        return cli_fail_status(d->ctx, CLI_NOT_FOUND, "there is no bus: b1ctl serve makes one");
     if (f.n == 0 && d->args->backend == BACKEND_BUS)
         return cli_fail_status(d->ctx, CLI_UNSUPPORTED,
                                "%s is no bus of b1ctl serve: only such a bus tells what happens on "

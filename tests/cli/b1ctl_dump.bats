@@ -110,7 +110,7 @@ EOF
 @test "b1ctl dump, replay: what cannot be" {
     # Whatever else is mounted on the machine.
     expect 3 unshare -m sh -c 'umount -l -a -t fuse.b1ctl; exec "$IPCBOX" b1ctl dump'
-    has "$err" "there is no bus"
+    has "$err" "there is no bus: b1ctl serve makes one"
     serve
     expect 4 b1ctl dump --device /dev/null
     expect 3 b1ctl dump --device "$bus.none"
