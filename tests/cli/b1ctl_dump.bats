@@ -135,13 +135,7 @@ EOF
 @test "b1ctl dump: what the server cannot keep is counted" {
     serve
     record -O "$dump"
-    kill -STOP "$watch_pid"
-    { echo 'peer a; node a.n'
-        for _ in $(seq 70); do
-            printf 'send a.n %s\nrecv a\n' "$(head -c 1000000 /dev/zero | tr '\0' x)"
-        done
-    } | "$IPCBOX" b1ctl -q --device "$bus" -J run - >/dev/null
-    kill -CONT "$watch_pid"
+    outrun 70
     watch_ends 1
     expect 0 mqdump verify "$dump"
     kept=$(jq -s 'map(select([.type] | inside(["header", "begin", "lost", "end"]) | not)) | length' "$dump")
@@ -306,13 +300,7 @@ half false"
     has "$err" "--backend calls"
     expect 3 b1ctl dump --backend calls --device "$bus.none"
     record --backend calls -O "$dump"
-    kill -STOP "$watch_pid"
-    { echo 'peer a; node a.n'
-        for _ in $(seq 60); do
-            printf 'send a.n %s\nrecv a\n' "$(head -c 1000000 /dev/zero | tr '\0' x)"
-        done
-    } | "$IPCBOX" b1ctl -q --device "$bus" -J run - >/dev/null
-    kill -CONT "$watch_pid"
+    outrun 60
     watch_ends 1
     expect 0 mqdump verify "$dump"
     [ "$(jq -s 'map(select(.type == "lost").count) | add' "$dump")" -gt 0 ]

@@ -52,3 +52,14 @@ watch_ended() {
         return 1
     }
 }
+
+# More than the one who watches can keep while it is stopped: outrun MEGABYTES
+outrun() {
+    kill -STOP "$watch_pid"
+    { echo 'peer a; node a.n'
+        for _ in $(seq "$1"); do
+            printf 'send a.n %s\nrecv a\n' "$(head -c 1000000 /dev/zero | tr '\0' x)"
+        done
+    } | "$IPCBOX" b1ctl -q --device "$bus" -J run - >/dev/null
+    kill -CONT "$watch_pid"
+}
