@@ -3,14 +3,10 @@
  * tests. */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -581,56 +577,6 @@ static void test_round_the_tail(enum chan_delivery delivery, uint64_t late)
     destroy(id);
 }
 
-/* From now on membarrier() fails in this process. */
-static int forbid_membarrier(void)
-{
-    struct sock_filter code[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_membarrier, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    struct sock_fprog prog = {.len = sizeof(code) / sizeof(code[0]), .filter = code};
-
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-        return -errno;
-    return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog) < 0 ? -errno : 0;
-}
-
-/* Where it is not to be had, senders do their own fences. */
-static void test_no_membarrier(void)
-{
-    uint32_t id = make(CHAN_UNICAST, 4, 16);
-    struct chan *s = open_id(id, CHAN_SEND);
-    int status = -1;
-    pid_t pid;
-
-    CHECK_INT(s->ctl->fences, 0);
-    pid = fork();
-    if (pid == 0) {
-        struct chan_got got;
-        struct chan *own;
-        char buf[16];
-        int r = forbid_membarrier();
-
-        CHECK_INT(r, 0);
-        own = open_id(id, CHAN_SEND);
-        CHECK(own->fence);
-        own = open_id(id, CHAN_RECV);
-        CHECK_INT(own->ctl->fences, 1);
-        CHECK_INT(chan_recv(own, buf, sizeof(buf), &got, 10 * NSEC_PER_SEC), 0);
-        _exit(check_failed);
-    }
-    for (int i = 0; i < 5000 && !__atomic_load_n(&s->ctl->rbits, __ATOMIC_ACQUIRE); i++)
-        usleep(1000);
-    CHECK_INT(s->ctl->fences, 1);
-    CHECK_INT(send_text(s, "wake up"), 0);
-    CHECK_INT(waitpid(pid, &status, 0), pid);
-    CHECK_INT(status, 0);
-    chan_close(s);
-    destroy(id);
-}
-
 int main(void)
 {
     chantest_dir(dir);
@@ -652,7 +598,6 @@ int main(void)
         test_round_the_tail(d, 0);
         test_round_the_tail(d, 1);
     }
-    test_no_membarrier();
     test_slow_sender();
     test_truncated(false);
     test_truncated(true);
