@@ -173,8 +173,9 @@ static int save_listed(struct save *s)
 
     if (r < 0)
         return cli_fail(s->ctx, r, &e, "cannot list queues");
-    if (!set->names_complete)
-        cli_note(s->ctx, "%s", set->note);
+    /* What is not listed is left out, too. Of a process, nothing is. */
+    if (!set->names_complete && !s->args->pid)
+        cli_fail_status(s->ctx, CLI_DENIED, "%s", set->note);
     qcmd_tell_journals(s->ctx, set);
     for (size_t i = 0; i < set->n; i++) {
         _cleanup_(pmq_queue_closep) struct pmq_queue *q = NULL;
@@ -249,8 +250,8 @@ const struct cli_verb mqdump_save_verb = {
         "read at one moment where the backend can do so; \"consistent\" in its record tells.\n"
         "\n"
         "With -O the file appears whole or not at all. A queue of a listing (--all) that the "
-        "caller may not read is named and left out, and the exit status is 5. A registered "
-        "notification (mq_notify) is not saved.",
+        "caller may not read is named and left out, and the exit status is 5; so it is where the "
+        "listing itself is not complete. A registered notification (mq_notify) is not saved.",
     .examples = save_examples,
     .opts = save_opts,
     .args_size = sizeof(struct save_args),

@@ -338,7 +338,7 @@ struct pmq_info {
  * @v, @n: queues, by name
  * @holders_complete: every process could be looked at
  * @waiters_complete: likewise every thread
- * @names_complete: false where only the caller's own open queues could be listed
+ * @names_complete: every queue with a name is in it: no IPC namespace that was asked for was denied
  * @note: one sentence on what is missing and what would show it; "" for nothing
  */
 struct pmq_set {

@@ -60,6 +60,7 @@ struct scan {
     size_t denied;
     size_t denied_threads;
     size_t denied_spaces;
+    size_t hidden_spaces;
     bool unproven;
 };
 
@@ -182,6 +183,12 @@ static enum verdict whose(int dir, bool initial)
     return r == 0 && (tried || initial) ? OWN : UNPROVEN;
 }
 
+/* Not to be listed by us, or no queues at all; any other error would hide what is there. */
+static bool denied(int r)
+{
+    return r == -EPERM || r == -EACCES || r == -ENOSYS || r == -ENODEV;
+}
+
 /* The directory of the caller's own queues. */
 static int open_own(struct scan *s)
 {
@@ -206,7 +213,9 @@ static int list_own(struct scan *s)
     int dir = open_own(s);
 
     s->b.set->names_complete = dir >= 0;
-    return dir < 0 ? 0 : list_names(s, dir, s->spaces);
+    if (dir < 0)
+        return denied(dir) ? 0 : dir;
+    return list_names(s, dir, s->spaces);
 }
 
 /* ---- other namespaces ---- */
@@ -216,10 +225,12 @@ static int see_namespace(pid_t pid, void *ctx)
     struct space space = {.pid = pid};
     struct scan *s = ctx;
     char path[64];
-    int ns, dir;
+    int r, ns, dir;
 
-    if (proc_ns(s->proc, pid, "ipc", &space.ino) < 0)
-        return 0; /* gone, or denied: see_process() counts that */
+    r = proc_ns(s->proc, pid, "ipc", &space.ino);
+    s->hidden_spaces += r == -EACCES || r == -EPERM;
+    if (r < 0)
+        return 0; /* or it has gone */
     if (find_space(s, false, space.ino))
         return 0;
     snprintf(path, sizeof(path), "%d/ns/ipc", (int)pid);
@@ -235,6 +246,8 @@ static int see_namespace(pid_t pid, void *ctx)
     }
     if (dir >= 0)
         return list_names(s, dir, &s->spaces[s->n_spaces - 1]);
+    if (!denied(dir))
+        return dir;
     s->denied_spaces++;
     return 0;
 }
@@ -439,6 +452,11 @@ static void judge(struct scan *s, bool processes)
         set_note(set, "whether /dev/mqueue belongs to this IPC namespace could not be proven");
     if (s->denied_spaces)
         set_note(set, "%zu IPC namespaces could not be entered: run as root", s->denied_spaces);
+    if (s->hidden_spaces)
+        set_note(set, "which IPC namespace %zu process(es) are in is hidden from you%s",
+                 s->hidden_spaces, geteuid() == 0 ? "" : ": run as root");
+    if (s->denied_spaces || s->hidden_spaces)
+        set->names_complete = false;
     if (s->denied && geteuid() == 0)
         set_note(set,
                  "%zu process(es) with capabilities that you lack could not be looked into: "
