@@ -174,7 +174,7 @@ static int save_listed(struct save *s)
     if (r < 0)
         return cli_fail(s->ctx, r, &e, "cannot list queues");
     /* What is not listed is left out, too. Of a process, nothing is. */
-    if (!set->names_complete && !s->args->pid)
+    if (!s->args->pid && !(set->names_complete && set->spaces_complete))
         cli_fail_status(s->ctx, CLI_DENIED, "%s", set->note);
     qcmd_tell_journals(s->ctx, set);
     for (size_t i = 0; i < set->n; i++) {

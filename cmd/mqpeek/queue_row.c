@@ -65,7 +65,7 @@ const struct out_col set_state_cols[] = {
 struct set_state set_state_of(const struct pmq_set *set)
 {
     return (struct set_state){
-        .names_complete = set->names_complete,
+        .names_complete = set->names_complete && set->spaces_complete,
         .holders_complete = set->holders_complete,
         .waiters_complete = set->waiters_complete,
         .note = set->note[0] ? set->note : NULL,

@@ -338,7 +338,8 @@ struct pmq_info {
  * @v, @n: queues, by name
  * @holders_complete: every process could be looked at
  * @waiters_complete: likewise every thread
- * @names_complete: every queue with a name is in it: no IPC namespace that was asked for was denied
+ * @names_complete: false where of the own namespace only queues that are open could be listed
+ * @spaces_complete: no other IPC namespace that was asked for was denied, or is hidden
  * @note: one sentence on what is missing and what would show it; "" for nothing
  */
 struct pmq_set {
@@ -347,6 +348,7 @@ struct pmq_set {
     bool holders_complete;
     bool waiters_complete;
     bool names_complete;
+    bool spaces_complete;
     char note[768];
 };
 

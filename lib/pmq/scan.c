@@ -442,6 +442,7 @@ static void judge(struct scan *s, bool processes)
     /* Where other people's processes are hidden (hidepid=2), the first one is. */
     bool hidden = faccessat(s->proc, "1", F_OK, 0) < 0;
 
+    set->spaces_complete = !s->denied_spaces && !s->hidden_spaces;
     set->holders_complete = processes && !s->denied && !hidden;
     set->waiters_complete = set->holders_complete && (s->flags & PMQ_SCAN_WAITERS) &&
                             !s->denied_threads;
@@ -455,8 +456,6 @@ static void judge(struct scan *s, bool processes)
     if (s->hidden_spaces)
         set_note(set, "which IPC namespace %zu process(es) are in is hidden from you%s",
                  s->hidden_spaces, geteuid() == 0 ? "" : ": run as root");
-    if (s->denied_spaces || s->hidden_spaces)
-        set->names_complete = false;
     if (s->denied && geteuid() == 0)
         set_note(set,
                  "%zu process(es) with capabilities that you lack could not be looked into: "

@@ -12,6 +12,8 @@ user_alone() { alone sh -c "$with_mqueue" "$BATS_TEST_TMPDIR/dev$RANDOM" setpriv
 @test "limits: costs, figures and a verdict for each error" {
     expect 0 mqpeek -J limits
     is "$(jq -c '[.errors[].error]' <<<"$out")" '["EMFILE","EMFILE","ENOSPC","EINVAL","ENOMEM"]'
+    # Root can count the queues of its namespace, whatever others hide.
+    [ "$(id -u)" != 0 ] || is "$(jq -r '.errors[2].result' <<<"$out")" ok
     is "$(jq -c '[.queues_max,.msg_max,.msgsize_max,.msg_default,.msgsize_default]' <<<"$out")" \
         "[$(cd /proc/sys/fs/mqueue && cat queues_max msg_max msgsize_max msg_default msgsize_default | paste -sd,)]"
     expect 0 mqpeek -J limits 10 8192
