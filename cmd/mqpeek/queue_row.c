@@ -10,7 +10,11 @@
 #include "pmq_restoring.h"
 
 const struct out_col queue_row_cols[] = {
-    OUT_STR(struct queue_row, name, "name", "queue; null for one whose name is not known"),
+    OUT_STR(struct queue_row, label, "queue",
+            "its name; in another IPC namespace the operand that leads to it", .heading = "NAME",
+            .flags = OUT_TEXT),
+    OUT_STR(struct queue_row, name, "name", "queue; null for one whose name is not known",
+            .flags = OUT_HIDDEN),
     OUT_CHARS(struct queue_row, reference, "reference",
               "the operand that leads to it: /name, pid:PID:FD or pid:PID:/name",
               .flags = OUT_HIDDEN),
@@ -172,4 +176,5 @@ void queue_row_fill(struct queue_row *row, const struct pmq_set *set, const stru
     row->incomplete = is_incomplete(q);
     fill_notify(row);
     fill_reference(row, q);
+    row->label = q->ns_pid && !q->attr.unlinked ? row->reference : row->name;
 }

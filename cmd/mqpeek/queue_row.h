@@ -14,7 +14,10 @@
  * @holders: OUT_UNKNOWN_U64 when there may be some that the caller cannot see, and none is visible
  * @senders, @receivers: blocked threads, likewise
  * @incomplete: it is being restored, or was when that was killed
- * @reference: the operand that leads to it; NULL when none does
+ * @reference: the operand that leads to it; "" when none does
+ * @label: what a table calls it: @name, or @reference for a name of another IPC namespace
+ *
+ * @label may point into the row: rows are not copied.
  */
 struct queue_row {
     struct pmq_attr attr;
@@ -31,6 +34,7 @@ struct queue_row {
     uint64_t receivers;
     bool incomplete;
     char reference[PMQ_REF_SIZE];
+    const char *label;
 };
 
 /* The columns of a list of queues. */

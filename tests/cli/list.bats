@@ -132,6 +132,12 @@ queue() { jq -e --arg name "/$scene-$1" '.queues[] | select(.name == $name)' <<<
     is "$(jq --arg n "/$scene-in-orphan" '.queues[] | select(.name == $n) | .ipc_namespace' <<<"$out")" "$(readlink "/proc/$inner/ns/ipc" | tr -dc 0-9)"
     jq -e --arg n "/$scene-in-full" '.queues[] | select(.name == $n) | .senders == 1 and (.reference | startswith("pid:"))' <<<"$out"
     jq -e --arg n "/$scene-full" 'any(.queues[]; .name == $n)' <<<"$out"
+    # The table has what leads there; of the own namespace that is the name.
+    reference=$(jq -r --arg n "/$scene-in-full" '.queues[] | select(.name == $n).reference' <<<"$out")
+    expect 0 mqpeek list -A
+    is "$(awk -v n="$reference" '$1 == n {print $2}' <<<"$out")" 1
+    is "$(awk -v n="/$scene-full" '$1 == n {print $2}' <<<"$out")" 1
+    expect 0 mqpeek -q "$reference"
     # One process's queues are shown wherever they are.
     expect 0 mqpeek -J list --pid "$inner"
     jq -e --arg n "/$scene-in-notify" 'any(.queues[]; .name == $n)' <<<"$out"
