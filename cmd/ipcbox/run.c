@@ -93,15 +93,6 @@ static void tell_parts(struct cli_ctx *ctx, const char *what, unsigned int parts
              parts & RUN_URING ? " io_uring channels" : "");
 }
 
-/* The kernel has everything: nobody needs to stand between. */
-static int become(char *const argv[], struct err *e)
-{
-    signal(SIGPIPE, SIG_DFL);
-    execvp(argv[0], argv);
-    err_set(e, -errno, NULL, "%s: %s", argv[0], err_text(NULL, -errno));
-    return RUN_NO_COMMAND;
-}
-
 static int run_run(struct cli_ctx *ctx, const void *argp)
 {
     const struct run_args *args = argp;
@@ -131,10 +122,8 @@ static int run_run(struct cli_ctx *ctx, const void *argp)
     opts.parts &= ~native;
     if (opts.parts && args->verbose)
         tell_parts(ctx, "answered by ipcbox", opts.parts);
-    if (opts.parts)
-        r = run_command(&opts, ctx->operands, &status, &e);
-    else
-        r = become(ctx->operands, &e);
+    opts.native = native;
+    r = run_command(&opts, ctx->operands, &status, &e);
     if (r == 0)
         return end_as(status);
     cli_fail(ctx, r < 0 ? r : e.code, &e, "cannot run the command");

@@ -35,6 +35,7 @@ int run_probe(unsigned int part, struct err *e);
  * struct run_opts - how to run
  * @parts: enum run_parts
  * @required: those of them without which the command is not run; others are left out, and said so
+ * @native: others, which the kernel has: with some, all of @parts may be left out
  * @mq_syscall: number of mq_timedreceive2; 0 for the default
  * @allow_drain: let a queue be peeked by receiving and sending again where nothing better works
  * @bus: a served bus that /dev/bus1 leads to, instead of one of the command's own; or NULL
@@ -45,6 +46,7 @@ int run_probe(unsigned int part, struct err *e);
 struct run_opts {
     unsigned int parts;
     unsigned int required;
+    unsigned int native;
     long mq_syscall;
     bool allow_drain;
     const char *bus;

@@ -370,8 +370,10 @@ static int leave_out(struct run *run, unsigned int parts, const char *what, int 
 {
     struct run_opts *opts = &run->opts;
 
-    if (r == 0 || opts->parts & opts->required & parts || !(opts->parts & ~parts))
+    if (r == 0 || opts->parts & opts->required & parts)
         return r;
+    if (!(opts->parts & ~parts) && !opts->native)
+        return r; /* nothing would be left */
     opts->parts &= ~parts;
     run_say(run, "%s: not emulated: %s%s%s", what, err_text(e, r), e->remedy[0] ? "; " : "",
             e->remedy);
@@ -436,6 +438,15 @@ static void raise_limit(void)
     (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/* Nobody needs to stand between. Does not return when it succeeds. */
+static int become(char *const argv[], struct err *e)
+{
+    signal(SIGPIPE, SIG_DFL);
+    execvp(argv[0], argv);
+    err_set(e, -errno, NULL, "%s: %s", argv[0], err_text(NULL, -errno));
+    return RUN_NO_COMMAND;
+}
+
 int run_command(const struct run_opts *opts, char *const argv[], int *status, struct err *e)
 {
     struct run run = {.opts = *opts, .listener = -1, .stop = -1};
@@ -453,6 +464,10 @@ int run_command(const struct run_opts *opts, char *const argv[], int *status, st
     r = make_emulators(&run, e);
     if (r < 0)
         goto out;
+    if (!run.opts.parts) {
+        sigprocmask(SIG_SETMASK, &old, NULL);
+        return become(argv, e);
+    }
     run.stop = eventfd(0, EFD_CLOEXEC);
     if (run.stop < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sock) < 0) {
         r = -errno;
