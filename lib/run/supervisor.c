@@ -466,7 +466,8 @@ int run_command(const struct run_opts *opts, char *const argv[], int *status, st
         goto out;
     if (!run.opts.parts) {
         sigprocmask(SIG_SETMASK, &old, NULL);
-        return become(argv, e);
+        r = become(argv, e);
+        goto out;
     }
     run.stop = eventfd(0, EFD_CLOEXEC);
     if (run.stop < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sock) < 0) {
