@@ -15,6 +15,7 @@
 #include "buf.h"
 #include "cleanup.h"
 #include "kbpf.h"
+#include "kclock.h"
 #include "kring.h"
 #include "monitor_abi.h"
 #include "timefmt.h"
@@ -47,7 +48,7 @@ struct b1_monitor {
     uint64_t begun, ended; /* CLOCK_MONOTONIC */
     struct b1_monitor_totals totals;
     /* While reading. */
-    uint64_t realtime; /* to be added to CLOCK_MONOTONIC */
+    struct kclock clock;
     b1_monitor_fn visit;
     void *ctx;
     int stopped; /* what visit returned, or -errno */
@@ -279,7 +280,7 @@ static void event_fill(const struct b1_monitor *m, const struct call *c,
     const struct monitor_begin *b = &c->begin;
 
     *ev = (struct b1_monitor_event){
-        .time = b->time + m->realtime,
+        .time = kclock_realtime(&m->clock, b->time),
         .begun = b->time,
         .duration = UINT64_MAX,
         .pid = (pid_t)b->pid,
@@ -346,7 +347,7 @@ static int on_end(struct b1_monitor *m, const struct monitor_end *end)
     struct b1_monitor_event ev;
     int r;
 
-    r = deliver_lost(m, end->head.lost, end->time + m->realtime);
+    r = deliver_lost(m, end->head.lost, kclock_realtime(&m->clock, end->time));
     if (c && c->seq == end->head.seq && !end->broken) {
         event_fill(m, c, &ev);
         ev.duration = end->time - c->begin.time;
@@ -383,7 +384,7 @@ static void read_begins(struct b1_monitor *m, b1_monitor_fn visit, void *ctx)
     m->visit = visit;
     m->ctx = ctx;
     m->stopped = 0;
-    m->realtime = timefmt_now(CLOCK_REALTIME) - timefmt_now(CLOCK_MONOTONIC);
+    kclock_look(&m->clock);
 }
 
 int b1_monitor_read(struct b1_monitor *m, b1_monitor_fn visit, void *ctx, struct err *e)

@@ -16,6 +16,7 @@
 #include "cleanup.h"
 #include "follow_abi.h"
 #include "kbpf.h"
+#include "kclock.h"
 #include "kring.h"
 #include "pmq_follow.h"
 #include "privileges.h"
@@ -51,7 +52,7 @@ struct pmq_follow {
     uint64_t begun, ended; /* CLOCK_MONOTONIC */
     struct pmq_follow_totals totals;
     /* While reading. */
-    uint64_t realtime; /* to be added to CLOCK_MONOTONIC */
+    struct kclock clock;
     pmq_event_fn visit;
     void *ctx;
     int stopped; /* what visit returned, or -errno */
@@ -366,7 +367,7 @@ static int on_event(struct pmq_follow *f, const struct follow_event *r, size_t s
     };
     struct pmq_event ev = {
         .kind = kinds[r->head.kind],
-        .time = r->time + f->realtime,
+        .time = kclock_realtime(&f->clock, r->time),
         .pid = (pid_t)r->pid,
         .tid = (pid_t)r->tid,
         .priority = r->priority,
@@ -429,7 +430,7 @@ int pmq_follow_read(struct pmq_follow *f, pmq_event_fn visit, void *ctx, struct 
     f->visit = visit;
     f->ctx = ctx;
     f->stopped = 0;
-    f->realtime = timefmt_now(CLOCK_REALTIME) - timefmt_now(CLOCK_MONOTONIC);
+    kclock_look(&f->clock);
     lost = __atomic_load_n(&f->skel->bss->lost, __ATOMIC_ACQUIRE);
     r = kring_read(f->ring, e);
     if (r < 0)
