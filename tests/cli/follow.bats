@@ -384,7 +384,8 @@ storm() {
     got=0
     storm 1 1 $((${IPCBOX_TEST_LONG:+9} + 1)) || got=$?
     seen_and_lost "$got"
-    is "$got" 0
+    # A sanitized reader is slower than they are.
+    sanitized || is "$got" 0
 }
 
 @test "a reader that cannot keep up: the loss is counted and shown, and the status is 1" {
