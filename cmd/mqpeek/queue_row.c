@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "pmq_restoring.h"
+#include "timefmt.h"
 
 const struct out_col queue_row_cols[] = {
     OUT_STR(struct queue_row, label, "queue",
@@ -167,6 +168,9 @@ void queue_row_fill(struct queue_row *row, const struct pmq_set *set, const stru
     row->name = q->attr.name[0] ? q->attr.name : NULL;
     queue_row_user(q->attr.uid, row->owner, sizeof(row->owner));
     row->age = now > q->attr.changed ? now - q->attr.changed : 0;
+    /* Kernels give whole seconds (mqueue's s_time_gran): then a fraction would say nothing. */
+    if (q->attr.changed % NSEC_PER_SEC == 0)
+        row->age -= row->age % NSEC_PER_SEC;
     row->charged = q->known ? pmq_charge(q->attr.maxmsg, q->attr.msgsize) : OUT_UNKNOWN_U64;
     for (size_t i = 0; i < q->n_waiters; i++)
         senders += q->waiters[i].direction == PMQ_SEND;

@@ -9,7 +9,7 @@
  * struct queue_row - what is shown of a queue
  * @owner: the user's name, or the number where it has none
  * @notify: "signal", "thread" or "none" for a registration; NULL for no registration or unknown
- * @age: since @attr.changed, ns
+ * @age: since @attr.changed, ns, as exact as that
  * @charged: what it costs its creator
  * @holders: OUT_UNKNOWN_U64 when there may be some that the caller cannot see, and none is visible
  * @senders, @receivers: blocked threads, likewise

@@ -120,7 +120,9 @@ void timefmt_span(char out[TIMEFMT_SPAN_SIZE], uint64_t ns)
 {
     uint64_t s = ns / NSEC_PER_SEC;
 
-    if (ns < NSEC_PER_USEC)
+    if (ns == 0)
+        snprintf(out, TIMEFMT_SPAN_SIZE, "0s");
+    else if (ns < NSEC_PER_USEC)
         snprintf(out, TIMEFMT_SPAN_SIZE, "%" PRIu64 "ns", ns);
     else if (ns < NSEC_PER_MSEC)
         snprintf(out, TIMEFMT_SPAN_SIZE, "%.1fus", (double)ns / 1e3);

@@ -44,5 +44,5 @@ int timefmt_parse_rfc3339(const char *s, uint64_t *realtime_ns);
 /* A span as decimal seconds, "0.000000850", always nine decimals. Return: its length. */
 size_t timefmt_seconds(char out[TIMEFMT_SECONDS_SIZE], uint64_t ns);
 
-/* A span for eyes, two units at most: "850ns", "12.3ms", "42s", "3m12s", "5h02m", "12d3h". */
+/* A span for eyes, two units at most: "0s", "850ns", "12.3ms", "42s", "3m12s", "5h02m", "12d3h". */
 void timefmt_span(char out[TIMEFMT_SPAN_SIZE], uint64_t ns);

@@ -23,6 +23,8 @@ queue() { jq -e --arg name "/$scene-$1" '.queues[] | select(.name == $name)' <<<
     changed=$(queue full | jq -r .changed)
     expect 0 mqpeek -J list
     is "$(queue full | jq -r .changed)" "$changed"
+    # The kernel tells whole seconds.
+    jq -e '.queues | all((.age | . == floor) and (.changed | endswith(".000000000Z")))' <<<"$out"
     # The reference leads there.
     expect 0 mqpeek peek --backend drain --help
     expect 0 mqpeek list -o reference --noheadings

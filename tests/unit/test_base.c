@@ -153,6 +153,8 @@ static void test_time(void)
     CHECK_STR(d, "0.000000850");
     CHECK_INT(timefmt_seconds(d, UINT64_MAX), 21);
     CHECK_STR(d, "18446744073.709551615");
+    timefmt_span(s, 0);
+    CHECK_STR(s, "0s");
     timefmt_span(s, 850);
     CHECK_STR(s, "850ns");
     timefmt_span(s, 42 * NSEC_PER_SEC);
