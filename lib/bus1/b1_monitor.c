@@ -7,22 +7,22 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "buf.h"
 #include "cleanup.h"
 #include "kbpf.h"
 #include "kclock.h"
+#include "kdev.h"
+#include "klinks.h"
 #include "kring.h"
 #include "monitor_abi.h"
 #include "timefmt.h"
 
 #include "monitor.skel.h"
 
-enum { BUCKETS = 256, DEFAULT_RING = 32 << 20, MAX_LINKS = 4 };
+enum { BUCKETS = 256, DEFAULT_RING = 32 << 20 };
 
 _Static_assert((int)B1_PARTS == (int)MONITOR_SECTIONS &&
                    (int)B1_PART_DATA_AFTER == (int)MONITOR_DATA_AFTER &&
@@ -42,7 +42,7 @@ struct call {
 struct b1_monitor {
     struct b1_monitor_opts opts;
     struct monitor_bpf *skel;
-    struct bpf_link *links[MAX_LINKS];
+    struct klinks links;
     struct kring *ring;
     struct call *calls[BUCKETS];
     uint64_t begun, ended; /* CLOCK_MONOTONIC */
@@ -56,19 +56,9 @@ struct b1_monitor {
 
 /* ---- loading ---- */
 
-static uint64_t device_in_kernel(uint64_t dev)
-{
-    return (uint64_t)major(dev) << 20 | minor(dev);
-}
-
-static uint64_t device_for_user(uint64_t dev)
-{
-    return makedev((unsigned int)(dev >> 20), (unsigned int)(dev & 0xfffff));
-}
-
 static struct bpf_program **programs(const struct b1_monitor *m)
 {
-    static _Thread_local struct bpf_program *list[MAX_LINKS + 1];
+    static _Thread_local struct bpf_program *list[KLINKS_MAX + 1];
 
     /* What catches the end of a call comes first: none may begin that does not end. */
     list[0] = m->skel->progs.ioctl_exit;
@@ -91,7 +81,7 @@ static int prepare(struct b1_monitor *m)
         .see_all = kbpf_is_root(),
         .uid = getuid(),
         .gid = getgid(),
-        .dev = device_in_kernel(m->opts.dev),
+        .dev = kdev_in_kernel(m->opts.dev),
         .capture = MIN(m->opts.capture, (uint64_t)MONITOR_CHUNKS * (MONITOR_CHUNK - 1)),
         .ring_wake = size / 4,
     };
@@ -196,30 +186,18 @@ int b1_monitor_add(struct b1_monitor *m, pid_t pid, struct err *e)
 int b1_monitor_start(struct b1_monitor *m, struct err *e)
 {
     _cleanup_(kbpf_done) struct kbpf k = KBPF_INIT;
-    struct bpf_program **p = programs(m);
     int r = kbpf_begin(&k, KBPF_TRACEPOINT, e);
 
     if (r < 0)
         return r;
     m->begun = timefmt_now(CLOCK_MONOTONIC);
-    for (size_t i = 0; p[i]; i++) {
-        m->links[i] = bpf_program__attach(p[i]);
-        if (!m->links[i]) {
-            r = -errno;
-            b1_monitor_stop(m);
-            return kbpf_explain(&k, r, "cannot attach the BPF programs", e);
-        }
-    }
-    return 0;
+    r = klinks_attach(&m->links, programs(m));
+    return r < 0 ? kbpf_explain(&k, r, "cannot attach the BPF programs", e) : 0;
 }
 
 void b1_monitor_stop(struct b1_monitor *m)
 {
-    /* The beginning first. */
-    for (size_t i = MAX_LINKS; i-- > 0;) {
-        bpf_link__destroy(m->links[i]);
-        m->links[i] = NULL;
-    }
+    klinks_detach(&m->links);
     if (m->begun && !m->ended)
         m->ended = timefmt_now(CLOCK_MONOTONIC);
 }
@@ -271,7 +249,7 @@ static struct b1_monitor_file file_of(const struct monitor_file *f)
 {
     if (!f->is_bus)
         return (struct b1_monitor_file){0};
-    return (struct b1_monitor_file){f->file, device_for_user(f->dev), f->ino, f->is_device};
+    return (struct b1_monitor_file){f->file, kdev_for_user(f->dev), f->ino, f->is_device};
 }
 
 static void event_fill(const struct b1_monitor *m, const struct call *c,

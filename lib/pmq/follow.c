@@ -6,17 +6,17 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "cleanup.h"
 #include "follow_abi.h"
 #include "kbpf.h"
 #include "kclock.h"
+#include "kdev.h"
+#include "klinks.h"
 #include "kring.h"
 #include "pmq_follow.h"
 #include "privileges.h"
@@ -27,7 +27,6 @@
 enum {
     MAX_QUEUES = 4096,
     MAX_TARGETS = 1 << 20, /* queues that may be seen with .all; more than that is no index */
-    MAX_LINKS = 6,
 };
 
 const char *const pmq_follow_backends[] = {"fexit", "tracepoint", NULL};
@@ -44,8 +43,7 @@ struct pmq_follow {
     const char *backend;
     struct err reason;
     struct follow_bpf *skel;
-    struct bpf_link *links[MAX_LINKS];
-    volatile int link_fds[MAX_LINKS]; /* of what is attached, else -1: for pmq_follow_cut() */
+    struct klinks links;
     struct kring *ring;
     struct target *targets;
     size_t n_targets;
@@ -59,16 +57,6 @@ struct pmq_follow {
 };
 
 /* ---- loading ---- */
-
-static uint64_t device_in_kernel(uint64_t dev)
-{
-    return (uint64_t)major(dev) << 20 | minor(dev);
-}
-
-static uint64_t device_for_user(uint64_t dev)
-{
-    return makedev((unsigned int)(dev >> 20), (unsigned int)(dev & 0xfffff));
-}
 
 static void configure(struct follow_config *c, const struct pmq_follow_opts *opts)
 {
@@ -94,7 +82,7 @@ static void configure(struct follow_config *c, const struct pmq_follow_opts *opt
 
 static struct bpf_program **programs(struct follow_bpf *s, bool fexit)
 {
-    static _Thread_local struct bpf_program *list[MAX_LINKS + 1];
+    static _Thread_local struct bpf_program *list[KLINKS_MAX + 1];
 
     memset(list, 0, sizeof(list));
     /* In the order in which they are attached: what catches the end of a call comes last. */
@@ -194,8 +182,6 @@ int pmq_follow_new(const struct pmq_follow_opts *opts, struct pmq_follow **ret, 
 
     if (!f)
         return -ENOMEM;
-    for (size_t i = 0; i < MAX_LINKS; i++)
-        f->link_fds[i] = -1;
     f->opts = *opts;
     r = choose(f, e);
     if (r < 0)
@@ -278,7 +264,7 @@ int pmq_follow_add(struct pmq_follow *f, const struct pmq_queue *q, void *cookie
         return err_set(e, -ENOSPC, NULL, "no more than %d queues can be followed", MAX_QUEUES);
     if (fstat(pmq_queue_fd(q), &st) < 0)
         return -errno;
-    key = (struct follow_key){.dev = device_in_kernel(st.st_dev), .ino = st.st_ino};
+    key = (struct follow_key){.dev = kdev_in_kernel(st.st_dev), .ino = st.st_ino};
     r = target_set(f, value.index, &key, pmq_queue_label(q), cookie);
     __atomic_fetch_or(&f->skel->bss->inode_filter[key.ino / 64 % FOLLOW_FILTER],
                       UINT64_C(1) << key.ino % 64, __ATOMIC_RELAXED);
@@ -290,44 +276,24 @@ int pmq_follow_add(struct pmq_follow *f, const struct pmq_queue *q, void *cookie
 
 int pmq_follow_start(struct pmq_follow *f, struct err *e)
 {
-    struct bpf_program **p = programs(f->skel, f->backend == pmq_follow_backends[0]);
+    int r;
 
     f->begun = timefmt_now(CLOCK_MONOTONIC);
     f->ended = 0;
-    for (size_t i = 0; p[i]; i++) {
-        f->links[i] = bpf_program__attach(p[i]);
-        if (!f->links[i]) {
-            int r = -errno;
-
-            pmq_follow_stop(f);
-            return err_set(e, r, NULL, "cannot attach the BPF programs: %s", err_text(NULL, r));
-        }
-        f->link_fds[i] = bpf_link__fd(f->links[i]);
-    }
-    return 0;
+    r = klinks_attach(&f->links, programs(f->skel, f->backend == pmq_follow_backends[0]));
+    return r < 0 ? err_set(e, r, NULL, "cannot attach the BPF programs: %s", err_text(NULL, r)) : 0;
 }
 
 void pmq_follow_stop(struct pmq_follow *f)
 {
-    for (size_t i = 0; i < MAX_LINKS; i++) {
-        f->link_fds[i] = -1;
-        bpf_link__destroy(f->links[i]);
-        f->links[i] = NULL;
-    }
+    klinks_detach(&f->links);
     if (f->begun && !f->ended)
         f->ended = timefmt_now(CLOCK_MONOTONIC);
 }
 
 void pmq_follow_cut(struct pmq_follow *f)
 {
-    int saved_errno = errno;
-
-    /* A program stays attached as long as there is a descriptor of its link. The numbers stay
-     * taken, for bpf_link__destroy() to close. */
-    for (size_t i = 0; i < MAX_LINKS; i++)
-        if (f->link_fds[i] >= 0)
-            (void)dup3(kring_fd(f->ring), f->link_fds[i], O_CLOEXEC);
-    errno = saved_errno;
+    klinks_cut(&f->links, kring_fd(f->ring));
 }
 
 /* ---- reading ---- */
@@ -383,7 +349,7 @@ static int on_event(struct pmq_follow *f, const struct follow_event *r, size_t s
     if (ev.kind != PMQ_EVENT_UNCOVERED) {
         if (r->head.index >= f->n_targets)
             return -EBADMSG;
-        ev.dev = device_for_user(f->targets[r->head.index].key.dev);
+        ev.dev = kdev_for_user(f->targets[r->head.index].key.dev);
         ev.ino = f->targets[r->head.index].key.ino;
         ev.label = f->targets[r->head.index].label;
         ev.cookie = f->targets[r->head.index].cookie;
@@ -450,7 +416,7 @@ void pmq_follow_totals(const struct pmq_follow *f, struct pmq_follow_totals *out
 
 int pmq_follow_counters(struct pmq_follow *f, uint64_t dev, uint64_t ino, struct pmq_counters *out)
 {
-    const struct follow_key key = {.dev = device_in_kernel(dev), .ino = ino};
+    const struct follow_key key = {.dev = kdev_in_kernel(dev), .ino = ino};
     struct follow_queue value = {0};
     int r = bpf_map__lookup_elem(f->skel->maps.queues, &key, sizeof(key), &value, sizeof(value), 0);
 

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* BPF programs that belong together. */
+#include "klinks.h"
+
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+int klinks_attach(struct klinks *l, struct bpf_program *const *programs)
+{
+    for (int i = 0; programs[i]; i++) {
+        l->link[i] = bpf_program__attach(programs[i]);
+        if (!l->link[i]) {
+            int r = -errno;
+
+            klinks_detach(l);
+            return r;
+        }
+        l->fd[i] = bpf_link__fd(l->link[i]);
+        l->n = i + 1;
+    }
+    return 0;
+}
+
+void klinks_detach(struct klinks *l)
+{
+    while (l->n > 0) {
+        /* From here on klinks_cut() leaves it alone. */
+        l->n--;
+        bpf_link__destroy(l->link[l->n]);
+        l->link[l->n] = NULL;
+    }
+}
+
+void klinks_cut(const struct klinks *l, int other)
+{
+    int saved_errno = errno;
+
+    /* A program stays attached as long as there is a descriptor of its link. The numbers stay
+     * taken, for bpf_link__destroy() to close. */
+    for (int i = 0; i < l->n; i++)
+        (void)dup3(other, l->fd[i], O_CLOEXEC);
+    errno = saved_errno;
+}
