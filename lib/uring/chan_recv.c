@@ -82,6 +82,10 @@ static bool resync(struct chan *c, uint64_t head, struct chan_got *got)
 
     if (head <= tail && tail - head <= entries)
         return false;
+    /* A message where no sender has been yet: it is the tail that is wrong. Going back to it would
+     * never end. */
+    if (head > tail && ringmap_state(&c->map, (uint32_t)tail) != RINGMAP_UNPUBLISHED)
+        return false;
     if (c->delivery == CHAN_MULTICAST) {
         if (!__atomic_compare_exchange_n(&c->ctl->head, &head, to, false, __ATOMIC_SEQ_CST,
                                          __ATOMIC_RELAXED))

@@ -497,6 +497,28 @@ static void test_hostile_control(enum chan_delivery delivery)
     destroy(id);
 }
 
+/* Senders' words that go back: nothing comes twice, and nobody goes back for ever. */
+static void test_hostile_tail(enum chan_delivery delivery)
+{
+    uint32_t id = make(delivery, 4, 8);
+    struct chan *s = open_id(id, CHAN_SEND);
+    struct chan *a = open_id(id, CHAN_RECV), *r;
+
+    CHECK_INT(send_text(s, "one"), 0);
+    CHECK_STR(recv_text(a), "one");
+    if (delivery != CHAN_UNICAST)
+        CHECK_INT(chan_send(s, "two", 3, 0, chan_sub_id(a), 0), 0);
+    chan_close(a);
+    r = open_id(id, CHAN_RECV);
+    set_tail(s, 0);
+    recv_text(r); /* of a broadcast, a new one gets what is there */
+    CHECK_STR(recv_text(r), "-EAGAIN");
+    CHECK_STR(recv_text(r), "-EAGAIN");
+    chan_close(s);
+    chan_close(r);
+    destroy(id);
+}
+
 static int count_channel(const struct chan_info *info, int r, void *ctx)
 {
     CHECK_INT(r, 0);
@@ -595,6 +617,7 @@ int main(void)
         test_dead_receiver(d);
         test_wake(d);
         test_hostile_control(d);
+        test_hostile_tail(d);
         test_round_the_tail(d, 0);
         test_round_the_tail(d, 1);
     }
