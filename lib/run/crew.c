@@ -230,14 +230,21 @@ static bool nobody_left(const struct run *run)
     return poll(&p, 1, 0) > 0 && p.revents & ~POLLIN;
 }
 
-/* Return: false when there will be none any more. */
-static bool next_call(const struct run *run, struct seccomp_notif *n, size_t size)
+/* Tells who supervises. */
+static void fail(struct run *run, int r)
 {
-    int e;
+    __atomic_store_n(&run->failed, r, __ATOMIC_SEQ_CST);
+    kill(getpid(), SIGCHLD);
+}
 
-    do {
-        if (__atomic_load_n(&run->crew->ended, __ATOMIC_SEQ_CST))
-            return false;
+/* Return: false when there will be none any more. */
+static bool next_call(struct run *run, struct seccomp_notif *n, size_t size)
+{
+    int tries = 0;
+
+    while (!__atomic_load_n(&run->crew->ended, __ATOMIC_SEQ_CST)) {
+        int e;
+
         memset(n, 0, size);
         if (ioctl(run->listener, SECCOMP_IOCTL_NOTIF_RECV, n) == 0)
             return true;
@@ -245,8 +252,11 @@ static bool next_call(const struct run *run, struct seccomp_notif *n, size_t siz
         /* ENOENT: its caller was killed meanwhile, or nobody is left under the filter. */
         if (e == ENOENT && nobody_left(run))
             return false;
-    } while (e == EINTR || e == ENOENT || e == EAGAIN);
-    run_say(run, "calls are no longer answered: %s", err_text(NULL, -e));
+        if (e != EINTR && e != ENOENT && e != EAGAIN && ++tries == NOTIF_TRIES) {
+            fail(run, -e);
+            return false;
+        }
+    }
     return false;
 }
 

@@ -28,6 +28,7 @@ struct run {
     struct run_opts opts;
     int listener;
     int stop;
+    int failed; /* -errno: calls are no longer answered, and the command has to end */
     struct crew *crew;
     struct mq_emulator *mq;
     struct bus1_emulator *bus1;

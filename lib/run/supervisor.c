@@ -284,7 +284,8 @@ static bool reap(pid_t command, int *status)
     }
 }
 
-static int supervise(pid_t command, int signals, int *status)
+/* Until the command has ended. Return: 0, or -errno when it can go on no longer. */
+static int supervise(const struct run *run, pid_t command, int signals, int *status)
 {
     for (;;) {
         struct signalfd_siginfo si;
@@ -295,8 +296,13 @@ static int supervise(pid_t command, int signals, int *status)
         if (n != (ssize_t)sizeof(si))
             continue;
         if (si.ssi_signo == SIGCHLD) {
+            int failed;
+
             if (reap(command, status))
                 return 0;
+            failed = __atomic_load_n(&run->failed, __ATOMIC_SEQ_CST);
+            if (failed)
+                return failed;
         } else if (si.ssi_code <= 0 || si.ssi_signo == SIGCONT) {
             /* Sent to us by a process: for the command. A terminal's keys reach it by themselves.
              */
@@ -354,12 +360,16 @@ static int run_started(struct run *run, pid_t child, int sock, int signals, cons
         r = -EPIPE;
     if (r == 0 && receive_report(sock, &report, &none) > 0)
         r = explain_start(report.error, report.step, command, e);
+    if (r == 0) {
+        r = supervise(run, child, signals, &s);
+        *status = s;
+    }
+    if (r < 0 && run->failed)
+        r = err_set(e, run->failed, NULL, "calls can no longer be answered: %s",
+                    err_text(NULL, run->failed));
     if (r != 0) {
         kill(child, SIGKILL);
         waitpid(child, &s, 0);
-    } else {
-        r = supervise(child, signals, &s);
-        *status = s;
     }
     crew_free(run);
     return r;

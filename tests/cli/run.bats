@@ -99,6 +99,15 @@ teardown() {
     has "$err" "the command's process ended too early"
 }
 
+@test "run: a supervisor that can answer no longer ends the command and says why" {
+    expect 125 strace -f -qq -o /dev/null -e inject=ioctl:error=ENOMEM:when=3+ timeout -k 5 60 "$IPCBOX" run -q -- ls /
+    has "$err" "calls can no longer be answered: Cannot allocate memory"
+    is "$out" ""
+    # What fails once is tried again.
+    expect 0 strace -f -qq -o /dev/null -e inject=ioctl:error=ENOMEM:when=4 timeout -k 5 60 "$IPCBOX" run -q -- ls /
+    [ -n "$out" ]
+}
+
 @test "run: ends as the command ends" {
     expect 0 ipcbox run true
     expect 7 ipcbox run sh -c 'exit 7'
