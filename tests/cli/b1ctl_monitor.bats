@@ -70,6 +70,13 @@ divide() {
     is "$(jq -s 'map(.time) | . == sort' "$events")" true
 }
 
+@test "b1ctl monitor: times are those of the wall clock, in a time namespace too" {
+    serve
+    before=$EPOCHREALTIME
+    expect 0 elsewhen "$IPCBOX" b1ctl monitor -J -- "$IPCBOX" b1ctl -q --device "$bus" -c 'peer a'
+    lately "$before" "$(grep -m 1 '"event":"transfer"' <<<"$out" | jq -r .time)"
+}
+
 @test "b1ctl monitor: what strace sees, no more and no less" {
     serve
     monitor --device "$bus"

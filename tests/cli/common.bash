@@ -71,3 +71,16 @@ within() {
         sleep 0.05
     done
 }
+
+# elsewhen COMMAND…: where the monotonic clock is a day ahead of the machine's
+elsewhen() {
+    [ -e /proc/self/ns/time ] || skip "the kernel has no time namespaces"
+    unshare -T --monotonic 86400 --fork --kill-child "$@"
+}
+
+# lately SINCE TIME: the RFC 3339 time is between that moment, as $EPOCHREALTIME tells it, and now
+lately() {
+    # shellcheck disable=SC2016 # jq's
+    jq -en --argjson from "$1" --argjson to "$EPOCHREALTIME" --arg t "$2" \
+        '($t[:19] + "Z" | fromdateiso8601) + ("0" + $t[19:-1] | tonumber) | $from - 0.001 < . and . < $to'
+}

@@ -116,6 +116,18 @@ attached() { grep -q anon_inode:bpf /proc/$job/fd/ 2>/dev/null || find "/proc/$j
 }
 
 # Of every size, more in all than is read at once.
+@test "mqdump record: times are those of the wall clock, in a time namespace too" {
+    root
+    before=$EPOCHREALTIME
+    elsewhen "$IPCBOX" mqdump record "$q" -O r.traffic -N 1 2>record.err 3>&- &
+    child() { job=$(pgrep -f "mqdump record $q -O" -n) && attached; }
+    within 30 child
+    send 3:one
+    wait $!
+    job=
+    lately "$before" "$(jq -r 'select(.type == "event").time' r.traffic)"
+}
+
 @test "mqdump replay: at full speed every byte arrives, every time" {
     root
     {
