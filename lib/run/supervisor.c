@@ -351,7 +351,7 @@ static int run_started(struct run *run, pid_t child, int sock, int signals, cons
                        int *status, struct err *e)
 {
     struct child_report report = {0};
-    int none = -1, s = 0, r;
+    int none = -1, s = 0, failed, r;
 
     r = start(run, sock, command, e);
     if (r == 0)
@@ -364,9 +364,9 @@ static int run_started(struct run *run, pid_t child, int sock, int signals, cons
         r = supervise(run, child, signals, &s);
         *status = s;
     }
-    if (r < 0 && run->failed)
-        r = err_set(e, run->failed, NULL, "calls can no longer be answered: %s",
-                    err_text(NULL, run->failed));
+    failed = __atomic_load_n(&run->failed, __ATOMIC_SEQ_CST);
+    if (r < 0 && failed)
+        r = err_set(e, failed, NULL, "calls can no longer be answered: %s", err_text(NULL, failed));
     if (r != 0) {
         kill(child, SIGKILL);
         waitpid(child, &s, 0);
