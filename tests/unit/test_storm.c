@@ -209,26 +209,11 @@ int main(void)
     bool full = !part && all && *all && strcmp(all, "0") != 0;
     static const struct storm storms[] = {
         {"four senders, four receivers", {"4", "4", "64", "1024"}, 4000, 1000000, 100, false},
-        {"receive and send again, depth 1, 8 KiB",
-         {"bounce", "0", "1", "8192"},
-         200,
-         20000,
-         100,
-         false},
-        {"receive and send again, depth 8, 8 KiB",
-         {"bounce", "0", "8", "8192"},
-         1500,
-         1000000,
-         5,
-         false},
-        {"receive and send again, depth 8, 128 B",
-         {"bounce", "0", "8", "128"},
-         3000,
-         1000000,
-         100,
-         false},
+        {"bounced, depth 1, 8 KiB", {"bounce", "0", "1", "8192"}, 200, 20000, 100, false},
+        {"bounced, depth 8, 8 KiB", {"bounce", "0", "8", "8192"}, 1500, 1000000, 5, false},
+        {"bounced, depth 8, 128 B", {"bounce", "0", "8", "128"}, 3000, 1000000, 100, false},
         {"four senders, four receivers, locked", {"4", "4", "64", "1024"}, 2000, 1000000, 0, true},
-        {"receive and send again, locked", {"bounce", "0", "1", "8192"}, 2000, 1000000, 0, true},
+        {"bounced, locked", {"bounce", "0", "1", "8192"}, 2000, 1000000, 0, true},
     };
     struct err e = ERR_INIT;
     bool trampolines = pmq_follow_probe("fexit", &e) == 0;
