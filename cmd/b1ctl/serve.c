@@ -105,7 +105,7 @@ static int serve_run(struct cli_ctx *ctx, const void *argp)
     cli_note(ctx, "serving a bus on %s", cfg.path);
     r = b1_serve_run(s, stop);
     b1_serve_close(s);
-    return r < 0 ? cli_fail(ctx, r, NULL, "%s", cfg.path) : 0;
+    return r < 0 ? cli_fail(ctx, r, NULL, "%s: cannot serve a bus", cfg.path) : 0;
 }
 
 #else

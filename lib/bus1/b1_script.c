@@ -376,6 +376,25 @@ static int cmd_recv(struct b1_script *s, const struct b1_words *w, struct err *e
     return 0;
 }
 
+/*
+ * Releases @ids at one instant. The RFC's code takes one id at a time: there a node and its own
+ * handle, which have one name, go one after the other. Several names are refused.
+ */
+static int release_ids(struct b1_script *s, struct peer *p, const uint64_t *ids, size_t n,
+                       size_t n_names, struct err *e)
+{
+    int r;
+
+    if (!s->single || n_names > 1)
+        return b1_client_release(p->client, ids, n, e);
+    for (size_t i = 0; i < n; i++) {
+        r = b1_client_release(p->client, &ids[i], 1, e);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
 /* release PEER.NAME… (all of one peer), or with @handles_only drop PEER.NAME… */
 static int release(struct b1_script *s, const struct b1_words *w, bool handles_only, struct err *e)
 {
@@ -401,7 +420,7 @@ static int release(struct b1_script *s, const struct b1_words *w, bool handles_o
     }
     if (!p)
         return -EINVAL;
-    r = b1_client_release(p->client, ids, n, e);
+    r = release_ids(s, p, ids, n, w->n - 1, e);
     if (r < 0)
         return fail(e, r, "cannot release");
     for (size_t i = 1; i < w->n; i++) {

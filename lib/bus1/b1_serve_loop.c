@@ -13,7 +13,6 @@
 #include "b1_serve_private.h"
 #include "fileio.h"
 #include "macros.h"
-#include "timefmt.h"
 
 enum {
     TICK_NS = 2 * 1000 * 1000, /* an ioctl that takes a whole tick has lost its thread */
@@ -168,20 +167,6 @@ void b1_loop_ioctl(struct b1_serve *s, struct b1_call *c)
     run_parked(s);
 }
 
-/* Waits for a request while polls are held, which must be answered in time. */
-static void held_wait(struct b1_serve *s)
-{
-    struct pollfd fd = {.fd = s->fd, .events = POLLIN};
-
-    for (;;) {
-        uint64_t now = timefmt_now(CLOCK_MONOTONIC), next = b1_held_expire(s, now);
-        struct timespec ts = timefmt_to_timespec(next - now);
-
-        if (next == UINT64_MAX || ppoll(&fd, 1, &ts, NULL) != 0)
-            return;
-    }
-}
-
 /* The next request, in @b. Return: 1; 0 at the end; or -errno. */
 static int next_request(struct b1_serve *s, struct fuse_buf *b)
 {
@@ -190,7 +175,6 @@ static int next_request(struct b1_serve *s, struct fuse_buf *b)
     do {
         if (atomic_load(&s->stop_seen))
             return 0;
-        held_wait(s);
         atomic_store(&s->leader_sleeps, true);
         r = fuse_session_receive_buf(s->se, b);
         atomic_store(&s->leader_sleeps, false);
@@ -419,14 +403,19 @@ int b1_loop_run(struct b1_serve *s, int stop_fd)
 
     sem_init(&s->keeper_wake, 0, 0);
     pthread_mutex_lock(&s->lock);
-    r = appoint(s);
-    if (r == 0)
-        r = -pthread_create(&keeper, NULL, keeper_main, s);
-    if (r < 0) {
-        pthread_mutex_unlock(&s->lock);
-        return r;
+    /* The keeper comes first: nothing runs yet that would have to be stopped when it cannot. */
+    r = -pthread_create(&keeper, NULL, keeper_main, s);
+    if (r == 0) {
+        r = appoint(s);
+        if (r < 0)
+            atomic_store(&s->stopping, true);
     }
     pthread_mutex_unlock(&s->lock);
+    if (r < 0) {
+        if (atomic_load(&s->stopping))
+            pthread_join(keeper, NULL);
+        return r;
+    }
     while (poll(fds, 2, -1) < 0 && errno == EINTR)
         ;
     stop_leader(s);
@@ -439,6 +428,5 @@ int b1_loop_run(struct b1_serve *s, int stop_fd)
     atomic_store(&s->keeper_sleeps, false);
     sem_post(&s->keeper_wake);
     pthread_join(keeper, NULL);
-    b1_held_expire(s, UINT64_MAX);
     return 0;
 }

@@ -13,15 +13,9 @@
 #include "b1_serve_private.h"
 #include "macros.h"
 #include "parse.h"
-#include "timefmt.h"
 
 /* Attributes never change, and a name is looked up each time: each open() is a peer of its own. */
 #define FOREVER 1e9
-
-enum {
-    HOLD_NS = 200 * 1000, /* a poll that finds nothing may be answered this much later */
-    HOT_MAX = 4,
-};
 
 static __thread struct b1_waiter *woken;
 
@@ -360,15 +354,7 @@ void b1_wake_collect(void *ctx _unused_, void *peer_data)
 {
     struct b1_file *f = peer_data;
     struct b1_waiter *w;
-    uint64_t polled = atomic_load_explicit(&f->polled_at, memory_order_relaxed);
 
-    if (polled) {
-        bool soon = timefmt_now(CLOCK_MONOTONIC) - polled < HOLD_NS;
-        int hot = atomic_load_explicit(&f->hot, memory_order_relaxed);
-
-        atomic_store_explicit(&f->hot, soon ? MIN(hot + 1, (int)HOT_MAX) : 0, memory_order_relaxed);
-        atomic_store_explicit(&f->polled_at, 0, memory_order_relaxed);
-    }
     w = atomic_load(&f->waiter) ? atomic_exchange(&f->waiter, NULL) : NULL;
     if (w) {
         w->next = woken;
@@ -376,80 +362,16 @@ void b1_wake_collect(void *ctx _unused_, void *peer_data)
     }
 }
 
-/* Takes a held poll off the list: whoever does so answers it. */
-static fuse_req_t held_take(struct b1_serve *s, struct b1_waiter *w)
-{
-    fuse_req_t req = NULL;
-
-    pthread_mutex_lock(&s->lock);
-    for (struct b1_held *h = s->held; h < s->held + s->n_held; h++)
-        if (h->waiter == w && h->file == w->file) {
-            req = h->req;
-            *h = s->held[--s->n_held];
-            break;
-        }
-    pthread_mutex_unlock(&s->lock);
-    return req;
-}
-
 void b1_wake_flush(struct b1_serve *s)
 {
     while (woken) {
         struct b1_waiter *w = woken;
-        fuse_req_t req = w->held ? held_take(s, w) : NULL;
 
         woken = w->next;
-        if (req)
-            fuse_reply_poll(req, POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM);
-        else
-            fuse_lowlevel_notify_poll(w->ph);
+        fuse_lowlevel_notify_poll(w->ph);
         waiter_free(w);
     }
     b1_taps_wake(s);
-}
-
-uint64_t b1_held_expire(struct b1_serve *s, uint64_t now)
-{
-    uint64_t next = UINT64_MAX;
-
-    if (!s->n_held)
-        return next;
-    pthread_mutex_lock(&s->lock);
-    for (size_t i = 0; i < s->n_held;) {
-        struct b1_held *h = &s->held[i];
-
-        if (h->deadline > now) {
-            next = MIN(next, h->deadline);
-            i++;
-            continue;
-        }
-        atomic_store(&h->file->hot, 0);
-        fuse_reply_poll(h->req, POLLOUT | POLLWRNORM);
-        *h = s->held[--s->n_held];
-    }
-    pthread_mutex_unlock(&s->lock);
-    return next;
-}
-
-/*
- * A poll that waits costs a client two requests: one that finds nothing, and after the notification
- * one that finds something. Where messages are known to come soon the first is answered late
- * instead, when there is something.
- */
-static bool poll_hold(struct b1_serve *s, struct b1_file *f, struct b1_waiter *w, fuse_req_t req)
-{
-    bool hold;
-
-    if (!atomic_load(&f->hot))
-        return false;
-    pthread_mutex_lock(&s->lock);
-    hold = s->n_held < B1_HELD_MAX;
-    if (hold) {
-        w->held = true;
-        s->held[s->n_held++] = (struct b1_held){w, f, req, timefmt_now(CLOCK_MONOTONIC) + HOLD_NS};
-    }
-    pthread_mutex_unlock(&s->lock);
-    return hold;
 }
 
 static void op_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi,
@@ -458,7 +380,7 @@ static void op_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi,
     struct b1_serve *s = fuse_req_userdata(req);
     struct b1_file *f = (struct b1_file *)(uintptr_t)fi->fh;
     struct b1_waiter *w = ph ? calloc(1, sizeof(*w)) : NULL;
-    bool readable, held = false;
+    bool readable;
 
     if (ino_is_tap(ino)) {
         free(w);
@@ -476,12 +398,8 @@ static void op_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi,
         return;
     }
     readable = b1_peer_readable(f->peer);
-    if (!readable)
-        atomic_store(&f->polled_at, timefmt_now(CLOCK_MONOTONIC));
     if (w) {
         w->ph = ph;
-        w->file = f;
-        held = !readable && poll_hold(s, f, w, req);
         waiter_free(atomic_exchange(&f->waiter, w));
         /* A message may have come before there was anybody to tell. */
         if (!readable && b1_peer_readable(f->peer)) {
@@ -493,8 +411,7 @@ static void op_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi,
             }
         }
     }
-    if (!held)
-        fuse_reply_poll(req, (readable ? POLLIN | POLLRDNORM : 0u) | POLLOUT | POLLWRNORM);
+    fuse_reply_poll(req, (readable ? POLLIN | POLLRDNORM : 0u) | POLLOUT | POLLWRNORM);
     b1_wake_flush(s);
 }
 

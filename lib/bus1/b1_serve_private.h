@@ -31,26 +31,18 @@ enum {
     B1_INO_RECORD = 4,
     B1_INO_PEERS = 6,        /* behind it: of each peer two, its file and its messages */
     B1_STUCK_PER_USER = 128, /* ioctls of one user that may wait for client memory at once */
-    B1_HELD_MAX = 64,
 };
 
 /* Looking this up wakes the leader when it is to stop. */
 #define B1_STOP_NAME ".stop"
 
-/* Somebody polls: to be told once, either by a notification or by the answer itself. */
+/*
+ * Somebody polls a file. The kernel is told once; it then polls again, which makes a new waiter. A
+ * poll is always answered at once: a program may wait for other files too, or not at all.
+ */
 struct b1_waiter {
     struct b1_waiter *next;
     struct fuse_pollhandle *ph;
-    struct b1_file *file;
-    bool held;
-};
-
-/* A poll that is not answered yet. Its file stays as long as that is so. */
-struct b1_held {
-    const struct b1_waiter *waiter; /* compared, never followed */
-    struct b1_file *file;
-    fuse_req_t req;
-    uint64_t deadline;
 };
 
 /* One open file: a peer. */
@@ -61,9 +53,7 @@ struct b1_file {
     struct b1_peer *peer;
     pid_t pid;
     _Atomic(struct b1_waiter *) waiter;
-    _Atomic uint64_t polled_at; /* when a poll last found nothing; 0: a message came since */
-    atomic_int hot;             /* messages came soon after such a poll */
-    unsigned int n_stuck;       /* guarded by the server's lock */
+    unsigned int n_stuck; /* guarded by the server's lock */
 };
 
 enum b1_call_state { B1_CALL_RUNNING, B1_CALL_COMMITTED, B1_CALL_ABANDONED };
@@ -114,8 +104,6 @@ struct b1_serve {
     struct b1_worker *idle;
     struct b1_call *stuck;
     struct b1_call *parked;
-    struct b1_held held[B1_HELD_MAX];
-    size_t n_held;
     size_t n_workers;
     pthread_mutex_t tap_lock; /* after the bus's */
     struct b1_tap *taps;
@@ -142,8 +130,6 @@ extern const struct fuse_lowlevel_ops b1_serve_ops;
 /* Tells those whom the thread's last call to the engine gave a message. */
 void b1_wake_flush(struct b1_serve *s);
 void b1_wake_collect(void *ctx, void *peer_data);
-/* Answers held polls that are due at @now (all: UINT64_MAX). Return: when the next one is. */
-uint64_t b1_held_expire(struct b1_serve *s, uint64_t now);
 
 /* Calls. */
 void b1_call_run(struct b1_call *c);

@@ -125,7 +125,7 @@ static int record_field(struct b1_record *r, const char *key, char *value, ssize
 
 static enum b1_record_kind record_kind(const char *word)
 {
-    static const char *const names[] = {"", "peer", "node", "handle", "message"};
+    static const char *const names[] = {"", "peer", "node", "handle", "message", "usage"};
 
     for (size_t i = 1; i < ARRAY_SIZE(names); i++)
         if (!strcmp(names[i], word))

@@ -31,6 +31,7 @@ enum b1_record_kind {
     B1_RECORD_NODE,
     B1_RECORD_HANDLE,
     B1_RECORD_MESSAGE,
+    B1_RECORD_USAGE, /* only for those who may see the whole bus */
 };
 
 /**

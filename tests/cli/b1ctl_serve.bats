@@ -91,6 +91,21 @@ poll: 1 POLLERR"
     expect 0 "$HELPERS/b1_abi" "$bus"
 }
 
+@test "b1ctl serve: an edge-triggered client is woken for each message" {
+    serve
+    expect 0 "$HELPERS/b1_hostile" "$bus" edge 3000
+    is "$out" "woken for 3000 of 3000"
+}
+
+@test "b1ctl serve: a thread that cannot be made is an error, and leaves nothing behind" {
+    for n in 1 2; do
+        expect 1 env LD_PRELOAD="$HELPERS/libfailthread.so" FAIL_THREAD=$n "$IPCBOX" b1ctl serve "$bus"
+        has "$err" "$bus: cannot serve a bus: Resource temporarily unavailable"
+        [ ! -e "$bus" ]
+        [ ! -e "$bus.d" ]
+    done
+}
+
 @test "b1ctl serve: ten thousand peers, and nothing grows from round to round" {
     serve
     rss() { awk '/^VmRSS/ {print $2}' "/proc/$serve_pid/status"; }
@@ -190,6 +205,11 @@ says() {
     has "$err" "arrays are garbled" "destroys the node"
     expect 4 b1ctl --device "$bus" -c 'peer a; node a.n a.m; send a.n,a.m x'
     has "$err" "one transaction"
+    expect 4 b1ctl --device "$bus" -c 'peer a; node a.n a.m; release a.n a.m'
+    has "$err" "one transaction"
+    # A node and its own handle have one name.
+    expect 0 b1ctl --device "$bus" --jsonl -c 'peer a; node a.n; release a.n; recv a'
+    is "$(jq -r .type <<<"$out")" handle-release
     [ ! -s "$BATS_TEST_TMPDIR/serve.err" ] || ! grep crashed "$BATS_TEST_TMPDIR/serve.err"
 }
 

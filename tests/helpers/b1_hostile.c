@@ -5,6 +5,8 @@
  *   stuck     many ioctls on memory that never faults in; prints "stuck", then waits to be killed
  *   peers N   opens N peers from several processes, prints "open", closes them when stdin ends
  *   killed N  children that are killed in the middle of ioctls, N times
+ *   edge N    an edge-triggered epoll client that empties its queue N times, each time when it is
+ *             woken; prints how often it was
  *   gone      opens a peer, prints "open", and once stdin ends what the ioctls and poll then say
  *   quota     goes over each limit of a bus with --max-peers 2 --max-nodes 2 --max-handles 3
  *             --max-messages 2 --max-message 10, and prints what came of it
@@ -14,11 +16,13 @@
 #include <linux/userfaultfd.h>
 #include <poll.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -230,6 +234,52 @@ static int recv_into(int fd, char *data, size_t n)
     return ioctl(fd, BUS1_CMD_RECV, &c);
 }
 
+struct sender {
+    int fd;
+    uint64_t to;
+    int n;
+    sem_t go;
+};
+
+/* Sends a message each time that the last one was received, at once or a little later. */
+static void *sender_main(void *arg)
+{
+    struct sender *s = arg;
+
+    for (int i = 0; i < s->n; i++) {
+        sem_wait(&s->go);
+        if (i % 3)
+            usleep((useconds_t)(i % 3) * 60);
+        if (send_from(s->fd, s->to, "x", 1) < 0)
+            die("SEND");
+    }
+    return NULL;
+}
+
+/* Nobody asks a file again that has nothing more to say: its next message must wake by itself. */
+static int edge(int n)
+{
+    struct sender s = {.fd = peer_open(), .n = n};
+    struct epoll_event ev = {.events = EPOLLIN | EPOLLET};
+    int epoll = epoll_create1(EPOLL_CLOEXEC), got = 0;
+    pthread_t thread;
+    char data[8];
+
+    s.to = self_handle(s.fd);
+    sem_init(&s.go, 0, 0);
+    if (epoll < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, s.fd, &ev) < 0 ||
+        pthread_create(&thread, NULL, sender_main, &s))
+        die("epoll");
+    sem_post(&s.go);
+    while (got < n && epoll_wait(epoll, &ev, 1, 20000) > 0)
+        while (recv_into(s.fd, data, sizeof(data)) >= 0) {
+            got++;
+            sem_post(&s.go);
+        }
+    printf("woken for %d of %d\n", got, n);
+    return got < n;
+}
+
 static int transfer_one(int fd, uint64_t flags, uint64_t id)
 {
     struct bus1_transfer src = {flags, id}, dst;
@@ -301,6 +351,8 @@ int main(int argc, char **argv)
         return peers(n);
     if (!strcmp(argv[2], "killed"))
         return killed(n);
+    if (!strcmp(argv[2], "edge"))
+        return edge(n);
     if (!strcmp(argv[2], "gone"))
         return gone();
     if (!strcmp(argv[2], "quota"))
