@@ -2,6 +2,7 @@
 /* The verbs of b1ctl. */
 #pragma once
 
+#include "bus_view.h"
 #include "cli.h"
 
 extern const struct cli_verb b1ctl_shell_verb;
@@ -15,3 +16,6 @@ extern const struct cli_verb b1ctl_monitor_verb;
 extern const struct cli_verb b1ctl_dump_verb;
 extern const struct cli_verb b1ctl_replay_verb;
 extern const struct cli_verb b1ctl_serve_verb;
+
+/* Says on standard error what of the buses the caller may not see. */
+void b1ctl_view_notes(struct cli_ctx *ctx, const struct view *v);

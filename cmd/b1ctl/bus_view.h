@@ -20,11 +20,12 @@ struct view_handle {
 };
 
 /**
- * struct view_peer - a peer; of a bus that does not tell, one for each descriptor
+ * struct view_peer - a peer; of a bus that does not tell, one for each open file
  * @bus: where it is mounted, or the device
  * @dev, @ino: identity of its file on a served bus
  * @known: the counts and arrays below are
  * @holders: "PID:FD COMM, …"
+ * @holder_pid, @holder_fd: the first of them
  */
 struct view_peer {
     char *bus;
@@ -41,13 +42,29 @@ struct view_peer {
     struct view_handle *handles;
     size_t n_handles;
     struct buf holders;
+    pid_t holder_pid;
+    int holder_fd;
 };
 
+/**
+ * struct view - all peers that can be seen
+ * @peers, @n: the peers
+ * @hidden_processes: how many processes the caller may not look at: what they hold is not seen
+ * @hidden_buses: how many served buses do not answer the caller, for another user's server offers
+ *   them to that user alone
+ * @partial_buses: how many served buses show the caller its own peers only
+ * @cannot_compare: the kernel does not tell whether two descriptors share a file (kcmp(2)): a peer
+ *   of the device that several descriptors share is there once for each
+ */
 struct view {
     struct view_peer *peers;
     size_t n;
+    size_t hidden_processes;
+    size_t hidden_buses;
+    size_t partial_buses;
+    bool cannot_compare;
 };
 
-/* Looks. Return: 0 or -errno. Processes and buses that may not be seen are left out. */
+/* Looks. Return: 0 or -errno. */
 int view_read(struct view *v, struct err *e);
 void view_done(struct view *v);

@@ -113,6 +113,7 @@ static int graph_run(struct cli_ctx *ctx, const void *argp)
     r = view_read(&v, &e);
     if (r < 0)
         return cli_fail(ctx, r, &e, "cannot look at the buses");
+    b1ctl_view_notes(ctx, &v);
     if (args->dot) {
         show_dot(ctx, &v);
         return 0;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* b1ctl list: who has peers open. */
+#include <unistd.h>
+
 #include "b1ctl_verbs.h"
 #include "bus_view.h"
 
@@ -30,6 +32,26 @@ static const struct out_col list_cols[] = {
     OUT_END,
 };
 
+/* Says what the caller may not see. */
+void b1ctl_view_notes(struct cli_ctx *ctx, const struct view *v)
+{
+    if (v->hidden_processes)
+        cli_note(ctx,
+                 "%zu process(es) may not be looked at: which peers they have open is not "
+                 "shown%s",
+                 v->hidden_processes, geteuid() ? " (root sees all)" : "");
+    if (v->hidden_buses)
+        cli_note(ctx, "%zu served bus(es) belong to other users and are not shown (root sees all)",
+                 v->hidden_buses);
+    if (v->partial_buses)
+        cli_note(ctx,
+                 "%zu served bus(es) show only your own peers (root and the server's user see all)",
+                 v->partial_buses);
+    if (v->cannot_compare)
+        cli_note(ctx, "this kernel lacks kcmp(2): a peer that several descriptors share is shown "
+                      "once for each");
+}
+
 static int list_run(struct cli_ctx *ctx, const void *args _unused_)
 {
     _cleanup_(view_done) struct view v = {0};
@@ -56,6 +78,7 @@ static int list_run(struct cli_ctx *ctx, const void *args _unused_)
         out_row(ctx->out, &row);
     }
     out_list_end(ctx->out);
+    b1ctl_view_notes(ctx, &v);
     return ctx->status;
 }
 

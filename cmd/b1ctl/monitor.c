@@ -352,6 +352,11 @@ static int monitor_status(struct monitor *m)
     b1_monitor_totals(m->reader, &t);
     cli_note(m->ctx, "%llu calls, %llu lost, %.1f seconds", (unsigned long long)t.calls,
              (unsigned long long)t.lost, (double)t.span / (double)NSEC_PER_SEC);
+    if (!t.calls && !t.lost && m->ctx->n_operands)
+        cli_note(m->ctx,
+                 "the command made no call on a bus1: where there is no " BUS1_DEVICE_PATH
+                 ", b1ctl itself uses a bus inside its own process, which needs no calls; "
+                 "b1ctl serve makes a bus that can be watched");
     if (t.lost || monitor_bus_lost(m->view) || (m->args->count && !m->enough && !cli_interrupted()))
         return CLI_FAILED;
     return CLI_OK;

@@ -137,9 +137,14 @@ static void check_bus1(struct cli_ctx *ctx)
     struct err e = ERR_INIT;
     int r = open_device(BUS1_DEVICE_PATH);
 
-    if (r < 0)
+    if (r == -ENOENT)
         err_set(&e, r, "a kernel with bus1; b1ctl serve offers the same",
-                r == -ENOENT ? "this kernel has no bus1" : "cannot open " BUS1_DEVICE_PATH);
+                "this kernel has no bus1");
+    else if (r == -EACCES || r == -EPERM)
+        err_set(&e, r, "chmod 0666 " BUS1_DEVICE_PATH " (the kernel's own mode), or run as root",
+                "this user may not open " BUS1_DEVICE_PATH);
+    else if (r < 0)
+        err_set(&e, r, NULL, "cannot open %s: %s", BUS1_DEVICE_PATH, err_text(NULL, r));
     row.backend = "kernel";
     report(ctx, row, r, &e);
 #ifdef IPCBOX_HAVE_FUSE

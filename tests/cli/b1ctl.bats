@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # b1ctl: the shell language, and looking at a bus from outside.
 
+bats_require_minimum_version 1.5.0
 load common
 
 setup() {
@@ -172,6 +173,41 @@ a node-release back  "
     wait "$serve_pid"
     serve_pid=
     rmdir "$dir"
+}
+
+@test "b1ctl list, graph: without privilege it says what is not shown" {
+    dir=$(mktemp -d) # bats keeps its own directories to itself
+    chmod 755 "$dir"
+    bus=$dir/bus
+    cp "$IPCBOX" "$dir/ipcbox"
+    serve
+    for verb in list graph; do
+        expect 0 setpriv --reuid 54321 --regid 54321 --clear-groups "$dir/ipcbox" b1ctl "$verb"
+        has "$err" "may not be looked at: which peers they have open is not shown (root sees all)" "show only your own peers"
+        expect 0 b1ctl "$verb"
+        run ! grep -q "served bus\|root sees" <<<"$err"
+    done
+    kill "$serve_pid"
+    wait "$serve_pid"
+    serve_pid=
+    rm -r "$dir"
+}
+
+@test "b1ctl list: a peer of the kernel's device that processes share is shown once" {
+    cat >"$BATS_TEST_TMPDIR/inner" <<'EOF'
+set -e
+mount -t tmpfs none /dev
+mknod /dev/null c 1 3
+mknod /dev/bus1 c 10 "$(awk '$2 == "fuse" {print $1}' /proc/misc)"
+exec 7<>/dev/bus1 8<>/dev/bus1 9>&7
+sleep 1000 &
+"$IPCBOX" b1ctl -J list | jq -c --arg shell "$$" --arg child "$!" '[.peers[] | select(.bus == "/dev/bus1") |
+    .holders | tostring | [scan($shell), scan($child)] | length] | sort'
+kill $!
+EOF
+    expect 0 unshare -m --propagation private bash "$BATS_TEST_TMPDIR/inner"
+    # One through two descriptors in two processes, one through one in each.
+    is "$out" "[2,4]"
 }
 
 # Each way in which the RFC's kernel code differs (lib/bus1/b1_engine.h), and the page's words.

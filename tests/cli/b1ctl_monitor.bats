@@ -149,6 +149,11 @@ divide() {
     is "$(jq -c '[.from == .to, .length, .type]' "$messages")" '[true,5,"message"]'
 }
 
+@test "b1ctl monitor -- CMD: a command that makes no call on a bus: why that may be" {
+    expect 0 b1ctl monitor -- "$IPCBOX" b1ctl -q -c 'peer a; node a.n; send a.n x; recv a'
+    has "$err" "0 calls, 0 lost" "uses a bus inside its own process" "b1ctl serve"
+}
+
 @test "b1ctl monitor: a bus that is like the RFC's kernel code: what that means" {
     serve --like-rfc
     expect 0 b1ctl monitor --device "$bus" -- "$IPCBOX" b1ctl -q --device "$bus" -c 'peer a; node a.n; send a.n x; recv a; drop a.n; recv a'

@@ -41,6 +41,17 @@ row() { jq -e --arg b "$1" '.backends[] | select(.backend == $b)' <<<"$doctor"; 
     row "holders, blocked threads" | jq -e '.usable | not'
 }
 
+@test "doctor: a device of bus1 that the user may not open" {
+    cat >"$BATS_TEST_TMPDIR/inner" <<'EOF'
+mount -t tmpfs none /dev
+mknod -m 0600 /dev/bus1 c 10 "$(awk '$2 == "fuse" {print $1}' /proc/misc)"
+exec setpriv --reuid 54351 --regid 54351 --clear-groups "$IPCBOX" -J doctor
+EOF
+    expect 0 unshare -m --propagation private sh "$BATS_TEST_TMPDIR/inner"
+    jq -e '.backends[] | select(.applet == "b1ctl" and .backend == "kernel") | (.usable | not) and
+        (.why | test("may not open /dev/bus1")) and (.remedy | test("chmod 0666"))' <<<"$out"
+}
+
 @test "doctor: it leaves nothing behind, and is a table for people" {
     expect 0 alone_ipc "$IPCBOX" doctor
     has "$out" "APPLET" "BACKEND" "USABLE" "mqpeek" "b1ctl"
