@@ -85,14 +85,6 @@ static int end_as(int status)
     return 128 + sig;
 }
 
-static void tell_parts(struct cli_ctx *ctx, const char *what, unsigned int parts)
-{
-    cli_note(ctx, "%s:%s%s%s%s%s", what, parts & RUN_MQ_SYSCALL ? " mq_timedreceive2" : "",
-             parts & RUN_MQ_FCNTL ? " F_MQ_PEEK" : "",
-             parts & RUN_MQ_IOCTL ? " MQ_IOC_BULK_PEEK" : "", parts & RUN_BUS1 ? " /dev/bus1" : "",
-             parts & RUN_URING ? " io_uring channels" : "");
-}
-
 static int run_run(struct cli_ctx *ctx, const void *argp)
 {
     const struct run_args *args = argp;
@@ -106,7 +98,6 @@ static int run_run(struct cli_ctx *ctx, const void *argp)
         .log_ctx = ctx,
     };
     struct err e = ERR_INIT;
-    unsigned int native;
     int status = 0, r;
 
     if (args->only && read_parts(args->only, &opts.parts) < 0) {
@@ -114,16 +105,9 @@ static int run_run(struct cli_ctx *ctx, const void *argp)
         return RUN_FAILED;
     }
     opts.required = args->only ? opts.parts : opts.bus ? RUN_BUS1 : 0;
-    native = run_parts_native(opts.parts, opts.mq_syscall);
-    if (opts.bus)
-        native &= ~(unsigned int)RUN_BUS1;
-    if (native && args->verbose)
-        tell_parts(ctx, "left to the kernel, which has it", native);
-    opts.parts &= ~native;
-    if (opts.parts && args->verbose)
-        tell_parts(ctx, "answered by ipcbox", opts.parts);
-    opts.native = native;
-    r = run_command(&opts, ctx->operands, &status, &e);
+    r = run_leave_native(&opts, &e);
+    if (r == 0)
+        r = run_command(&opts, ctx->operands, &status, &e);
     if (r == 0)
         return end_as(status);
     cli_fail(ctx, r < 0 ? r : e.code, &e, "cannot run the command");

@@ -382,13 +382,14 @@ int64_t bus1_open(struct bus1_emulator *b, const struct call *c)
     if (c->nr != SYS_open)
 #endif
     {
-        dirfd = (int)c->args[0];
+        dirfd = call_int(c, 0);
         first = 1;
     }
-    how.flags = c->args[first + 1];
-    if (c->nr == SYS_openat2 && call_read(c, c->args[2], &how, MIN(c->args[3], sizeof(how))) < 0)
-        return CALL_CONTINUE;
+    how.flags = call_u32(c, first + 1);
     /* What cannot be read here is for the kernel to refuse. */
+    if (c->nr == SYS_openat2 &&
+        (c->args[3] < sizeof(how) || call_read(c, c->args[2], &how, sizeof(how)) < 0))
+        return CALL_CONTINUE;
     if (how.flags & O_PATH || call_read_string(c, c->args[first], path) < 0 ||
         !is_device(c, dirfd, path))
         return CALL_CONTINUE;
@@ -464,8 +465,8 @@ int64_t bus1_ioctl(struct bus1_emulator *b, const struct call *c)
         .commit = codec_commit,
     };
     struct bus1_call bc = {.call = c, .emulator = b};
-    _cleanup_(closep) int fd = call_getfd(c, (int)c->args[0]);
-    unsigned int cmd = (unsigned int)c->args[1];
+    _cleanup_(closep) int fd = call_getfd(c, call_int(c, 0));
+    unsigned int cmd = call_u32(c, 1);
     char arg[ARG_SIZE];
     struct b1_peer *peer;
     struct seat *s;

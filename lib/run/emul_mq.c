@@ -41,6 +41,7 @@ int mq_emulator_new(const struct run_opts *opts, struct mq_emulator **ret, struc
     if (!m)
         return -ENOMEM;
     pthread_mutex_init(&m->lock, NULL);
+    m->opts.mq_syscall = opts->mq_syscall;
     r = pmq_peeker_new(&m->opts, &m->peeker, e);
     if (r < 0 && opts->allow_drain) {
         m->opts.backend = "drain";
@@ -237,10 +238,10 @@ int64_t mq_timedreceive2(struct mq_emulator *m, const struct call *c)
     if (r == 0)
         r = read_timeout(c, c->args[4], &deadline);
     if (r == 0)
-        r = get_queue(c, (int)c->args[0], &q);
+        r = get_queue(c, call_int(c, 0), &q);
     if (r < 0)
         return r;
-    if (!(c->args[2] & XLAT_MQ_PEEK))
+    if (!(call_u32(c, 2) & XLAT_MQ_PEEK))
         return receive(c, q, &args, c->args[4] ? &deadline : NULL);
     r = pmq_queue_attr_basic(q, &attr);
     if (r < 0)
@@ -268,7 +269,7 @@ int64_t mq_fcntl_peek(struct mq_emulator *m, const struct call *c)
     struct xlat_mq_peek_attr attr;
     struct wanted w = {0};
     int64_t result;
-    int r = get_queue(c, (int)c->args[0], &q);
+    int r = get_queue(c, call_int(c, 0), &q);
 
     if (r == 0)
         r = call_read(c, c->args[2], &attr, sizeof(attr));
@@ -345,7 +346,7 @@ int64_t mq_bulk_peek(struct mq_emulator *m, const struct call *c)
     _cleanup_(pmq_queue_closep) struct pmq_queue *q = NULL;
     struct xlat_mq_bulk_peek_args args;
     struct bulk b = {.args = &args};
-    int r = get_queue(c, (int)c->args[0], &q);
+    int r = get_queue(c, call_int(c, 0), &q);
 
     if (r == -EBADF)
         return CALL_CONTINUE; /* no queue: the kernel knows what to say of this ioctl */

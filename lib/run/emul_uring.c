@@ -34,7 +34,7 @@ enum {
 int64_t uring_setup(struct uring_emulator *u, const struct call *c)
 {
     const uint32_t polling = IORING_SETUP_SQPOLL | IORING_SETUP_SQ_AFF;
-    struct pending p = {.entries = (uint32_t)c->args[0]};
+    struct pending p = {.entries = call_u32(c, 0)};
 
     /* What cannot be read is for the kernel to refuse. */
     if (call_read(c, c->args[1], &p.p, sizeof(p.p)) < 0)
@@ -58,12 +58,12 @@ int64_t uring_setup(struct uring_emulator *u, const struct call *c)
 
 int64_t uring_enter(struct uring_emulator *u, const struct call *c)
 {
-    struct ring *r = c->args[3] & IORING_ENTER_REGISTERED_RING
+    struct ring *r = call_u32(c, 3) & IORING_ENTER_REGISTERED_RING
                          ? NULL /* there are none: the kernel says so */
-                         : ring_find(u, c, (int)c->args[0]);
+                         : ring_find(u, c, call_int(c, 0));
 
     if (r) {
-        ring_submit(u, r, c, (uint32_t)c->args[1]);
+        ring_submit(u, r, c, call_u32(c, 1));
         ring_unref(u, r);
     }
     return CALL_CONTINUE;
@@ -145,7 +145,7 @@ static int64_t do_create(struct uring_emulator *u, const struct call *c, struct 
     gid_t gid;
     int e;
 
-    if (!c->args[2] || (uint32_t)c->args[3] != 1)
+    if (!c->args[2] || call_u32(c, 3) != 1)
         return -EINVAL;
     e = call_read(c, c->args[2], &conf, sizeof(conf));
     if (e == 0 && !uchan_conf_valid(&conf))
@@ -204,7 +204,7 @@ static int64_t do_attach(struct uring_emulator *u, const struct call *c, struct 
     int64_t res;
     int e;
 
-    if (!c->args[2] || (uint32_t)c->args[3] != 1)
+    if (!c->args[2] || call_u32(c, 3) != 1)
         return -EINVAL;
     e = call_read(c, c->args[2], &a, sizeof(a));
     if (e < 0)
@@ -222,7 +222,7 @@ static int64_t do_attach(struct uring_emulator *u, const struct call *c, struct 
 
 static int64_t do_detach(struct uring_emulator *u, const struct call *c, struct ring *r)
 {
-    uint32_t id = (uint32_t)c->args[3];
+    uint32_t id = call_u32(c, 3);
     struct usub **at = &r->subs;
     struct uchan *chan;
     struct usub *sub;
@@ -255,7 +255,7 @@ static int64_t do_destroy(struct uring_emulator *u, const struct call *c)
 
     if (c->args[2])
         return -EINVAL;
-    chan = uring_find_channel(u, (uint32_t)c->args[3], 0);
+    chan = uring_find_channel(u, call_u32(c, 3), 0);
     if (!chan)
         return -ENOENT;
     if (caller_ids(c, &uid, &gid) < 0 || (uid != 0 && uid != chan->uid))
@@ -269,7 +269,7 @@ static int64_t do_destroy(struct uring_emulator *u, const struct call *c)
 /* What this kernel supports, and what is emulated. */
 static int64_t do_probe(const struct uring_emulator *u, const struct call *c)
 {
-    uint32_t nr = (uint32_t)c->args[3];
+    uint32_t nr = call_u32(c, 3);
     uint32_t last = MAX((uint32_t)u->probe->last_op, (uint32_t)URING_IPC_OP_RECV);
     _cleanup_(freep) struct io_uring_probe *p = NULL;
     size_t size;
@@ -302,8 +302,8 @@ static int64_t do_probe(const struct uring_emulator *u, const struct call *c)
 
 int64_t uring_register(struct uring_emulator *u, const struct call *c)
 {
-    uint32_t op = (uint32_t)c->args[1];
-    int is_ring = ring_is(c, (int)c->args[0]);
+    uint32_t op = call_u32(c, 1);
+    int is_ring = ring_is(c, call_int(c, 0));
     struct ring *r;
     int64_t res;
 
@@ -315,7 +315,7 @@ int64_t uring_register(struct uring_emulator *u, const struct call *c)
         return -EINVAL; /* an enter by such a number could not be told from another's */
     if (op == IORING_REGISTER_PROBE)
         return do_probe(u, c);
-    r = ring_find(u, c, (int)c->args[0]);
+    r = ring_find(u, c, call_int(c, 0));
     if (!r)
         return -EOPNOTSUPP;
     switch (op) {
@@ -383,10 +383,10 @@ int64_t uring_readlink(struct uring_emulator *u, const struct call *c)
     if (c->nr != SYS_readlink)
 #endif
     {
-        dirfd = (int)c->args[0];
+        dirfd = call_int(c, 0);
         first = 1;
     }
-    room = (int)c->args[first + 2];
+    room = call_int(c, first + 2);
     if (!uchans_any(&u->chans) || room <= 0 || call_read_string(c, c->args[first], path) < 0 ||
         !fd_link(c, dirfd, path, link) || !is_channel(u, link, &size))
         return CALL_CONTINUE;
@@ -404,14 +404,14 @@ int64_t uring_mmap(struct uring_emulator *u, const struct call *c)
     char path[48];
 
     /* A ring is known best by its first mapping. */
-    if (rings_pending(u) && ring_is(c, (int)c->args[4]) == 1) {
-        struct ring *r = ring_find(u, c, (int)c->args[4]);
+    if (rings_pending(u) && ring_is(c, call_int(c, 4)) == 1) {
+        struct ring *r = ring_find(u, c, call_int(c, 4));
 
         if (r)
             ring_unref(u, r);
         return CALL_CONTINUE;
     }
-    snprintf(path, sizeof(path), "/proc/%d/fd/%d", c->tid, (int)c->args[4]);
+    snprintf(path, sizeof(path), "/proc/%d/fd/%d", c->tid, call_int(c, 4));
     if (!uchans_any(&u->chans) || !is_channel(u, path, &size))
         return CALL_CONTINUE;
     if (prot & PROT_WRITE)

@@ -19,9 +19,6 @@ enum run_parts {
     RUN_MQ = RUN_MQ_SYSCALL | RUN_MQ_FCNTL | RUN_MQ_IOCTL,
 };
 
-/* Those of @parts that this kernel has by itself. */
-unsigned int run_parts_native(unsigned int parts, long mq_syscall);
-
 /**
  * run_probe() - whether something can be answered here
  * @part: RUN_MQ, RUN_BUS1 or RUN_URING; 0: whether anything can, because calls can be trapped
@@ -36,7 +33,7 @@ int run_probe(unsigned int part, struct err *e);
  * @parts: enum run_parts
  * @required: those of them without which the command is not run; others are left out, and said so
  * @native: others, which the kernel has: with some, all of @parts may be left out
- * @mq_syscall: number of mq_timedreceive2; 0 for the default
+ * @mq_syscall: number of mq_timedreceive2; 0 for the usual one (IPCBOX_MQ_SYSCALL, or 548)
  * @allow_drain: let a queue be peeked by receiving and sending again where nothing better works
  * @bus: a served bus that /dev/bus1 leads to, instead of one of the command's own; or NULL
  * @say: told what goes wrong, but not for the command: as @log
@@ -55,11 +52,23 @@ struct run_opts {
     void *log_ctx;
 };
 
+/**
+ * run_leave_native() - find out what this kernel has by itself, and leave that to it
+ * @opts: @parts without those, which are in @native then; @mq_syscall is the number to use. With
+ *   @bus the kernel's own bus does not count
+ * @e: why not
+ *
+ * Nothing that another process can see comes of it.
+ *
+ * Return: 0; -EINVAL when the number of mq_timedreceive2 is that of another system call.
+ */
+int run_leave_native(struct run_opts *opts, struct err *e);
+
 enum { RUN_NO_COMMAND = 1 };
 
 /**
  * run_command() - run it to its end
- * @opts: how
+ * @opts: how, after run_leave_native()
  * @argv: the command and its arguments, ended by NULL; found through PATH
  * @status: on success its wait status
  * @e: why it could not be run

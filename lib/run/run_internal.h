@@ -37,6 +37,8 @@ struct run {
 
 void run_log(const struct run *run, const char *fmt, ...) _printf_(2, 3);
 void run_say(const struct run *run, const char *fmt, ...) _printf_(2, 3);
+/* Logs "WHAT:" and the names of @parts, unless there are none. */
+void run_log_parts(const struct run *run, const char *what, unsigned int parts);
 
 /* ---- one trapped call ---- */
 
@@ -69,6 +71,21 @@ struct call {
 
 /* What becomes of a call, beside a result >= 0 or -errno: the kernel goes on with it as it is. */
 #define CALL_CONTINUE INT64_MIN
+
+/*
+ * An argument that is an int or an unsigned int for the kernel. Both the kernel and the filter look
+ * at the low 32 bits of its register alone; a program may have left anything in the others, such as
+ * the sign of an int.
+ */
+static inline uint32_t call_u32(const struct call *c, size_t n)
+{
+    return (uint32_t)c->args[n];
+}
+
+static inline int call_int(const struct call *c, size_t n)
+{
+    return (int)call_u32(c, n);
+}
 
 enum { NOTIF_TRIES = 3 }; /* of an ioctl of the listener: one that fails is no reason to hang */
 

@@ -167,15 +167,15 @@ static _noreturn_ void become_command(const struct run_opts *opts, char *const a
 
 /* ---- answering ---- */
 
-/* What the filter traps goes to whoever answers it. */
+/* Every call that the filter traps has its function here, and only parts that exist are trapped. */
 static int64_t dispatch(struct run *run, const struct call *c)
 {
     switch (c->nr) {
     case SYS_fcntl:
         return mq_fcntl_peek(run->mq, c);
     case SYS_ioctl:
-        return c->args[1] == XLAT_MQ_IOC_BULK_PEEK ? mq_bulk_peek(run->mq, c)
-                                                   : bus1_ioctl(run->bus1, c);
+        return call_u32(c, 1) == XLAT_MQ_IOC_BULK_PEEK ? mq_bulk_peek(run->mq, c)
+                                                       : bus1_ioctl(run->bus1, c);
     case SYS_io_uring_setup:
         return uring_setup(run->uring, c);
     case SYS_io_uring_enter:
@@ -466,14 +466,14 @@ int run_command(const struct run_opts *opts, char *const argv[], int *status, st
     pid_t child = -1, self = getpid();
     int r;
 
-    if (!run.opts.mq_syscall)
-        run.opts.mq_syscall = XLAT_NR_MQ_TIMEDRECEIVE2;
     r = block_signals(&old, &signals);
     if (r < 0)
         return r;
     r = make_emulators(&run, e);
     if (r < 0)
         goto out;
+    run_log_parts(&run, "left to the kernel, which has it", run.opts.native);
+    run_log_parts(&run, "answered by ipcbox", run.opts.parts);
     if (!run.opts.parts) {
         sigprocmask(SIG_SETMASK, &old, NULL);
         r = become(argv, e);

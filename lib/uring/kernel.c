@@ -42,34 +42,27 @@ static int no_channels(struct err *e)
         "kernel has)");
 }
 
-/* Whether the kernel says that it does not know the opcode. */
-static bool opcode_missing(struct uringk *ring)
-{
-    enum { OPS = 256 };
-    _cleanup_(freep) struct io_uring_probe *p = calloc(
-        1, sizeof(*p) + OPS * sizeof(struct io_uring_probe_op));
-
-    if (!p || uringk_register(ring, IORING_REGISTER_PROBE, p, OPS) < 0)
-        return false; /* it cannot tell */
-    return p->last_op < URING_IPC_OP_SEND ||
-           !(p->ops[URING_IPC_OP_SEND].flags & IO_URING_OP_SUPPORTED);
-}
-
+/*
+ * By attaching to an id that no channel has: nothing comes of that. A channel made to try the
+ * interface would take id 1 and outlive its ring for a while, and a message that somebody sends to
+ * 1 meanwhile would be accepted by it and lost.
+ */
 static int kernel_probe(struct err *e)
 {
     _cleanup_(uringk_freep) struct uringk *ring = NULL;
-    struct uring_ipc_create c;
+    const struct uipc_ref nobody = {.id = UINT32_MAX};
+    struct uring_ipc_attach a;
     int r = uringk_new(&ring, e);
 
     if (r < 0)
         return r;
-    if (opcode_missing(ring))
+    r = kernel_attach(ring, &nobody, URING_IPC_SUB_SEND, &a);
+    if (r == -ENOENT)
+        return 0;
+    /* EINVAL: no such opcode. A success: some other call has the number. */
+    if (r == -EINVAL || r >= 0)
         return no_channels(e);
-    uringk_encode_create(&c, URING_IPC_F_PRIVATE, 1, 1, 0600, 0);
-    r = uringk_register(ring, URING_IPC_REGISTER_CREATE, &c, 1);
-    if (r == -EINVAL || (r >= 0 && !c.channel_id_out)) /* another call may have the number */
-        return no_channels(e);
-    return r < 0 ? err_set(e, r, NULL, "creating a channel: %s", strerrordesc_np(-r)) : 0;
+    return err_set(e, r, NULL, "asking for io_uring channels: %s", strerrordesc_np(-r));
 }
 
 /* ---- opening --------------------------------------------------------------------------------- */

@@ -28,6 +28,26 @@ teardown() {
     has "$out" " 0 failed"
     expect 0 ipcbox run --mq-syscall 600 "$HELPERS/mq_abi" 600
     has "$out" " 0 failed"
+    expect 0 env IPCBOX_MQ_SYSCALL=601 "$IPCBOX" run "$HELPERS/mq_abi" 601
+    has "$out" " 0 failed"
+    expect 0 ipcbox run --only mq "$HELPERS/mq_abi"
+    has "$out" " 0 failed"
+}
+
+@test "run: the number of another system call is refused, and nothing is trapped by it" {
+    expect 125 ipcbox run --mq-syscall 1 -- /bin/echo hi
+    has "$err" "system call 1 is not mq_timedreceive2"
+    is "$out" ""
+    expect 125 env IPCBOX_MQ_SYSCALL=1 "$IPCBOX" run /bin/echo hi
+    has "$err" "system call 1 is not mq_timedreceive2"
+    expect 125 env IPCBOX_MQ_SYSCALL=abc "$IPCBOX" run /bin/echo hi
+    has "$err" "IPCBOX_MQ_SYSCALL"
+    expect 0 env IPCBOX_MQ_SYSCALL=1 "$IPCBOX" run --only bus1 /bin/echo hi
+    is "$out" hi
+    # As the numbers that mqpeek looks for inside.
+    expect 0 env IPCBOX_MQ_SYSCALL=600 "$IPCBOX" run sh -c '"$HELPERS/mqmake" "$0" 10 64 1:x &&
+        "$IPCBOX" mqpeek --backend syscall --raw "$0"; "$HELPERS/mqmake" -u "$0"' "/$(unique)"
+    is "$out" x
 }
 
 @test "run: without it the same program fails" {
@@ -262,6 +282,8 @@ print(dst[1])'
 @test "run: without privilege channels and bus1 are answered, and what is not is said" {
     [ "$(id -u)" = 0 ] || skip "needs root to become another user"
     n() { setpriv --reuid=65534 --regid=65534 --clear-groups "$IPCBOX" run "$@"; }
+    expect 0 n -v true
+    has "$err" "message queues: not emulated: " "answered by ipcbox: /dev/bus1"
     expect 0 n "$HELPERS/$([ "$channels" = 1 ] && echo uring_abi || echo bus1_abi)"
     has "$out" " 0 failed"
     has "$err" "message queues: not emulated: " "CAP_BPF"

@@ -24,6 +24,9 @@
 #define NO_SQARRAY (1u << 16)
 #define LINK       "anon_inode:[io_uring_ipc]"
 
+/* An int argument in a register whose upper half, which the kernel ignores, holds anything. */
+#define INT(v) (0xdeadbeef00000000 | (uint32_t)(v))
+
 enum { CREATE = 38, ATTACH, DETACH, DESTROY, IPC_SEND = 65, IPC_RECV };
 enum { BROADCAST = 1, MULTICAST = 2, PRIVATE = 4 };
 enum { TO_SEND = 1, TO_RECV = 2, BOTH = 3 };
@@ -97,7 +100,7 @@ static int ring_setup(struct ring *r, uint32_t entries, uint32_t flags)
         r->p.cq_off.resv2 = (uint64_t)(uintptr_t)r->map;
         r->p.sq_off.resv2 = (uint64_t)(uintptr_t)r->sqes;
     }
-    r->fd = (int)syscall(SYS_io_uring_setup, entries, &r->p);
+    r->fd = (int)syscall(SYS_io_uring_setup, INT(entries), &r->p);
     if (r->fd < 0)
         return -errno;
     if (flags & NO_MMAP)
@@ -156,7 +159,7 @@ static long submit(struct ring *r, uint32_t wait)
     __atomic_store_n(word(r, r->p.sq_off.tail), r->tail, __ATOMIC_RELEASE);
     if (r->p.flags & IORING_SETUP_SQPOLL)
         EXPECT(*word(r, r->p.sq_off.flags) & IORING_SQ_NEED_WAKEUP, IORING_SQ_NEED_WAKEUP);
-    res = syscall(SYS_io_uring_enter, r->fd, n, wait,
+    res = syscall(SYS_io_uring_enter, INT(r->fd), INT(n), INT(wait),
                   (wait ? IORING_ENTER_GETEVENTS : 0) |
                       (r->p.flags & IORING_SETUP_SQPOLL ? IORING_ENTER_SQ_WAKEUP : 0),
                   NULL, 0);
@@ -241,7 +244,7 @@ static long gets_text(struct ring *r, uint32_t id, const char *text)
 
 static long reg(const struct ring *r, unsigned int op, void *arg, unsigned int n)
 {
-    long res = syscall(SYS_io_uring_register, r->fd, op, arg, n);
+    long res = syscall(SYS_io_uring_register, INT(r->fd), INT(op), arg, INT(n));
 
     return res < 0 ? -errno : res;
 }

@@ -604,3 +604,8 @@ uint64_t umodel_receivers(void)
 {
     return m->receivers;
 }
+
+uint64_t umodel_created(void)
+{
+    return m->order;
+}

@@ -43,3 +43,6 @@ uint64_t umodel_submitted(void);
 
 /* How many receivers have ever attached. */
 uint64_t umodel_receivers(void);
+
+/* How many channels have ever been made. */
+uint64_t umodel_created(void);

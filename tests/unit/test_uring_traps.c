@@ -504,6 +504,17 @@ static void test_denied(void)
     uipc_keep_release(keep);
 }
 
+/* A channel made by a probe would outlive it, and take a message that is sent to its id. */
+static void test_probe(void)
+{
+    uint64_t created = umodel_created();
+
+    umodel_quirks()->linger = 100;
+    CHECK_INT(ops->probe(NULL), 0);
+    CHECK_INT(umodel_created(), created);
+    umodel_quirks()->linger = 0;
+}
+
 static void test_absent(void)
 {
     const struct uipc_ops *chosen = NULL;
@@ -719,6 +730,7 @@ int main(void)
     setvbuf(stdout, NULL, _IONBF, 0);
     chantest_dir(dir);
     umodel_install();
+    test_probe();
     test_absent();
     test_create();
     test_late(CHAN_UNICAST);
