@@ -66,6 +66,30 @@ size_t esc_plain_run(const void *data, size_t n)
     return i;
 }
 
+void esc_json(struct buf *b, const void *data, size_t n)
+{
+    const unsigned char *p = data;
+    uint32_t cp;
+
+    buf_add_char(b, '"');
+    for (size_t i = 0, len; i < n; i += len) {
+        len = esc_plain_run(p + i, n - i);
+        if (len) {
+            buf_add(b, p + i, len);
+            continue;
+        }
+        len = esc_utf8_decode(p + i, n - i, &cp);
+        if (!len || cp == 0)
+            buf_add_str(b, "\xef\xbf\xbd");
+        else if (cp == '"' || cp == '\\' || cp < 0x20)
+            buf_printf(b, cp < 0x20 ? "\\u%04x" : "\\%c", cp);
+        else
+            buf_add(b, p + i, len);
+        len = len ? len : 1;
+    }
+    buf_add_char(b, '"');
+}
+
 bool esc_is_utf8(const void *data, size_t n)
 {
     const char *p = data;

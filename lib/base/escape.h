@@ -33,6 +33,11 @@ size_t esc_utf8_decode(const void *data, size_t n, uint32_t *cp);
  */
 size_t esc_plain_run(const void *data, size_t n);
 
+/*
+ * Appends the bytes as a JSON string with its quotes. What is no UTF-8, and U+0000, becomes U+FFFD.
+ */
+void esc_json(struct buf *b, const void *data, size_t n);
+
 /* Whether the bytes are UTF-8 without U+0000: what JSON may call text. */
 bool esc_is_utf8(const void *data, size_t n);
 

@@ -5,6 +5,7 @@
  * options of all verbs, to find the verb; then with the verb's own.
  */
 #include <errno.h>
+#include <fnmatch.h>
 #include <getopt.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -327,6 +328,21 @@ static int read_options(const struct cli_applet *applet, int argc, struct cli_pa
     return 0;
 }
 
+const char *const *cli_operand_patterns(const struct cli_applet *applet)
+{
+    static const char *const usual[] = {"/*", "pid:*", NULL};
+
+    return applet->operand_patterns ? applet->operand_patterns : usual;
+}
+
+static bool is_operand(const struct cli_applet *applet, const char *word)
+{
+    for (const char *const *p = cli_operand_patterns(applet); applet->operand_verb && *p; p++)
+        if (fnmatch(*p, word, 0) == 0)
+            return true;
+    return false;
+}
+
 /* Chooses the verb by the first operand, and takes it out of the words when it is the verb's name.
  */
 static int choose_verb(const struct cli_applet *applet, int *argc, struct cli_parsed *p,
@@ -342,7 +358,7 @@ static int choose_verb(const struct cli_applet *applet, int *argc, struct cli_pa
         return 0;
     p->named = true;
     operand = p->argv[at];
-    if (applet->operand_verb && (operand[0] == '/' || !strncmp(operand, "pid:", 4))) {
+    if (is_operand(applet, operand)) {
         p->verb = applet->operand_verb;
         return 0;
     }

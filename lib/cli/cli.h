@@ -192,7 +192,10 @@ struct cli_verb {
  *   of --help
  * @verbs: in the order of --help, ended by NULL
  * @default_verb: taken when there is no operand; NULL: show help
- * @operand_verb: taken when the first operand begins with '/' or "pid:"; NULL: none
+ * @operand_verb: taken when the first operand matches one of @operand_patterns; NULL: none
+ * @operand_patterns: as fnmatch(3) and shells take them, ended by NULL; NULL: a name that begins
+ * with
+ *   '/' or "pid:"
  * @common_opts: options of all its verbs; their fields lie at the start of each verb's structure
  * @common_size: bytes of that start
  * @common_defaults: its initial content; NULL for zeros
@@ -207,6 +210,7 @@ struct cli_applet {
     const struct cli_verb *const *verbs;
     const struct cli_verb *default_verb;
     const struct cli_verb *operand_verb;
+    const char *const *operand_patterns;
     const struct cli_opt *common_opts;
     size_t common_size;
     const void *common_defaults;
@@ -338,6 +342,10 @@ int cli_write_file(struct cli_ctx *ctx, const char *path, mode_t mode, cli_write
 
 /* The word of @words nearest to @word, or NULL when none is near. @words ends with NULL. */
 const char *cli_nearest(const char *word, const char *const *words);
+
+/* The patterns of what is an operand and no verb: the applet's own, else "/" and "pid:" in front.
+ */
+const char *const *cli_operand_patterns(const struct cli_applet *applet);
 
 /* Documentation from the tables, written to @f. Return: 0 or -errno of a failed write. */
 int cli_write_man(FILE *f, const struct cli_applet *applet);

@@ -75,6 +75,19 @@ static void bash_verb(FILE *f, const struct cli_applet *applet, const struct cli
     fputs("      esac ;;\n", f);
 }
 
+/* For bash and zsh: a first word that is an operand stands for the verb that takes it. */
+static void operand_case(FILE *f, const struct cli_applet *applet)
+{
+    const char *const *patterns = cli_operand_patterns(applet);
+
+    fputs("  case $verb in ", f);
+    for (const char *const *p = patterns; *p; p++) {
+        fputs(p == patterns ? "" : "|", f);
+        fputs(*p, f);
+    }
+    fprintf(f, ") verb=%s ;; esac\n", applet->operand_verb->name);
+}
+
 static void bash_applet(FILE *f, const struct cli_applet *applet)
 {
     fprintf(f,
@@ -90,7 +103,7 @@ static void bash_applet(FILE *f, const struct cli_applet *applet)
             "  done\n",
             applet->name);
     if (applet->operand_verb)
-        fprintf(f, "  case $verb in /*|pid:*) verb=%s ;; esac\n", applet->operand_verb->name);
+        operand_case(f, applet);
     fputs("  case $verb in\n", f);
     for (size_t i = 0; applet->verbs[i]; i++)
         bash_verb(f, applet, applet->verbs[i]);
@@ -230,7 +243,7 @@ static void zsh_applet(FILE *f, const struct cli_applet *applet)
           "  done\n",
           f);
     if (applet->operand_verb)
-        fprintf(f, "  case $verb in /*|pid:*) verb=%s ;; esac\n", applet->operand_verb->name);
+        operand_case(f, applet);
     fputs("  case $verb in\n", f);
     for (size_t i = 0; applet->verbs[i]; i++) {
         const struct cli_verb *v = applet->verbs[i];

@@ -169,6 +169,8 @@ static const char *json_type(const struct out_col *col)
     case OUT_TYPE_MODE:
     case OUT_TYPE_TIME:
         return "string";
+    case OUT_TYPE_VALUE:
+        return "array";
     case OUT_TYPE_BYTES:
         return "data_base64 and text";
     case OUT_TYPE_SPAN:

@@ -209,6 +209,9 @@ bool json_member(struct out *o, const struct out_col *col, const void *row, bool
     case OUT_TYPE_SPAN:
         emit(o, seconds, timefmt_seconds(seconds, FIELD(uint64_t)));
         break;
+    case OUT_TYPE_VALUE:
+        emit_str(o, FIELD(str_t));
+        break;
     case OUT_TYPE_BYTES:
     case OUT_TYPE_END:
         break;

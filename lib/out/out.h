@@ -65,6 +65,8 @@ enum out_type {
     OUT_TYPE_SIZE,  /* uint64_t, bytes; an exact number */
     OUT_TYPE_BYTES, /* struct out_bytes; a preview, in JSON data_base64 and, when it is UTF-8, text
                      */
+    OUT_TYPE_VALUE, /* const char *; one JSON value as its own text, without line breaks; NULL is
+                       unknown. Only with OUT_JSON */
 };
 
 enum out_col_flags {
@@ -122,6 +124,7 @@ struct out_col {
 #define OUT_TIME(T, f, k, h, ...)  OUT_COL(T, f, uint64_t, OUT_TYPE_TIME, k, h, __VA_ARGS__)
 #define OUT_SPAN(T, f, k, h, ...)  OUT_COL(T, f, uint64_t, OUT_TYPE_SPAN, k, h, __VA_ARGS__)
 #define OUT_SIZE(T, f, k, h, ...)  OUT_COL(T, f, uint64_t, OUT_TYPE_SIZE, k, h, __VA_ARGS__)
+#define OUT_VALUE(T, f, k, h, ...) OUT_COL(T, f, const char *, OUT_TYPE_VALUE, k, h, __VA_ARGS__)
 /* Gives "data_base64" and "text" in JSON whatever its key, which serves --output. */
 #define OUT_BYTES(T, f, k, h, ...) \
     OUT_COL(T, f, struct out_bytes, OUT_TYPE_BYTES, k, h, __VA_ARGS__)

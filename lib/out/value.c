@@ -22,6 +22,7 @@ bool value_unknown(const struct out_col *col, const void *row)
         return false;
     switch (col->type) {
     case OUT_TYPE_STR:
+    case OUT_TYPE_VALUE:
         return FIELD(str_t) == NULL;
     case OUT_TYPE_CHARS:
         return *(const char *)field(col, row) == '\0';
@@ -124,6 +125,7 @@ void value_text(struct buf *b, const struct out_col *col, const void *row, size_
     }
     switch (col->type) {
     case OUT_TYPE_STR:
+    case OUT_TYPE_VALUE:
         esc_terminal_str(b, FIELD(str_t));
         break;
     case OUT_TYPE_CHARS:

@@ -60,6 +60,15 @@ int proc_fd_flags(int proc, pid_t pid, int fd, int *flags);
 /* A thread's name; a process's is that of its first thread (@tid == @pid). */
 int proc_comm(int proc, pid_t pid, pid_t tid, char out[PROC_COMM_SIZE]);
 
+/**
+ * proc_name_and_state() - what one read of /proc/PID/stat tells
+ * @comm: the name of its first thread
+ * @state: as ps(1) shows it: R, S, D, T, t, Z, …
+ *
+ * Return: 0, -ESRCH, -EBADMSG.
+ */
+int proc_name_and_state(int proc, pid_t pid, char comm[PROC_COMM_SIZE], char *state);
+
 /*
  * Whether a process is at its end: it has gone, or none of its threads will do anything any more.
  * Its first thread may end before the others.
@@ -112,6 +121,9 @@ int proc_parse_call(const char *text, struct proc_call *out);
 
 /* Content of /proc/PID/task/TID/stat: the kernel's PF_… of the thread. */
 int proc_parse_thread_flags(const char *text, unsigned int *flags);
+
+/* The same text: the thread's name, and the letter of its state. */
+int proc_parse_state(const char *text, char comm[PROC_COMM_SIZE], char *state);
 
 /* "ipc:[4026531839]" for the kind "ipc". */
 int proc_parse_ns(const char *text, const char *kind, uint64_t *out);

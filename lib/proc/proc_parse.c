@@ -98,6 +98,21 @@ int proc_parse_thread_flags(const char *text, unsigned int *flags)
     return 0;
 }
 
+int proc_parse_state(const char *text, char comm[PROC_COMM_SIZE], char *state)
+{
+    const char *open = strchr(text, '('), *close = strrchr(text, ')');
+    size_t n;
+
+    /* The name may hold anything, also parentheses. */
+    if (!open || !close || close < open || close[1] != ' ' || !close[2] || close[3] != ' ')
+        return -EBADMSG;
+    n = MIN((size_t)(close - open - 1), (size_t)PROC_COMM_SIZE - 1);
+    memcpy(comm, open + 1, n);
+    comm[n] = '\0';
+    *state = close[2];
+    return 0;
+}
+
 int proc_parse_ns(const char *text, const char *kind, uint64_t *out)
 {
     size_t n = strlen(kind);

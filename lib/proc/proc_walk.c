@@ -169,6 +169,17 @@ int proc_comm(int proc, pid_t pid, pid_t tid, char out[PROC_COMM_SIZE])
     return 0;
 }
 
+int proc_name_and_state(int proc, pid_t pid, char comm[PROC_COMM_SIZE], char *state)
+{
+    _cleanup_(buf_done) struct buf text = BUF_INIT;
+    char path[32];
+    int r;
+
+    snprintf(path, sizeof(path), "%d/stat", (int)pid);
+    r = read_text(proc, path, &text);
+    return r < 0 ? r : proc_parse_state(buf_str(&text), comm, state);
+}
+
 int proc_ns(int proc, pid_t pid, const char *kind, uint64_t *out)
 {
     char path[64], link[64];

@@ -10,6 +10,7 @@ unset NO_COLOR COLUMNS
 
 mqpeek() { "$IPCBOX" mqpeek "$@"; }
 mqdump() { "$IPCBOX" mqdump "$@"; }
+fdpeek() { "$IPCBOX" fdpeek "$@"; }
 b1ctl() { "$IPCBOX" b1ctl "$@"; }
 uringipc() { "$IPCBOX" uringipc "$@"; }
 ipcbox() { "$IPCBOX" "$@"; }

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* fdpeek info: all that can be known of a queue without its content. */
+#include <stdlib.h>
+
+#include "cleanup.h"
+#include "fdpeek_verbs.h"
+#include "fdview.h"
+
+struct holder_row {
+    const struct fdq_holder *h;
+    uint32_t pid;
+    uint32_t fd;
+    const char *comm;
+    char state[2];
+};
+
+static const struct out_col holder_cols[] = {
+    OUT_U32(struct holder_row, pid, "pid", "process that has it open"),
+    OUT_U32(struct holder_row, fd, "fd", "descriptor"),
+    OUT_STR(struct holder_row, comm, "comm", "its name"),
+    OUT_CHARS(struct holder_row, state, "state", "as ps(1) shows it; T is stopped"),
+    OUT_END,
+};
+
+struct thread_row {
+    uint32_t pid;
+    uint32_t tid;
+    const char *comm;
+    const char *direction;
+    uint64_t since;
+};
+
+static const struct out_col thread_cols[] = {
+    OUT_U32(struct thread_row, pid, "pid", "process"),
+    OUT_U32(struct thread_row, tid, "tid", "its blocked thread"),
+    OUT_STR(struct thread_row, comm, "comm", "the process's name"),
+    OUT_STR(struct thread_row, direction, "direction", "send or recv"),
+    OUT_SPAN(struct thread_row, since, "since", "for how long; null when that is not known"),
+    OUT_END,
+};
+
+static void show_holders(struct out *out, const char *key, const char *title,
+                         const struct fdq_holders *h)
+{
+    if (out_get_headings(out))
+        out_text(out, "\n%s:%s", title, h->n ? "" : " none that can be seen");
+    out_list_begin(out, key, holder_cols, 0);
+    for (size_t i = 0; i < h->n; i++) {
+        const struct holder_row row = {
+            .pid = (uint32_t)h->v[i].pid,
+            .fd = (uint32_t)h->v[i].fd,
+            .comm = h->v[i].comm,
+            .state = {h->v[i].state},
+        };
+
+        out_row(out, &row);
+    }
+    out_list_end(out);
+}
+
+static void show_threads(struct out *out, const struct fdq_queue *q)
+{
+    if (out_get_headings(out))
+        out_text(out, "\nblocked:%s", q->n_threads ? "" : " none that can be seen");
+    out_list_begin(out, "threads", thread_cols, 0);
+    for (size_t i = 0; i < q->n_threads; i++) {
+        const struct thread_row row = {
+            .pid = (uint32_t)q->threads[i].pid,
+            .tid = (uint32_t)q->threads[i].tid,
+            .comm = q->threads[i].comm,
+            .direction = q->threads[i].sends ? "send" : "recv",
+            .since = OUT_UNKNOWN_U64,
+        };
+
+        out_row(out, &row);
+    }
+    out_list_end(out);
+}
+
+/* As in a listing, but with its holders as tables of their own. */
+static const struct out_col info_cols[] = {
+    OUT_CHARS(struct fdview_row, target, "target", "what names it on this tool's command line"),
+    OUT_STR(struct fdview_row, kind, "kind", "stream, dgram, seqpacket, pipe or fifo"),
+    OUT_U64(struct fdview_row, inode, "inode", "number of the socket's or pipe's inode"),
+    OUT_SIZE(struct fdview_row, bytes, "bytes", "unread; null when it is not known"),
+    OUT_BOOL(struct fdview_row, bytes_complete, "bytes_complete", "there are no more than that"),
+    OUT_U64(struct fdview_row, depth, "depth", "messages; null when it is not known"),
+    OUT_SIZE(struct fdview_row, capacity, "capacity", "bytes that a pipe takes"),
+    OUT_U64(struct fdview_row, blocked_readers, "blocked_reader_count",
+            "threads blocked in reading"),
+    OUT_U64(struct fdview_row, blocked_writers, "blocked_writer_count",
+            "threads blocked in writing"),
+    OUT_U64(struct fdview_row, peer, "peer", "inode number of the socket at the other end"),
+    OUT_STR(struct fdview_row, path, "path", "where it is bound, a FIFO's name"),
+    OUT_BOOL(struct fdview_row, listening, "listening", "it accepts connections"),
+    OUT_U64(struct fdview_row, pending, "pending_count",
+            "connections that nobody has accepted yet"),
+    OUT_END,
+};
+
+static void show(struct cli_ctx *ctx, const struct fdq_queue *q)
+{
+    struct fdview_row row;
+
+    fdview_row_fill(&row, q);
+    out_item_begin(ctx->out, info_cols, &row);
+    fdview_row_done(&row);
+    show_holders(ctx->out, "readers", "readers", &q->readers);
+    show_holders(ctx->out, "writers", "writers", &q->writers);
+    show_threads(ctx->out, q);
+    out_item_end(ctx->out);
+}
+
+static int info_run(struct cli_ctx *ctx, const void *argp _unused_)
+{
+    _cleanup_(fdq_set_freep) struct fdq_set *set = NULL;
+    struct err e = ERR_INIT;
+    int r = fdq_scan(FDQ_SCAN_THREADS | FDQ_SCAN_FILL, &set, &e);
+
+    if (r < 0)
+        return cli_fail(ctx, r, &e, "cannot look for queues");
+    fdview_tell_state(ctx, set);
+    out_list_begin(ctx->out, "queues", NULL, OUT_RECORDS);
+    for (size_t i = 0; i < ctx->n_operands && !out_error(ctx->out); i++) {
+        _cleanup_(freep) struct fdq_queue **found = NULL;
+        size_t n;
+
+        if (fdview_find(ctx, ctx->operands[i], set, &found, &n) != CLI_OK)
+            continue;
+        for (size_t k = 0; k < n; k++) {
+            if ((i || k) && out_get_headings(ctx->out))
+                out_text(ctx->out, "%s", "");
+            show(ctx, found[k]);
+        }
+    }
+    out_list_end(ctx->out);
+    return ctx->status;
+}
+
+static const struct cli_example info_examples[] = {
+    {"fdpeek info 4711:5", "who reads and writes what process 4711 has open as descriptor 5"},
+    {"fdpeek info /run/dbus/system_bus_socket -J | jq '.queues[].readers[].comm'",
+     "who serves a socket"},
+    {NULL, NULL},
+};
+
+static const struct cli_table info_tables[] = {
+    {"", fdview_state_cols},  {"queues", info_cols},    {"readers", holder_cols},
+    {"writers", holder_cols}, {"threads", thread_cols}, {NULL, NULL},
+};
+
+const struct cli_verb fdpeek_info_verb = {
+    .name = "info",
+    .operands = "TARGET…",
+    .min_operands = 1,
+    .max_operands = SIZE_MAX,
+    .complete = CLI_COMPLETE_PID,
+    .summary = "both ends of a socket or pipe, who holds them, who is blocked",
+    .description = "Shows a queue's fill, who has it open for reading, who can write to it, and "
+                   "the threads that are blocked on it.",
+    .examples = info_examples,
+    .more_cols = info_tables,
+    .run = info_run,
+};

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Unix sockets of one network namespace, as sock_diag(7) tells them. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "errinfo.h"
+
+/**
+ * struct diag_socket - one socket, borrowed for the time of a visit
+ * @type: SOCK_STREAM, SOCK_DGRAM or SOCK_SEQPACKET
+ * @state: TCP_ESTABLISHED, TCP_LISTEN, …
+ * @inode: its number; 0 while nobody has accepted it
+ * @peer: of the socket that it is connected to; 0 for none
+ * @rqueue: unread bytes; of a datagram socket, of the first datagram; of a listener, connections
+ * @vfs_dev, @vfs_inode: of the file it was bound to, as the kernel numbers devices
+ * @name, @name_len: where it is bound; an abstract name begins with a zero byte; hostile bytes
+ * @clients: of a listener, inode numbers of those that wait for accept(2)
+ * @n_clients: how many
+ */
+struct diag_socket {
+    int type;
+    int state;
+    uint64_t inode;
+    uint64_t peer;
+    uint64_t rqueue;
+    uint64_t vfs_dev;
+    uint64_t vfs_inode;
+    const char *name;
+    size_t name_len;
+    const uint32_t *clients;
+    size_t n_clients;
+};
+
+typedef int (*diag_fn)(const struct diag_socket *s, void *ctx);
+
+/**
+ * diag_visit() - every unix socket of a network namespace
+ * @ns: a descriptor of the namespace; -1: the caller's
+ * @visit: a value other than 0 ends it and is returned
+ *
+ * The calling thread is in that namespace for the moment in which a netlink socket is opened.
+ *
+ * Return: 0 or -errno.
+ */
+int diag_visit(int ns, diag_fn visit, void *ctx, struct err *e);

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Unix sockets, pipes and FIFOs as queues of bytes: which exist, what waits in them, who reads them
+ * and who writes. Nothing here takes anything out of a queue or changes it.
+ *
+ * A socket is the queue of what its owner has not received yet. A pipe is one queue, with any
+ * number of descriptors for reading and for writing.
+ *
+ * Everything is done with the rights of the real user, whatever capabilities the program was given:
+ * a process that the user may not trace is counted as hidden.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "errinfo.h"
+#include "proc.h"
+
+/* A number that is not known. */
+#define FDQ_UNKNOWN UINT64_MAX
+
+enum fdq_kind {
+    FDQ_STREAM,
+    FDQ_DGRAM,
+    FDQ_SEQPACKET,
+    FDQ_PIPE,
+    FDQ_FIFO,
+};
+
+/* "stream", "dgram", "seqpacket", "pipe" or "fifo". */
+const char *fdq_kind_name(enum fdq_kind kind);
+
+static inline bool fdq_is_socket(enum fdq_kind kind)
+{
+    return kind <= FDQ_SEQPACKET;
+}
+
+/**
+ * struct fdq_holder - a descriptor of a process
+ * @pid, @fd: which
+ * @comm: the process's name; hostile bytes
+ * @state: as ps(1) shows it: R, S, D, T (stopped), t (traced), Z, …; '?' when it has gone
+ */
+struct fdq_holder {
+    pid_t pid;
+    int fd;
+    char comm[PROC_COMM_SIZE];
+    char state;
+};
+
+/**
+ * struct fdq_holders - descriptors
+ * @v: in no order
+ * @n: how many
+ */
+struct fdq_holders {
+    struct fdq_holder *v;
+    size_t n;
+};
+
+/**
+ * struct fdq_thread - a thread that is blocked in a system call that names the queue's descriptor
+ * @pid, @tid: which
+ * @comm: the process's name
+ * @sends: it writes; else it reads, receives or accepts
+ */
+struct fdq_thread {
+    pid_t pid;
+    pid_t tid;
+    char comm[PROC_COMM_SIZE];
+    bool sends;
+};
+
+/**
+ * struct fdq_queue - one queue
+ * @kind: what it is
+ * @dev: device of a pipe's or FIFO's inode, 0 for a socket
+ * @inode: number of the socket's or pipe's inode
+ * @net_ns: inode number of a socket's network namespace; 0 when it is the caller's
+ * @listening: a socket that accepts connections
+ * @pending: for such a one, connections that wait for accept(2)
+ * @bytes: unread; FDQ_UNKNOWN
+ * @bytes_complete: there are no more than @bytes; else there are at least so many. The kernel tells
+ * of a datagram socket only the length of the first datagram, and nothing of what clients have sent
+ *   that are not accepted yet
+ * @depth: messages: datagrams, packets, or for streams and pipes the kernel's buffers; FDQ_UNKNOWN
+ * @capacity: bytes that a pipe or FIFO takes; FDQ_UNKNOWN
+ * @peer: inode number of the socket that this one is connected to; 0 for none
+ * @path: where it is bound, or the FIFO's name; "@name" in the abstract name space; NULL for none.
+ *   Hostile bytes; a zero byte in an abstract name is shown as '@'
+ * @vfs_dev, @vfs_inode: of the file that @path was when it was bound, as the kernel numbers devices
+ * @readers: descriptors to read from it
+ * @writers: descriptors through which it is written to: for sockets, those of the other end
+ * @threads: those blocked, readers of it and writers to it
+ * @n_threads: how many
+ */
+struct fdq_queue {
+    enum fdq_kind kind;
+    uint64_t dev;
+    uint64_t inode;
+    uint64_t net_ns;
+    bool listening;
+    uint64_t pending;
+    uint64_t bytes;
+    bool bytes_complete;
+    uint64_t depth;
+    uint64_t capacity;
+    uint64_t peer;
+    char *path;
+    uint64_t vfs_dev;
+    uint64_t vfs_inode;
+    struct fdq_holders readers;
+    struct fdq_holders writers;
+    struct fdq_thread *threads;
+    size_t n_threads;
+};
+
+/**
+ * struct fdq_set - all queues
+ * @v: sorted by @dev, then @inode
+ * @n: how many
+ * @processes_hidden: processes whose descriptors the caller may not see
+ * @namespaces_hidden: other network namespaces whose sockets could not be listed
+ */
+struct fdq_set {
+    struct fdq_queue *v;
+    size_t n;
+    uint64_t processes_hidden;
+    uint64_t namespaces_hidden;
+};
+
+enum fdq_scan_flags {
+    FDQ_SCAN_THREADS = 1 << 0, /* which threads are blocked */
+    FDQ_SCAN_FILL = 1 << 1,    /* exact numbers of bytes and messages, where the caller may look */
+};
+
+/**
+ * fdq_scan() - every unix socket, pipe and FIFO that somebody visible has open
+ * @flags: enum fdq_scan_flags
+ * @ret: release with fdq_set_free()
+ * @e: why not
+ *
+ * Sockets come from sock_diag(7), also those that only hidden processes have open; of other network
+ * namespaces those in which a visible process is, where the caller may enter them.
+ *
+ * Return: 0 or -errno.
+ */
+int fdq_scan(unsigned int flags, struct fdq_set **ret, struct err *e);
+void fdq_set_free(struct fdq_set *s);
+void fdq_set_freep(struct fdq_set **s);
+
+/* The queue of an inode; @dev is 0 for a socket. NULL when there is none. */
+struct fdq_queue *fdq_set_find(const struct fdq_set *s, uint64_t dev, uint64_t inode);
+
+/* Whether a process has it open; of a socket, this end of it. */
+bool fdq_held_by(const struct fdq_queue *q, pid_t pid);
+
+/* Threads of @q that are blocked reading, or writing. */
+uint64_t fdq_blocked(const struct fdq_queue *q, bool sends);
+
+enum { FDQ_TARGET_SIZE = 48 };
+
+/* What names the queue on a command line: "PID:FD" of a reader, else of a writer, else
+ * "socket:[INO]" or "pipe:[INO]". */
+void fdq_target_of(const struct fdq_queue *q, char out[FDQ_TARGET_SIZE]);
+
+enum fdq_target_kind {
+    FDQ_TARGET_FD,     /* PID:FD */
+    FDQ_TARGET_PID,    /* PID */
+    FDQ_TARGET_PATH,   /* /path */
+    FDQ_TARGET_NAME,   /* @name */
+    FDQ_TARGET_SOCKET, /* socket:[INO] */
+    FDQ_TARGET_PIPE,   /* pipe:[INO] */
+};
+
+/**
+ * struct fdq_target - what a user names
+ * @kind: in which way
+ * @pid, @fd, @inode: as @kind has them
+ * @text: as it was written, borrowed; the path or name is in it
+ */
+struct fdq_target {
+    enum fdq_target_kind kind;
+    pid_t pid;
+    int fd;
+    uint64_t inode;
+    const char *text;
+};
+
+/* Return: 0, or -EINVAL with what a target looks like. */
+int fdq_target_parse(const char *text, struct fdq_target *out, struct err *e);
+
+/**
+ * fdq_target_find() - the queues that a target names
+ * @t: the target
+ * @s: all queues
+ * @found: filled with up to @max of them
+ * @e: why none
+ *
+ * A path or name can stand for many: a listening socket and all connections that it accepted.
+ *
+ * Return: how many there are, also when it is more than @max; -ESRCH when there is no such process;
+ * -ENOENT when it names no queue; -EPERM.
+ */
+ssize_t fdq_target_find(const struct fdq_target *t, const struct fdq_set *s,
+                        struct fdq_queue **found, size_t max, struct err *e);
