@@ -144,6 +144,40 @@ _ipcbox_b1ctl() {
   esac
   _ipcbox_reply
 }
+_ipcbox_fdpeek() {
+  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
+  local verb='' opts='' operand='' words='' kind='' w i
+  for ((i = ${1:-1}; i < COMP_CWORD; i++)); do
+    w=${COMP_WORDS[i]}
+    case $w in
+      -*) ;;
+      *) verb=$w; break ;;
+    esac
+  done
+  case $verb in /*|[0-9]*|@*|socket:*|pipe:*) verb=info ;; esac
+  case $verb in
+    list)
+      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color -p --pid -a --all '
+      operand=''
+      case $prev in
+        -o|--output) words=''; kind='' ;;
+        --color) words='auto always never'; kind='' ;;
+        -p|--pid) words=''; kind='pid' ;;
+      esac ;;
+    info)
+      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color '
+      operand='pid'
+      case $prev in
+        -o|--output) words=''; kind='' ;;
+        --color) words='auto always never'; kind='' ;;
+      esac ;;
+    *)
+      words='list info '
+      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color -p --pid -a --all '
+      operand='pid' ;;
+  esac
+  _ipcbox_reply
+}
 _ipcbox_ipcbox() {
   local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
   local verb='' opts='' operand='' words='' kind='' w i
@@ -538,15 +572,17 @@ _ipcbox() {
   case ${COMP_CWORD}:${COMP_WORDS[1]} in
     1:*) ;;
     *:b1ctl) _ipcbox_b1ctl 2; return ;;
+    *:fdpeek) _ipcbox_fdpeek 2; return ;;
     *:mqdump) _ipcbox_mqdump 2; return ;;
     *:mqpeek) _ipcbox_mqpeek 2; return ;;
     *:uringipc) _ipcbox_uringipc 2; return ;;
   esac
   _ipcbox_ipcbox
-  [ "$COMP_CWORD" = 1 ] && mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W 'b1ctl mqdump mqpeek uringipc ' -- "${COMP_WORDS[1]}")
+  [ "$COMP_CWORD" = 1 ] && mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W 'b1ctl fdpeek mqdump mqpeek uringipc ' -- "${COMP_WORDS[1]}")
 }
 
 complete -F _ipcbox_b1ctl b1ctl
+complete -F _ipcbox_fdpeek fdpeek
 complete -F _ipcbox ipcbox
 complete -F _ipcbox_mqdump mqdump
 complete -F _ipcbox_mqpeek mqpeek

@@ -79,6 +79,20 @@ complete -c b1ctl -s o -l output -x -d 'columns to show; +COLS adds to the defau
 complete -c b1ctl -l noheadings -d 'rows only'
 complete -c b1ctl -l color -x -a 'auto always never' -d 'colours'
 
+complete -c fdpeek -f
+complete -c fdpeek -n '__ipcbox_verb' -a list -d 'sockets and pipes with something unread or somebody blocked'
+complete -c fdpeek -n '__ipcbox_verb list' -s p -l pid -x -a '(__fish_complete_pids)' -d 'only what this process has open'
+complete -c fdpeek -n '__ipcbox_verb list' -s a -l all -d 'the empty ones, too'
+complete -c fdpeek -n '__ipcbox_verb' -a info -d 'both ends of a socket or pipe, who holds them, who is blocked'
+complete -c fdpeek -s q -l quiet -d 'no notes and no progress on stderr'
+complete -c fdpeek -s h -l help -d 'show this'
+complete -c fdpeek -l version -d 'show the version'
+complete -c fdpeek -s J -l json -d 'one JSON document'
+complete -c fdpeek -l jsonl -d 'one JSON object a line'
+complete -c fdpeek -s o -l output -x -d 'columns to show; +COLS adds to the default'
+complete -c fdpeek -l noheadings -d 'rows only'
+complete -c fdpeek -l color -x -a 'auto always never' -d 'colours'
+
 complete -c ipcbox -f
 complete -c ipcbox -n '__ipcbox_verb' -a doctor -d 'what works on this kernel for this user, why not, what helps'
 complete -c ipcbox -n '__ipcbox_verb' -a install -d 'make a link for each applet in DIR'
@@ -274,6 +288,7 @@ complete -c uringipc -l noheadings -d 'rows only'
 complete -c uringipc -l color -x -a 'auto always never' -d 'colours'
 complete -c uringipc -l backend -x -d 'use this backend and no other'
 complete -c ipcbox -n '__ipcbox_verb' -a b1ctl -d 'bus1: use it, serve it, look into it'
+complete -c ipcbox -n '__ipcbox_verb' -a fdpeek -d 'look into unix sockets and pipes without taking anything'
 complete -c ipcbox -n '__ipcbox_verb' -a mqdump -d 'save, restore, record and replay POSIX message queues'
 complete -c ipcbox -n '__ipcbox_verb' -a mqpeek -d 'look into POSIX message queues without touching them'
 complete -c ipcbox -n '__ipcbox_verb' -a uringipc -d 'use and look into io_uring IPC channels'
