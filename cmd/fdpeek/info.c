@@ -155,7 +155,7 @@ const struct cli_verb fdpeek_info_verb = {
     .min_operands = 1,
     .max_operands = SIZE_MAX,
     .complete = CLI_COMPLETE_PID,
-    .summary = "both ends of a socket or pipe, who holds them, who is blocked",
+    .summary = "who reads and writes a queue, and who is blocked",
     .description = "Shows a queue's fill, who has it open for reading, who can write to it, and "
                    "the threads that are blocked on it.",
     .examples = info_examples,
