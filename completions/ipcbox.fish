@@ -83,7 +83,7 @@ complete -c fdpeek -f
 complete -c fdpeek -n '__ipcbox_verb' -a list -d 'sockets and pipes with something unread or somebody blocked'
 complete -c fdpeek -n '__ipcbox_verb list' -s p -l pid -x -a '(__fish_complete_pids)' -d 'only what this process has open'
 complete -c fdpeek -n '__ipcbox_verb list' -s a -l all -d 'the empty ones, too'
-complete -c fdpeek -n '__ipcbox_verb' -a info -d 'both ends of a socket or pipe, who holds them, who is blocked'
+complete -c fdpeek -n '__ipcbox_verb' -a info -d 'who reads and writes a queue, and who is blocked'
 complete -c fdpeek -s q -l quiet -d 'no notes and no progress on stderr'
 complete -c fdpeek -s h -l help -d 'show this'
 complete -c fdpeek -l version -d 'show the version'
