@@ -152,7 +152,7 @@ static struct pmq_ref ref_of(const struct pmq_info *info)
 
     if (info->attr.unlinked && info->n_holders > 0) {
         ref.kind = PMQ_REF_PID_FD;
-        ref.pid = info->holders[0].pid;
+        ref.pid = info->holders[0].tid;
         ref.fd = info->holders[0].fd;
     } else if (info->ns_pid) {
         ref.kind = PMQ_REF_PID_NAME;

@@ -135,7 +135,7 @@ static void fill_reference(struct queue_row *row, const struct pmq_info *q)
             return;
         ref = (struct pmq_ref){
             .kind = PMQ_REF_PID_FD,
-            .pid = q->holders[0].pid,
+            .pid = q->holders[0].tid,
             .fd = q->holders[0].fd,
         };
     } else if (q->ns_pid) {

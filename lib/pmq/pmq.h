@@ -106,6 +106,10 @@ void pmq_queue_closep(struct pmq_queue **q);
 /* Its descriptor, owned by the queue. */
 int pmq_queue_fd(const struct pmq_queue *q);
 
+/* Whether a descriptor, also an O_PATH one, is that of a queue. Return: 0, -EBADF if not, or
+ * -errno. */
+int pmq_fd_is_queue(int fd);
+
 /* What to call it in output: the text of the reference it was opened by. */
 const char *pmq_queue_label(const struct pmq_queue *q);
 
@@ -280,7 +284,8 @@ void pmq_snapshot_freep(struct pmq_snapshot **s);
 
 /**
  * struct pmq_holder - an open descriptor of a queue
- * @pid: process
+ * @pid: process; 0 for one that is not visible in the caller's pid namespace
+ * @tid: thread in whose table of descriptors it is; nearly always @pid
  * @fd: descriptor in it
  * @access: O_RDONLY, O_WRONLY or O_RDWR
  * @nonblock: O_NONBLOCK is set
@@ -288,6 +293,7 @@ void pmq_snapshot_freep(struct pmq_snapshot **s);
  */
 struct pmq_holder {
     pid_t pid;
+    pid_t tid;
     int fd;
     int access;
     bool nonblock;

@@ -18,6 +18,7 @@
 #include "ipcns.h"
 #include "pmq.h"
 #include "pmq_attr.h"
+#include "proc.h"
 #include "realuser.h"
 #include "timefmt.h"
 
@@ -77,6 +78,11 @@ static int open_name_inside(const void *ctx)
     return open_name(n->name, n->flags);
 }
 
+static int no_proc(int r, struct err *e)
+{
+    return err_set(e, r, "mount -t proc proc /proc", "cannot read /proc: %s", err_text(NULL, r));
+}
+
 static int process_error(pid_t pid, int r, struct err *e)
 {
     if (r == -ENOENT || r == -ESRCH)
@@ -87,21 +93,26 @@ static int process_error(pid_t pid, int r, struct err *e)
     return err_set(e, r, NULL, "process %d: %s", (int)pid, err_text(NULL, r));
 }
 
-static int open_pid_name(const struct pmq_ref *ref, unsigned int flags, struct err *e)
+/* Whether a namespace is the one that this process is in. */
+static bool is_own_ns(int ns)
 {
     struct stat own, other;
-    char path[64];
-    _cleanup_(closep) int ns = -1;
+
+    return fstat(ns, &other) == 0 && stat("/proc/self/ns/ipc", &own) == 0 &&
+           own.st_ino == other.st_ino && own.st_dev == other.st_dev;
+}
+
+static int open_pid_name(const struct pmq_ref *ref, unsigned int flags, struct err *e)
+{
+    _cleanup_(closep) int proc = proc_open(NULL);
+    _cleanup_(closep) int ns = proc < 0 ? proc : proc_ns_open(proc, ref->pid, "ipc");
     int fd;
 
-    snprintf(path, sizeof(path), "/proc/%d/ns/ipc", (int)ref->pid);
-    ns = open(path, O_RDONLY | O_CLOEXEC);
+    if (proc < 0)
+        return no_proc(proc, e);
     if (ns < 0)
-        return process_error(ref->pid, -errno, e);
-    if (fstat(ns, &other) < 0)
-        return process_error(ref->pid, -errno, e);
-    if (stat("/proc/self/ns/ipc", &own) == 0 && own.st_ino == other.st_ino &&
-        own.st_dev == other.st_dev)
+        return process_error(ref->pid, ns, e);
+    if (is_own_ns(ns))
         fd = open_name(ref->name, flags);
     else
         fd = ipcns_call(ns, open_name_inside, &(struct name_open){ref->name, flags});
@@ -113,7 +124,7 @@ static int open_pid_name(const struct pmq_ref *ref, unsigned int flags, struct e
 
 /* ---- a descriptor of a process ---- */
 
-static int is_queue(int fd)
+int pmq_fd_is_queue(int fd)
 {
     struct statfs fs;
     struct stat st;
@@ -125,25 +136,23 @@ static int is_queue(int fd)
 
 static int open_pid_fd(const struct pmq_ref *ref, unsigned int flags, struct err *e)
 {
+    _cleanup_(closep) int proc = proc_open(NULL);
     _cleanup_(closep) int at = -1;
     char path[64];
     int fd, r;
 
+    if (proc < 0)
+        return no_proc(proc, e);
     /* Looked at before it is opened: to open a pipe or a device is to act on it. */
-    snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)ref->pid, ref->fd);
-    at = open(path, O_PATH | O_CLOEXEC);
-    if (at < 0) {
-        r = -errno;
-        snprintf(path, sizeof(path), "/proc/%d", (int)ref->pid);
-        if (r == -ENOENT && access(path, F_OK) == 0)
-            return err_set(e, -ENOENT, NULL, "process %d has no descriptor %d", (int)ref->pid,
-                           ref->fd);
-        return process_error(ref->pid, r, e);
-    }
-    r = is_queue(at);
+    at = proc_fd_open(proc, ref->pid, ref->fd, O_PATH);
+    if (at == -ENOENT)
+        return err_set(e, at, NULL, "process %d has no descriptor %d", (int)ref->pid, ref->fd);
+    if (at < 0)
+        return process_error(ref->pid, at, e);
+    r = pmq_fd_is_queue(at);
     if (r == -EBADF)
-        return err_set(e, -ENOENT, NULL, "descriptor %d of process %d is no message queue", ref->fd,
-                       (int)ref->pid);
+        return err_set(e, -ENOENT, NULL, "descriptor %d of process %d is not a message queue",
+                       ref->fd, (int)ref->pid);
     if (r < 0)
         return process_error(ref->pid, r, e);
     snprintf(path, sizeof(path), "/proc/self/fd/%d", at);
@@ -194,11 +203,9 @@ int pmq_queue_adopt(int fd, const char *label, struct pmq_queue **ret)
 {
     _cleanup_(closep) int own = fd;
     struct pmq_queue *q;
-    struct statfs fs;
     int flags = fcntl(fd, F_GETFL);
 
-    if (flags < 0 || (flags & O_ACCMODE) == O_WRONLY || fstatfs(fd, &fs) < 0 ||
-        fs.f_type != PMQ_FS_MAGIC)
+    if (flags < 0 || (flags & O_ACCMODE) == O_WRONLY || pmq_fd_is_queue(fd) < 0)
         return -EBADF;
     q = calloc(1, sizeof(*q));
     if (!q)

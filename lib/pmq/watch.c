@@ -238,7 +238,7 @@ static void take_info(struct entry *e, const struct pmq_info *info)
         memcpy(e->ref.name, attr.name, sizeof(e->ref.name));
     } else if (info->n_holders) {
         e->ref = (struct pmq_ref){
-            .kind = PMQ_REF_PID_FD, .pid = info->holders[0].pid, .fd = info->holders[0].fd};
+            .kind = PMQ_REF_PID_FD, .pid = info->holders[0].tid, .fd = info->holders[0].fd};
     } else {
         e->openable = false;
     }

@@ -8,16 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "cleanup.h"
 #include "plan_internal.h"
 
 enum {
-    MQUEUE_MAGIC = 0x19800202, /* ipc/mqueue.c */
-    DONE = 1 << 0,             /* of a journal: at least one queue was seen to */
-    KEPT = 1 << 1,             /* one has to be tried again */
+    DONE = 1 << 0, /* of a journal: at least one queue was seen to */
+    KEPT = 1 << 1, /* one has to be tried again */
 };
 
 struct recovery {
@@ -38,7 +36,7 @@ static void tell(const struct recovery *rc, const struct pmq_unfinished *u, cons
 /* What has the name now, as a path that chmod() takes: its owner cannot open it with mode 0000. */
 static int find_now(const char *name, char path[64 + PMQ_NAME_MAX], int *fd, struct stat *st)
 {
-    struct statfs fs;
+    _cleanup_(closep) int at = -1;
 
     *fd = mq_open(name, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     if (*fd >= 0) {
@@ -48,9 +46,8 @@ static int find_now(const char *name, char path[64 + PMQ_NAME_MAX], int *fd, str
     if (errno != EACCES)
         return -errno;
     snprintf(path, 64 + PMQ_NAME_MAX, "/dev/mqueue%s", name);
-    if (statfs(path, &fs) < 0 || fs.f_type != MQUEUE_MAGIC || stat(path, st) < 0)
-        return -EACCES;
-    return 0;
+    at = open(path, O_PATH | O_CLOEXEC);
+    return at >= 0 && pmq_fd_is_queue(at) == 0 && fstat(at, st) == 0 ? 0 : -EACCES;
 }
 
 /* Whether another restore has it: as its own, or while that runs maybe so. */

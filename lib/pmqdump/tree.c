@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "buf.h"
@@ -19,7 +18,6 @@
 #include "proc.h"
 
 enum {
-    MQUEUE_MAGIC = 0x19800202, /* ipc/mqueue.c */
     FILES_MAX = 65536,
 };
 
@@ -111,11 +109,9 @@ static int read_mnt_id(pid_t pid, int fd, uint64_t *out)
 static bool is_queue(const struct proc_fd *fd, uint64_t *ino)
 {
     _cleanup_(closep) int at = openat(fd->dir, fd->entry, O_PATH | O_CLOEXEC);
-    struct statfs fs;
     struct stat st;
 
-    if (at < 0 || fstatfs(at, &fs) < 0 || fs.f_type != MQUEUE_MAGIC || fstat(at, &st) < 0 ||
-        !S_ISREG(st.st_mode))
+    if (at < 0 || pmq_fd_is_queue(at) < 0 || fstat(at, &st) < 0)
         return false;
     *ino = st.st_ino;
     return true;
@@ -132,7 +128,7 @@ static int add_file(const struct proc_fd *fd, void *ctx)
 
     if (!is_queue(fd, &f.ino))
         return 0;
-    r = read_mnt_id(fd->pid, fd->fd, &f.mnt_id);
+    r = read_mnt_id(fd->tid, fd->fd, &f.mnt_id);
     if (r == -ENOENT)
         return 0;
     if (r < 0)
@@ -192,7 +188,7 @@ int pmqdump_tree_read(pid_t root, struct pmqdump_tree *out, struct err *e)
     if (r == 0)
         r = proc_ns(proc, root, "ipc", &t.ipc_ns);
     if (r == 0)
-        r = proc_ns(proc, getpid(), "ipc", &own);
+        r = proc_ns(proc, PROC_SELF, "ipc", &own);
     if (r == 0) {
         t.ipc_ns = t.ipc_ns == own ? 0 : t.ipc_ns;
         r = collect_tree(proc, &f, &t, e);

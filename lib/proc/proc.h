@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Who holds what: processes, their threads and descriptors, as /proc tells them. Processes come and
- * go while they are looked at, and many may not be looked at: both are ordinary results, -ESRCH and
- * -EACCES. Every text of another process is hostile.
+ * Processes, their threads, descriptors and namespaces, as /proc tells them. Processes come and go
+ * while they are looked at, and many may not be looked at: both are ordinary results, -ESRCH and
+ * -EACCES. proc_view() tells which processes a /proc does not show at all. Every text that comes
+ * from another process is hostile.
  */
 #pragma once
 
@@ -33,9 +34,15 @@ int proc_visit_pids(int proc, proc_id_fn visit, void *ctx);
 /* Every thread of a process. Return: also -ESRCH when the process has gone, -EACCES. */
 int proc_visit_tids(int proc, pid_t pid, proc_id_fn visit, void *ctx);
 
+/* The calling process, as the @pid of proc_ns() and proc_visit_mounts(), whatever its number is in
+ * that /proc. */
+enum { PROC_SELF = 0 };
+
 /**
  * struct proc_fd - a descriptor of a process, borrowed for the time of a visit
  * @pid: the process
+ * @tid: the thread in whose table it is: @pid for the table of the first thread, which nearly all
+ *   threads share. /proc/@tid/fd/@fd leads to the descriptor also where /proc/@pid/fd/@fd does not
  * @fd: the number
  * @link: what its link in /proc/PID/fd says: a path, "socket:[123]", …; cut at PATH_MAX
  * @dir: descriptor of /proc/PID/fd
@@ -43,6 +50,7 @@ int proc_visit_tids(int proc, pid_t pid, proc_id_fn visit, void *ctx);
  */
 struct proc_fd {
     pid_t pid;
+    pid_t tid;
     int fd;
     const char *link;
     int dir;
@@ -51,11 +59,36 @@ struct proc_fd {
 
 typedef int (*proc_fd_fn)(const struct proc_fd *fd, void *ctx);
 
-/* Every descriptor of a process. Return: also -ESRCH, -EACCES. */
+/**
+ * proc_visit_fds() - visit every descriptor of a process
+ * @proc: from proc_open()
+ * @pid: the process
+ * @visit: a value other than 0 ends the walk and is returned
+ *
+ * Threads can have descriptor tables of their own (unshare(CLONE_FILES)), and go on after the
+ * process's first thread has ended. Each table is visited once. Where the kernel does not tell
+ * which threads share a table (kcmp(2) is refused), a descriptor that two tables have under the
+ * same number and name is visited once.
+ *
+ * Return: 0, what @visit returned, or -errno: -ESRCH when the process has gone, -EACCES when a
+ * table may not be looked at; the others have been visited.
+ */
 int proc_visit_fds(int proc, pid_t pid, proc_fd_fn visit, void *ctx);
 
-/* Open flags (O_ACCMODE, O_NONBLOCK, …) of a process's descriptor. */
-int proc_fd_flags(int proc, pid_t pid, int fd, int *flags);
+/**
+ * proc_fd_open() - open what a descriptor of a process leads to
+ * @proc: from proc_open()
+ * @pid: the process, or a thread of it, whose table is looked at first
+ * @fd: the number
+ * @flags: of open(2); O_PATH touches nothing
+ *
+ * Return: a descriptor (O_CLOEXEC); -ESRCH when there is no such process, -ENOENT when no thread of
+ * it has the descriptor, -EACCES, …
+ */
+int proc_fd_open(int proc, pid_t pid, int fd, int flags);
+
+/* Open flags (O_ACCMODE, O_NONBLOCK, …) of a descriptor in the table of a thread or process. */
+int proc_fd_flags(int proc, pid_t tid, int fd, int *flags);
 
 /* A thread's name; a process's is that of its first thread (@tid == @pid). */
 int proc_comm(int proc, pid_t pid, pid_t tid, char out[PROC_COMM_SIZE]);
@@ -75,8 +108,50 @@ int proc_name_and_state(int proc, pid_t pid, char comm[PROC_COMM_SIZE], char *st
  */
 bool proc_is_ending(int proc, pid_t pid);
 
-/* Inode number of a namespace of a process; @kind is "ipc", "pid", … */
+/*
+ * Inode number of a namespace of a process; @kind is "ipc", "pid", … Where the first thread has
+ * ended and so left its namespaces, it is that of another thread.
+ */
 int proc_ns(int proc, pid_t pid, const char *kind, uint64_t *out);
+
+/* Opens that namespace. Return: a descriptor (O_CLOEXEC); -ESRCH, -EACCES, … */
+int proc_ns_open(int proc, pid_t pid, const char *kind);
+
+/**
+ * struct proc_view - which processes a /proc shows to the caller
+ * @users: no user's process is hidden (hidepid=); it may still be forbidden to look into it
+ * @namespaces: it belongs to the machine's first pid namespace: no process is outside of it
+ * @own_numbers: it belongs to the caller's own pid namespace, so that its numbers are good for
+ *   system calls
+ */
+struct proc_view {
+    bool users;
+    bool namespaces;
+    bool own_numbers;
+};
+
+int proc_view(int proc, struct proc_view *out);
+
+/**
+ * struct proc_mount - a mount, borrowed for the time of a visit
+ * @dev: number of its file system
+ * @root: what of it is mounted, "/" for all; of a namespace that is bound to a file "ipc:[402653…]"
+ * @point: where; seen from the root directory of the process that was asked
+ * @type: of the file system: "mqueue", "proc", …
+ * @options: the file system's own, separated by commas
+ */
+struct proc_mount {
+    dev_t dev;
+    const char *root;
+    const char *point;
+    const char *type;
+    const char *options;
+};
+
+typedef int (*proc_mount_fn)(const struct proc_mount *m, void *ctx);
+
+/* Every mount in the mount namespace of a process. Return: 0, what @visit returned, or -errno. */
+int proc_visit_mounts(int proc, pid_t pid, proc_mount_fn visit, void *ctx);
 
 enum proc_call_state {
     PROC_CALL_RUNNING, /* not blocked: on a processor, or waiting for one */
@@ -124,6 +199,9 @@ int proc_parse_thread_flags(const char *text, unsigned int *flags);
 
 /* The same text: the thread's name, and the letter of its state. */
 int proc_parse_state(const char *text, char comm[PROC_COMM_SIZE], char *state);
+
+/* A line of mountinfo without its newline, which is changed: @out points into it. */
+int proc_parse_mount(char *line, struct proc_mount *out);
 
 /* "ipc:[4026531839]" for the kind "ipc". */
 int proc_parse_ns(const char *text, const char *kind, uint64_t *out);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Walking /proc: what vanishes under the walk is skipped, what is forbidden is told. */
+/* Processes, threads and small files of /proc. What vanishes meanwhile is skipped; what is
+ * forbidden is told. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -13,6 +14,7 @@
 #include "cleanup.h"
 #include "fileio.h"
 #include "proc.h"
+#include "proc_numbers.h"
 
 /* Far more than fdinfo or syscall ever hold. */
 enum { TEXT_MAX = 64 * 1024 };
@@ -24,38 +26,20 @@ int proc_open(const char *root)
     return fd < 0 ? -errno : fd;
 }
 
-/* A file or directory that is not there belongs to a process that is not there any more. */
-static int gone(int r)
-{
-    return r == -ENOENT ? -ESRCH : r;
-}
-
-/*
- * A directory of numbers, read straight from the kernel: a listing opens one or more for each
- * process, and what opendir() does besides costs as much as the reading.
- */
-struct numbers {
-    int fd;
-    size_t at;
-    size_t n;
-    char buf[32 * 1024] __attribute__((aligned(__alignof__(struct dirent64))));
-};
-
-static int numbers_open(struct numbers *d, int proc, const char *path)
+int proc_numbers_open(struct proc_numbers *d, int proc, const char *path)
 {
     d->at = d->n = 0;
     d->fd = openat(proc, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return d->fd < 0 ? gone(-errno) : 0;
+    return d->fd < 0 ? proc_gone(-errno) : 0;
 }
 
-static void numbers_close(const struct numbers *d)
+void proc_numbers_close(const struct proc_numbers *d)
 {
     if (d->fd >= 0)
         close(d->fd);
 }
 
-/* Return: the next entry that is a number, @zero or more; NULL at the end, or with -errno in @r. */
-static const char *numbers_next(struct numbers *d, bool zero, pid_t *id, int *r)
+const char *proc_numbers_next(struct proc_numbers *d, bool zero, pid_t *id, int *r)
 {
     for (;;) {
         const struct dirent64 *e;
@@ -64,7 +48,7 @@ static const char *numbers_next(struct numbers *d, bool zero, pid_t *id, int *r)
         if (d->at == d->n) {
             n = getdents64(d->fd, d->buf, sizeof(d->buf));
             if (n <= 0) {
-                *r = n < 0 ? gone(-errno) : 0;
+                *r = n < 0 ? proc_gone(-errno) : 0;
                 return NULL;
             }
             d->at = 0;
@@ -83,13 +67,13 @@ static const char *numbers_next(struct numbers *d, bool zero, pid_t *id, int *r)
 
 static int visit_ids(int proc, const char *path, proc_id_fn visit, void *ctx)
 {
-    struct numbers d;
+    struct proc_numbers d;
     pid_t id;
-    int r = numbers_open(&d, proc, path);
+    int r = proc_numbers_open(&d, proc, path);
 
-    while (r == 0 && numbers_next(&d, false, &id, &r))
+    while (r == 0 && proc_numbers_next(&d, false, &id, &r))
         r = visit(id, ctx);
-    numbers_close(&d);
+    proc_numbers_close(&d);
     return r;
 }
 
@@ -106,47 +90,31 @@ int proc_visit_tids(int proc, pid_t pid, proc_id_fn visit, void *ctx)
     return visit_ids(proc, path, visit, ctx);
 }
 
-int proc_visit_fds(int proc, pid_t pid, proc_fd_fn visit, void *ctx)
+int proc_read_text(int proc, const char *path, struct buf *out)
 {
-    char link[PATH_MAX + 1];
-    struct proc_fd f = {.pid = pid, .link = link};
-    struct numbers d;
-    int r;
-
-    snprintf(link, sizeof(link), "%d/fd", (int)pid);
-    r = numbers_open(&d, proc, link);
-    f.dir = d.fd;
-    while (r == 0 && (f.entry = numbers_next(&d, true, &f.fd, &r))) {
-        ssize_t n = readlinkat(f.dir, f.entry, link, sizeof(link) - 1);
-
-        if (n < 0 && (errno == EACCES || errno == EPERM)) {
-            r = -errno;
-        } else if (n >= 0) { /* else it was closed meanwhile */
-            link[n] = '\0';
-            r = visit(&f, ctx);
-        }
-    }
-    numbers_close(&d);
-    return r;
-}
-
-static int read_text(int proc, const char *path, struct buf *out)
-{
-    int r = gone(file_read(proc, path, TEXT_MAX, out));
+    int r = proc_gone(file_read(proc, path, TEXT_MAX, out));
 
     if (r == 0)
         r = buf_error(out);
     return r;
 }
 
-int proc_fd_flags(int proc, pid_t pid, int fd, int *flags)
+int proc_read_stat(int proc, pid_t pid, pid_t tid, struct buf *out)
+{
+    char path[64];
+
+    snprintf(path, sizeof(path), "%d/task/%d/stat", (int)pid, (int)tid);
+    return proc_read_text(proc, path, out);
+}
+
+int proc_fd_flags(int proc, pid_t tid, int fd, int *flags)
 {
     _cleanup_(buf_done) struct buf text = BUF_INIT;
     char path[64];
     int r;
 
-    snprintf(path, sizeof(path), "%d/fdinfo/%d", (int)pid, fd);
-    r = read_text(proc, path, &text);
+    snprintf(path, sizeof(path), "%d/fdinfo/%d", (int)tid, fd);
+    r = proc_read_text(proc, path, &text);
     return r < 0 ? r : proc_parse_fd_flags(buf_str(&text), flags);
 }
 
@@ -158,7 +126,7 @@ int proc_comm(int proc, pid_t pid, pid_t tid, char out[PROC_COMM_SIZE])
     int r;
 
     snprintf(path, sizeof(path), "%d/task/%d/comm", (int)pid, (int)tid);
-    r = read_text(proc, path, &text);
+    r = proc_read_text(proc, path, &text);
     if (r < 0)
         return r;
     /* Only the last newline is not part of the name. */
@@ -176,21 +144,8 @@ int proc_name_and_state(int proc, pid_t pid, char comm[PROC_COMM_SIZE], char *st
     int r;
 
     snprintf(path, sizeof(path), "%d/stat", (int)pid);
-    r = read_text(proc, path, &text);
+    r = proc_read_text(proc, path, &text);
     return r < 0 ? r : proc_parse_state(buf_str(&text), comm, state);
-}
-
-int proc_ns(int proc, pid_t pid, const char *kind, uint64_t *out)
-{
-    char path[64], link[64];
-    ssize_t n;
-
-    snprintf(path, sizeof(path), "%d/ns/%s", (int)pid, kind);
-    n = readlinkat(proc, path, link, sizeof(link) - 1);
-    if (n < 0)
-        return gone(-errno);
-    link[n] = '\0';
-    return proc_parse_ns(link, kind, out);
 }
 
 int proc_thread_call(int proc, pid_t pid, pid_t tid, struct proc_call *out)
@@ -200,7 +155,7 @@ int proc_thread_call(int proc, pid_t pid, pid_t tid, struct proc_call *out)
     int r;
 
     snprintf(path, sizeof(path), "%d/task/%d/syscall", (int)pid, (int)tid);
-    r = read_text(proc, path, &text);
+    r = proc_read_text(proc, path, &text);
     return r < 0 ? r : proc_parse_call(buf_str(&text), out);
 }
 
@@ -216,10 +171,9 @@ static int goes_on(pid_t tid, void *ctx)
     _cleanup_(buf_done) struct buf text = BUF_INIT;
     const struct ending *e = ctx;
     unsigned int flags;
-    char path[64];
 
-    snprintf(path, sizeof(path), "%d/task/%d/stat", (int)e->pid, (int)tid);
-    if (read_text(e->proc, path, &text) < 0 || proc_parse_thread_flags(buf_str(&text), &flags) < 0)
+    if (proc_read_stat(e->proc, e->pid, tid, &text) < 0 ||
+        proc_parse_thread_flags(buf_str(&text), &flags) < 0)
         return 0; /* it has gone */
     return !(flags & PF_EXITING);
 }

@@ -177,7 +177,7 @@ lines"
     expect 0 mqpeek "pid:$(wanted .pid):/$scene-orphan" "/$scene-full"
     has "$out" "/$scene-orphan: 2 of" "/$scene-full: 1 of 1"
     expect 3 mqpeek "pid:$(wanted .pid):999"; has "$err" "has no descriptor 999"
-    expect 3 mqpeek "pid:$(wanted .pid):0"; has "$err" "is no message queue"
+    expect 3 mqpeek "pid:$(wanted .pid):0"; has "$err" "is not a message queue"
     sleep 0 & gone=$!
     wait "$gone"
     expect 3 mqpeek "pid:$gone:3"; has "$err" "there is no process $gone"

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -99,6 +100,49 @@ static void test_ns(void)
     CHECK_INT(proc_parse_ns("ipc:[]", "ipc", &ns), -EBADMSG);
     CHECK_INT(proc_parse_ns("pid:[1]", "ipc", &ns), -EBADMSG);
     CHECK_INT(proc_parse_ns("ipc", "ipc", &ns), -EBADMSG);
+}
+
+static void test_state(void)
+{
+    char state = 0, comm[PROC_COMM_SIZE];
+
+    CHECK_INT(proc_parse_state("12 (a) S) Z 1 2", comm, &state), 0);
+    CHECK_INT(state, 'Z');
+    CHECK_STR(comm, "a) S");
+    CHECK_INT(proc_parse_state("12 (a)", comm, &state), -EBADMSG);
+    CHECK_INT(proc_parse_state("12 (a) ", comm, &state), -EBADMSG);
+    CHECK_INT(proc_parse_state("12 )a( S 1", comm, &state), -EBADMSG);
+    CHECK_INT(proc_parse_state("", comm, &state), -EBADMSG);
+}
+
+static void test_mount(void)
+{
+    static const char *const bad[] = {
+        "",
+        "21 26 0:20 / /proc rw,relatime",
+        "21 26 0:20 / /proc rw,relatime -",
+        "21 26 0 / /proc rw - proc proc rw",
+        "21 26 0:20  /proc rw - proc proc rw",
+    };
+    struct proc_mount m = {0};
+    char line[256];
+
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+        snprintf(line, sizeof(line), "%s", bad[i]);
+        CHECK_INT(proc_parse_mount(line, &m), -EBADMSG);
+    }
+    strcpy(
+        line,
+        "36 35 98:7 /a\\134b /my\\040mq\\011\\012\\x rw shared:1 master:2 - mqueue  rw,hidepid=2");
+    CHECK_INT(proc_parse_mount(line, &m), 0);
+    CHECK(m.dev == makedev(98, 7));
+    CHECK_STR(m.root, "/a\\b");
+    CHECK_STR(m.point, "/my mq\t\n\\x");
+    CHECK_STR(m.type, "mqueue");
+    CHECK_STR(m.options, "rw,hidepid=2");
+    strcpy(line, "36 35 0:4 ipc:[4026532000] /run/ipc rw - nsfs nsfs rw");
+    CHECK_INT(proc_parse_mount(line, &m), 0);
+    CHECK_STR(m.root, "ipc:[4026532000]");
 }
 
 /* ---- a made-up tree ---- */
@@ -419,6 +463,8 @@ int main(void)
     test_call();
     test_thread_flags();
     test_ns();
+    test_state();
+    test_mount();
     test_made_up();
     test_real();
     test_events();
