@@ -2,7 +2,7 @@
 /* A message as shell, recv and peek show it: the same keys everywhere. */
 #pragma once
 
-#include "b1_client.h"
+#include "bus_client.h"
 #include "out.h"
 
 /**

@@ -2,7 +2,7 @@
 /* Events of a bus as records of a dump. */
 #pragma once
 
-#include "b1_event.h"
+#include "bus_event.h"
 #include "dump.h"
 
 #define BUS_DUMP_KIND "bus1"

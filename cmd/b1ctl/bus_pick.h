@@ -4,7 +4,7 @@
 
 #include <sys/types.h>
 
-#include "b1_client.h"
+#include "bus_client.h"
 #include "cli.h"
 
 /**

@@ -8,9 +8,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "b1_served.h"
 #include "b1ctl_verbs.h"
 #include "bus1_abi.h"
+#include "served_bus.h"
 #include "timefmt.h"
 
 enum { BACKEND_AUTO, BACKEND_BUS, BACKEND_CALLS };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What a served bus says of itself, for a dump. */
-#include "b1_traffic.h"
+#include "bus_traffic.h"
 #include "dump_source.h"
 
 static int bus_begin(struct dumping *d)

@@ -5,8 +5,8 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 
-#include "b1_observe.h"
 #include "bus_pick.h"
+#include "bus_recorder.h"
 #include "dump_source.h"
 #include "privileges.h"
 #include "timefmt.h"

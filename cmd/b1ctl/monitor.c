@@ -12,16 +12,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "b1_monitor.h"
-#include "b1_served.h"
 #include "b1ctl_verbs.h"
+#include "bus_messages.h"
+#include "bus_monitor.h"
 #include "bus_pick.h"
 #include "cleanup.h"
-#include "monitor_bus.h"
+#include "command.h"
 #include "monitor_show.h"
 #include "privileges.h"
+#include "served_bus.h"
 #include "timefmt.h"
-#include "traced.h"
 
 enum {
     TERMINAL_CAPTURE = 4096,      /* bytes of a message: no terminal shows more in a line */
@@ -63,7 +63,7 @@ struct monitor {
     struct cli_ctx *ctx;
     const struct monitor_args *args;
     struct b1_monitor *reader;
-    struct monitor_bus *view;
+    struct b1_messages *view;
     uint64_t view_time; /* all that happened before was read */
     struct traced command;
     struct known_bus *buses;
@@ -131,13 +131,13 @@ static void forget_buses(struct monitor *m)
 static int read_view(struct monitor *m)
 {
     m->view_time = timefmt_now(CLOCK_REALTIME);
-    return monitor_bus_read(m->view);
+    return b1_messages_read(m->view);
 }
 
 static int on_event(const struct b1_monitor_event *ev, void *ctx)
 {
     struct monitor *m = ctx;
-    int r = monitor_bus_peer(m->view, ev->file.dev, ev->file.ino);
+    int r = b1_messages_peer(m->view, ev->file.dev, ev->file.ino);
 
     if (r == 0 && ev->ended && ev->time + ev->duration > m->view_time)
         r = read_view(m);
@@ -147,7 +147,7 @@ static int on_event(const struct b1_monitor_event *ev, void *ctx)
         return r;
     /* What the call brought about is told before it. */
     if (ev->ended)
-        m->visited += monitor_bus_show(m->view, ev->time + ev->duration);
+        m->visited += b1_messages_show(m->view, ev->time + ev->duration);
     if (ev->lost) {
         monitor_show_lost(m->ctx, ev->time, ev->lost, NULL);
     } else {
@@ -166,7 +166,7 @@ static int read_all(struct monitor *m, struct err *e)
     if (r == 0)
         r = b1_monitor_read(m->reader, on_event, m, e);
     if (r == 0)
-        m->visited += monitor_bus_show(m->view, timefmt_now(CLOCK_REALTIME) - SETTLE_NS);
+        m->visited += b1_messages_show(m->view, timefmt_now(CLOCK_REALTIME) - SETTLE_NS);
     out_flush(m->ctx->out);
     return MIN(r, 0);
 }
@@ -182,7 +182,7 @@ static int read_rest(struct monitor *m, struct err *e)
         r = read_all(m, e);
     } while (r == 0 && m->visited != before && !m->enough && out_error(m->ctx->out) == 0);
     if (r == 0 && !m->enough) {
-        monitor_bus_show(m->view, UINT64_MAX);
+        b1_messages_show(m->view, UINT64_MAX);
         r = MIN(b1_monitor_unfinished(m->reader, on_event, m), 0);
     }
     return r;
@@ -195,8 +195,8 @@ static int wait_any(struct monitor *m, uint64_t end)
     struct pollfd p[] = {
         {.fd = m->wake_fd, .events = POLLIN},
         {.fd = b1_monitor_fd(m->reader), .events = POLLIN},
-        {.fd = monitor_bus_fd(m->view), .events = POLLIN},
-        {.fd = monitor_bus_mounts_fd(m->view), .events = POLLPRI},
+        {.fd = b1_messages_fd(m->view), .events = POLLIN},
+        {.fd = b1_messages_mounts_fd(m->view), .events = POLLPRI},
         {.fd = m->pidfd >= 0 ? m->pidfd : m->command.pidfd, .events = POLLIN},
     };
     uint64_t now = timefmt_now(CLOCK_MONOTONIC);
@@ -205,7 +205,7 @@ static int wait_any(struct monitor *m, uint64_t end)
     if (ppoll(p, ARRAY_SIZE(p), &ts, NULL) < 0)
         return errno == EINTR ? 0 : -errno;
     m->gone = p[4].revents;
-    return p[3].revents ? monitor_bus_look(m->view) : 0;
+    return p[3].revents ? b1_messages_look(m->view) : 0;
 }
 
 static bool going_on(const struct monitor *m, uint64_t end)
@@ -288,6 +288,16 @@ static int keep_privileges(void)
     return privileges_keep(PRIVILEGES_LOOK | PRIVILEGE(CAP_KILL), 0);
 }
 
+static void show_message(void *ctx, const struct b1_delivery *m)
+{
+    monitor_show_message(ctx, m);
+}
+
+static void show_lost(void *ctx, uint64_t time, uint64_t count, const char *bus)
+{
+    monitor_show_lost(ctx, time, count, bus);
+}
+
 static int begin(struct monitor *m)
 {
     struct b1_monitor_opts opts = {
@@ -295,6 +305,7 @@ static int begin(struct monitor *m)
         .command = m->ctx->n_operands > 0,
         .capture = capture(m),
     };
+    struct b1_messages_opts messages = {.message = show_message, .lost = show_lost, .ctx = m->ctx};
     struct err e = ERR_INIT;
     int r = device_number(m, &opts.dev);
 
@@ -303,7 +314,9 @@ static int begin(struct monitor *m)
     if (r != CLI_OK)
         return r;
     warn_of_rfc(m);
-    r = monitor_bus_new(m->ctx, opts.dev, opts.pid || opts.command, &m->view);
+    messages.dev = opts.dev;
+    messages.some = opts.pid || opts.command;
+    r = b1_messages_new(&messages, &m->view);
     if (r < 0)
         return cli_fail(m->ctx, r, NULL, "cannot look for buses");
     if (opts.command)
@@ -353,11 +366,10 @@ static int monitor_status(struct monitor *m)
     cli_note(m->ctx, "%llu calls, %llu lost, %.1f seconds", (unsigned long long)t.calls,
              (unsigned long long)t.lost, (double)t.span / (double)NSEC_PER_SEC);
     if (!t.calls && !t.lost && m->ctx->n_operands)
-        cli_note(m->ctx,
-                 "the command made no call on a bus1: where there is no " BUS1_DEVICE_PATH
-                 ", b1ctl itself uses a bus inside its own process, which needs no calls; "
-                 "b1ctl serve makes a bus that can be watched");
-    if (t.lost || monitor_bus_lost(m->view) || (m->args->count && !m->enough && !cli_interrupted()))
+        cli_note(m->ctx, "the command made no call on a bus1: where there is no " BUS1_DEVICE_PATH
+                         ", b1ctl itself uses a bus inside its own process, which needs no calls; "
+                         "b1ctl serve makes a bus that can be watched");
+    if (t.lost || b1_messages_lost(m->view) || (m->args->count && !m->enough && !cli_interrupted()))
         return CLI_FAILED;
     return CLI_OK;
 }
@@ -382,7 +394,7 @@ static int monitor_run(struct cli_ctx *ctx, const void *argp)
             status = cli_fail(ctx, r, &e, "cannot go on");
     }
     b1_monitor_free(m.reader);
-    monitor_bus_free(m.view);
+    b1_messages_free(m.view);
     traced_done(&m.command);
     closep(&m.pidfd);
     forget_buses(&m);

@@ -436,7 +436,7 @@ void monitor_show_call(struct cli_ctx *ctx, const struct b1_monitor_event *ev, c
     out_item_end(ctx->out);
 }
 
-void monitor_show_message(struct cli_ctx *ctx, const struct monitor_message *m)
+void monitor_show_message(struct cli_ctx *ctx, const struct b1_delivery *m)
 {
     _cleanup_(buf_done) struct buf text = BUF_INIT;
     struct row row = {

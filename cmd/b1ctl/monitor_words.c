@@ -185,7 +185,7 @@ void monitor_words(const struct b1_monitor_event *ev, struct buf *b)
 
 /* ---- what a bus itself says ---- */
 
-void monitor_words_of_message(const struct monitor_message *m, struct buf *b)
+void monitor_words_of_message(const struct b1_delivery *m, struct buf *b)
 {
     add_id(b, "peer ", m->from);
     add_id(b, " -> peer ", m->to);

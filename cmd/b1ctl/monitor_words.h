@@ -11,4 +11,4 @@ bool monitor_message_of(const struct b1_memory *m, struct bus1_message *msg);
 
 /* What was asked for, and what came of it; may begin with a blank. */
 void monitor_words(const struct b1_monitor_event *ev, struct buf *b);
-void monitor_words_of_message(const struct monitor_message *m, struct buf *b);
+void monitor_words_of_message(const struct b1_delivery *m, struct buf *b);

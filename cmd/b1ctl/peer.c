@@ -8,12 +8,12 @@
 #include <unistd.h>
 
 #include "b1_message_row.h"
-#include "b1_served.h"
 #include "b1ctl_verbs.h"
 #include "bus1_abi.h"
 #include "bus_pick.h"
 #include "fileio.h"
 #include "parse.h"
+#include "served_bus.h"
 #include "timefmt.h"
 
 enum { STDIN_MAX = 1 << 30 };

@@ -6,11 +6,11 @@
 #include <sys/resource.h>
 
 #include "b1_message_row.h"
-#include "b1_replay.h"
 #include "b1ctl_verbs.h"
 #include "bus1_abi.h"
 #include "bus_dump.h"
 #include "bus_pick.h"
+#include "bus_replay.h"
 #include "pace.h"
 
 struct replay_args {

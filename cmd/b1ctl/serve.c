@@ -8,11 +8,11 @@
 #include <unistd.h>
 
 #ifdef IPCBOX_HAVE_FUSE
-#include "b1_serve.h"
+#include "bus_serve.h"
 #endif
-#include "b1_engine.h"
 #include "b1ctl_verbs.h"
 #include "buf.h"
+#include "bus.h"
 #include "bus1_abi.h"
 #include "cleanup.h"
 

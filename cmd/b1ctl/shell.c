@@ -8,9 +8,9 @@
 #include <unistd.h>
 
 #include "b1_message_row.h"
-#include "b1_script.h"
 #include "b1ctl_verbs.h"
 #include "bus_pick.h"
+#include "bus_script.h"
 #include "cleanup.h"
 #include "fileio.h"
 #include "shell_edit.h"

@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "b1_script.h"
+#include "bus_script.h"
 
 struct shell_edit;
 

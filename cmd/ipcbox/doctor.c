@@ -7,8 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "b1_monitor.h"
 #include "bus1_abi.h"
+#include "bus_monitor.h"
 #include "cleanup.h"
 #include "pmq_backend.h"
 #include "pmq_follow.h"

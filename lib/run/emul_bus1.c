@@ -22,8 +22,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "b1_codec.h"
 #include "bus1_abi.h"
+#include "bus_ioctl.h"
 #include "cleanup.h"
 #include "fileio.h"
 #include "run_internal.h"

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "b1_engine.h"
+#include "bus.h"
 #include "figure.h"
 #include "timefmt.h"
 

@@ -2,7 +2,7 @@
 /* What a server records of a bus, as text, done again on a bus of its own. */
 #include <errno.h>
 
-#include "b1_replay.h"
+#include "bus_replay.h"
 #include "fuzz.h"
 
 enum { LINES = 200 }; /* each may send to many */

@@ -6,8 +6,8 @@
  */
 #include <errno.h>
 
-#include "b1_codec.h"
 #include "bus1_abi.h"
+#include "bus_ioctl.h"
 #include "fuzz.h"
 
 enum { BASE = 0x100, MEMORY = 1024, PEERS = 4, CALL = 2 + 5 * 2 };

@@ -5,9 +5,9 @@
  */
 #include "fuzz.h"
 
-#include "../../lib/bus1/b1_monitor.c"
+#include "../../lib/bus1/trace/bus_monitor.c"
 
-#include "b1_observe.h"
+#include "bus_recorder.h"
 
 static struct b1_observer *observer;
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Scripts of b1ctl, run on a bus of their own. Whatever they do, nothing is left of it. */
-#include "b1_client.h"
-#include "b1_script.h"
-#include "b1_words.h"
+#include "bus_client.h"
+#include "bus_script.h"
 #include "cleanup.h"
 #include "fuzz.h"
+#include "script_words.h"
 
 static void on_message(void *ctx, const struct b1_script_message *m)
 {

@@ -2,7 +2,7 @@
 /* What a served bus says of itself, and where mountinfo says that it is: any user can serve one. */
 #include "fuzz.h"
 
-#include "../../lib/bus1/b1_served.c"
+#include "../../lib/bus1/trace/served_bus.c"
 
 static int visit(void *ctx, const struct b1_record *r)
 {

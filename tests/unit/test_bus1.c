@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "b1_engine.h"
+#include "bus.h"
 #include "bus1_abi.h"
 #include "check.h"
 

@@ -8,7 +8,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "b1_engine.h"
+#include "bus.h"
 #include "bus1_abi.h"
 #include "check.h"
 

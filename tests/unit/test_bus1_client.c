@@ -9,8 +9,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "b1_client.h"
 #include "bus1_abi.h"
+#include "bus_client.h"
 #include "check.h"
 #include "macros.h"
 

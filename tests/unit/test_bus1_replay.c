@@ -7,8 +7,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "b1_replay.h"
 #include "bus1_abi.h"
+#include "bus_replay.h"
 #include "check.h"
 
 enum { PEERS = 6, OPS = 240, IDS = 64 };

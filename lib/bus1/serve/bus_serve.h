@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The embedded bus behind a file: open() makes a peer, and the four ioctls work on it, for any
+ * process that may open the file.
+ *
+ * A directory PATH.d beside it becomes a FUSE mount that holds
+ *     bus1     what clients open; PATH is a symbolic link to it
+ *     debug    who has what, as lines of text: everything for root and the server's user, for
+ *              others their own peers
+ *     traffic  all that happens on the bus from now on, for root and the server's user
+ *     record   the same after what is there already, with the data of the messages
+ *     peer-N   the messages that wait for the peer whose file has inode number N
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "bus.h"
+#include "errinfo.h"
+
+/**
+ * struct b1_serve_config - how to serve
+ * @path: what clients open; must not exist
+ * @limits: of the bus
+ * @defects: B1_DEFECT_*, to test clients
+ * @all_users: whether other users may open it
+ * @note: told of what goes wrong on the way, in words; may be called by any thread. May be NULL
+ * @ctx: first argument of @note
+ */
+struct b1_serve_config {
+    const char *path;
+    struct b1_limits limits;
+    unsigned int defects;
+    bool all_users;
+    void (*note)(void *ctx, const char *text);
+    void *ctx;
+};
+
+struct b1_serve;
+
+/* Mounts. Return: 0 or -errno, with the reason in @e. */
+int b1_serve_open(const struct b1_serve_config *cfg, struct b1_serve **ret, struct err *e);
+
+/*
+ * Serves until @stop_fd is readable, or until somebody else unmounts it. Clients that are left then
+ * get ENOTCONN. Return: 0 or -errno.
+ */
+int b1_serve_run(struct b1_serve *s, int stop_fd);
+
+/* Unmounts, and removes what b1_serve_open() made. NULL is fine. */
+void b1_serve_close(struct b1_serve *s);
