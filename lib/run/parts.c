@@ -2,8 +2,8 @@
 /* The interfaces that a run can have: which of them this kernel has by itself, and their names. */
 #include <stdio.h>
 
-#include "b1_client.h"
 #include "bus1_abi.h"
+#include "bus_client.h"
 #include "pmq_backend.h"
 #include "run_internal.h"
 #include "uipc.h"
