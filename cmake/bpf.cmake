@@ -1,6 +1,33 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # BPF programs: source -> object -> skeleton header, and the library that loads them.
 
+include(CheckCSourceCompiles)
+
+# ipcbox_static_libbpf(VAR): the archives that link libbpf statically, in order, or nothing. Some builds of libelf
+# want zstd and say so nowhere, so a program is linked with each candidate before it is chosen.
+function(ipcbox_static_libbpf var)
+  foreach(name bpf elf z zstd)
+    string(TOUPPER ${name} upper)
+    find_library(IPCBOX_LIB${upper}_A lib${name}.a HINTS ${LIBBPF_LIBRARY_DIRS})
+  endforeach()
+  set(CMAKE_REQUIRED_INCLUDES ${LIBBPF_INCLUDE_DIRS})
+  set(${var} "" PARENT_SCOPE)
+  foreach(extra "" ";${IPCBOX_LIBZSTD_A}")
+    set(archives "${IPCBOX_LIBBPF_A};${IPCBOX_LIBELF_A};${IPCBOX_LIBZ_A}${extra}")
+    if(archives MATCHES "NOTFOUND")
+      continue()
+    endif()
+    set(CMAKE_REQUIRED_LIBRARIES ${archives})
+    string(MAKE_C_IDENTIFIER "IPCBOX_STATIC_LIBBPF${extra}" works)
+    check_c_source_compiles("#include <bpf/libbpf.h>
+      int main(void) { return bpf_object__open(\"\") != 0; }" ${works})
+    if(${works})
+      set(${var} ${archives} PARENT_SCOPE)
+      return()
+    endif()
+  endforeach()
+endfunction()
+
 # ipcbox_libbpf() makes the target "libbpf". Linked statically where the archives are there: that
 # saves a third of the start of a short-lived tool.
 function(ipcbox_libbpf)
@@ -9,12 +36,10 @@ function(ipcbox_libbpf)
   endif()
   ipcbox_pkg(LIBBPF libbpf>=1.1)
   add_library(libbpf INTERFACE)
-  find_library(IPCBOX_LIBBPF_A libbpf.a HINTS ${LIBBPF_LIBRARY_DIRS})
-  find_library(IPCBOX_LIBELF_A libelf.a HINTS ${LIBBPF_LIBRARY_DIRS})
-  find_library(IPCBOX_LIBZ_A libz.a HINTS ${LIBBPF_LIBRARY_DIRS})
-  if(IPCBOX_LIBBPF_A AND IPCBOX_LIBELF_A AND IPCBOX_LIBZ_A)
+  ipcbox_static_libbpf(archives)
+  if(archives)
     target_include_directories(libbpf SYSTEM INTERFACE ${LIBBPF_INCLUDE_DIRS})
-    target_link_libraries(libbpf INTERFACE ${IPCBOX_LIBBPF_A} ${IPCBOX_LIBELF_A} ${IPCBOX_LIBZ_A})
+    target_link_libraries(libbpf INTERFACE ${archives})
   else()
     target_link_libraries(libbpf INTERFACE PkgConfig::LIBBPF)
   endif()

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The kernel's structures as far as programs of this tree read them. Only names and kinds of fields
- * count: the offsets come from the running kernel's BTF at load time (CO-RE).
+ * count: the offsets come from the running kernel's BTF at load time (CO-RE). No structure here is empty:
+ * clang 19 and 21 crash on bpf_core_field_exists() of a member whose type has none.
  */
 #pragma once
 
@@ -164,10 +165,12 @@ enum rlimit_type { UCOUNT_RLIMIT_MSGQUEUE };
 struct ucounts {
     kuid_t uid;
     struct {
+        long counter;
     } rlimit[1]; /* atomic_long_t */
 };
 
 struct spinlock {
+    unsigned int first_word;
 };
 
 struct mqueue_inode_info {

@@ -21,6 +21,7 @@
 #include "emul_uring.h"
 #include "fileio.h"
 #include "proc.h"
+#include "uring_user_addr.h"
 
 #define RING_LINK "anon_inode:[io_uring]"
 
@@ -217,8 +218,8 @@ static struct ring *ring_new(struct uring_emulator *u, const struct call *c, int
     r->sq_entries = layout.sq_entries;
     r->off = layout.sq_off;
     if (r->flags & RING_SETUP_NO_MMAP) {
-        r->their_map = setup.p.cq_off.resv2;
-        r->their_sqes = setup.p.sq_off.resv2;
+        r->their_map = URING_USER_ADDR(setup.p.cq_off);
+        r->their_sqes = URING_USER_ADDR(setup.p.sq_off);
     } else if (map_ring(r, &layout) < 0) {
         ring_free(r);
         return NULL;

@@ -20,6 +20,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "uring_user_addr.h"
+
 #define NO_MMAP    (1u << 14)
 #define NO_SQARRAY (1u << 16)
 #define LINK       "anon_inode:[io_uring_ipc]"
@@ -97,8 +99,8 @@ static int ring_setup(struct ring *r, uint32_t entries, uint32_t flags)
                       MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
         r->sqes = mmap(NULL, r->sqes_size, PROT_READ | PROT_WRITE,
                        MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-        r->p.cq_off.resv2 = (uint64_t)(uintptr_t)r->map;
-        r->p.sq_off.resv2 = (uint64_t)(uintptr_t)r->sqes;
+        URING_USER_ADDR(r->p.cq_off) = (uint64_t)(uintptr_t)r->map;
+        URING_USER_ADDR(r->p.sq_off) = (uint64_t)(uintptr_t)r->sqes;
     }
     r->fd = (int)syscall(SYS_io_uring_setup, INT(entries), &r->p);
     if (r->fd < 0)

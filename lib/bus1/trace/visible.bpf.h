@@ -11,6 +11,7 @@ struct user_namespace {
 };
 
 struct kernel_capabilities {
+    unsigned int first_word;
 };
 
 struct cred___visible {
@@ -21,6 +22,7 @@ struct cred___visible {
 };
 
 struct mm_flags {
+    unsigned long first_word;
 };
 
 struct mm_struct {
