@@ -8,6 +8,7 @@
 #   debian-pkg.sh apt SUITE COMMAND…      run apt-get, apt-cache… on SUITE instead of the machine's
 #   debian-pkg.sh deb SUITE PACKAGE       print the path of the downloaded .deb
 #   debian-pkg.sh tree SUITE PACKAGE…     print a folder with the packages and all they depend on
+#   debian-pkg.sh sources SUITE           print the lines of sources.list for SUITE
 #   debian-pkg.sh exec TREE PROGRAM ARG…  run a program of such a folder with its own ld.so and libraries
 #
 # SUITE may be SUITE:ARCHITECTURE, for a cross-build. Links in such a folder are relative.
@@ -142,6 +143,12 @@ do_exec()
     exec "$(echo "$tree"/usr/lib64/ld-linux-*.so.*)" --library-path "$libs" "$program" "$@"
 }
 
+if [ "${1-}" = sources ] && [ $# -eq 2 ]; then
+    lines=$(sources "$2")
+    [ -n "$lines" ] || cannot "no source of this machine's apt serves Debian's $2"
+    echo "$lines"
+    exit
+fi
 [ $# -ge 3 ] || usage
 verb=$1
 shift
