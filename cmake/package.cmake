@@ -21,6 +21,7 @@ privilege says so; ipcbox doctor shows what works.")
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 # The rules of the distribution on top: stripped, compressed pages, copyright, changelog.
 set(CPACK_PRE_BUILD_SCRIPTS ${PROJECT_SOURCE_DIR}/cmake/debian.cmake)
+set(CPACK_POST_BUILD_SCRIPTS ${PROJECT_SOURCE_DIR}/cmake/debian-size.cmake)
 set(CPACK_PROJECT_CONFIG_FILE ${PROJECT_SOURCE_DIR}/cmake/cpack.cmake)
 set(CPACK_IPCBOX_SOURCE_DIR ${PROJECT_SOURCE_DIR})
 set(CPACK_IPCBOX_STRIP ${CMAKE_STRIP})

@@ -148,3 +148,11 @@ every_object_has() {
         [[ "$line" != *\"* ]] || grep -qF "@test ${line#*: } {" "$SRC/$file" || { echo "no $line"; return 1; }
     done <"$BATS_TEST_TMPDIR/named"
 }
+
+@test "package: Installed-Size is what the files take" {
+    mkdir "$BATS_TEST_TMPDIR/x"
+    dpkg-deb -x "$(deb)" "$BATS_TEST_TMPDIR/x"
+    size=$(dpkg-deb -f "$(deb)" Installed-Size)
+    taken=$(du -sk --apparent-size "$BATS_TEST_TMPDIR/x" | cut -f 1)
+    [ $((size * 10)) -ge $((taken * 8)) ] && [ $((size * 10)) -le $((taken * 12)) ]
+}
