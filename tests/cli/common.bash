@@ -18,6 +18,9 @@ ipcbox() { "$IPCBOX" "$@"; }
 # The leak checker of a sanitized build cannot work under ptrace.
 strace() { ASAN_OPTIONS=${ASAN_OPTIONS-}:detect_leaks=0 command strace "$@"; }
 
+# Its number is PROC_PID_INIT_INO of the kernel's include/linux/proc_ns.h.
+initial_pid_namespace() { [ "$(stat -Lc %i /proc/self/ns/pid)" = 4026531836 ]; }
+
 sanitized() { grep -q __asan_init "$IPCBOX"; }
 
 # A name that no other test uses: unique ["jobs"] -> ipcbox-jobs-1234-5
