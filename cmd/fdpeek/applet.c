@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* fdpeek: look into unix sockets and pipes, take nothing. */
 #include "fdpeek_verbs.h"
+#include "fdq_peek.h"
 
 static const char *const usage[] = {
     "fdpeek\tsockets and pipes with something unread or somebody blocked",
+    "fdpeek PID:FD\twhat waits in one of a process's descriptors",
     "fdpeek info PID:FD\tboth ends of one, who holds them, who is blocked",
     NULL,
 };
 
 static const struct cli_verb *const verbs[] = {
     &fdpeek_list_verb,
+    &fdpeek_peek_verb,
     &fdpeek_info_verb,
     NULL,
 };
@@ -22,8 +25,9 @@ const struct cli_applet fdpeek_applet = {
     .usage = usage,
     .verbs = verbs,
     .default_verb = &fdpeek_list_verb,
-    .operand_verb = &fdpeek_info_verb,
+    .operand_verb = &fdpeek_peek_verb,
     .operand_patterns = targets,
+    .backends = fdq_backends,
     .description =
         "fdpeek shows what waits in unix sockets, pipes and FIFOs, who reads them and who writes. "
         "It takes nothing, and holds nothing open that would keep an end of file from the other "

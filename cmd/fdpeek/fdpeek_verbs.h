@@ -6,3 +6,4 @@
 
 extern const struct cli_verb fdpeek_info_verb;
 extern const struct cli_verb fdpeek_list_verb;
+extern const struct cli_verb fdpeek_peek_verb;

@@ -145,6 +145,19 @@ void fdview_tell_state(struct cli_ctx *ctx, const struct fdq_set *set)
                  set->namespaces_hidden);
 }
 
+int fdview_check(struct cli_ctx *ctx)
+{
+    for (size_t i = 0; i < ctx->n_operands; i++) {
+        struct err e = ERR_INIT;
+        struct fdq_target t;
+        int r = fdq_target_parse(ctx->operands[i], &t, &e);
+
+        if (r < 0)
+            return cli_usage(ctx, "\"%s\" names no queue: %s", ctx->operands[i], err_text(&e, r));
+    }
+    return CLI_OK;
+}
+
 int fdview_find(struct cli_ctx *ctx, const char *operand, const struct fdq_set *set,
                 struct fdq_queue ***found, size_t *n)
 {

@@ -57,6 +57,9 @@ extern const struct out_col fdview_state_cols[];
 /* Puts the state into the document, and on stderr when something may be missing. */
 void fdview_tell_state(struct cli_ctx *ctx, const struct fdq_set *set);
 
+/* Whether every operand can be one. Return: CLI_OK, or CLI_USAGE, told. */
+int fdview_check(struct cli_ctx *ctx);
+
 /**
  * fdview_find() - the queues that an operand names
  * @found: an array, to be freed

@@ -115,8 +115,11 @@ static int info_run(struct cli_ctx *ctx, const void *argp _unused_)
 {
     _cleanup_(fdq_set_freep) struct fdq_set *set = NULL;
     struct err e = ERR_INIT;
-    int r = fdq_scan(FDQ_SCAN_THREADS | FDQ_SCAN_FILL, &set, &e);
+    int r = fdview_check(ctx);
 
+    if (r != CLI_OK)
+        return r;
+    r = fdq_scan(FDQ_SCAN_THREADS | FDQ_SCAN_FILL, &set, &e);
     if (r < 0)
         return cli_fail(ctx, r, &e, "cannot look for queues");
     fdview_tell_state(ctx, set);

@@ -10,6 +10,7 @@
 #include "bus1_abi.h"
 #include "bus_monitor.h"
 #include "cleanup.h"
+#include "fdq_peek.h"
 #include "pmq_backend.h"
 #include "pmq_follow.h"
 #include "proc_events.h"
@@ -173,6 +174,20 @@ static void check_bus1(struct cli_ctx *ctx)
     report(ctx, row, r, &e);
 }
 
+static void check_descriptors(struct cli_ctx *ctx)
+{
+    for (const char *const *b = fdq_backends; *b; b++) {
+        const struct doctor_row row = {
+            .applet = "fdpeek",
+            .verbs = strcmp(*b, "bpf") ? "peek" : "list, peek, info",
+            .backend = *b,
+        };
+        struct err e = ERR_INIT;
+
+        report(ctx, row, fdq_backend_probe(*b, &e), &e);
+    }
+}
+
 static void check_channels(struct cli_ctx *ctx)
 {
     static const struct uipc_ops *const providers[] = {&uipc_kernel_ops, &uipc_embedded_ops};
@@ -229,6 +244,7 @@ static int doctor_run(struct cli_ctx *ctx, const void *argp _unused_)
     check_following(ctx, no_queues, &none);
     check_bus1(ctx);
     check_channels(ctx);
+    check_descriptors(ctx);
     check_run(ctx);
     out_list_end(ctx->out);
     return CLI_OK;

@@ -89,6 +89,8 @@ struct fdq_thread {
  * @depth: messages: datagrams, packets, or for streams and pipes the kernel's buffers; FDQ_UNKNOWN
  * @capacity: bytes that a pipe or FIFO takes; FDQ_UNKNOWN
  * @peer: inode number of the socket that this one is connected to; 0 for none
+ * @sends_to: inode number of the socket into whose queue goes what is sent through this one: @peer,
+ * or the listener that has not accepted it yet; 0 when that is not known
  * @path: where it is bound, or the FIFO's name; "@name" in the abstract name space; NULL for none.
  *   Hostile bytes; a zero byte in an abstract name is shown as '@'
  * @vfs_dev, @vfs_inode: of the file that @path was when it was bound, as the kernel numbers devices
@@ -109,6 +111,7 @@ struct fdq_queue {
     uint64_t depth;
     uint64_t capacity;
     uint64_t peer;
+    uint64_t sends_to;
     char *path;
     uint64_t vfs_dev;
     uint64_t vfs_inode;

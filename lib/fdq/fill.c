@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A pipe is asked through a duplicate of somebody's descriptor, for the moment of two calls: an
- * open of its own would add a reader or a writer.
+ * How full queues are, where sock_diag(7) does not tell: by BPF where it can be used. Without, a
+ * pipe is asked through a duplicate of somebody's descriptor, for the moment of two calls: an open
+ * of its own would add a reader or a writer.
  */
 #include "fdq_fill.h"
 
@@ -9,6 +10,7 @@
 #include <sys/ioctl.h>
 
 #include "cleanup.h"
+#include "fdq_peek.h"
 #include "realuser.h"
 
 static void ask_pipe(struct fdq_queue *q, const struct fdq_holders *h)
@@ -26,21 +28,54 @@ static void ask_pipe(struct fdq_queue *q, const struct fdq_holders *h)
     }
 }
 
-int fdq_fill(struct fdq_set *s)
+static void ask_pipes(struct fdq_set *s)
 {
-    struct realuser saved;
-    int r = realuser_enter(&saved);
-
-    if (r < 0)
-        return r;
     for (size_t i = 0; i < s->n; i++) {
         struct fdq_queue *q = &s->v[i];
 
-        if (fdq_is_socket(q->kind))
+        if (fdq_is_socket(q->kind) || q->bytes != FDQ_UNKNOWN)
             continue;
         ask_pipe(q, &q->readers);
         ask_pipe(q, &q->writers);
     }
+}
+
+/* What is known exactly already need not be looked at. */
+static bool is_open_question(const struct fdq_queue *q)
+{
+    return !q->bytes_complete || q->depth == FDQ_UNKNOWN;
+}
+
+static void ask_bpf(struct fdq_set *s)
+{
+    const struct fdq_peek_opts opts = {.backend = "bpf", .heads = true};
+    _cleanup_(fdq_peeker_freep) struct fdq_peeker *p = NULL;
+
+    if (fdq_backend_probe("bpf", NULL) < 0 || fdq_peeker_new(&opts, &p, NULL) < 0)
+        return;
+    for (size_t i = 0; i < s->n; i++) {
+        struct fdq_queue *q = &s->v[i];
+        struct fdq_peek_info info;
+
+        if (!is_open_question(q) || fdq_peek(p, q, &info, NULL) < 0)
+            continue;
+        q->bytes = info.bytes;
+        q->bytes_complete = info.consistent;
+        q->depth = info.depth;
+        q->capacity = info.capacity;
+    }
+}
+
+int fdq_fill(struct fdq_set *s)
+{
+    struct realuser saved;
+    int r;
+
+    ask_bpf(s);
+    r = realuser_enter(&saved);
+    if (r < 0)
+        return r;
+    ask_pipes(s);
     realuser_leave(&saved);
     return 0;
 }

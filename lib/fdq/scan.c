@@ -396,9 +396,10 @@ static int give_writers(struct scan *s)
     if (s->n_waiting)
         qsort(s->waiting, s->n_waiting, sizeof(*s->waiting), by_client);
     for (size_t i = 0; i < s->set->n; i++) {
-        const struct fdq_queue *from = &s->set->v[i];
+        struct fdq_queue *from = &s->set->v[i];
         struct fdq_queue *to = fdq_is_socket(from->kind) ? other_end(s, from) : NULL;
 
+        from->sends_to = to ? to->inode : 0;
         for (size_t k = 0; to && k < from->readers.n; k++)
             if (add_holder(&to->writers, &from->readers.v[k]) < 0)
                 return -ENOMEM;
@@ -473,7 +474,7 @@ static int on_thread(pid_t tid, void *ctx)
             continue;
         q = queue_of(l->s, f);
         if (q && way == SENDS && fdq_is_socket(q->kind))
-            q = other_end(l->s, q);
+            q = fdq_set_find(l->s->set, 0, q->sends_to);
         return q ? add_thread(q, l->p, tid, way == SENDS) : 0;
     }
     return 0;

@@ -123,3 +123,126 @@ queue() { jq -c --arg t "${at[$1]}" ".queues[] | select(.target == \$t) | $2" <<
     expect 0 fdpeek -J info "$place"
     is "$(jq -c '.queues[0] | [.bytes, .kind]' <<<"$out")" '[150009,"stream"]'
 }
+
+# messages NAME [OPTION…]: peeks at that object, with -J
+messages() {
+    local name=$1
+    shift
+    expect 0 fdpeek -J "${at[$name]}" "$@"
+}
+
+@test "peek: what waits, message by message, as it was sent" {
+    make_objects
+    messages stream
+    is "$(jq -c '.queues[0] | [.kind, .bytes, .backend, .consistent, .complete]' <<<"$out")" \
+        '["stream",150009,"bpf",true,true]'
+    is "$(jq -c '.queues[0].messages[:2] | map([.index, .length, .text])' <<<"$out")" '[[0,3,"lo "],[1,5,"world"]]'
+    is "$(jq -c '.queues[0] | [.depth == (.messages | length), ([.messages[].length] | add)]' <<<"$out")" '[true,150009]'
+    jq -r '.queues[0].messages[2:-1][].data_base64' <<<"$out" | base64 -d | sha1sum >"$BATS_TEST_TMPDIR/sum"
+    is "$(cut -d' ' -f1 "$BATS_TEST_TMPDIR/sum")" \
+        "$(/usr/bin/python3 -c 'import hashlib
+print(hashlib.sha1(bytes((i * 7 + i // 256) & 255 for i in range(150000))).hexdigest())')"
+    messages dgram
+    is "$(jq -c '.queues[0].messages | map([.length, .text, .fd_count])' <<<"$out")" \
+        '[[3,"one",0],[0,"",0],[14,"three with fds",2]]'
+    is "$(jq -c '.queues[0].messages[2].fds | map(.type)' <<<"$out")" '["socket","file"]'
+    is "$(jq -r '.queues[0].messages[2].fds[1].name' <<<"$out")" passwd
+    messages dgram-empty-first
+    is "$(jq -c '[.queues[0].depth, .queues[0].bytes]' <<<"$out")" "[1,0]"
+    messages dgram-none
+    is "$(jq -c '[.queues[0].depth, .queues[0].messages]' <<<"$out")" "[0,[]]"
+    messages packets
+    is "$(jq -c '[.queues[0].messages[].text]' <<<"$out")" '["packet one","packet two"]'
+    messages spliced
+    is "$(jq -r '.queues[0].messages[0].text' <<<"$out")" "$(head -c 100 /etc/passwd)"
+    # Again the same: nothing was taken.
+    first=$out
+    messages spliced
+    is "$(jq -c 'del(.queues[].tries)' <<<"$out")" "$(jq -c 'del(.queues[].tries)' <<<"$first")"
+}
+
+@test "peek: what a client sent before it was accepted is shown at the listener" {
+    make_objects
+    messages listener
+    is "$(jq -c '.queues[0].messages | map([.text, .pid, .uid])' <<<"$out")" "[[\"early bird\",$pid,0]]"
+    expect 0 fdpeek "$dir/sock"
+    has "$out" "early bird"
+    expect 0 fdpeek "${at[client]}" --peer -J
+    is "$(jq -r '.queues[0].messages[0].text' <<<"$out")" "early bird"
+}
+
+@test "peek: the other end's queue" {
+    make_objects
+    expect 0 fdpeek "${at[stream-sender]}" --peer -J
+    is "$(jq -c '[.queues[0].target, .queues[0].bytes]' <<<"$out")" "[\"${at[stream]}\",150009]"
+    expect 3 fdpeek "${at[listener]}" --peer
+    has "$err" "no other end"
+}
+
+@test "peek: a table, content as it is, cut or not at all" {
+    make_objects
+    expect 0 fdpeek "${at[packets]}"
+    is "$out" "${at[packets]}: pipe, 20 of 65536 bytes unread (bpf)
+INDEX  LENGTH  PID  FDS  CONTENT
+    0      10    -    0  packet one
+    1      10    -    0  packet two"
+    expect 0 fdpeek "${at[packets]}" -n 1 -J -m 3
+    is "$(jq -c '[.queues[0].messages[] | [.length, .text]]' <<<"$out")" '[[10,"pac"]]'
+    expect 0 fdpeek "${at[packets]}" --raw
+    is "$out" "packet onepacket two"
+    expect 0 fdpeek "${at[packets]}" --hex
+    has "$out" "70 61 63 6b 65 74 20 6f"
+    expect 2 fdpeek "${at[packets]}" --raw --hex
+    expect 2 fdpeek "${at[packets]}" --raw -J
+    expect 0 fdpeek "$pid" --noheadings -m 0
+    expect 0 fdpeek "$dir/fifo" -J
+    is "$(jq -r '.queues[0].messages[0].text' <<<"$out")" "in the fifo"
+    # A line for each message, and all that is said of the queue in it.
+    expect 0 fdpeek "${at[packets]}" --jsonl
+    is "$(jq -sc 'map([.kind, .text])' <<<"$out")" '[["pipe","packet one"],["pipe","packet two"]]'
+    # Into a full disk, and into a reader that leaves.
+    expect 1 sh -c 'exec "$1" fdpeek "$2" >/dev/full' sh "$IPCBOX" "${at[packets]}"
+    has "$err" "No space left"
+    "$IPCBOX" fdpeek "${at[stream]}" | head -n 1 | grep -q stream
+}
+
+@test "peek: without BPF, what disturbs nothing" {
+    make_objects
+    without() { setpriv --inh-caps=-all --bounding-set=-bpf,-perfmon,-sys_admin -- "$@"; }
+    expect 0 without "$IPCBOX" fdpeek -J "${at[stream]}"
+    is "$(jq -c '.queues[0] | [.backend, .complete, .depth]' <<<"$out")" '["recv",false,null]'
+    has "$err" "BPF shows all"
+    expect 0 without "$IPCBOX" fdpeek -J "${at[pipe]}"
+    is "$(jq -c '.queues[0] | [.backend, .complete, .bytes]' <<<"$out")" '["tee",true,5002]'
+    expect 5 without "$IPCBOX" fdpeek "${at[listener]}"
+    has "$err" "CAP_BPF"
+    expect 2 fdpeek --backend none "${at[pipe]}"
+    expect 4 fdpeek --backend tee "${at[stream]}"
+    has "$err" "tee is not for a stream"
+    expect 0 without "$IPCBOX" fdpeek -J list -p "$pid"
+    is "$(queue dgram '[.bytes, .bytes_complete, .depth]')" '[3,false,null]'
+    is "$(queue listener '.bytes_complete')" false
+}
+
+@test "peek: nobody sees more than the kernel lets them trace, whatever the program was given" {
+    make_objects
+    for where in "${at[stream]}" "$pid" "$dir/sock" "${at[pipe]}"; do
+        expect 5 as_nobody "$IPCBOX" fdpeek "$where"
+    done
+    tool=$dir/tool
+    cp "$IPCBOX" "$tool"
+    chmod 755 "$tool" "$dir"
+    setcap cap_bpf,cap_perfmon,cap_sys_ptrace,cap_dac_read_search+ep "$tool"
+    expect 5 as_nobody "$tool" fdpeek "${at[stream]}"
+    has "$err" "may not be looked at"
+    expect 5 as_nobody "$tool" fdpeek "$dir/sock"
+    has "$err" "may not be looked at"
+    # Of the user's own processes it shows everything, with BPF.
+    # shellcheck disable=SC2016 # the inner shell's
+    own() { printf secret | as_nobody sh -c '"$1" fdpeek -J "$$:0"' sh "$tool"; }
+    expect 0 own
+    is "$(jq -c '[.queues[0].backend, .queues[0].messages[0].text]' <<<"$out")" '["bpf","secret"]'
+    # One that is not dumpable is nobody's to look at but root's.
+    expect 0 as_nobody "$tool" fdpeek -J list -a
+    is "$(jq -c --arg p "$dir/sock" '[.queues[] | select(.path == $p and .listening) | .bytes_complete]' <<<"$out")" "[false]"
+}
