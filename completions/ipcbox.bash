@@ -154,26 +154,38 @@ _ipcbox_fdpeek() {
       *) verb=$w; break ;;
     esac
   done
-  case $verb in /*|[0-9]*|@*|socket:*|pipe:*) verb=info ;; esac
+  case $verb in /*|[0-9]*|@*|socket:*|pipe:*) verb=peek ;; esac
   case $verb in
     list)
-      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color -p --pid -a --all '
+      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --backend -p --pid -a --all '
       operand=''
       case $prev in
         -o|--output) words=''; kind='' ;;
         --color) words='auto always never'; kind='' ;;
+        --backend) words=''; kind='' ;;
         -p|--pid) words=''; kind='pid' ;;
       esac ;;
-    info)
-      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color '
+    peek)
+      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --backend --peer -n --count -m --max-bytes --hex --text --raw '
       operand='pid'
       case $prev in
         -o|--output) words=''; kind='' ;;
         --color) words='auto always never'; kind='' ;;
+        --backend) words=''; kind='' ;;
+        -n|--count) words=''; kind='' ;;
+        -m|--max-bytes) words=''; kind='' ;;
+      esac ;;
+    info)
+      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --backend '
+      operand='pid'
+      case $prev in
+        -o|--output) words=''; kind='' ;;
+        --color) words='auto always never'; kind='' ;;
+        --backend) words=''; kind='' ;;
       esac ;;
     *)
-      words='list info '
-      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color -p --pid -a --all '
+      words='list peek info '
+      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --backend -p --pid -a --all '
       operand='pid' ;;
   esac
   _ipcbox_reply
