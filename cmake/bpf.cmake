@@ -46,7 +46,7 @@ function(ipcbox_libbpf)
 endfunction()
 
 # ipcbox_bpf(TARGET NAME...): NAME.bpf.c of this directory becomes "NAME.skel.h" for TARGET. The
-# source finds TARGET's and lib/bpf's headers.
+# source finds TARGET's, lib/bpf's and lib/msgq's headers.
 function(ipcbox_bpf target)
   find_program(IPCBOX_CLANG NAMES clang clang-19 clang-16 clang-14 REQUIRED)
   find_program(IPCBOX_LLVM_STRIP NAMES llvm-strip llvm-strip-19 llvm-strip-16 llvm-strip-14
@@ -69,7 +69,7 @@ function(ipcbox_bpf target)
       COMMAND ${IPCBOX_CLANG} -g -O2 -target bpf -mcpu=v3 -std=gnu11 -ffreestanding -Wall -Wextra -Werror
         -Wno-unused-parameter -D__TARGET_ARCH_${arch}
         -ffile-prefix-map=${PROJECT_SOURCE_DIR}=. -fdebug-compilation-dir=.
-        -I${PROJECT_SOURCE_DIR}/lib/bpf -I${CMAKE_CURRENT_SOURCE_DIR}
+        -I${PROJECT_SOURCE_DIR}/lib/bpf -I${PROJECT_SOURCE_DIR}/lib/msgq -I${CMAKE_CURRENT_SOURCE_DIR}
         -idirafter ${CMAKE_SYSROOT}/usr/include/${CMAKE_C_LIBRARY_ARCHITECTURE}
         -MMD -MF ${object}.d -MT ${dir}/${name}.skel.h
         -c ${CMAKE_CURRENT_SOURCE_DIR}/${name}.bpf.c -o ${object}

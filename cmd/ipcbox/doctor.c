@@ -11,7 +11,7 @@
 #include "bus_monitor.h"
 #include "cleanup.h"
 #include "fdq_peek.h"
-#include "pmq_backend.h"
+#include "pmq_backends.h"
 #include "pmq_follow.h"
 #include "proc_events.h"
 #include "run.h"
@@ -86,9 +86,9 @@ static int check_listing(struct cli_ctx *ctx, struct err *none)
 
 static void check_peeking(struct cli_ctx *ctx, int no_queues, const struct err *none)
 {
-    const struct pmq_peek_opts opts = {0};
+    const struct msgq_peek_opts opts = {0};
 
-    for (const struct pmq_ops *const *o = pmq_backends; *o; o++) {
+    for (const struct msgq_ops *const *o = pmq_backends; *o; o++) {
         struct doctor_row row = {
             .applet = "mqpeek, mqdump",
             .verbs = strcmp((*o)->name, "bpf") ? "peek, save" : "peek, info, save",

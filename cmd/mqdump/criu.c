@@ -44,9 +44,9 @@ static const struct cli_opt criu_opts[] = {
     CLI_END,
 };
 
-static struct pmq_peek_opts peek_opts(const struct cli_ctx *ctx, const struct criu_args *args)
+static struct msgq_peek_opts peek_opts(const struct cli_ctx *ctx, const struct criu_args *args)
 {
-    return (struct pmq_peek_opts){
+    return (struct msgq_peek_opts){
         .backend = ctx->backend,
         .max_snapshot = args->common.max_snapshot,
         .mq_syscall = (long)args->common.mq_syscall,
@@ -93,7 +93,7 @@ static int save_tree(struct cli_ctx *ctx, const struct criu_args *args, pid_t pi
 {
     _cleanup_(pmqdump_tree_done) struct pmqdump_tree tree = {0};
     _cleanup_(file_out_closep) struct file_out *out = NULL;
-    const struct pmq_peek_opts opts = peek_opts(ctx, args);
+    const struct msgq_peek_opts opts = peek_opts(ctx, args);
     struct err e = ERR_INIT;
     int r = pmqdump_tree_read(pid, &tree, &e);
 
@@ -253,7 +253,7 @@ static int hand_over(const struct pmqdump_plan *plan, const struct pmqdump_check
 static int make_queues(struct cli_ctx *ctx, const struct criu_args *args, const char *path,
                        struct launch *l, struct err *e)
 {
-    const struct pmq_peek_opts peek = peek_opts(ctx, args);
+    const struct msgq_peek_opts peek = peek_opts(ctx, args);
     const struct pmqdump_opts opts = {
         .keep = true,
         .hide_unlinked = true,

@@ -106,7 +106,7 @@ static void tell_recovered(void *ctxp, const struct pmqdump_recovered *what)
 
 static int restore_file(struct cli_ctx *ctx, const struct restore_args *args, const char *path)
 {
-    const struct pmq_peek_opts peek = {
+    const struct msgq_peek_opts peek = {
         .backend = ctx->backend,
         .max_snapshot = args->common.max_snapshot,
         .mq_syscall = (long)args->common.mq_syscall,

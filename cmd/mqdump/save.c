@@ -40,8 +40,8 @@ static const struct cli_opt save_opts[] = {
 struct save {
     struct cli_ctx *ctx;
     const struct save_args *args;
-    struct pmq_peek_opts opts;
-    struct pmq_peeker *peeker;
+    struct msgq_peek_opts opts;
+    struct msgq_peeker *peeker;
     FILE *stream;
     struct dump_writer *w;
     struct cli_progress progress;
@@ -55,7 +55,7 @@ static void save_done(struct save *s)
 {
     cli_progress_end(&s->progress);
     dump_writer_free(s->w);
-    pmq_peeker_free(s->peeker);
+    msgq_peeker_free(s->peeker);
     free(s->seen);
 }
 
@@ -90,7 +90,7 @@ static int begin(struct save *s, const struct pmq_queue *q)
     if (q && qcmd_peeker(s->ctx, &s->args->common, q, &s->opts, &s->peeker) != CLI_OK)
         return s->ctx->status;
     r = dump_writer_new(s->stream, PMQDUMP_KIND, s->ctx->applet->name,
-                        q ? pmq_peeker_backend(s->peeker) : NULL, &s->w);
+                        q ? msgq_peeker_backend(s->peeker) : NULL, &s->w);
     if (r < 0)
         return cli_fail(s->ctx, r, NULL, "cannot write");
     cli_progress_begin(s->ctx, "records", !s->args->file, &s->progress);
@@ -100,7 +100,7 @@ static int begin(struct save *s, const struct pmq_queue *q)
 
 static int save_queue(struct save *s, const struct pmq_queue *q, uint64_t ipc_ns)
 {
-    struct pmq_snapshot_info info;
+    struct msgq_snapshot_info info;
     struct err e = ERR_INIT;
     int r = mark_seen(s, q);
 
@@ -113,7 +113,7 @@ static int save_queue(struct save *s, const struct pmq_queue *q, uint64_t ipc_ns
     r = pmqdump_save_queue(s->w, s->peeker, q, ipc_ns, &info, &e);
     if (r < 0)
         return cli_fail(s->ctx, r, &e, "%s: cannot save", pmq_queue_label(q));
-    if (info.consistency == PMQ_TORN)
+    if (info.consistency == MSGQ_TORN)
         cli_note(s->ctx, "%s: messages were moving: what is saved may mix several moments",
                  pmq_queue_label(q));
     return CLI_OK;

@@ -139,7 +139,7 @@ static void tell_missing(const struct show *s)
             cli_fail_status(s->ctx, CLI_NOT_FOUND, "%s is not in the dump", s->names[i]);
 }
 
-static int show_message(void *ctx, const struct pmqdump_queue *q, const struct pmq_message *m,
+static int show_message(void *ctx, const struct pmqdump_queue *q, const struct msgq_message *m,
                         struct err *e)
 {
     const struct show *s = ctx;

@@ -148,7 +148,7 @@ static void show(struct peek_walk *w, const struct peek_row *row)
 }
 
 /* Return: 1 when nothing more is wanted. */
-static int visit(const struct pmq_message *m, void *argp)
+static int visit(const struct msgq_message *m, void *argp)
 {
     struct peek_walk *w = argp;
     struct peek_row row = {.index = m->index, .priority = m->priority, .length = m->length};
@@ -176,13 +176,26 @@ static void show_head(struct cli_ctx *ctx, const struct peek_head *head)
                  head->backend, head->consistency);
     else if (head->total == 0)
         out_line(ctx->out, "%s: empty (%s, %s)", head->queue, head->backend, head->consistency);
+    else if (head->bytes == PMQ_UNKNOWN)
+        out_line(ctx->out, "%s: %" PRIu64 " of %" PRIu64 " messages (%s, %s)", head->queue,
+                 head->total, head->attr.maxmsg, head->backend, head->consistency);
     else
         out_line(ctx->out, "%s: %" PRIu64 " of %" PRIu64 " messages, %" PRIu64 " bytes (%s, %s)",
                  head->queue, head->total, head->attr.maxmsg, head->bytes, head->backend,
                  head->consistency);
 }
 
-static int walk(struct cli_ctx *ctx, const struct peek_args *args, struct pmq_snapshot *s,
+static int no_message(struct cli_ctx *ctx, const struct peek_args *args,
+                      const struct peek_head *head)
+{
+    if (head->total == PMQ_UNKNOWN)
+        return cli_fail_status(ctx, CLI_FAILED, "%s: there is no message %" PRIu64, head->queue,
+                               args->index.first);
+    return cli_fail_status(ctx, CLI_FAILED, "%s: there is no message %" PRIu64 ", it has %" PRIu64,
+                           head->queue, args->index.first, head->total);
+}
+
+static int walk(struct cli_ctx *ctx, const struct peek_args *args, struct msgq_snapshot *s,
                 const struct peek_head *head)
 {
     struct peek_walk w = {.ctx = ctx, .args = args};
@@ -195,7 +208,7 @@ static int walk(struct cli_ctx *ctx, const struct peek_args *args, struct pmq_sn
         out_list_begin(ctx->out, "messages", peek_cols, OUT_RECORDS);
     }
     cli_progress_begin(ctx, "messages", true, &w.progress);
-    r = pmq_snapshot_visit(s, visit, &w, &e);
+    r = msgq_snapshot_visit(s, visit, &w, &e);
     cli_progress_end(&w.progress);
     if (!args->raw) {
         out_list_end(ctx->out);
@@ -203,19 +216,15 @@ static int walk(struct cli_ctx *ctx, const struct peek_args *args, struct pmq_sn
     }
     if (r < 0)
         return cli_fail(ctx, r, &e, "%s: cannot read on", head->queue);
-    if (args->index.set && w.visited <= args->index.first)
-        return cli_fail_status(ctx, CLI_FAILED,
-                               "%s: there is no message %" PRIu64 ", it has %" PRIu64, head->queue,
-                               args->index.first, w.visited);
-    return CLI_OK;
+    return args->index.set && w.visited == 0 ? no_message(ctx, args, head) : CLI_OK;
 }
 
-static int peek_queue(struct cli_ctx *ctx, const struct peek_args *args, struct pmq_peeker *p,
+static int peek_queue(struct cli_ctx *ctx, const struct peek_args *args, struct msgq_peeker *p,
                       const struct pmq_queue *q)
 {
-    _cleanup_(pmq_snapshot_freep) struct pmq_snapshot *s = NULL;
-    const struct pmq_snapshot_info *info;
-    struct peek_head head = {.queue = pmq_queue_label(q), .backend = pmq_peeker_backend(p)};
+    _cleanup_(msgq_snapshot_freep) struct msgq_snapshot *s = NULL;
+    const struct msgq_snapshot_info *info;
+    struct peek_head head = {.queue = pmq_queue_label(q), .backend = msgq_peeker_backend(p)};
     struct err e = ERR_INIT;
     int r = pmq_queue_attr_basic(q, &head.attr);
 
@@ -223,10 +232,10 @@ static int peek_queue(struct cli_ctx *ctx, const struct peek_args *args, struct 
         r = pmq_peek(p, q, &s, &e);
     if (r < 0)
         return cli_fail(ctx, r, &e, "%s: cannot peek", head.queue);
-    info = pmq_snapshot_info(s);
-    head.reason = pmq_peeker_reason(p)[0] ? pmq_peeker_reason(p) : NULL;
-    head.consistency = pmq_consistency_name(info->consistency);
-    head.consistent = info->consistency != PMQ_TORN;
+    info = msgq_snapshot_info(s);
+    head.reason = msgq_peeker_reason(p)[0] ? msgq_peeker_reason(p) : NULL;
+    head.consistency = msgq_consistency_name(info->consistency);
+    head.consistent = info->consistency != MSGQ_TORN;
     head.tries = info->tries;
     head.taken = info->taken;
     head.total = info->messages;
@@ -250,11 +259,26 @@ static int check(struct cli_ctx *ctx, const struct peek_args *args)
     return CLI_OK;
 }
 
+/* No more than can be shown: with a choice of priorities, any message could be one of them. */
+static uint64_t needed(const struct peek_args *args)
+{
+    uint64_t count = args->priority.set ? UINT64_MAX : args->count;
+
+    if (args->index.set && args->index.last - args->index.first < UINT64_MAX)
+        count = MIN(count, args->index.last - args->index.first + 1);
+    return MAX(count, UINT64_C(1));
+}
+
 static int peek_run(struct cli_ctx *ctx, const void *argp)
 {
     const struct peek_args *args = argp;
-    struct pmq_peek_opts opts = {.force = args->force, .heads = args->preview == 0};
-    _cleanup_(pmq_peeker_freep) struct pmq_peeker *peeker = NULL;
+    struct msgq_peek_opts opts = {
+        .force = args->force,
+        .heads = args->preview == 0,
+        .first = args->index.set ? args->index.first : 0,
+        .count = needed(args),
+    };
+    _cleanup_(msgq_peeker_freep) struct msgq_peeker *peeker = NULL;
     int status = check(ctx, args);
 
     if (status)
@@ -311,8 +335,9 @@ const struct cli_verb mqpeek_peek_verb = {
         "In a table content is shown as text if it is text, else as hexadecimal bytes; what a "
         "terminal could take for a command is escaped. JSON and --raw have all bytes.\n"
         "\n"
-        "Backends, in the order in which they are tried: syscall, fcntl, ioctl (patched kernels), "
-        "bpf (5.17 or later). --backend drain is taken only when named: it receives every message "
+        "Backends, in the order in which they are tried: bpf (Linux 5.10 or later), then syscall, "
+        "fcntl, ioctl (patched kernels). --backend drain is taken only when named: it receives "
+        "every message "
         "and sends it again. While it does, a receiver can find the queue empty; it refuses a "
         "queue that somebody else has open or where that cannot be known, and one with a "
         "registered notification, unless --force is given. It keeps a journal: should it be "

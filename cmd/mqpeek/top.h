@@ -22,7 +22,7 @@ enum { TOP_FILTER_MAX = 64 };
  */
 struct top {
     struct cli_ctx *ctx;
-    struct pmq_peek_opts peek;
+    struct msgq_peek_opts peek;
     struct pmq_watch *watch;
     struct pmq_follow *counter;
     struct pmq_inspector *inspector;

@@ -22,7 +22,7 @@ struct top_detail {
     struct pmq_attr attr;
     struct pmq_ref ref;
     bool openable;
-    struct pmq_peeker *peeker;
+    struct msgq_peeker *peeker;
     struct buf text; /* lines; what they quote is escaped */
     struct buf title;
     size_t lines;
@@ -48,7 +48,7 @@ void top_detail_free(struct top_detail *d)
 {
     if (!d)
         return;
-    pmq_peeker_free(d->peeker);
+    msgq_peeker_free(d->peeker);
     buf_done(&d->text);
     buf_done(&d->title);
     free(d);
@@ -166,7 +166,7 @@ static void add_users(struct top_detail *d, const struct pmq_set *set, const str
 
 /* ---- what is in it ---- */
 
-static int add_message(const struct pmq_message *m, void *ctx)
+static int add_message(const struct msgq_message *m, void *ctx)
 {
     struct top_detail *d = ctx;
     struct buf *b = &d->text;
@@ -189,8 +189,8 @@ static int add_message(const struct pmq_message *m, void *ctx)
 
 static int add_snapshot(struct top_detail *d, const struct pmq_queue *q, struct err *e)
 {
-    _cleanup_(pmq_snapshot_freep) struct pmq_snapshot *s = NULL;
-    const struct pmq_snapshot_info *info;
+    _cleanup_(msgq_snapshot_freep) struct msgq_snapshot *s = NULL;
+    const struct msgq_snapshot_info *info;
     int r = 0;
 
     if (!d->peeker)
@@ -199,12 +199,12 @@ static int add_snapshot(struct top_detail *d, const struct pmq_queue *q, struct 
         r = pmq_peek(d->peeker, q, &s, e);
     if (r < 0)
         return r;
-    info = pmq_snapshot_info(s);
+    info = msgq_snapshot_info(s);
     buf_printf(&d->text, "\nmessages in receive order (%s, %s)\n", info->backend,
-               pmq_consistency_name(info->consistency));
+               msgq_consistency_name(info->consistency));
     buf_add_str(&d->text, "  INDEX  PRIORITY  LENGTH  CONTENT\n");
     d->shown = 0;
-    r = pmq_snapshot_visit(s, add_message, d, e);
+    r = msgq_snapshot_visit(s, add_message, d, e);
     if (r == 0 && !d->shown)
         buf_add_str(&d->text, "  none\n");
     return MIN(r, 0);

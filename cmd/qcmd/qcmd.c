@@ -131,7 +131,8 @@ int qcmd_open(struct cli_ctx *ctx, const char *operand, unsigned int flags, stru
 }
 
 int qcmd_peeker(struct cli_ctx *ctx, const struct qcmd_common *common,
-                const struct pmq_queue *sample, struct pmq_peek_opts *opts, struct pmq_peeker **ret)
+                const struct pmq_queue *sample, struct msgq_peek_opts *opts,
+                struct msgq_peeker **ret)
 {
     struct err e = ERR_INIT;
     int r;

@@ -60,5 +60,5 @@ uint64_t qcmd_tell_restores(const struct cli_ctx *ctx, bool all);
  * Return: CLI_OK, or the status of an error that has been reported.
  */
 int qcmd_peeker(struct cli_ctx *ctx, const struct qcmd_common *common,
-                const struct pmq_queue *sample, struct pmq_peek_opts *opts,
-                struct pmq_peeker **ret);
+                const struct pmq_queue *sample, struct msgq_peek_opts *opts,
+                struct msgq_peeker **ret);

@@ -195,3 +195,26 @@ struct mqueue_inode_info {
 
 /* Reads kernel memory; what cannot be read is left as it was. */
 #define KREAD(dst, addr) bpf_probe_read_kernel(&(dst), sizeof(dst), (const void *)(addr))
+
+/*
+ * The bits that are set in every address of the kernel's memory. What a walk without a lock takes
+ * for a pointer may be anything, and some kernels print a warning when an address that no memory
+ * can have is read: programs that walk call kernel_half_init() first, and in_kernel() before they
+ * read.
+ */
+static uint64_t kernel_half;
+
+static __always_inline void kernel_half_init(void)
+{
+#if defined(__TARGET_ARCH_x86)
+    /* Addresses of 48 bits begin at 0xffff8…; where they have 57 bits, a task lies below that. */
+    kernel_half = (int64_t)bpf_get_current_task() >> 47 == -1 ? ~0ULL << 47 : ~0ULL << 56;
+#else
+    kernel_half = 1ULL << 63;
+#endif
+}
+
+static __always_inline bool in_kernel(uint64_t address)
+{
+    return (address & kernel_half) == kernel_half;
+}

@@ -10,35 +10,33 @@
 #include <string.h>
 
 #include "drain.h"
-#include "pmq_backend.h"
+#include "pmq_backends.h"
 #include "realuser.h"
 #include "timefmt.h"
 
 enum { DEFAULT_MAX = 64 * 1024 * 1024 };
 
 struct drain {
-    bool force;
-    bool heads;
+    const struct msgq_peek_opts *opts;
     uint64_t max;
     struct journal journal; /* of the last snapshot: its file is gone, its content is not */
 };
 
-static int drain_probe(const struct pmq_peek_opts *opts, struct err *e)
+static int drain_probe(const struct msgq_peek_opts *opts, struct err *e)
 {
     (void)opts;
     (void)e;
     return 0;
 }
 
-static int drain_open(const struct pmq_peek_opts *opts, void **state, struct err *e)
+static int drain_open(const struct msgq_peek_opts *opts, void **state, struct err *e)
 {
     struct drain *d = calloc(1, sizeof(*d));
 
     (void)e;
     if (!d)
         return -ENOMEM;
-    d->force = opts->force;
-    d->heads = opts->heads;
+    d->opts = opts;
     d->max = opts->max_snapshot ?: DEFAULT_MAX;
     d->journal.fd = -1;
     *state = d;
@@ -72,7 +70,7 @@ static int there_and_back(struct journal *j, const struct pmq_queue *q, struct e
 }
 
 /* With the real user's rights and every signal held back. */
-static int drain_queue(struct drain *d, const struct pmq_queue *q, struct pmq_snapshot_info *info,
+static int drain_queue(struct drain *d, const struct pmq_queue *q, struct msgq_snapshot_info *info,
                        struct err *e)
 {
     _cleanup_(pmq_queue_closep) struct pmq_queue *own = NULL;
@@ -86,7 +84,7 @@ static int drain_queue(struct drain *d, const struct pmq_queue *q, struct pmq_sn
         return r;
     r = drain_allowed(&before, e);
     alone = r == 0;
-    if (!alone && !d->force)
+    if (!alone && !d->opts->force)
         return r;
     if (before.bytes + before.curmsgs * JOURNAL_RECORD > d->max)
         return err_set(e, -EFBIG, "raise --max-snapshot", "it holds %" PRIu64 " bytes",
@@ -103,15 +101,15 @@ static int drain_queue(struct drain *d, const struct pmq_queue *q, struct pmq_sn
     info->tries = 1;
     info->messages = d->journal.n;
     info->bytes = d->journal.bytes;
-    info->consistency = PMQ_TORN;
+    info->consistency = MSGQ_TORN;
     if (alone && before.curmsgs == d->journal.n && before.bytes == d->journal.bytes &&
         after.curmsgs == before.curmsgs && after.bytes == before.bytes &&
         drain_allowed(&after, NULL) == 0)
-        info->consistency = PMQ_EXCLUSIVE;
+        info->consistency = MSGQ_EXCLUSIVE;
     return 0;
 }
 
-static int drain_snapshot(void *state, const struct pmq_queue *q, struct pmq_snapshot_info *info,
+static int drain_snapshot(void *state, const void *queue, struct msgq_snapshot_info *info,
                           struct err *e)
 {
     struct drain *d = state;
@@ -124,27 +122,29 @@ static int drain_snapshot(void *state, const struct pmq_queue *q, struct pmq_sna
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
     drain_release(d);
-    r = drain_queue(d, q, info, e);
+    r = drain_queue(d, queue, info, e);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     realuser_leave(&rights);
     return r;
 }
 
-static int drain_visit(void *state, pmq_visit_fn visit, void *ctx, struct err *e)
+static int drain_visit(void *state, msgq_visit_fn visit, void *ctx, struct err *e)
 {
     const struct drain *d = state;
+    uint64_t first = d->opts->first, count = d->opts->count ? d->opts->count : UINT64_MAX;
     size_t at = JOURNAL_HEAD;
 
     (void)e;
-    for (uint64_t i = 0; i < d->journal.n; i++) {
+    for (uint64_t i = 0; i < d->journal.n && (i < first || i - first < count); i++) {
         const struct journal_record *rec = journal_at(&d->journal, at);
-        const struct pmq_message m = {
+        const struct msgq_message m = {
             .index = i,
             .priority = rec->priority,
+            .type = rec->priority,
             .length = rec->commit - 1,
-            .data = d->heads ? NULL : rec + 1,
+            .data = d->opts->heads ? NULL : rec + 1,
         };
-        int r = visit(&m, ctx);
+        int r = i < first ? 0 : visit(&m, ctx);
 
         if (r)
             return r;
@@ -159,7 +159,7 @@ static void drain_close(void *state)
     free(state);
 }
 
-const struct pmq_ops pmq_drain_ops = {
+const struct msgq_ops pmq_drain_ops = {
     .name = "drain",
     .explicit_only = true,
     .needs = "write permission, and a queue that nobody else has open (or --force)",

@@ -6,8 +6,9 @@
 #include "cleanup.h"
 #include "indexed.h"
 #include "peekcalls.h"
+#include "pmq_backends.h"
 
-static int fcntl_probe(const struct pmq_peek_opts *opts, struct err *e)
+static int fcntl_probe(const struct msgq_peek_opts *opts, struct err *e)
 {
     /* Past the end of any queue: where the command exists the answer is always the same. */
     struct xlat_mq_peek_attr attr = {.offset = INT32_MAX};
@@ -26,7 +27,7 @@ static int fcntl_probe(const struct pmq_peek_opts *opts, struct err *e)
     return err_set(e, -EOPNOTSUPP, NULL, "fcntl command %d is something else here", XLAT_F_MQ_PEEK);
 }
 
-static int fcntl_fetch(struct pmq_indexed *x, uint64_t index, struct pmq_collection *c,
+static int fcntl_fetch(struct msgq_indexed *x, uint64_t index, struct msgq_collection *c,
                        struct err *e)
 {
     struct xlat_mq_peek_attr attr = {
@@ -36,7 +37,7 @@ static int fcntl_fetch(struct pmq_indexed *x, uint64_t index, struct pmq_collect
     };
     int n, r;
 
-    n = pmq_peek_calls.fcntl(x->fd, XLAT_F_MQ_PEEK, &attr);
+    n = pmq_peek_calls.fcntl(x->handle, XLAT_F_MQ_PEEK, &attr);
     if (n < 0)
         return errno == ENOMSG ? 0 : -errno;
     r = (size_t)n > x->msgsize ? -EPROTO : pmq_collection_add(c, attr.msg_prio);
@@ -45,13 +46,13 @@ static int fcntl_fetch(struct pmq_indexed *x, uint64_t index, struct pmq_collect
     if (r < 0)
         return r;
     buf_add(&c->data, x->scratch, (size_t)n);
-    pmq_collection_end(c);
+    msgq_collection_end(c);
     return 1;
 }
 
-static int fcntl_open(const struct pmq_peek_opts *opts, void **state, struct err *e)
+static int fcntl_open(const struct msgq_peek_opts *opts, void **state, struct err *e)
 {
-    struct pmq_indexed *x;
+    struct msgq_indexed *x;
     int r = pmq_indexed_open(opts, fcntl_fetch, &x);
 
     (void)e;
@@ -60,14 +61,14 @@ static int fcntl_open(const struct pmq_peek_opts *opts, void **state, struct err
     return r;
 }
 
-const struct pmq_ops pmq_fcntl_ops = {
+const struct msgq_ops pmq_fcntl_ops = {
     .name = "fcntl",
-    .caps = PMQ_CAP_WINDOWS,
+    .caps = MSGQ_CAP_WINDOWS,
     .needs = "a kernel with F_MQ_PEEK",
     .probe = fcntl_probe,
     .open = fcntl_open,
-    .snapshot = pmq_indexed_snapshot,
-    .visit = pmq_indexed_visit,
-    .release = pmq_indexed_release,
-    .close = pmq_indexed_close,
+    .snapshot = msgq_indexed_snapshot,
+    .visit = msgq_indexed_visit,
+    .release = msgq_indexed_release,
+    .close = msgq_indexed_close,
 };

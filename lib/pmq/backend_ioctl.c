@@ -10,6 +10,7 @@
 #include "cleanup.h"
 #include "indexed.h"
 #include "peekcalls.h"
+#include "pmq_backends.h"
 
 enum {
     BUFFER = 64 * 1024, /* the most that a known version fills at once */
@@ -21,7 +22,7 @@ static int impossible(struct err *e, const char *what)
     return err_set(e, -EPROTO, NULL, "ioctl(MQ_IOC_BULK_PEEK) returned %s", what);
 }
 
-static int ioctl_probe(const struct pmq_peek_opts *opts, struct err *e)
+static int ioctl_probe(const struct msgq_peek_opts *opts, struct err *e)
 {
     uint64_t buffer[64];
     struct xlat_mq_bulk_peek_args args = {
@@ -62,7 +63,7 @@ struct walk {
 
 /* One entry of @n bytes at most. Return: bytes it took, -EAGAIN when the message changed, -errno.
  */
-static ssize_t take_entry(struct pmq_indexed *x, struct walk *w, struct pmq_collection *c,
+static ssize_t take_entry(struct msgq_indexed *x, struct walk *w, struct msgq_collection *c,
                           const char *at, size_t n, struct err *e)
 {
     struct xlat_mq_peek_msg_hdr h;
@@ -91,31 +92,34 @@ static ssize_t take_entry(struct pmq_indexed *x, struct walk *w, struct pmq_coll
     if (h.flags & XLAT_MQ_PEEK_FLAG_HAS_MORE) {
         w->offset += h.chunk_len;
         if (!w->offset) /* there was room for its header only: it comes again */
-            pmq_collection_drop(c);
+            msgq_collection_drop(c);
     } else {
         w->offset = 0;
         w->index++;
-        pmq_collection_end(c);
+        msgq_collection_end(c);
     }
     n = HEADER + h.chunk_len + (-(size_t)h.chunk_len & (XLAT_MQ_BULK_PEEK_ENTRY_SIZE - 1));
     return (ssize_t)n;
 }
 
 /* One call. Return: 1 when something came, 0 at the end, -EAGAIN, -errno. */
-static int take_bulk(struct pmq_indexed *x, struct walk *w, struct pmq_collection *c, struct err *e)
+static int take_bulk(struct msgq_indexed *x, struct walk *w, struct msgq_collection *c,
+                     struct err *e)
 {
     struct xlat_mq_bulk_peek_args args = {
         .start_idx = w->index,
         .start_offset = w->offset,
-        .max_count = PMQ_HARD_MSGMAX,
+        .max_count = (uint32_t)MIN(x->want, (uint64_t)PMQ_HARD_MSGMAX),
         .buf_ptr = (uintptr_t)x->scratch,
         .buf_size = x->scratch_size,
     };
     const struct walk start = *w;
     size_t at = 0;
 
-    if (pmq_peek_calls.ioctl(x->fd, XLAT_MQ_IOC_BULK_PEEK, &args) < 0)
+    if (pmq_peek_calls.ioctl(x->handle, XLAT_MQ_IOC_BULK_PEEK, &args) < 0)
         return -errno;
+    if (args.out_count > args.max_count)
+        return impossible(e, "more entries than were asked for");
     for (uint32_t i = 0; i < args.out_count; i++) {
         ssize_t n;
 
@@ -137,7 +141,7 @@ static int take_bulk(struct pmq_indexed *x, struct walk *w, struct pmq_collectio
     return 1;
 }
 
-static int ioctl_fetch(struct pmq_indexed *x, uint64_t index, struct pmq_collection *c,
+static int ioctl_fetch(struct msgq_indexed *x, uint64_t index, struct msgq_collection *c,
                        struct err *e)
 {
     struct walk w = {.index = (uint32_t)index};
@@ -150,15 +154,15 @@ static int ioctl_fetch(struct pmq_indexed *x, uint64_t index, struct pmq_collect
         return r;
     /* Half a message whose rest is gone or has become another's. */
     if (w.offset)
-        pmq_collection_drop(c);
+        msgq_collection_drop(c);
     if (r == 0 || r == -EAGAIN)
         return w.index > index ? 1 : -EAGAIN;
     return r;
 }
 
-static int ioctl_open(const struct pmq_peek_opts *opts, void **state, struct err *e)
+static int ioctl_open(const struct msgq_peek_opts *opts, void **state, struct err *e)
 {
-    struct pmq_indexed *x;
+    struct msgq_indexed *x;
     int r = pmq_indexed_open(opts, ioctl_fetch, &x);
 
     (void)e;
@@ -167,21 +171,21 @@ static int ioctl_open(const struct pmq_peek_opts *opts, void **state, struct err
     x->scratch = malloc(BUFFER);
     x->scratch_size = BUFFER;
     if (!x->scratch) {
-        pmq_indexed_close(x);
+        msgq_indexed_close(x);
         return -ENOMEM;
     }
     *state = x;
     return 0;
 }
 
-const struct pmq_ops pmq_ioctl_ops = {
+const struct msgq_ops pmq_ioctl_ops = {
     .name = "ioctl",
-    .caps = PMQ_CAP_WINDOWS,
+    .caps = MSGQ_CAP_WINDOWS,
     .needs = "a kernel with MQ_IOC_BULK_PEEK, and CAP_CHECKPOINT_RESTORE",
     .probe = ioctl_probe,
     .open = ioctl_open,
-    .snapshot = pmq_indexed_snapshot,
-    .visit = pmq_indexed_visit,
-    .release = pmq_indexed_release,
-    .close = pmq_indexed_close,
+    .snapshot = msgq_indexed_snapshot,
+    .visit = msgq_indexed_visit,
+    .release = msgq_indexed_release,
+    .close = msgq_indexed_close,
 };

@@ -10,8 +10,9 @@
 #include "indexed.h"
 #include "parse.h"
 #include "peekcalls.h"
+#include "pmq_backends.h"
 
-int pmq_syscall_number(const struct pmq_peek_opts *opts, long *out, struct err *e)
+int pmq_syscall_number(const struct msgq_peek_opts *opts, long *out, struct err *e)
 {
     const char *env = getenv("IPCBOX_MQ_SYSCALL");
     uint64_t v = XLAT_NR_MQ_TIMEDRECEIVE2;
@@ -28,7 +29,7 @@ int pmq_syscall_number(const struct pmq_peek_opts *opts, long *out, struct err *
     return 0;
 }
 
-static int syscall_probe(const struct pmq_peek_opts *opts, struct err *e)
+static int syscall_probe(const struct msgq_peek_opts *opts, struct err *e)
 {
     unsigned int priority;
     char byte;
@@ -57,20 +58,21 @@ static bool is_empty(int fd)
     return mq_getattr(fd, &a) == 0 && a.mq_curmsgs == 0;
 }
 
-static int syscall_fetch(struct pmq_indexed *x, uint64_t index, struct pmq_collection *c,
+static int syscall_fetch(struct msgq_indexed *x, uint64_t index, struct msgq_collection *c,
                          struct err *e)
 {
     unsigned int priority = 0;
     struct xlat_mq_timedreceive2_args args = {x->msgsize, &priority, x->scratch};
 
-    for (int i = 0; i < PMQ_FETCH_TRIES; i++) {
-        long n = pmq_peek_calls.timedreceive2(x->number, x->fd, &args, XLAT_MQ_PEEK, index, NULL);
+    for (int i = 0; i < MSGQ_FETCH_TRIES; i++) {
+        long n = pmq_peek_calls.timedreceive2(x->number, x->handle, &args, XLAT_MQ_PEEK, index,
+                                              NULL);
         int r;
 
         if (n < 0 && errno == ENOENT)
             return 0;
         if (n < 0 && errno == EAGAIN) {
-            if (is_empty(x->fd))
+            if (is_empty(x->handle))
                 return 0;
             continue;
         }
@@ -82,15 +84,15 @@ static int syscall_fetch(struct pmq_indexed *x, uint64_t index, struct pmq_colle
         if (r < 0)
             return r;
         buf_add(&c->data, x->scratch, (size_t)n);
-        pmq_collection_end(c);
+        msgq_collection_end(c);
         return 1;
     }
     return -EAGAIN;
 }
 
-static int syscall_open(const struct pmq_peek_opts *opts, void **state, struct err *e)
+static int syscall_open(const struct msgq_peek_opts *opts, void **state, struct err *e)
 {
-    struct pmq_indexed *x;
+    struct msgq_indexed *x;
     long number = 0;
     int r = pmq_syscall_number(opts, &number, e);
 
@@ -103,16 +105,16 @@ static int syscall_open(const struct pmq_peek_opts *opts, void **state, struct e
     return 0;
 }
 
-const struct pmq_ops pmq_syscall_ops = {
+const struct msgq_ops pmq_syscall_ops = {
     .name = "syscall",
-    .caps = PMQ_CAP_WINDOWS,
+    .caps = MSGQ_CAP_WINDOWS,
     .needs = "a kernel with mq_timedreceive2 and MQ_PEEK",
     .probe = syscall_probe,
     .open = syscall_open,
-    .snapshot = pmq_indexed_snapshot,
-    .visit = pmq_indexed_visit,
-    .release = pmq_indexed_release,
-    .close = pmq_indexed_close,
+    .snapshot = msgq_indexed_snapshot,
+    .visit = msgq_indexed_visit,
+    .release = msgq_indexed_release,
+    .close = msgq_indexed_close,
 };
 
 static long real_timedreceive2(long number, int fd, struct xlat_mq_timedreceive2_args *args,

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "pmq_backend.h"
+#include "pmq_backends.h"
 #include "pmq_follow.h"
 #include "pmq_inspect.h"
 #include "privileges.h"
@@ -13,12 +13,12 @@ static int lacking(struct err *e)
     return err_set(e, -EOPNOTSUPP, "build it with -DIPCBOX_BPF=ON", "this build is without BPF");
 }
 
-static int probe_lacking(const struct pmq_peek_opts *opts _unused_, struct err *e)
+static int probe_lacking(const struct msgq_peek_opts *opts _unused_, struct err *e)
 {
     return lacking(e);
 }
 
-const struct pmq_ops pmq_bpf_ops = {
+const struct msgq_ops pmq_bpf_ops = {
     .name = "bpf",
     .needs = "a build with BPF",
     .probe = probe_lacking,

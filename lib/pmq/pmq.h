@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * POSIX message queues: naming, opening, asking, listing and peeking. What users of lib/pmq need;
- * how the backends are made is in pmq_backend.h.
+ * how the backends are made is in pmq_backends.h.
  *
  * Nothing here changes a queue, but for the drain backend, which is only taken when it is named.
  */
@@ -14,6 +14,7 @@
 
 #include "errinfo.h"
 #include "macros.h"
+#include "msgq.h"
 
 enum {
     PMQ_NAME_MAX = 255,                     /* bytes after the slash; mq_overview(7) */
@@ -22,7 +23,7 @@ enum {
     PMQ_HARD_MSGSIZEMAX = 16 * 1024 * 1024, /* HARD_MSGSIZEMAX of the kernel */
 };
 
-#define PMQ_UNKNOWN UINT64_MAX
+#define PMQ_UNKNOWN MSGQ_UNKNOWN
 
 /* ---- naming and opening ---- */
 
@@ -170,115 +171,17 @@ int pmq_queue_attr_basic(const struct pmq_queue *q, struct pmq_attr *out);
 /* Reads "QSIZE:… NOTIFY:… SIGNO:… NOTIFY_PID:…" into @out's fields. Return: 0 or -EBADMSG. */
 int pmq_attr_parse_line(const char *line, struct pmq_attr *out);
 
-/* ---- peeking ---- */
+/* ---- peeking: messages, options and snapshots are in msgq.h ---- */
 
-/**
- * struct pmq_message - one message, borrowed for the time of a visit
- * @index: 0 is what mq_receive() would return next
- * @priority: below PMQ_PRIO_MAX
- * @length: bytes
- * @data: the payload; NULL when only heads were asked for
- */
-struct pmq_message {
-    uint64_t index;
-    uint32_t priority;
-    size_t length;
-    const void *data;
-};
+/* As msgq_peeker_new(), with the backends "bpf", "syscall", "fcntl", "ioctl", "drain". */
+int pmq_peeker_new(const struct msgq_peek_opts *opts, struct msgq_peeker **ret, struct err *e);
 
-/* Called for each message in receive order. A value other than 0 stops the walk and is returned. */
-typedef int (*pmq_visit_fn)(const struct pmq_message *m, void *ctx);
-
-/* How far a snapshot can be trusted to show one moment. */
-enum pmq_consistency {
-    PMQ_TORN,      /* messages were moving: it may mix moments */
-    PMQ_VERIFIED,  /* two collections agreed to the byte, with an untouched queue between them */
-    PMQ_ATOMIC,    /* taken while the queue was locked */
-    PMQ_EXCLUSIVE, /* nobody else could touch the queue */
-};
-
-/* "torn", "verified", "atomic", "exclusive" */
-const char *pmq_consistency_name(enum pmq_consistency c);
-
-/**
- * struct pmq_peek_opts - how to peek
- * @backend: name, or NULL for the first that works; a named one never falls back
- * @force: let the drain backend take a queue that others use
- * @atomic: prefer a locked snapshot where the kernel allows one (touches the access time)
- * @heads: lengths and priorities only, no payload
- * @max_snapshot: bytes that may be held at once; 0 for the default (64 MiB). A larger queue is read
- *   in windows and is PMQ_TORN
- * @mq_syscall: number of mq_timedreceive2, 0 for the default (IPCBOX_MQ_SYSCALL, or 548)
- * @sample: a queue on which a backend may be tried (nothing in it changes); must outlive
- *   pmq_peeker_new(). NULL: where one is needed, a queue of one byte is made and unlinked at once
- */
-struct pmq_peek_opts {
-    const char *backend;
-    bool force;
-    bool atomic;
-    bool heads;
-    uint64_t max_snapshot;
-    long mq_syscall;
-    const struct pmq_queue *sample;
-};
-
-/* A peeker: a backend that was chosen and loaded once, for any number of queues. */
-struct pmq_peeker;
-
-/**
- * pmq_peeker_new() - choose a backend and make it ready
- * @opts: how; borrowed until the peeker is freed
- * @ret: the peeker
- * @e: why none can be used, with what would help
- *
- * Return: 0; -EPERM, -EOPNOTSUPP, -EINVAL (no such backend), …
- */
-int pmq_peeker_new(const struct pmq_peek_opts *opts, struct pmq_peeker **ret, struct err *e);
-void pmq_peeker_free(struct pmq_peeker *p);
-void pmq_peeker_freep(struct pmq_peeker **p);
-
-/* The backend's name: "bpf", "syscall", "fcntl", "ioctl", "drain". */
-const char *pmq_peeker_backend(const struct pmq_peeker *p);
-
-/* Why a preferred backend was passed over; "" when the first was taken. */
-const char *pmq_peeker_reason(const struct pmq_peeker *p);
-
-/* One queue's messages at one moment. */
-struct pmq_snapshot;
-
-/**
- * struct pmq_snapshot_info - what is known before the first message is visited
- * @backend: who took it
- * @consistency: how far it is one moment
- * @tries: collections it took
- * @messages: how many are in it; PMQ_UNKNOWN when it is read in windows
- * @bytes: their payload; PMQ_UNKNOWN likewise
- * @taken: when, ns since 1970
- */
-struct pmq_snapshot_info {
-    const char *backend;
-    enum pmq_consistency consistency;
-    unsigned int tries;
-    uint64_t messages;
-    uint64_t bytes;
-    uint64_t taken;
-};
-
-/**
- * pmq_peek() - take a snapshot
- * @p: the peeker
- * @q: the queue; must stay open as long as the snapshot
- * @ret: the snapshot; a peeker may have one at a time
- * @e: why not
- */
-int pmq_peek(struct pmq_peeker *p, const struct pmq_queue *q, struct pmq_snapshot **ret,
-             struct err *e);
-const struct pmq_snapshot_info *pmq_snapshot_info(const struct pmq_snapshot *s);
-
-/* Visits messages in receive order. Return: 0, what @visit returned, or -errno with a reason. */
-int pmq_snapshot_visit(struct pmq_snapshot *s, pmq_visit_fn visit, void *ctx, struct err *e);
-void pmq_snapshot_free(struct pmq_snapshot *s);
-void pmq_snapshot_freep(struct pmq_snapshot **s);
+/* As msgq_peek(). */
+static inline int pmq_peek(struct msgq_peeker *p, const struct pmq_queue *q,
+                           struct msgq_snapshot **ret, struct err *e)
+{
+    return msgq_peek(p, q, ret, e);
+}
 
 /* ---- who uses a queue ---- */
 

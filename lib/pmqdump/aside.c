@@ -20,7 +20,7 @@
 #include "statedir.h"
 #include "timefmt.h"
 
-uint32_t pmqdump_digest(uint32_t crc, const struct pmq_message *m)
+uint32_t pmqdump_digest(uint32_t crc, const struct msgq_message *m)
 {
     const uint64_t head[] = {m->priority, m->length};
 
@@ -28,7 +28,7 @@ uint32_t pmqdump_digest(uint32_t crc, const struct pmq_message *m)
     return m->length ? (uint32_t)crc32_z(crc, m->data, m->length) : crc;
 }
 
-static int digest_dumped(void *ctx, const struct pmqdump_queue *q, const struct pmq_message *m,
+static int digest_dumped(void *ctx, const struct pmqdump_queue *q, const struct msgq_message *m,
                          struct err *e)
 {
     uint32_t *crc = ctx;
@@ -39,7 +39,7 @@ static int digest_dumped(void *ctx, const struct pmqdump_queue *q, const struct 
     return 0;
 }
 
-static int digest_peeked(const struct pmq_message *m, void *ctx)
+static int digest_peeked(const struct msgq_message *m, void *ctx)
 {
     uint32_t *crc = ctx;
 
@@ -47,18 +47,18 @@ static int digest_peeked(const struct pmq_message *m, void *ctx)
     return 0;
 }
 
-static int save_to(const char *path, const char *tool, struct pmq_peeker *peeker,
+static int save_to(const char *path, const char *tool, struct msgq_peeker *peeker,
                    const struct pmq_queue *q, uint32_t *crc, struct err *e)
 {
     static const struct pmqdump_visitor visitor = {.message = digest_dumped};
     _cleanup_(dump_reader_freep) struct dump_reader *reader = NULL;
     _cleanup_(dump_writer_freep) struct dump_writer *w = NULL;
     _cleanup_(file_out_closep) struct file_out *out = NULL;
-    struct pmq_snapshot_info info;
+    struct msgq_snapshot_info info;
     int r = file_out_open(path, 0600, &out);
 
     if (r == 0)
-        r = dump_writer_new(file_out_stream(out), PMQDUMP_KIND, tool, pmq_peeker_backend(peeker),
+        r = dump_writer_new(file_out_stream(out), PMQDUMP_KIND, tool, msgq_peeker_backend(peeker),
                             &w);
     if (r == 0)
         r = pmqdump_save_queue(w, peeker, q, 0, &info, e);
@@ -72,19 +72,19 @@ static int save_to(const char *path, const char *tool, struct pmq_peeker *peeker
     return r == 0 ? pmqdump_walk(reader, &visitor, crc, e) : r;
 }
 
-static int digest_now(struct pmq_peeker *peeker, const struct pmq_queue *q, uint32_t *crc,
+static int digest_now(struct msgq_peeker *peeker, const struct pmq_queue *q, uint32_t *crc,
                       struct err *e)
 {
-    _cleanup_(pmq_snapshot_freep) struct pmq_snapshot *s = NULL;
+    _cleanup_(msgq_snapshot_freep) struct msgq_snapshot *s = NULL;
     int r = pmq_peek(peeker, q, &s, e);
 
     *crc = 0;
-    return r == 0 ? pmq_snapshot_visit(s, digest_peeked, crc, e) : r;
+    return r == 0 ? msgq_snapshot_visit(s, digest_peeked, crc, e) : r;
 }
 
 /* The queue that has the name now, and a peeker for it; @opts must outlive that. */
-static int look(const struct pmqdump_plan *p, const char *name, struct pmq_peek_opts *opts,
-                struct pmq_queue **q, struct pmq_peeker **peeker, struct err *e)
+static int look(const struct pmqdump_plan *p, const char *name, struct msgq_peek_opts *opts,
+                struct pmq_queue **q, struct msgq_peeker **peeker, struct err *e)
 {
     struct pmq_ref ref;
     int r = pmq_ref_parse(name, &ref, e);
@@ -99,9 +99,9 @@ static int look(const struct pmqdump_plan *p, const char *name, struct pmq_peek_
 int pmqdump_is_equal(const struct pmqdump_plan *p, const struct pmqdump_item *item, struct err *e)
 {
     _cleanup_(pmq_queue_closep) struct pmq_queue *q = NULL;
-    _cleanup_(pmq_peeker_freep) struct pmq_peeker *peeker = NULL;
+    _cleanup_(msgq_peeker_freep) struct msgq_peeker *peeker = NULL;
     const struct pmqdump_queue *want = &item->queue;
-    struct pmq_peek_opts opts;
+    struct msgq_peek_opts opts;
     struct pmq_attr a;
     uint32_t crc;
     int r = look(p, item->name, &opts, &q, &peeker, e);
@@ -141,7 +141,7 @@ static int choose_path(const char *name, char **ret, struct err *e)
 }
 
 static int unlink_checked(struct pmqdump_plan *p, struct pmqdump_item *item,
-                          struct pmq_peeker *peeker, const struct pmq_queue *q, uint32_t saved,
+                          struct msgq_peeker *peeker, const struct pmq_queue *q, uint32_t saved,
                           struct err *e)
 {
     struct pmq_attr old;
@@ -165,8 +165,8 @@ static int unlink_checked(struct pmqdump_plan *p, struct pmqdump_item *item,
 int pmqdump_set_aside(struct pmqdump_plan *p, struct pmqdump_item *item, struct err *e)
 {
     _cleanup_(pmq_queue_closep) struct pmq_queue *q = NULL;
-    _cleanup_(pmq_peeker_freep) struct pmq_peeker *peeker = NULL;
-    struct pmq_peek_opts opts;
+    _cleanup_(msgq_peeker_freep) struct msgq_peeker *peeker = NULL;
+    struct msgq_peek_opts opts;
     struct err why = ERR_INIT;
     uint32_t crc = 0;
     int r = look(p, item->name, &opts, &q, &peeker, &why);

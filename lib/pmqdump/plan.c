@@ -95,7 +95,7 @@ static int add_item(void *ctx, const struct pmqdump_queue *q, struct err *e)
     return p->items[p->n++].name ? 0 : -ENOMEM;
 }
 
-static int digest_item(void *ctx, const struct pmqdump_queue *q, const struct pmq_message *m,
+static int digest_item(void *ctx, const struct pmqdump_queue *q, const struct msgq_message *m,
                        struct err *e)
 {
     struct pmqdump_plan *p = ctx;

@@ -35,7 +35,7 @@ int pmqdump_set_aside(struct pmqdump_plan *p, struct pmqdump_item *item, struct 
 int pmqdump_put_back(const char *path, struct err *e);
 
 /* Continues a digest: equal for the same messages in the same order. A first @crc is 0. */
-uint32_t pmqdump_digest(uint32_t crc, const struct pmq_message *m);
+uint32_t pmqdump_digest(uint32_t crc, const struct msgq_message *m);
 
 /* Whether the queue that exists is what the dump says. Return: 1, 0 or -errno with a reason. */
 int pmqdump_is_equal(const struct pmqdump_plan *p, const struct pmqdump_item *item, struct err *e);

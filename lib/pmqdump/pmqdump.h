@@ -53,8 +53,8 @@ struct pmqdump_queue {
  *
  * A failed write latches in @w and is not reported here.
  */
-int pmqdump_save_queue(struct dump_writer *w, struct pmq_peeker *p, const struct pmq_queue *q,
-                       uint64_t ipc_ns, struct pmq_snapshot_info *info, struct err *e);
+int pmqdump_save_queue(struct dump_writer *w, struct msgq_peeker *p, const struct pmq_queue *q,
+                       uint64_t ipc_ns, struct msgq_snapshot_info *info, struct err *e);
 
 /* ---- walking ---- */
 
@@ -65,7 +65,7 @@ int pmqdump_save_queue(struct dump_writer *w, struct pmq_peeker *p, const struct
  */
 struct pmqdump_visitor {
     int (*queue)(void *ctx, const struct pmqdump_queue *q, struct err *e);
-    int (*message)(void *ctx, const struct pmqdump_queue *q, const struct pmq_message *m,
+    int (*message)(void *ctx, const struct pmqdump_queue *q, const struct msgq_message *m,
                    struct err *e);
     int (*queue_end)(void *ctx, const struct pmqdump_queue *q, uint64_t messages, uint64_t bytes,
                      struct err *e);
@@ -147,7 +147,7 @@ struct pmqdump_opts {
     const char *puts_back;
     uint64_t ipc_ns;
     uint64_t timeout;
-    const struct pmq_peek_opts *peek;
+    const struct msgq_peek_opts *peek;
     const char *tool;
 };
 

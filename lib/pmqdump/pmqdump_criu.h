@@ -46,7 +46,7 @@ void pmqdump_tree_done(struct pmqdump_tree *t);
  *
  * The tasks must be frozen. Messages that others moved meanwhile are an error: -EBUSY.
  */
-int pmqdump_tree_save(const struct pmqdump_tree *t, const struct pmq_peek_opts *peek,
+int pmqdump_tree_save(const struct pmqdump_tree *t, const struct msgq_peek_opts *peek,
                       const char *tool, FILE *stream,
                       void (*tell)(void *ctx, const char *queue, pid_t pid), void *ctx,
                       struct err *e);

@@ -13,7 +13,7 @@ struct save {
     const char *name;
 };
 
-static int save_message(const struct pmq_message *m, void *ctx)
+static int save_message(const struct msgq_message *m, void *ctx)
 {
     struct save *s = ctx;
 
@@ -26,7 +26,7 @@ static int save_message(const struct pmq_message *m, void *ctx)
 }
 
 static void put_queue(struct dump_writer *w, const struct pmq_attr *a, uint64_t ipc_ns,
-                      const struct pmq_snapshot_info *info)
+                      const struct msgq_snapshot_info *info)
 {
     dump_begin(w, "queue");
     dump_put_str(w, "name", a->name);
@@ -39,16 +39,16 @@ static void put_queue(struct dump_writer *w, const struct pmq_attr *a, uint64_t 
         dump_put_bool(w, "unlinked", true);
     if (ipc_ns)
         dump_put_u64(w, "ipc_ns", ipc_ns);
-    dump_put_bool(w, "consistent", info->consistency != PMQ_TORN);
-    dump_put_str(w, "consistency", pmq_consistency_name(info->consistency));
+    dump_put_bool(w, "consistent", info->consistency != MSGQ_TORN);
+    dump_put_str(w, "consistency", msgq_consistency_name(info->consistency));
     dump_put_time(w, "taken", info->taken);
     dump_end(w);
 }
 
-int pmqdump_save_queue(struct dump_writer *w, struct pmq_peeker *p, const struct pmq_queue *q,
-                       uint64_t ipc_ns, struct pmq_snapshot_info *info, struct err *e)
+int pmqdump_save_queue(struct dump_writer *w, struct msgq_peeker *p, const struct pmq_queue *q,
+                       uint64_t ipc_ns, struct msgq_snapshot_info *info, struct err *e)
 {
-    _cleanup_(pmq_snapshot_freep) struct pmq_snapshot *s = NULL;
+    _cleanup_(msgq_snapshot_freep) struct msgq_snapshot *s = NULL;
     struct pmq_attr attr;
     struct save save = {.w = w, .name = attr.name};
     int r = pmq_queue_attr_basic(q, &attr);
@@ -60,9 +60,9 @@ int pmqdump_save_queue(struct dump_writer *w, struct pmq_peeker *p, const struct
     r = pmq_peek(p, q, &s, e);
     if (r < 0)
         return r;
-    put_queue(w, &attr, ipc_ns, pmq_snapshot_info(s));
-    r = pmq_snapshot_visit(s, save_message, &save, e);
-    *info = *pmq_snapshot_info(s);
+    put_queue(w, &attr, ipc_ns, msgq_snapshot_info(s));
+    r = msgq_snapshot_visit(s, save_message, &save, e);
+    *info = *msgq_snapshot_info(s);
     return r < 0 ? r : 0;
 }
 
@@ -156,7 +156,7 @@ static int walk_queue(struct walk *w, const struct dump_record *rec, struct err 
     return w->v->queue ? w->v->queue(w->ctx, &w->queue, e) : 0;
 }
 
-static int check_message(const struct walk *w, struct dump_record *rec, struct pmq_message *m,
+static int check_message(const struct walk *w, struct dump_record *rec, struct msgq_message *m,
                          struct err *e)
 {
     char name[PMQ_NAME_MAX + 2];
@@ -185,7 +185,7 @@ static int check_message(const struct walk *w, struct dump_record *rec, struct p
     if (w->messages == w->queue.maxmsg)
         return dump_bad(rec, e, "more than %" PRIu64 " messages, which is all that %s takes",
                         w->queue.maxmsg, w->queue.name);
-    *m = (struct pmq_message){
+    *m = (struct msgq_message){
         .index = w->messages,
         .priority = (uint32_t)priority,
         .length = payload.captured,
@@ -196,7 +196,7 @@ static int check_message(const struct walk *w, struct dump_record *rec, struct p
 
 static int walk_record(struct walk *w, struct dump_record *rec, struct err *e)
 {
-    struct pmq_message m;
+    struct msgq_message m;
     int r;
 
     if (strcmp(rec->type, "queue") == 0)

@@ -114,7 +114,7 @@ static int wait_for_room(const struct pmqdump_plan *plan, int fd)
     }
 }
 
-static int send_one(struct pmqdump_plan *p, struct pmqdump_item *item, const struct pmq_message *m,
+static int send_one(struct pmqdump_plan *p, struct pmqdump_item *item, const struct msgq_message *m,
                     struct err *e)
 {
     int r;
@@ -144,7 +144,7 @@ static int send_one(struct pmqdump_plan *p, struct pmqdump_item *item, const str
                : 0;
 }
 
-static int fill_queue(void *ctx, const struct pmqdump_queue *q, const struct pmq_message *m,
+static int fill_queue(void *ctx, const struct pmqdump_queue *q, const struct msgq_message *m,
                       struct err *e)
 {
     struct pass *pass = ctx;

@@ -213,10 +213,10 @@ void pmqdump_tree_done(struct pmqdump_tree *t)
 
 struct tree_save {
     const struct pmqdump_tree *tree;
-    struct pmq_peek_opts opts;
+    struct msgq_peek_opts opts;
     const char *tool;
     FILE *stream;
-    struct pmq_peeker *peeker;
+    struct msgq_peeker *peeker;
     struct dump_writer *w;
     void (*tell)(void *ctx, const char *queue, pid_t pid);
     void *ctx;
@@ -282,14 +282,14 @@ static int begin(struct tree_save *s, const struct pmq_queue *q, struct err *e)
         r = pmq_peeker_new(&s->opts, &s->peeker, e);
     if (r == 0)
         r = dump_writer_new(s->stream, PMQDUMP_KIND, s->tool,
-                            q ? pmq_peeker_backend(s->peeker) : NULL, &s->w);
+                            q ? msgq_peeker_backend(s->peeker) : NULL, &s->w);
     return r == 0 ? put_tree(s, e) : r;
 }
 
 static int save_ref(struct tree_save *s, const struct pmq_ref *ref, struct err *e)
 {
     _cleanup_(pmq_queue_closep) struct pmq_queue *q = NULL;
-    struct pmq_snapshot_info info;
+    struct msgq_snapshot_info info;
     struct pmq_attr attr;
     int r = pmq_queue_open(ref, PMQ_OPEN_READ, &q, e);
 
@@ -299,7 +299,7 @@ static int save_ref(struct tree_save *s, const struct pmq_ref *ref, struct err *
         r = pmqdump_save_queue(s->w, s->peeker, q, 0, &info, e);
     if (r < 0)
         return r;
-    if (info.consistency == PMQ_TORN)
+    if (info.consistency == MSGQ_TORN)
         return err_set(e, -EBUSY, "stop who uses it from outside the tree",
                        "%s: its messages move although the tree is frozen", pmq_queue_label(q));
     if (pmq_queue_attr(q, &attr) == 0 && attr.notify != PMQ_NOTIFY_NONE && s->tell)
@@ -348,7 +348,7 @@ static int save_closed(struct tree_save *s, struct err *e)
     return r;
 }
 
-int pmqdump_tree_save(const struct pmqdump_tree *t, const struct pmq_peek_opts *peek,
+int pmqdump_tree_save(const struct pmqdump_tree *t, const struct msgq_peek_opts *peek,
                       const char *tool, FILE *stream,
                       void (*tell)(void *ctx, const char *queue, pid_t pid), void *ctx,
                       struct err *e)
@@ -364,7 +364,7 @@ int pmqdump_tree_save(const struct pmqdump_tree *t, const struct pmq_peek_opts *
     if (r == 0)
         r = dump_writer_finish(s.w);
     dump_writer_free(s.w);
-    pmq_peeker_free(s.peeker);
+    msgq_peeker_free(s.peeker);
     return r;
 }
 

@@ -29,8 +29,8 @@ enum {
 
 struct mq_emulator {
     pthread_mutex_t lock; /* a peeker takes one snapshot at a time */
-    struct pmq_peek_opts opts;
-    struct pmq_peeker *peeker;
+    struct msgq_peek_opts opts;
+    struct msgq_peeker *peeker;
 };
 
 int mq_emulator_new(const struct run_opts *opts, struct mq_emulator **ret, struct err *e)
@@ -60,7 +60,7 @@ void mq_emulator_free(struct mq_emulator *m)
 {
     if (!m)
         return;
-    pmq_peeker_free(m->peeker);
+    msgq_peeker_free(m->peeker);
     pthread_mutex_destroy(&m->lock);
     free(m);
 }
@@ -83,7 +83,7 @@ struct wanted {
     struct buf data;
 };
 
-static int pick(const struct pmq_message *msg, void *ctx)
+static int pick(const struct msgq_message *msg, void *ctx)
 {
     struct wanted *w = ctx;
 
@@ -108,17 +108,20 @@ static void lock_peeker(struct mq_emulator *m, const struct call *c, const struc
     pthread_mutex_lock(&m->lock);
 }
 
+/* Visits up to @count messages from index @first on. */
 static int peek(struct mq_emulator *m, const struct call *c, const struct pmq_queue *q,
-                pmq_visit_fn visit, void *ctx)
+                uint64_t first, uint64_t count, msgq_visit_fn visit, void *ctx)
 {
-    _cleanup_(pmq_snapshot_freep) struct pmq_snapshot *s = NULL;
+    _cleanup_(msgq_snapshot_freep) struct msgq_snapshot *s = NULL;
     int r;
 
     lock_peeker(m, c, q);
+    m->opts.first = first;
+    m->opts.count = count;
     r = pmq_peek(m->peeker, q, &s, NULL);
     if (r == 0)
-        r = pmq_snapshot_visit(s, visit, ctx, NULL);
-    pmq_snapshot_free(TAKE_PTR(s));
+        r = msgq_snapshot_visit(s, visit, ctx, NULL);
+    msgq_snapshot_free(TAKE_PTR(s));
     pthread_mutex_unlock(&m->lock);
     return r;
 }
@@ -126,7 +129,7 @@ static int peek(struct mq_emulator *m, const struct call *c, const struct pmq_qu
 static int peek_one(struct mq_emulator *m, const struct call *c, const struct pmq_queue *q,
                     struct wanted *w)
 {
-    int r = peek(m, c, q, pick, w);
+    int r = peek(m, c, q, w->index, 1, pick, w);
 
     return r < 0 ? r : buf_error(&w->data);
 }
@@ -299,7 +302,7 @@ struct bulk {
     struct buf out;
 };
 
-static int add_entry(const struct pmq_message *msg, void *ctx)
+static int add_entry(const struct msgq_message *msg, void *ctx)
 {
     struct bulk *b = ctx;
     struct xlat_mq_bulk_peek_args *a = b->args;
@@ -346,6 +349,7 @@ int64_t mq_bulk_peek(struct mq_emulator *m, const struct call *c)
     _cleanup_(pmq_queue_closep) struct pmq_queue *q = NULL;
     struct xlat_mq_bulk_peek_args args;
     struct bulk b = {.args = &args};
+    uint64_t count;
     int r = get_queue(c, call_int(c, 0), &q);
 
     if (r == -EBADF)
@@ -360,7 +364,8 @@ int64_t mq_bulk_peek(struct mq_emulator *m, const struct call *c)
     args.next_idx = args.start_idx;
     args.next_offset = args.start_offset;
     b.room = MIN(args.buf_size, (uint64_t)BULK_CAP);
-    r = peek(m, c, q, add_entry, &b);
+    count = MIN((uint64_t)args.max_count, b.room / sizeof(struct xlat_mq_peek_msg_hdr) + 1);
+    r = peek(m, c, q, args.start_idx, MAX(count, UINT64_C(1)), add_entry, &b);
     if (r >= 0)
         r = buf_error(&b.out);
     if (r == 0)

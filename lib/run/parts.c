@@ -4,7 +4,7 @@
 
 #include "bus1_abi.h"
 #include "bus_client.h"
-#include "pmq_backend.h"
+#include "pmq_backends.h"
 #include "run_internal.h"
 #include "uipc.h"
 
@@ -20,7 +20,7 @@ static bool has_bus(void)
 
 int run_leave_native(struct run_opts *opts, struct err *e)
 {
-    struct pmq_peek_opts peek = {.mq_syscall = opts->mq_syscall};
+    struct msgq_peek_opts peek = {.mq_syscall = opts->mq_syscall};
     unsigned int native = 0;
 
     if (opts->parts & RUN_MQ_SYSCALL) {

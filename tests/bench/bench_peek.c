@@ -62,7 +62,7 @@ static void fill(mqd_t q, long messages, long bytes)
             die("mq_send", NULL);
 }
 
-static int count(const struct pmq_message *m, void *ctx)
+static int count(const struct msgq_message *m, void *ctx)
 {
     *(uint64_t *)ctx += m->length;
     return 0;
@@ -71,10 +71,10 @@ static int count(const struct pmq_message *m, void *ctx)
 static void library(long messages, long bytes)
 {
     struct mq_attr attr = {.mq_maxmsg = messages, .mq_msgsize = bytes};
-    const struct pmq_peek_opts opts = {.backend = "bpf"};
+    const struct msgq_peek_opts opts = {.backend = "bpf"};
     struct pmq_ref ref = {.kind = PMQ_REF_NAME};
     double peek[ROUNDS], drain[ROUNDS], a, b;
-    struct pmq_peeker *p;
+    struct msgq_peeker *p;
     struct pmq_queue *q;
     struct err e = ERR_INIT;
     char buf[8192], what[64];
@@ -87,19 +87,19 @@ static void library(long messages, long bytes)
         pmq_peeker_new(&opts, &p, &e) < 0)
         die("open", &e);
     for (size_t i = 0; i < ROUNDS; i++) {
-        struct pmq_snapshot *s;
+        struct msgq_snapshot *s;
         uint64_t total = 0;
 
         fill(fd, messages, bytes);
         if (pmq_peek(p, q, &s, &e) < 0) /* the first loads the program */
             die("peek", &e);
-        pmq_snapshot_free(s);
+        msgq_snapshot_free(s);
         a = now_us();
         if (pmq_peek(p, q, &s, &e) < 0)
             die("peek", &e);
-        pmq_snapshot_visit(s, count, &total, &e);
+        msgq_snapshot_visit(s, count, &total, &e);
         peek[i] = now_us() - a;
-        pmq_snapshot_free(s);
+        msgq_snapshot_free(s);
         b = now_us();
         for (long n = 0; n < messages; n++)
             if (mq_receive(fd, buf, sizeof(buf), NULL) < 0)
@@ -112,7 +112,7 @@ static void library(long messages, long bytes)
     b = median(drain, ROUNDS);
     snprintf(what, sizeof(what), "peek at %ld x %ld B, of a drain", messages, bytes);
     figure(what, a / b, messages == 1000 ? "<= 0.1" : "-", "%.1f us of %.1f us", a, b);
-    pmq_peeker_free(p);
+    msgq_peeker_free(p);
     pmq_queue_close(q);
     mq_close(fd);
     mq_unlink(name);
@@ -130,16 +130,17 @@ static int plain_main(const char *queue)
 
     if (fd < 0 || !s)
         return 1;
-    s->rodata->map_mask = (1 << 19) - 1;
-    s->rodata->page_mask = (uint32_t)page - 1;
+    s->rodata->walk_config.map_mask = (1 << 19) - 1;
+    s->rodata->walk_config.page_mask = (uint32_t)page - 1;
     bpf_map__set_value_size(s->maps.records, (uint32_t)((1 << 19) + page));
     bpf_program__set_autoload(s->progs.peek_arm, false);
     if (peek_bpf__load(s) < 0)
         return 1;
     s->bss->req.fd = (uint32_t)fd;
-    s->bss->req.room = 1 << 18;
+    s->bss->req.walk.room = 1 << 18;
+    s->bss->req.walk.count = UINT64_MAX;
     if (bpf_prog_test_run_opts(bpf_program__fd(s->progs.peek), &once) < 0 ||
-        s->bss->req.got[0].messages != 10)
+        s->bss->req.walk.got[0].messages != 10)
         return 1;
     _exit(0);
 }

@@ -27,7 +27,7 @@
 
 #include "check.h"
 #include "peekmodel.h"
-#include "pmq_backend.h"
+#include "pmq_backends.h"
 
 /* ---- what is tested ---- */
 
@@ -35,11 +35,11 @@ static const char *backend; /* without "model-" */
 static bool modelled;
 static bool drains;
 static bool whole; /* IPCBOX_TEST_LONG */
-static struct pmq_peeker *peeker;
+static struct msgq_peeker *peeker;
 
-static struct pmq_peek_opts base_opts(void)
+static struct msgq_peek_opts base_opts(void)
 {
-    return (struct pmq_peek_opts){.backend = backend, .force = drains};
+    return (struct msgq_peek_opts){.backend = backend, .force = drains};
 }
 
 /* ---- queues ---- */
@@ -111,11 +111,11 @@ static void send_text(const struct queue *t, const char *text, unsigned int prio
 /* ---- peeking ---- */
 
 /* Peeks with @p and compares with the model. */
-static void compare(struct pmq_peeker *p, const struct pmq_queue *q, int fd, bool heads,
-                    struct pmq_snapshot_info *out)
+static void compare(struct msgq_peeker *p, const struct pmq_queue *q, int fd, bool heads,
+                    struct msgq_snapshot_info *out)
 {
     struct model_check seen = {.fd = fd, .heads = heads};
-    struct pmq_snapshot *s = NULL;
+    struct msgq_snapshot *s = NULL;
     struct err e = ERR_INIT;
     struct mq_attr after;
     int r = pmq_peek(p, q, &s, &e);
@@ -125,27 +125,27 @@ static void compare(struct pmq_peeker *p, const struct pmq_queue *q, int fd, boo
     CHECK_INT(r, 0);
     if (r < 0)
         return;
-    *out = *pmq_snapshot_info(s);
+    *out = *msgq_snapshot_info(s);
     CHECK_STR(out->backend, backend);
     CHECK(out->taken > 0 && out->tries > 0);
-    r = pmq_snapshot_visit(s, model_compare, &seen, &e);
+    r = msgq_snapshot_visit(s, model_compare, &seen, &e);
     CHECK_INT(r, 0);
     CHECK_INT(seen.wrong, 0);
     CHECK_INT(seen.n, model_depth(fd));
     CHECK_INT(mq_getattr(fd, &after), 0);
     CHECK_INT(after.mq_curmsgs, model_depth(fd));
-    pmq_snapshot_free(s);
+    msgq_snapshot_free(s);
 }
 
 /* The ordinary case: a quiet queue, all of it, and said to be so. */
 static void look(const struct queue *t)
 {
-    struct pmq_snapshot_info info = {.messages = 0};
+    struct msgq_snapshot_info info = {.messages = 0};
 
     compare(peeker, t->q, t->fd, false, &info);
     CHECK_INT(info.messages, model_depth(t->fd));
     if (!drains)
-        CHECK(info.consistency == PMQ_VERIFIED || info.consistency == PMQ_ATOMIC);
+        CHECK(info.consistency == MSGQ_VERIFIED || info.consistency == MSGQ_ATOMIC);
 }
 
 /* ---- order and content ---- */
@@ -253,9 +253,9 @@ static void longest(void)
 
 static void heads_and_windows(void)
 {
-    struct pmq_peek_opts opts = base_opts();
-    struct pmq_snapshot_info info = {.messages = 0};
-    struct pmq_peeker *p = NULL;
+    struct msgq_peek_opts opts = base_opts();
+    struct msgq_snapshot_info info = {.messages = 0};
+    struct msgq_peeker *p = NULL;
     struct err e = ERR_INIT;
     char data[1000];
     struct queue t;
@@ -268,31 +268,100 @@ static void heads_and_windows(void)
     opts.heads = true;
     CHECK_INT(pmq_peeker_new(&opts, &p, &e), 0);
     compare(p, t.q, t.fd, true, &info);
-    pmq_peeker_free(p);
+    msgq_peeker_free(p);
 
     opts = base_opts();
     opts.max_snapshot = 1500;
     p = NULL;
     CHECK_INT(pmq_peeker_new(&opts, &p, &e), 0);
     if (drains) {
-        struct pmq_snapshot *s = NULL;
+        struct msgq_snapshot *s = NULL;
 
         CHECK_INT(pmq_peek(p, t.q, &s, &e), -EFBIG);
         CHECK(e.remedy[0]);
     } else {
         /* The queue is quiet: the windows fit together, but that cannot be promised. */
         compare(p, t.q, t.fd, false, &info);
-        CHECK_INT(info.consistency, PMQ_TORN);
+        CHECK_INT(info.consistency, MSGQ_TORN);
         CHECK_INT(info.messages, PMQ_UNKNOWN);
     }
-    pmq_peeker_free(p);
+    msgq_peeker_free(p);
     look(&t);
+    done(&t);
+}
+
+/* ---- parts of a queue ---- */
+
+struct part {
+    uint64_t next; /* index of the message that must come */
+    uint64_t n;
+    bool wrong;
+};
+
+static int look_at_part(const struct msgq_message *m, void *ctx)
+{
+    struct part *p = ctx;
+    const char *data = m->data;
+
+    /* Message i has i + 1 bytes of 'a' + i, and was sent with a priority that falls with i. */
+    if (m->index != p->next || m->length != m->index + 1 || m->priority != (19 - m->index) / 4)
+        p->wrong = true;
+    for (size_t i = 0; data && i < m->length; i++)
+        if (data[i] != (char)('a' + m->index))
+            p->wrong = true;
+    p->next++;
+    p->n++;
+    return 0;
+}
+
+static void peek_part(struct msgq_peeker *p, const struct queue *t, struct msgq_peek_opts *opts)
+{
+    uint64_t behind = 20 - MIN(opts->first, (uint64_t)20);
+    struct part part = {.next = opts->first};
+    struct msgq_snapshot *s = NULL;
+    struct err e = ERR_INIT;
+
+    CHECK_INT(pmq_peek(p, t->q, &s, &e), 0);
+    if (!s)
+        return;
+    CHECK(msgq_snapshot_info(s)->consistency != MSGQ_TORN);
+    CHECK_INT(msgq_snapshot_info(s)->messages, 20);
+    CHECK_INT(msgq_snapshot_visit(s, look_at_part, &part, &e), 0);
+    CHECK(!part.wrong);
+    CHECK_INT(part.n, opts->count ? MIN(opts->count, behind) : behind);
+    msgq_snapshot_free(s);
+}
+
+/* What was not asked for is not visited, by one peeker with one range after the other. */
+static void parts(void)
+{
+    static const uint64_t ranges[][2] = {{0, 1},  {0, 20}, {0, 21},        {0, 0},  {5, 0},
+                                         {5, 7},  {19, 1}, {19, 5},        {20, 0}, {20, 3},
+                                         {99, 1}, {3, 4},  {UINT64_MAX, 1}};
+    struct msgq_peek_opts opts = base_opts();
+    struct msgq_peeker *p = NULL;
+    struct err e = ERR_INIT;
+    char data[20];
+    struct queue t;
+
+    make(&t, 20, sizeof(data));
+    for (unsigned int i = 0; i < 20; i++) {
+        memset(data, (int)('a' + i), sizeof(data));
+        send_bytes(&t, data, i + 1, (19 - i) / 4);
+    }
+    CHECK_INT(pmq_peeker_new(&opts, &p, &e), 0);
+    for (size_t i = 0; p && i < ARRAY_SIZE(ranges); i++) {
+        opts.first = ranges[i][0];
+        opts.count = ranges[i][1];
+        peek_part(p, &t, &opts);
+    }
+    msgq_peeker_free(p);
     done(&t);
 }
 
 /* ---- walking ---- */
 
-static int stop_at_third(const struct pmq_message *m, void *ctx)
+static int stop_at_third(const struct msgq_message *m, void *ctx)
 {
     (*(unsigned int *)ctx)++;
     return m->index == 2 ? 42 : 0;
@@ -300,7 +369,7 @@ static int stop_at_third(const struct pmq_message *m, void *ctx)
 
 static void visits(void)
 {
-    struct pmq_snapshot *s = NULL, *second = NULL;
+    struct msgq_snapshot *s = NULL, *second = NULL;
     struct err e = ERR_INIT;
     unsigned int n = 0;
     struct queue t, other;
@@ -313,13 +382,13 @@ static void visits(void)
     CHECK_INT(pmq_peek(peeker, t.q, &s, &e), 0);
     CHECK_INT(pmq_peek(peeker, other.q, &second, &e), -EBUSY);
     if (s) {
-        CHECK_INT(pmq_snapshot_visit(s, stop_at_third, &n, &e), 42);
+        CHECK_INT(msgq_snapshot_visit(s, stop_at_third, &n, &e), 42);
         CHECK_INT(n, 3);
         /* A second walk begins anew. */
-        CHECK_INT(pmq_snapshot_visit(s, stop_at_third, &n, &e), 42);
+        CHECK_INT(msgq_snapshot_visit(s, stop_at_third, &n, &e), 42);
         CHECK_INT(n, 6);
     }
-    pmq_snapshot_free(s);
+    msgq_snapshot_free(s);
     look(&other);
     look(&t);
     done(&other);
@@ -333,7 +402,7 @@ static void visits(void)
 static void times_and_attributes(void)
 {
     const struct timespec past[2] = {{.tv_sec = 1000}, {.tv_sec = 2000}};
-    struct pmq_snapshot_info info = {.messages = 0};
+    struct msgq_snapshot_info info = {.messages = 0};
     struct stat before, after;
     struct pmq_attr a, b;
     struct queue t;
@@ -347,7 +416,7 @@ static void times_and_attributes(void)
     compare(peeker, t.q, t.fd, false, &info);
     CHECK_INT(fstat(t.fd, &after), 0);
     CHECK_INT(pmq_queue_attr(t.q, &b), 0);
-    if (!drains && info.consistency == PMQ_VERIFIED) {
+    if (!drains && info.consistency == MSGQ_VERIFIED) {
         CHECK(!memcmp(&before.st_atim, &after.st_atim, sizeof(before.st_atim)));
         CHECK(!memcmp(&before.st_mtim, &after.st_mtim, sizeof(before.st_mtim)));
     }
@@ -375,9 +444,9 @@ static bool sees_every_process(void)
 /* Drain without force, where it must refuse: the reason is told, with a remedy. */
 static void refused(const struct queue *t)
 {
-    const struct pmq_peek_opts opts = {.backend = backend};
-    struct pmq_snapshot *s = NULL;
-    struct pmq_peeker *p = NULL;
+    const struct msgq_peek_opts opts = {.backend = backend};
+    struct msgq_snapshot *s = NULL;
+    struct msgq_peeker *p = NULL;
     struct err e = ERR_INIT;
     int r;
 
@@ -385,8 +454,8 @@ static void refused(const struct queue *t)
     r = pmq_peek(p, t->q, &s, &e);
     CHECK(r == -EBUSY || (r == -EPERM && !sees_every_process()));
     CHECK(e.why[0] && e.remedy[0]);
-    pmq_snapshot_free(s);
-    pmq_peeker_free(p);
+    msgq_snapshot_free(s);
+    msgq_peeker_free(p);
 }
 
 static void end(pid_t pid)
@@ -558,7 +627,7 @@ static pid_t sleeper(const char *own_queue)
 
 static void descriptors(void)
 {
-    struct pmq_snapshot_info info = {.messages = 0};
+    struct msgq_snapshot_info info = {.messages = 0};
     struct pmq_queue *q;
     char text[64];
     struct queue t;
@@ -588,7 +657,7 @@ static void descriptors(void)
 
 static void other_namespace(void)
 {
-    struct pmq_snapshot_info info = {.messages = 0};
+    struct msgq_snapshot_info info = {.messages = 0};
     struct pmq_queue *q = NULL;
     char name[64], text[128];
     struct err e = ERR_INIT;
@@ -729,7 +798,7 @@ struct storm_walk {
     unsigned int wrong;
 };
 
-static int storm_visit(const struct pmq_message *m, void *ctx)
+static int storm_visit(const struct msgq_message *m, void *ctx)
 {
     struct storm_walk *w = ctx;
     struct storm_message got, want;
@@ -763,7 +832,7 @@ static void moving(unsigned int depth, unsigned int rounds)
     s.fd = t.fd;
     CHECK_INT(pthread_create(&thread, NULL, storm, &s), 0);
     for (unsigned int i = 0; i < rounds; i++) {
-        struct pmq_snapshot *snapshot = NULL;
+        struct msgq_snapshot *snapshot = NULL;
         struct storm_walk w = {.n = 0};
         struct err e = ERR_INIT;
         int r = pmq_peek(peeker, t.q, &snapshot, &e);
@@ -773,13 +842,13 @@ static void moving(unsigned int depth, unsigned int rounds)
             continue;
         CHECK_INT(r, 0);
         if (r == 0)
-            CHECK_INT(pmq_snapshot_visit(snapshot, storm_visit, &w, &e), 0);
+            CHECK_INT(msgq_snapshot_visit(snapshot, storm_visit, &w, &e), 0);
         /* One message is on its way at most; what is called sure must be so. */
-        if (r == 0 && pmq_snapshot_info(snapshot)->consistency != PMQ_TORN) {
+        if (r == 0 && msgq_snapshot_info(snapshot)->consistency != MSGQ_TORN) {
             sure++;
             wrong += w.wrong || w.n + 1 < depth || w.n > depth;
         }
-        pmq_snapshot_free(snapshot);
+        msgq_snapshot_free(snapshot);
     }
     __atomic_store_n(&s.stop, true, __ATOMIC_RELAXED);
     pthread_join(thread, NULL);
@@ -839,9 +908,9 @@ static void choose(const char *name)
 /* Whether drain can be sure here that it is alone. */
 static void say_exclusive(void)
 {
-    const struct pmq_peek_opts opts = {.backend = "drain"};
-    struct pmq_snapshot *s = NULL;
-    struct pmq_peeker *p = NULL;
+    const struct msgq_peek_opts opts = {.backend = "drain"};
+    struct msgq_snapshot *s = NULL;
+    struct msgq_peeker *p = NULL;
     struct err e = ERR_INIT;
     struct queue t;
     int r;
@@ -851,17 +920,17 @@ static void say_exclusive(void)
     r = pmq_peek(p, t.q, &s, &e);
     CHECK(r == 0 || r == -EPERM);
     if (r == 0)
-        CHECK_INT(pmq_snapshot_info(s)->consistency, PMQ_EXCLUSIVE);
+        CHECK_INT(msgq_snapshot_info(s)->consistency, MSGQ_EXCLUSIVE);
     else
         printf("  only with force here: %s\n", e.why);
-    pmq_snapshot_free(s);
-    pmq_peeker_free(p);
+    msgq_snapshot_free(s);
+    msgq_peeker_free(p);
     done(&t);
 }
 
 static int run(const char *name)
 {
-    struct pmq_peek_opts opts;
+    struct msgq_peek_opts opts;
     struct err e = ERR_INIT;
     int r, before = check_count;
 
@@ -880,6 +949,7 @@ static int run(const char *name)
     largest();
     longest();
     heads_and_windows();
+    parts();
     visits();
     times_and_attributes();
     notification();
@@ -897,7 +967,7 @@ static int run(const char *name)
         moving(1, rounds);
         moving(8, rounds);
     }
-    pmq_peeker_free(peeker);
+    msgq_peeker_free(peeker);
     printf("%s: ran, %d checks\n", name, check_count - before);
     return 0;
 }
@@ -919,7 +989,7 @@ int main(int argc, char **argv)
             CHECK_INT(run(argv[i]), 0);
         return check_done();
     }
-    for (const struct pmq_ops *const *o = pmq_backends; *o; o++) {
+    for (const struct msgq_ops *const *o = pmq_backends; *o; o++) {
         model_remove();
         ran += run((*o)->name) == 0;
     }

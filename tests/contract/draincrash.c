@@ -108,7 +108,7 @@ static struct pmq_queue *open_queue(void)
     return q;
 }
 
-static int count(const struct pmq_message *m, void *ctx)
+static int count(const struct msgq_message *m, void *ctx)
 {
     (void)m;
     (*(unsigned int *)ctx)++;
@@ -117,9 +117,9 @@ static int count(const struct pmq_message *m, void *ctx)
 
 static int do_drain(void)
 {
-    const struct pmq_peek_opts opts = {.backend = "drain", .force = true};
-    struct pmq_snapshot *s = NULL;
-    struct pmq_peeker *p = NULL;
+    const struct msgq_peek_opts opts = {.backend = "drain", .force = true};
+    struct msgq_snapshot *s = NULL;
+    struct msgq_peeker *p = NULL;
     struct pmq_queue *q = open_queue();
     unsigned int n = 0;
     int r = q ? pmq_peeker_new(&opts, &p, NULL) : -ENOENT;
@@ -127,11 +127,11 @@ static int do_drain(void)
     if (r == 0)
         r = pmq_peek(p, q, &s, NULL);
     if (r == 0)
-        r = pmq_snapshot_visit(s, count, &n, NULL);
+        r = msgq_snapshot_visit(s, count, &n, NULL);
     if (r == 0 && n != depth)
         r = -EIO;
-    pmq_snapshot_free(s);
-    pmq_peeker_free(p);
+    msgq_snapshot_free(s);
+    msgq_peeker_free(p);
     pmq_queue_close(q);
     return r;
 }

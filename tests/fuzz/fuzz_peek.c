@@ -5,20 +5,22 @@
  */
 #include "fuzz.h"
 
-#include "../../lib/pmq/backend_bpf.c"
+#include "../../lib/msgq/walk.c"
+
+enum { PRIORITY_MAX = 32767 };
 
 struct seen {
-    const struct bpf_state *s;
+    const struct msgq_walk *s;
     const char *end;
     uint64_t n, payload, last;
 };
 
-static int visit(const struct pmq_message *m, void *ctx)
+static int visit(const struct msgq_message *m, void *ctx)
 {
     struct seen *seen = ctx;
 
     MUST(m->index == seen->s->first + seen->n && m->priority <= seen->last);
-    MUST(m->length <= (uint64_t)seen->s->attr.mq_msgsize);
+    MUST(m->length <= seen->s->limits.msgsize);
     if (m->data)
         MUST((const char *)m->data + m->length <= seen->end);
     seen->last = m->priority;
@@ -29,10 +31,13 @@ static int visit(const struct pmq_message *m, void *ctx)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct pmq_peek_opts opts = {.heads = size && data[0] & 1};
-    struct bpf_state s = {.opts = &opts, .attr = {.mq_maxmsg = 8, .mq_msgsize = 64}};
-    struct peek_collection got = {0};
-    struct seen seen = {.s = &s, .last = PMQ_PRIO_MAX};
+    struct msgq_peek_opts opts = {.heads = size && data[0] & 1};
+    struct msgq_walk s = {
+        .opts = &opts,
+        .limits = {.messages = 8, .msgsize = 64, .type = PRIORITY_MAX, .by_type = true},
+    };
+    struct walk_collection got = {0};
+    struct seen seen = {.s = &s, .last = PRIORITY_MAX};
     char *records;
 
     if (size < 8)

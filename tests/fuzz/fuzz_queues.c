@@ -25,7 +25,7 @@ static int on_queue(void *ctx, const struct pmqdump_queue *q, struct err *e)
     return 0;
 }
 
-static int on_message(void *ctx, const struct pmqdump_queue *q, const struct pmq_message *m,
+static int on_message(void *ctx, const struct pmqdump_queue *q, const struct msgq_message *m,
                       struct err *e)
 {
     struct walked *w = ctx;

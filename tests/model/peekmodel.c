@@ -126,7 +126,7 @@ size_t model_depth(int fd)
     return find(fd)->depth;
 }
 
-int model_compare(const struct pmq_message *m, void *ctx)
+int model_compare(const struct msgq_message *m, void *ctx)
 {
     struct model_check *check = ctx;
     const struct message *want = check->n ? check->next : find(check->fd)->head;

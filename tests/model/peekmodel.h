@@ -73,5 +73,5 @@ struct model_check {
     const void *next;
 };
 
-/* A pmq_visit_fn: compares each message with the model's of the same index. */
-int model_compare(const struct pmq_message *m, void *ctx);
+/* A msgq_visit_fn: compares each message with the model's of the same index. */
+int model_compare(const struct msgq_message *m, void *ctx);

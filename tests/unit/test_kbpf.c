@@ -148,7 +148,7 @@ static void broken_files(const char *path)
 /* What a peek at the queue of three messages gave. */
 enum outcome { RIGHT, REFUSED, WRONG };
 
-static int expect(const struct pmq_message *m, void *ctx)
+static int expect(const struct msgq_message *m, void *ctx)
 {
     static const char *const texts[] = {"third", "second message", "first"};
     static const uint32_t priorities[] = {9, 3, 3};
@@ -169,26 +169,26 @@ static int expect(const struct pmq_message *m, void *ctx)
 
 static enum outcome peek(const struct pmq_queue *q)
 {
-    const struct pmq_peek_opts opts = {.backend = "bpf"};
-    struct pmq_peeker *p = NULL;
-    struct pmq_snapshot *s = NULL;
+    const struct msgq_peek_opts opts = {.backend = "bpf"};
+    struct msgq_peeker *p = NULL;
+    struct msgq_snapshot *s = NULL;
     struct err e = ERR_INIT;
     enum outcome out = REFUSED;
     bool right = true;
 
     if (pmq_peeker_new(&opts, &p, &e) == 0 && pmq_peek(p, q, &s, &e) == 0) {
-        if (pmq_snapshot_visit(s, expect, &right, &e) < 0)
+        if (msgq_snapshot_visit(s, expect, &right, &e) < 0)
             right = false;
-        if (pmq_snapshot_info(s)->messages != 3)
+        if (msgq_snapshot_info(s)->messages != 3)
             right = false;
         out = right ? RIGHT : WRONG;
         /* What is not called exact may be wrong. */
-        if (pmq_snapshot_info(s)->consistency == PMQ_TORN)
+        if (msgq_snapshot_info(s)->consistency == MSGQ_TORN)
             out = REFUSED;
     }
     CHECK(out != REFUSED || s || e.why[0]);
-    pmq_snapshot_free(s);
-    pmq_peeker_free(p);
+    msgq_snapshot_free(s);
+    msgq_peeker_free(p);
     return out;
 }
 

@@ -11,7 +11,7 @@
 
 #include "check.h"
 #include "peekmodel.h"
-#include "pmq_backend.h"
+#include "pmq_backends.h"
 
 enum { MSGSIZE = 8192, MAXMSG = 8 };
 
@@ -59,16 +59,16 @@ static void empty_queue(void)
 }
 
 /* Peeks and compares with the model. Return: what pmq_peek() or the visit said. */
-static int peek(const char *backend, uint64_t max, bool heads, struct pmq_snapshot_info *info)
+static int peek(const char *backend, uint64_t max, bool heads, struct msgq_snapshot_info *info)
 {
-    const struct pmq_peek_opts opts = {
+    const struct msgq_peek_opts opts = {
         .backend = backend,
         .sample = opened,
         .max_snapshot = max,
         .heads = heads,
     };
-    struct pmq_snapshot *s = NULL;
-    struct pmq_peeker *p = NULL;
+    struct msgq_snapshot *s = NULL;
+    struct msgq_peeker *p = NULL;
     struct model_check seen = {.fd = queue, .heads = heads};
     struct err e = ERR_INIT;
     int r = pmq_peeker_new(&opts, &p, &e);
@@ -76,32 +76,32 @@ static int peek(const char *backend, uint64_t max, bool heads, struct pmq_snapsh
     if (r == 0)
         r = pmq_peek(p, opened, &s, &e);
     if (r == 0) {
-        *info = *pmq_snapshot_info(s);
-        r = pmq_snapshot_visit(s, model_compare, &seen, &e);
+        *info = *msgq_snapshot_info(s);
+        r = msgq_snapshot_visit(s, model_compare, &seen, &e);
         CHECK_INT(seen.wrong, 0);
         CHECK_INT(seen.n, model_depth(queue));
-        if (info->consistency != PMQ_TORN)
+        if (info->consistency != MSGQ_TORN)
             CHECK_INT(info->messages, seen.n);
     }
-    pmq_snapshot_free(s);
-    pmq_peeker_free(p);
+    msgq_snapshot_free(s);
+    msgq_peeker_free(p);
     return r;
 }
 
 static int probe(const char *backend, struct err *e)
 {
-    const struct pmq_peek_opts opts = {.backend = backend, .sample = opened};
-    struct pmq_peeker *p = NULL;
+    const struct msgq_peek_opts opts = {.backend = backend, .sample = opened};
+    struct msgq_peeker *p = NULL;
     int r = pmq_peeker_new(&opts, &p, e);
 
-    pmq_peeker_free(p);
+    msgq_peeker_free(p);
     return r;
 }
 
 static void probing(void)
 {
-    struct pmq_peek_opts opts = {.sample = NULL};
-    struct pmq_peeker *p = NULL;
+    struct msgq_peek_opts opts = {.sample = NULL};
+    struct msgq_peeker *p = NULL;
     struct err e = ERR_INIT;
 
     /* A kernel that has nothing of it. */
@@ -122,16 +122,24 @@ static void probing(void)
         CHECK_INT(probe(names[i], &e), 0);
     model.ioctl_denied = true;
     CHECK_INT(probe("ioctl", &e), -EPERM);
+    /* BPF is taken before them, where it may be used. */
+    if (probe("bpf", &e) == 0) {
+        CHECK_INT(pmq_peeker_new(&opts, &p, &e), 0);
+        CHECK_STR(msgq_peeker_backend(p), "bpf");
+        CHECK_STR(msgq_peeker_reason(p), "");
+        msgq_peeker_free(p);
+    }
+    setenv("IPCBOX_BTF", "/nonexistent", 1);
     /* Without a sample one is made and gone again. */
     CHECK_INT(pmq_peeker_new(&opts, &p, &e), 0);
-    CHECK_STR(pmq_peeker_backend(p), "syscall");
-    CHECK_STR(pmq_peeker_reason(p), "");
-    pmq_peeker_free(p);
+    CHECK_STR(msgq_peeker_backend(p), "syscall");
+    CHECK(strstr(msgq_peeker_reason(p), "bpf: "));
+    msgq_peeker_free(p);
     model.syscall = false;
     CHECK_INT(pmq_peeker_new(&opts, &p, &e), 0);
-    CHECK_STR(pmq_peeker_backend(p), "fcntl");
-    CHECK(strstr(pmq_peeker_reason(p), "syscall: "));
-    pmq_peeker_free(p);
+    CHECK_STR(msgq_peeker_backend(p), "fcntl");
+    CHECK(strstr(msgq_peeker_reason(p), "syscall: "));
+    msgq_peeker_free(p);
 }
 
 static void call_numbers(void)
@@ -160,12 +168,12 @@ static void call_numbers(void)
 static void contents(const char *backend)
 {
     static const size_t caps[] = {8192, 65536, 64, 24};
-    struct pmq_snapshot_info info;
+    struct msgq_snapshot_info info;
 
     whole_kernel();
     CHECK_INT(peek(backend, 0, false, &info), 0);
     CHECK_INT(info.messages, 0);
-    CHECK_INT(info.consistency, PMQ_VERIFIED);
+    CHECK_INT(info.consistency, MSGQ_VERIFIED);
     for (unsigned int i = 0; i < 10; i++) {
         if (model_depth(queue) == MAXMSG)
             receive_one();
@@ -175,7 +183,7 @@ static void contents(const char *backend)
             for (int bare = 0; bare < 2; bare++) {
                 model.bulk_bare = bare;
                 CHECK_INT(peek(backend, 0, false, &info), 0);
-                CHECK_INT(info.consistency, PMQ_VERIFIED);
+                CHECK_INT(info.consistency, MSGQ_VERIFIED);
                 CHECK_STR(info.backend, backend);
             }
         }
@@ -183,10 +191,10 @@ static void contents(const char *backend)
     CHECK_INT(peek(backend, 0, true, &info), 0);
     /* Too large to hold: windows of one message, of a few. */
     CHECK_INT(peek(backend, 1, false, &info), 0);
-    CHECK_INT(info.consistency, PMQ_TORN);
+    CHECK_INT(info.consistency, MSGQ_TORN);
     CHECK_INT(info.messages, PMQ_UNKNOWN);
     CHECK_INT(peek(backend, 10000, false, &info), 0);
-    CHECK_INT(info.consistency, PMQ_TORN);
+    CHECK_INT(info.consistency, MSGQ_TORN);
     empty_queue();
 }
 
@@ -206,7 +214,7 @@ static void rotate_a_while(unsigned int call)
 
 static void moving(const char *backend)
 {
-    struct pmq_snapshot_info info;
+    struct msgq_snapshot_info info;
 
     for (unsigned int i = 0; i < 4; i++)
         send_one(i);
@@ -214,12 +222,12 @@ static void moving(const char *backend)
     whole_kernel();
     model.between = rotate_a_while;
     CHECK_INT(peek(backend, 0, false, &info), 0);
-    CHECK_INT(info.consistency, PMQ_VERIFIED);
+    CHECK_INT(info.consistency, MSGQ_VERIFIED);
     CHECK(info.tries > 2);
     empty_queue();
 }
 
-static int count(const struct pmq_message *m, void *ctx)
+static int count(const struct msgq_message *m, void *ctx)
 {
     (void)m;
     (*(unsigned int *)ctx)++;
@@ -229,9 +237,9 @@ static int count(const struct pmq_message *m, void *ctx)
 /* It never settles: what comes is called torn, or nothing comes. */
 static void restless(const char *backend)
 {
-    const struct pmq_peek_opts opts = {.backend = backend, .sample = opened};
-    struct pmq_snapshot *s = NULL;
-    struct pmq_peeker *p = NULL;
+    const struct msgq_peek_opts opts = {.backend = backend, .sample = opened};
+    struct msgq_snapshot *s = NULL;
+    struct msgq_peeker *p = NULL;
     struct err e = ERR_INIT;
     unsigned int n = 0;
     int r;
@@ -244,26 +252,26 @@ static void restless(const char *backend)
     r = pmq_peek(p, opened, &s, &e);
     CHECK(r == 0 || r == -EAGAIN);
     if (r == 0) {
-        CHECK_INT(pmq_snapshot_info(s)->consistency, PMQ_TORN);
-        CHECK_INT(pmq_snapshot_visit(s, count, &n, &e), 0);
+        CHECK_INT(msgq_snapshot_info(s)->consistency, MSGQ_TORN);
+        CHECK_INT(msgq_snapshot_visit(s, count, &n, &e), 0);
         CHECK(n > 0);
     }
     model.between = NULL;
-    pmq_snapshot_free(s);
-    pmq_peeker_free(p);
+    msgq_snapshot_free(s);
+    msgq_peeker_free(p);
     empty_queue();
 }
 
 static void changed_under_the_walk(void)
 {
-    struct pmq_snapshot_info info;
+    struct msgq_snapshot_info info;
 
     for (unsigned int i = 0; i < 4; i++)
         send_one(i);
     whole_kernel();
     model.changed_every = 2;
     CHECK_INT(peek("syscall", 0, false, &info), 0);
-    CHECK_INT(info.consistency, PMQ_VERIFIED);
+    CHECK_INT(info.consistency, MSGQ_VERIFIED);
     model.changed_every = 1;
     CHECK_INT(peek("syscall", 0, false, &info), -EAGAIN);
     empty_queue();
@@ -271,7 +279,7 @@ static void changed_under_the_walk(void)
 
 static void nonsense(void)
 {
-    struct pmq_snapshot_info info;
+    struct msgq_snapshot_info info;
     struct err e = ERR_INIT;
 
     for (unsigned int i = 0; i < 4; i++)

@@ -43,7 +43,7 @@ static unsigned int nth(unsigned int index, unsigned int n)
 
 static unsigned int total;
 
-static int look(const struct pmq_message *m, void *ctx)
+static int look(const struct msgq_message *m, void *ctx)
 {
     struct walk *w = ctx;
     unsigned int i = nth((unsigned int)w->n, total);
@@ -60,36 +60,36 @@ static int look(const struct pmq_message *m, void *ctx)
     return 0;
 }
 
-static void peek(struct pmq_peeker *p, const struct pmq_queue *q, enum pmq_consistency consistency,
-                 bool heads)
+static void peek(struct msgq_peeker *p, const struct pmq_queue *q,
+                 enum msgq_consistency consistency, bool heads)
 {
-    const struct pmq_snapshot_info *info;
+    const struct msgq_snapshot_info *info;
     struct walk w = {.heads = heads};
-    struct pmq_snapshot *s = NULL;
+    struct msgq_snapshot *s = NULL;
     struct err e = ERR_INIT;
-    bool windows = consistency == PMQ_TORN;
+    bool windows = consistency == MSGQ_TORN;
 
     CHECK_INT(pmq_peek(p, q, &s, &e), 0);
     if (!s)
         return;
-    info = pmq_snapshot_info(s);
+    info = msgq_snapshot_info(s);
     CHECK_INT(info->consistency, consistency);
-    CHECK_INT(pmq_snapshot_visit(s, look, &w, &e), 0);
+    CHECK_INT(msgq_snapshot_visit(s, look, &w, &e), 0);
     CHECK_INT(w.n, total);
     CHECK(!w.wrong);
     CHECK(windows || (info->messages == total && info->bytes == w.bytes));
     CHECK(!windows || (info->messages == PMQ_UNKNOWN && info->bytes == PMQ_UNKNOWN));
     /* Again, from the beginning. */
     w = (struct walk){.heads = heads};
-    CHECK_INT(pmq_snapshot_visit(s, look, &w, &e), 0);
+    CHECK_INT(msgq_snapshot_visit(s, look, &w, &e), 0);
     CHECK(w.n == total && !w.wrong);
-    pmq_snapshot_free(s);
+    msgq_snapshot_free(s);
 }
 
-static void peek_all(const struct pmq_queue *const q[2], struct pmq_peek_opts opts,
-                     enum pmq_consistency consistency)
+static void peek_all(const struct pmq_queue *const q[2], struct msgq_peek_opts opts,
+                     enum msgq_consistency consistency)
 {
-    struct pmq_peeker *p = NULL;
+    struct msgq_peeker *p = NULL;
     struct err e = ERR_INIT;
 
     opts.backend = "bpf";
@@ -99,7 +99,7 @@ static void peek_all(const struct pmq_queue *const q[2], struct pmq_peek_opts op
         total = i == 1 ? LARGE : SMALL;
         peek(p, q[i == 1], consistency, opts.heads);
     }
-    pmq_peeker_free(p);
+    msgq_peeker_free(p);
 }
 
 /* ---- loads without calls ---- */
@@ -119,7 +119,7 @@ static size_t odd_message(unsigned int i, char *buf)
     return n;
 }
 
-static int look_odd(const struct pmq_message *m, void *ctx)
+static int look_odd(const struct msgq_message *m, void *ctx)
 {
     struct walk *w = ctx;
     char want[MOST];
@@ -154,13 +154,13 @@ static void program_sizes(char *sizes, size_t size)
 static void without_calls(void)
 {
     struct mq_attr attr = {.mq_maxmsg = KINDS, .mq_msgsize = MOST};
-    const struct pmq_peek_opts opts = {.backend = "bpf"};
+    const struct msgq_peek_opts opts = {.backend = "bpf"};
     struct pmq_ref ref = {.kind = PMQ_REF_NAME};
     char buf[MOST], before[256] = "", after[256] = "";
     const char *const structs[] = {"msg_msg", "mq_attr"};
     uint32_t ids[2] = {0};
     bool possible = kcast_prepare(structs, ids, 2) == 0;
-    struct pmq_peeker *p = NULL;
+    struct msgq_peeker *p = NULL;
     struct pmq_queue *q = NULL;
     struct err e = ERR_INIT;
     mqd_t fd;
@@ -174,23 +174,23 @@ static void without_calls(void)
     CHECK_INT(pmq_queue_open(&ref, PMQ_OPEN_READ, &q, &e), 0);
     CHECK_INT(pmq_peeker_new(&opts, &p, &e), 0);
     for (unsigned int i = 0; p && q && i < LOOKS; i++) {
-        struct pmq_snapshot *s = NULL;
+        struct msgq_snapshot *s = NULL;
         struct walk w = {.n = 0};
 
         CHECK_INT(pmq_peek(p, q, &s, &e), 0);
         if (!s)
             break;
-        CHECK_INT(pmq_snapshot_info(s)->consistency, PMQ_VERIFIED);
-        CHECK_INT(pmq_snapshot_visit(s, look_odd, &w, &e), 0);
+        CHECK_INT(msgq_snapshot_info(s)->consistency, MSGQ_VERIFIED);
+        CHECK_INT(msgq_snapshot_visit(s, look_odd, &w, &e), 0);
         CHECK(w.n == KINDS && !w.wrong);
         program_sizes(i ? after : before, sizeof(before));
-        pmq_snapshot_free(s);
+        msgq_snapshot_free(s);
     }
     CHECK(before[0] && after[0]);
     /* Another program, where the kernel has what it takes. */
     CHECK_INT(strcmp(before, after) != 0, possible);
     printf("loads without calls: %s\n", possible ? "yes" : "not on this kernel");
-    pmq_peeker_free(p);
+    msgq_peeker_free(p);
     pmq_queue_close(q);
     mq_close(fd);
     mq_unlink(ref.name);
@@ -221,10 +221,10 @@ int main(void)
     if (q[0] && q[1]) {
         const struct pmq_queue *const both[2] = {q[0], q[1]};
 
-        peek_all(both, (struct pmq_peek_opts){.heads = false}, PMQ_VERIFIED);
-        peek_all(both, (struct pmq_peek_opts){.heads = true}, PMQ_VERIFIED);
-        peek_all(both, (struct pmq_peek_opts){.max_snapshot = 10000}, PMQ_TORN);
-        peek_all(both, (struct pmq_peek_opts){.max_snapshot = 1}, PMQ_TORN);
+        peek_all(both, (struct msgq_peek_opts){.heads = false}, MSGQ_VERIFIED);
+        peek_all(both, (struct msgq_peek_opts){.heads = true}, MSGQ_VERIFIED);
+        peek_all(both, (struct msgq_peek_opts){.max_snapshot = 10000}, MSGQ_TORN);
+        peek_all(both, (struct msgq_peek_opts){.max_snapshot = 1}, MSGQ_TORN);
     }
     pmq_queue_close(q[0]);
     pmq_queue_close(q[1]);

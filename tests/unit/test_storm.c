@@ -41,7 +41,7 @@ struct seen {
     const char *wrong;
 };
 
-static int look(const struct pmq_message *m, void *ctx)
+static int look(const struct msgq_message *m, void *ctx)
 {
     struct seen *seen = ctx;
     struct storm_message head;
@@ -76,13 +76,13 @@ static void compare(const struct seen *before, struct seen *now)
                 now->wrong = "a message that had left the queue";
 }
 
-static void take_one(struct pmq_peeker *p, const struct pmq_queue *q, struct seen *before,
+static void take_one(struct msgq_peeker *p, const struct pmq_queue *q, struct seen *before,
                      struct tally *t)
 {
-    struct pmq_snapshot *s = NULL;
+    struct msgq_snapshot *s = NULL;
     struct seen seen = {.priority = UINT32_MAX};
     struct err e = ERR_INIT;
-    const struct pmq_snapshot_info *info;
+    const struct msgq_snapshot_info *info;
     int r = pmq_peek(p, q, &s, &e);
 
     if (r == -EAGAIN) {
@@ -94,18 +94,18 @@ static void take_one(struct pmq_peeker *p, const struct pmq_queue *q, struct see
         t->wrong++;
         return;
     }
-    info = pmq_snapshot_info(s);
+    info = msgq_snapshot_info(s);
     t->tries += info->tries;
     t->most_tries = MAX(t->most_tries, info->tries);
-    t->atomic += info->consistency == PMQ_ATOMIC;
-    if (info->consistency == PMQ_TORN) {
+    t->atomic += info->consistency == MSGQ_ATOMIC;
+    if (info->consistency == MSGQ_TORN) {
         t->give_ups++;
     } else if (info->messages == 0) {
         t->empty++;
     } else {
         t->snapshots++;
         t->messages += info->messages;
-        pmq_snapshot_visit(s, look, &seen, NULL);
+        msgq_snapshot_visit(s, look, &seen, NULL);
         compare(before, &seen);
         if (seen.n != info->messages)
             seen.wrong = "another number of messages than announced";
@@ -115,7 +115,7 @@ static void take_one(struct pmq_peeker *p, const struct pmq_queue *q, struct see
         }
         *before = seen;
     }
-    pmq_snapshot_free(s);
+    msgq_snapshot_free(s);
 }
 
 static FILE *start_storm(const struct storm *storm, const char *name, pid_t *pid)
@@ -141,9 +141,9 @@ static FILE *start_storm(const struct storm *storm, const char *name, pid_t *pid
 
 static void run_storm(const struct storm *storm, uint64_t snapshots)
 {
-    const struct pmq_peek_opts opts = {.backend = "bpf", .atomic = storm->atomic};
+    const struct msgq_peek_opts opts = {.backend = "bpf", .atomic = storm->atomic};
     struct pmq_ref ref = {.kind = PMQ_REF_NAME};
-    struct pmq_peeker *p = NULL;
+    struct msgq_peeker *p = NULL;
     struct pmq_queue *q = NULL;
     struct err e = ERR_INIT;
     struct tally t = {0};
@@ -186,7 +186,7 @@ static void run_storm(const struct storm *storm, uint64_t snapshots)
     CHECK_INT(wrong, 0);
     CHECK_INT(sent, received);
     CHECK(sent > 0);
-    pmq_peeker_free(p);
+    msgq_peeker_free(p);
     pmq_queue_close(q);
 }
 
