@@ -18,7 +18,7 @@
  */
 #pragma once
 
-#include "cast.bpf.h"
+#include "kernel_types.bpf.h"
 #include "walk_abi.h"
 
 const volatile struct walk_config walk_config = {0};
@@ -44,23 +44,10 @@ static struct {
     uint64_t previous;
     uint64_t index; /* of the message */
     uint64_t segment;
-    uint64_t left; /* payload bytes of the message still to come */
+    uint64_t left;  /* payload bytes of the message still to come */
+    uint64_t guess; /* bytes that the next message's payload may have; a multiple of 8 */
     struct walk_collection got;
 } walk;
-
-/* Of a struct msg_msg. */
-struct head {
-    uint64_t next;
-    uint64_t previous;
-    uint64_t type;
-    uint64_t length;
-    uint64_t segment;
-};
-
-/* A struct msg_msg, read in one call: calls cost more than bytes. */
-static char message[128];
-
-#define MESSAGE(field) (*(uint64_t *)(void *)(message + KOFFSET(msg_msg, field)))
 
 #define STOP(why)              \
     ({                         \
@@ -132,122 +119,104 @@ static __always_inline long step_segment(void)
     return copy(from + sizeof(next), walk.left < room ? walk.left : room);
 }
 
-/*
- * Whether there is a message at @m behind @previous. Both directions must agree: else it is not
- * where the list was, or not a list. Of what is loaded the link back comes last: without memory it
- * is 0.
- */
-static __always_inline bool read_head(uint64_t m, uint64_t previous, struct head *head)
-{
-    if (!in_kernel(m))
-        return false;
-    if (walk_config.msg_msg_id) {
-        const struct msg_msg *msg = kernel_cast(m, walk_config.msg_msg_id);
-
-        head->length = msg->m_ts;
-        head->type = msg->m_type;
-        head->segment = (uint64_t)msg->next;
-        head->next = (uint64_t)msg->m_list.next;
-        barrier();
-        return (uint64_t)msg->m_list.prev == previous;
-    }
-    if (bpf_probe_read_kernel(message, bpf_core_type_size(struct msg_msg), (const void *)m))
-        return false;
-    head->length = MESSAGE(m_ts);
-    head->type = MESSAGE(m_type);
-    head->segment = MESSAGE(next);
-    head->next = MESSAGE(m_list.next);
-    return MESSAGE(m_list.prev) == previous;
-}
-
-/* Up to so many bytes of payload loads are faster than a call. */
-#define LOADED 128
-
-/* Whether the payload is one to be loaded, and lies in the page of the message's link back. */
-static __always_inline bool may_load(uint64_t m, uint64_t from, uint64_t n)
-{
-    return walk_config.msg_msg_id && n <= LOADED &&
-           !((m ^ (from + n - 1)) & ~(uint64_t)walk_config.page_mask);
-}
+/* A field of the struct msg_msg that was copied to @to. */
+#define COPIED(to, field) (*(uint64_t *)(void *)((to) + KOFFSET(msg_msg, field)))
 
 /*
- * Loads the whole payload, in pairs of words: the allocator gives multiples of 16 bytes, and struct
- * mq_attr is made of longs. Where there is no memory loads give 0, which payload may be as well:
- * the link back in the same page, loaded once more behind it, may not.
+ * Copies a struct msg_msg and so much of what follows it as the last message's payload had, in one
+ * call: calls cost more than bytes. What is too much is overwritten by the next record. Return: the
+ * bytes of payload, or -1.
  */
-static __always_inline long load(uint64_t m, uint64_t from, uint64_t n, uint64_t previous)
+static __always_inline long read_message(char *to, uint64_t m, uint64_t guess)
 {
-    char *to = map_at(walk.base + walk.got.bytes);
-    const struct msg_msg *msg;
+    uint64_t n = bpf_core_type_size(struct msg_msg) + guess;
 
-    if (!to)
-        return STOP(WALK_MOVED);
-    for (uint32_t i = 0; i < LOADED && i < n; i += 16) {
-        const struct mq_attr *words = kernel_cast(from + i, walk_config.mq_attr_id);
-
-        *(long *)(to + i) = words->mq_flags;
-        *(long *)(to + i + 8) = words->mq_maxmsg;
-    }
-    if (n & 7)
-        *(uint64_t *)(to + (n & (LOADED - 8))) &= (1ULL << 8 * (n & 7)) - 1;
-    barrier();
-    msg = kernel_cast(m, walk_config.msg_msg_id);
-    if ((uint64_t)msg->m_list.prev != previous)
-        return STOP(WALK_MOVED);
-    walk.got.bytes += (n + 7) & ~7ULL;
+    asm volatile("" : "+r"(n));
+    n &= walk_config.page_mask;
+    if (!bpf_probe_read_kernel(to, n, (const void *)m))
+        return guess;
+    if (!guess || bpf_probe_read_kernel(to, bpf_core_type_size(struct msg_msg), (const void *)m))
+        return -1;
     return 0;
 }
 
+/* The payload of a message at @m, of which @have bytes have been copied. */
+static __always_inline long take_payload(char *to, uint64_t m, uint64_t length, uint64_t have)
+{
+    const uint64_t size = bpf_core_type_size(struct msg_msg);
+    uint64_t room = walk_config.page_mask + 1ULL - size, at;
+
+    walk.guess = (length + 7) & ~7ULL;
+    if (walk.guess > room - 8)
+        walk.guess = room - 8;
+    if (have >= length) {
+        at = size + length;
+        asm volatile("" : "+r"(at));
+        at &= walk_config.page_mask & ~7U;
+        if (length & 7)
+            *(uint64_t *)(void *)(to + at) &= (1ULL << 8 * (length & 7)) - 1;
+        walk.got.bytes += (length + 7) & ~7ULL;
+        return 0;
+    }
+    walk.got.bytes += have;
+    walk.left = length - have;
+    return copy(m + size + have, (length < room ? length : room) - have);
+}
+
+/*
+ * Both directions of the list must agree at the message: else it is not where the list was, or this
+ * is not a list.
+ */
 static __always_inline long step_message(void)
 {
-    uint64_t m = walk.entry - KOFFSET(msg_msg, m_list), previous = walk.previous;
-    uint64_t from = m + bpf_core_type_size(struct msg_msg);
-    uint64_t room = walk_config.page_mask + 1ULL - bpf_core_type_size(struct msg_msg);
-    struct walk_record *record;
-    struct head head;
-    uint64_t need;
+    uint64_t m = walk.entry - KOFFSET(msg_msg, m_list), length, need;
+    char *to = map_at(walk.base + walk.got.bytes);
+    const uint64_t size = bpf_core_type_size(struct msg_msg);
+    struct walk_record *record = (void *)to;
+    long have;
 
-    if (!read_head(m, previous, &head))
+    if (!to || !in_kernel(m))
+        return STOP(WALK_MOVED);
+    have = read_message(to, m, walk.index < REQUEST.first || REQUEST.heads ? 0 : walk.guess);
+    if (have < 0 || COPIED(to, m_list.prev) != walk.previous)
         return STOP(WALK_MOVED);
     walk.previous = walk.entry;
-    walk.entry = head.next;
-    if (!head.next || head.length > REQUEST.msgsize || walk.index > REQUEST.maxmsg)
+    walk.entry = COPIED(to, m_list.next);
+    length = COPIED(to, m_ts);
+    if (length > REQUEST.msgsize || walk.index > REQUEST.maxmsg)
         return STOP(WALK_MOVED);
     if (walk.index++ < REQUEST.first)
         return 0;
     if (walk.got.messages >= REQUEST.count)
         return STOP(WALK_ENOUGH);
-    need = sizeof(*record) + (REQUEST.heads ? 0 : (head.length + 7) & ~7ULL);
+    need = size + (REQUEST.heads ? 0 : (length + 7) & ~7ULL);
     if (need > REQUEST.room || walk.got.bytes > REQUEST.room - need)
         return STOP(WALK_FULL);
-    record = (void *)map_at(walk.base + walk.got.bytes);
-    if (!record)
-        return STOP(WALK_MOVED);
+    walk.segment = COPIED(to, next);
+    record->type = COPIED(to, m_type);
     record->address = m;
-    record->length = head.length;
-    record->type = head.type;
-    walk.got.bytes += sizeof(*record);
+    record->length = length;
+    walk.got.bytes += size;
     walk.got.messages++;
-    walk.got.payload += head.length;
-    if (REQUEST.heads || !head.length)
+    walk.got.payload += length;
+    if (REQUEST.heads || !length)
         return 0;
-    if (may_load(m, from, head.length))
-        return load(m, from, head.length, previous);
-    walk.left = head.length;
-    walk.segment = head.segment;
-    return copy(from, head.length < room ? head.length : room);
+    return take_payload(to, m, length, have);
 }
 
-/* Loaded messages are taken some at a time: a turn is a call as well. */
+/* Some messages at a time: a turn is a call as well. */
 static __always_inline long step_list(void)
 {
-    const int most = walk_config.msg_msg_id ? 4 : 1;
     long r = 0;
 
     if (walk.entry == walk.head)
         walk.state = WALK_LIST_END;
-    for (int i = 0; i < most && !r && walk.state == WALK_LIST && walk.entry != walk.head; i++)
+    _Pragma("clang loop unroll(disable)") for (int i = 0; i < 8; i++)
+    {
+        if (r || walk.state != WALK_LIST || walk.entry == walk.head)
+            break;
         r = step_message();
+    }
     return r;
 }
 
@@ -281,6 +250,15 @@ WALK_REPEAT(walk_1k, walk_32)
 WALK_REPEAT(walk_32k, walk_1k)
 WALK_REPEAT(walk_1m, walk_32k)
 
+/* As many bytes as a message has on the average, and no more than lie in a page with its head. */
+static __always_inline uint64_t first_guess(void)
+{
+    uint64_t most = walk_config.page_mask + 1ULL - bpf_core_type_size(struct msg_msg) - 8;
+    uint64_t n = REQUEST.messages ? (REQUEST.bytes / REQUEST.messages + 7) & ~7ULL : 0;
+
+    return n < most ? n : most;
+}
+
 /*
  * Collects once, from @start on, which walk_next() finds in walk.node; 0 for a queue without lists.
  * A global function: the verifier takes it, and the turns, once and not for each call.
@@ -295,6 +273,8 @@ __noinline int walk_collect(uint64_t start, uint64_t base)
     walk.base = base;
     walk.node = start;
     walk.state = WALK_START;
+    walk.guess = first_guess();
+    REQUEST.head = bpf_core_type_size(struct msg_msg);
     walk.got.status = start ? WALK_MOVED : WALK_DONE;
     if (!start)
         return 0;

@@ -21,12 +21,12 @@
 
 #include "cleanup.h"
 #include "kbpf.h"
-#include "kcast.h"
 #include "timefmt.h"
 
 enum {
     DEFAULT_MAX_SNAPSHOT = 64 << 20,
     FIRST_ROOM = 256 << 10, /* enough for what most queues hold; more is asked for when needed */
+    HEAD_ROOM = 64,         /* bytes that a record has at most besides its payload */
     LOCKED_ROOM = 2 << 20,  /* bytes walked with a spinlock held: some hundred microseconds */
     MAX_ROOM = 512 << 20,   /* a map takes twice that, and its size is an int */
     TRIES = 50,             /* at least; then as many as fit into PATIENCE */
@@ -38,13 +38,7 @@ enum {
  */
 static const uint64_t PATIENCE_NS = 100 * NSEC_PER_MSEC;
 
-/*
- * A program that loads kernel memory without calls needs a third of the time for each small
- * message, but loading the program some milliseconds more: it is for those who have looked at many.
- */
-enum { MANY = 5000, DIRECT_ROOM = 16 << 20 /* two maps at once, for a moment */ };
-
-enum how { CALLS, DIRECT, LOCKED };
+enum how { CALLS, LOCKED };
 
 /* An object that is loaded, with its map in memory. */
 struct walk_object {
@@ -63,11 +57,10 @@ struct msgq_walk {
     struct walk_object obj;
     struct walk_object locked;
     int locked_error; /* why the locked walk cannot be had, once tried */
-    int direct_error; /* why loads without calls cannot be had, once tried */
-    uint64_t seen;    /* messages, in all tries */
     struct msgq_limits limits;
     /* What the last collection left, for the visit. */
     const char *records;
+    uint64_t head; /* of a record */
     struct walk_collection got;
     uint64_t total, total_bytes; /* in the queue */
     enum msgq_consistency consistency;
@@ -124,25 +117,16 @@ static int object_map(struct walk_object *o, size_t used)
 /* Opens the skeleton, sized and with the programs that are wanted. */
 static int object_open(const struct msgq_walk *s, struct walk_object *o, const struct kbpf *k)
 {
-    static const char *const structs[] = {"msg_msg", "mq_attr"};
     LIBBPF_OPTS(bpf_object_open_opts, opts, .btf_custom_path = kbpf_btf_path(k));
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    uint32_t ids[ARRAY_SIZE(structs)] = {0};
     bool locked = o->how == LOCKED;
-    int r = o->how == DIRECT ? kcast_prepare(structs, ids, ARRAY_SIZE(structs)) : 0;
+    int r = s->ops->open(&opts, &o->p);
 
     if (r < 0)
         return r;
-    r = s->ops->open(&opts, &o->p);
-    if (r < 0) {
-        errno = -r;
-        return 0; /* kbpf_load() says why */
-    }
     *o->p.config = (struct walk_config){
         .map_mask = 2 * o->room - 1,
-        .page_mask = (uint32_t)page - 1,
-        .msg_msg_id = ids[0],
-        .mq_attr_id = ids[1],
+        .page_mask = page - 1,
     };
     bpf_map__set_value_size(o->p.records, (uint32_t)(2 * o->room + page));
     bpf_program__set_autoload(o->p.peek, !locked);
@@ -177,10 +161,8 @@ static int object_load(const struct msgq_walk *s, struct walk_object *o, size_t 
     o->how = how;
     o->room = room;
     r = object_open(s, o, &k);
-    if (r < 0) {
-        object_done(s, o);
-        return err_set(e, r, NULL, "cannot read the kernel's BTF: %s", err_text(NULL, r));
-    }
+    if (r < 0)
+        return kbpf_explain(&k, r, "cannot open the BPF object", e);
     r = kbpf_load(&k, o->p.skeleton, e);
     if (r == 0)
         r = object_ready(s, o, &k, e);
@@ -199,7 +181,7 @@ static uint64_t max_snapshot(const struct msgq_walk *s)
 /* Bytes that @messages with a payload of @bytes take at most. */
 static uint64_t records_size(const struct msgq_walk *s, uint64_t messages, uint64_t bytes)
 {
-    return messages * (sizeof(struct walk_record) + (s->opts->heads ? 0 : 7)) +
+    return messages * ((uint64_t)HEAD_ROOM + (s->opts->heads ? 0 : 7)) +
            (s->opts->heads ? 0 : bytes);
 }
 
@@ -224,27 +206,11 @@ static size_t room_for(const struct msgq_walk *s, uint64_t need)
 static int grow(struct msgq_walk *s, uint64_t need, struct err *e)
 {
     size_t room = room_for(s, need);
-    enum how how;
 
     if (s->obj.p.skel && s->obj.room >= room)
         return 0;
-    how = s->obj.how;
     object_done(s, &s->obj);
-    return object_load(s, &s->obj, room, how, e);
-}
-
-/* Loads what is faster in the long run; what is there stays where that cannot be had. */
-static void load_direct(struct msgq_walk *s)
-{
-    struct walk_object o = {0};
-
-    if (s->obj.how == DIRECT || s->direct_error || s->seen < MANY || s->obj.room > DIRECT_ROOM)
-        return;
-    s->direct_error = object_load(s, &o, s->obj.room, DIRECT, NULL);
-    if (s->direct_error)
-        return;
-    object_done(s, &s->obj);
-    s->obj = o;
+    return object_load(s, &s->obj, room, CALLS, e);
 }
 
 /* ---- checking what was read ---- */
@@ -256,18 +222,20 @@ int msgq_walk_wrong(struct err *e, const char *what)
 }
 
 /* Whether the records parse, and are what a queue of these limits can hold. */
-static bool check_records(const struct msgq_walk *s, const char *p,
+static bool check_records(const struct msgq_walk *s, const char *p, uint64_t head,
                           const struct walk_collection *got)
 {
     uint64_t at = 0, n = 0, payload = 0, last = s->limits.type;
 
-    for (; n < got->messages && got->bytes - at >= sizeof(struct walk_record); n++) {
+    if (head < sizeof(struct walk_record) || head > HEAD_ROOM || head % 8)
+        return false;
+    for (; n < got->messages && got->bytes - at >= head; n++) {
         const struct walk_record *rec = (const struct walk_record *)(const void *)(p + at);
         uint64_t size = s->opts->heads ? 0 : (rec->length + 7) & ~UINT64_C(7);
 
         if (rec->type > last || rec->length > s->limits.msgsize)
             return false;
-        at += sizeof(*rec);
+        at += head;
         if (size > got->bytes - at)
             return false;
         at += size;
@@ -362,7 +330,6 @@ static int collect(struct msgq_walk *s, uint64_t first, struct err *e)
         return err_set(e, r, NULL, "cannot run the BPF program: %s", err_text(NULL, r));
     if (req->status == WALK_NO_QUEUE)
         return msgq_walk_wrong(e, "not a queue at all");
-    s->seen += got[0].messages;
     r = s->ops->check(s->domain, req, e);
     if (r < 0)
         return r;
@@ -376,8 +343,9 @@ static int collect(struct msgq_walk *s, uint64_t first, struct err *e)
     r = same_halves(&s->obj, (size_t)got[0].bytes);
     if (r <= 0)
         return r < 0 ? r : OUT_DIFFERED;
-    return adds_up(req, &got[0]) && check_records(s, s->obj.map, &got[0]) ? OUT_AGREED
-                                                                          : OUT_WRONG_SUM;
+    return adds_up(req, &got[0]) && check_records(s, s->obj.map, req->head, &got[0])
+               ? OUT_AGREED
+               : OUT_WRONG_SUM;
 }
 
 static void take(struct msgq_walk *s, const struct walk_object *o, enum msgq_consistency c)
@@ -385,6 +353,7 @@ static void take(struct msgq_walk *s, const struct walk_object *o, enum msgq_con
     const struct walk_request *req = o->p.request;
 
     s->records = o->map;
+    s->head = req->head;
     s->got = req->got[0];
     s->consistency = c;
     s->more = s->got.status == WALK_FULL;
@@ -421,7 +390,7 @@ static int collect_locked(struct msgq_walk *s, struct err *e)
     r = s->ops->check(s->domain, req, e);
     if (r < 0)
         return r;
-    if (!adds_up(req, &req->got[0]) || !check_records(s, s->locked.map, &req->got[0]))
+    if (!adds_up(req, &req->got[0]) || !check_records(s, s->locked.map, req->head, &req->got[0]))
         return msgq_walk_wrong(e, "the messages do not add up");
     take(s, &s->locked, MSGQ_ATOMIC);
     return 0;
@@ -440,7 +409,8 @@ static int give_up(struct msgq_walk *s, unsigned int tries, struct err *e)
         return 0;
     if (kbpf_is_root() && got->bytes <= s->obj.room &&
         (got->status == WALK_DONE || got->status == WALK_ENOUGH || got->status == WALK_FULL) &&
-        object_map(&s->obj, (size_t)got->bytes) == 0 && check_records(s, s->obj.map, got)) {
+        object_map(&s->obj, (size_t)got->bytes) == 0 &&
+        check_records(s, s->obj.map, req->head, got)) {
         take(s, &s->obj, MSGQ_TORN);
         return 0;
     }
@@ -516,7 +486,6 @@ int msgq_walk_snapshot(void *state, const void *queue, struct msgq_snapshot_info
         r = grow(s, MIN(most_wanted(s), (uint64_t)FIRST_ROOM), e);
     if (r < 0)
         return r;
-    load_direct(s);
     info->tries = 1;
     if (!s->opts->atomic || collect_locked(s, NULL) < 0)
         r = collect_until_agreed(s, s->opts->first, &info->tries, e);
@@ -541,13 +510,13 @@ static int visit_window(const struct msgq_walk *s, msgq_visit_fn visit, void *ct
             .priority = (uint32_t)rec->type,
             .type = (int64_t)rec->type,
             .length = rec->length,
-            .data = s->opts->heads ? NULL : p + sizeof(*rec),
+            .data = s->opts->heads ? NULL : p + s->head,
         };
         int r = visit(&m, ctx);
 
         if (r)
             return r;
-        p += sizeof(*rec) + (s->opts->heads ? 0 : (rec->length + 7) & ~UINT64_C(7));
+        p += s->head + (s->opts->heads ? 0 : (rec->length + 7) & ~UINT64_C(7));
     }
     return 0;
 }

@@ -4,13 +4,16 @@
  * a shared map.
  *
  * The map's first half takes the first collection, the second half the second one. Each is a run of
- * records: struct walk_record, then the payload padded with zeros to 8 bytes.
+ * records: the head, which begins with struct walk_record, then the payload padded with zeros to 8
+ * bytes.
  */
 #pragma once
 
 #include <stddef.h>
 #include <stdint.h>
 
+/* The first fields; the rest of its head (struct walk_request) is the kernel's own, and only
+ * compared. */
 struct walk_record {
     uint64_t address; /* of the message in the kernel: a part of its identity, never shown */
     uint64_t length;
@@ -48,20 +51,18 @@ struct walk_request {
     uint64_t msgsize;  /* bytes that a message can have */
     uint64_t messages; /* in the queue */
     uint64_t bytes;    /* their payload */
+    uint64_t head;     /* bytes of a record without its payload */
     struct walk_collection got[2];
 };
 
 /* Read-only data, set before loading: the verifier needs constants to bound what is written. */
 struct walk_config {
-    uint64_t map_mask;   /* bytes of both halves - 1; a power of two - 1 */
-    uint32_t page_mask;  /* page size - 1 */
-    uint32_t msg_msg_id; /* of struct msg_msg for kernel_cast(); or 0, and all is read with calls */
-    uint32_t mq_attr_id; /* likewise of struct mq_attr: two words */
-    uint32_t unused;
+    uint64_t map_mask;  /* bytes of both halves - 1; a power of two - 1 */
+    uint64_t page_mask; /* page size - 1 */
 };
 
 _Static_assert(sizeof(struct walk_record) == 24, "the same for both sides");
 _Static_assert(offsetof(struct walk_request, status) == 40, "the same for both sides");
-_Static_assert(offsetof(struct walk_request, got) == 80, "the same for both sides");
-_Static_assert(sizeof(struct walk_request) == 144, "the same for both sides");
-_Static_assert(sizeof(struct walk_config) == 24, "the same for both sides");
+_Static_assert(offsetof(struct walk_request, got) == 88, "the same for both sides");
+_Static_assert(sizeof(struct walk_request) == 152, "the same for both sides");
+_Static_assert(sizeof(struct walk_config) == 16, "the same for both sides");

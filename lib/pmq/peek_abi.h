@@ -13,5 +13,5 @@ struct peek_request {
     uint64_t mode;
 };
 
-_Static_assert(offsetof(struct peek_request, fd) == 144, "the same for both sides");
-_Static_assert(sizeof(struct peek_request) == 168, "the same for both sides");
+_Static_assert(offsetof(struct peek_request, fd) == 152, "the same for both sides");
+_Static_assert(sizeof(struct peek_request) == 176, "the same for both sides");

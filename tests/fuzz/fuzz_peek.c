@@ -51,7 +51,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     records = malloc(got.bytes ? got.bytes : 1);
     MUST(records);
     memcpy(records, data + 8, got.bytes);
-    if (check_records(&s, records, &got)) {
+    if (check_records(&s, records, sizeof(struct walk_record), &got)) {
+        s.head = sizeof(struct walk_record);
         s.records = records;
         s.got = got;
         seen.end = records + got.bytes;
