@@ -111,25 +111,6 @@ struct inode___pipe {
 
 #pragma clang attribute pop
 
-/* Where the half of the kernel begins: with five levels of page tables lower than with four. */
-uint64_t kernel_half;
-
-/*
- * Memory that is freed and used again leads anywhere, and Linux 6.1 prints a warning for an address
- * that no processor takes: each pointer is looked at before it is followed.
- */
-static __always_inline bool in_kernel(uint64_t address)
-{
-    return address >= kernel_half;
-}
-
-static __always_inline void kernel_half_init(void)
-{
-    const uint64_t four_levels = 0xffff800000000000ULL, five_levels = 0xff00000000000000ULL;
-
-    kernel_half = bpf_get_current_task() >= four_levels ? four_levels : five_levels;
-}
-
 /* The address of page P's bytes is P / sizeof(struct page) * page size + page_base. 0: not known.
  */
 uint64_t page_base;
