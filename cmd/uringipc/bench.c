@@ -170,11 +170,14 @@ static int show_case(struct cli_ctx *ctx, const struct uipc_ops *ops, const stru
 static int bench_run_verb(struct cli_ctx *ctx, const void *argp)
 {
     const struct bench_args *args = argp;
+    struct uipc_providers providers;
     const struct uipc_ops *ops;
-    int r = ucmd_select(ctx, &ops);
+    int r = ucmd_select(ctx, &providers);
 
-    if (r == CLI_OK)
-        r = show_head(ctx, ops, args);
+    if (r != CLI_OK)
+        return r;
+    ops = providers.first;
+    r = show_head(ctx, ops, args);
     if (r != CLI_OK)
         return r;
     out_list_begin(ctx->out, "results", bench_cols, OUT_RECORDS);

@@ -108,12 +108,16 @@ static int report(struct cli_ctx *ctx, uint32_t id, const char *backend, pid_t k
     return out_error(ctx->out);
 }
 
+/* The signals to end by, as for all verbs: those that were ignored at our start stay ignored. */
 static void block_ends(sigset_t *set)
 {
+    static const int ends[] = {SIGINT, SIGTERM, SIGHUP};
+    struct sigaction old;
+
     sigemptyset(set);
-    sigaddset(set, SIGINT);
-    sigaddset(set, SIGTERM);
-    sigaddset(set, SIGHUP);
+    for (size_t i = 0; i < ARRAY_SIZE(ends); i++)
+        if (sigaction(ends[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+            sigaddset(set, ends[i]);
     sigprocmask(SIG_BLOCK, set, NULL);
 }
 
@@ -262,14 +266,17 @@ static int leave_alone(struct cli_ctx *ctx, const struct uipc_ops *ops,
 static int create_run(struct cli_ctx *ctx, const void *argp)
 {
     const struct create_args *args = argp;
+    struct uipc_providers providers;
     const struct uipc_ops *ops;
     struct chan_conf conf;
     int r = read_conf(ctx, args, &conf);
 
     if (r == CLI_OK)
-        r = ucmd_select(ctx, &ops);
+        r = ucmd_select(ctx, &providers);
     if (r != CLI_OK)
         return r;
+    ucmd_tell_embedded(ctx, &providers);
+    ops = providers.first;
     if (!args->detach)
         return keep_here(ctx, ops, &conf, args->pid_file);
     if (ops == &uipc_kernel_ops || args->pid_file)

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* uringipc list: the channels there are; info: all about one; destroy: the end of some. */
 #include <errno.h>
+#include <inttypes.h>
 #include <pwd.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "ucmd.h"
 
@@ -102,11 +104,16 @@ static void fill(struct channel_row *row, const struct uipc_info *info)
         .lost = inside && embedded ? c->lost : OUT_UNKNOWN_U64,
         .senders = inside && embedded ? c->senders : OUT_UNKNOWN_U32,
         .receivers = inside && embedded ? c->receivers : OUT_UNKNOWN_U32,
-        .processes = inside || !embedded ? c->processes : OUT_UNKNOWN_U32,
+        /* A kernel channel that nobody was seen to have open may be open all the same. */
+        .processes = embedded ? (inside ? c->processes : OUT_UNKNOWN_U32)
+                              : (c->processes ? c->processes : OUT_UNKNOWN_U32),
         .pid = info->pid ? info->pid : OUT_UNKNOWN_I32,
         .fd = info->pid && info->fd >= 0 ? info->fd : OUT_UNKNOWN_I32,
         .created = known ? c->created_ns : OUT_UNKNOWN_U64,
-        .problem = inside ? NULL : strerrordesc_np(-info->error),
+        .problem = inside                   ? NULL
+                   : info->error == -EIDRM  ? "it has been destroyed"
+                   : info->error == -EACCES ? "its mode does not let you"
+                                            : strerrordesc_np(-info->error),
     };
     if (info->id)
         snprintf(row->channel_buffer, sizeof(row->channel_buffer), "%u", info->id);
@@ -114,7 +121,7 @@ static void fill(struct channel_row *row, const struct uipc_info *info)
         snprintf(row->channel_buffer, sizeof(row->channel_buffer), "pid:%d:%d", info->pid,
                  info->fd);
     row->channel = row->channel_buffer;
-    if (known && c->key) {
+    if (c->key && (inside || !embedded)) {
         snprintf(row->key_buffer, sizeof(row->key_buffer), "0x%llx", (unsigned long long)c->key);
         row->key_text = row->key_buffer;
     }
@@ -132,20 +139,32 @@ static int list_one(const struct uipc_info *info, void *argp)
     return out_error(ctx->out) != 0;
 }
 
+static void tell_hidden(struct cli_ctx *ctx, uint64_t hidden)
+{
+    if (hidden)
+        cli_note(ctx,
+                 "%" PRIu64
+                 " process%s may not be looked at: which channels %s open is not known%s",
+                 hidden, hidden == 1 ? "" : "es", hidden == 1 ? "it has" : "they have",
+                 geteuid() ? " (run as root)" : "");
+}
+
 static int list_run(struct cli_ctx *ctx, const void *argp _unused_)
 {
-    const struct uipc_ops *ops;
+    struct uipc_providers providers;
     struct err e = ERR_INIT;
-    int r = ucmd_select(ctx, &ops);
+    uint64_t hidden = 0, none;
+    int r = ucmd_select(ctx, &providers);
 
     if (r != CLI_OK)
         return r;
+    ucmd_tell_embedded(ctx, &providers);
     out_list_begin(ctx->out, "channels", list_cols, OUT_RECORDS);
-    r = ops->list(ucmd_dir(), list_one, ctx, &e);
-    /* Embedded channels are there whatever the kernel can do. */
-    if (r == 0 && ops != &uipc_embedded_ops && !ctx->backend)
-        r = uipc_embedded_ops.list(ucmd_dir(), list_one, ctx, &e);
+    r = providers.first->list(ucmd_dir(), list_one, ctx, &hidden, &e);
+    if (r == 0 && providers.second)
+        r = providers.second->list(ucmd_dir(), list_one, ctx, &none, &e);
     out_list_end(ctx->out);
+    tell_hidden(ctx, hidden);
     return r < 0 ? cli_fail(ctx, r, &e, "cannot list channels") : CLI_OK;
 }
 
@@ -159,9 +178,13 @@ const struct cli_verb uringipc_list_verb = {
     .name = "list",
     .summary = "show the channels",
     .description =
-        "Embedded channels are found in their directories. Kernel channels have no list: they are "
-        "found through the processes that have them open and that the caller may trace, and their "
-        "id, key, owner and mode are known only where ipcbox keeps them (uringipc create).",
+        "Embedded channels are found in their directories. Kernel channels have no list: each id "
+        "is "
+        "tried, by attaching to it for a moment as a sender, which holds up nobody; and the "
+        "processes that the caller may trace are asked for channels that are open there. Of one "
+        "whose mode does not let the caller send only the id is known then. Key, owner and mode "
+        "are "
+        "known only of channels that ipcbox keeps (uringipc create).",
     .examples = list_examples,
     .cols = list_cols,
     .run = list_run,
@@ -236,6 +259,7 @@ static int info_run(struct cli_ctx *ctx, const void *argp _unused_)
     struct peer_ctx p = {.ctx = ctx};
     struct channel_row row;
     struct uipc_info info;
+    uint64_t hidden = 0;
     int r = ucmd_open(ctx, CHAN_LOOK, &u);
 
     if (r != CLI_OK)
@@ -247,14 +271,15 @@ static int info_run(struct cli_ctx *ctx, const void *argp _unused_)
     if (p.kernel) {
         struct process_count n = {0};
 
-        (void)uipc_visit_peers(u, count_process, &n); /* its failure is reported below */
+        (void)uipc_visit_peers(u, count_process, &n, &hidden); /* its failure is reported below */
         info.c.processes = n.processes;
     }
     fill(&row, &info);
     out_fields(ctx->out, info_cols, &row);
     out_list_begin(ctx->out, "peers", peer_cols, OUT_RECORDS);
-    r = uipc_visit_peers(u, show_peer, &p);
+    r = uipc_visit_peers(u, show_peer, &p, &hidden);
     out_list_end(ctx->out);
+    tell_hidden(ctx, hidden);
     return r < 0 ? cli_fail(ctx, r, NULL, "%s: cannot see its peers", ctx->operands[0]) : CLI_OK;
 }
 
@@ -284,33 +309,24 @@ static const struct cli_opt destroy_opts[] = {
     CLI_END,
 };
 
-struct destroying {
-    struct uipc_ref ref;
-    bool force;
-};
-
-static int destroy_with(const struct uipc_ops *ops, void *arg, struct err *e)
-{
-    const struct destroying *d = arg;
-
-    return ops->destroy(ucmd_dir(), &d->ref, d->force, e);
-}
-
 static int destroy_run(struct cli_ctx *ctx, const void *argp)
 {
     const struct destroy_args *args = argp;
-    const struct uipc_ops *ops;
-    int r = ucmd_select(ctx, &ops);
+    struct uipc_providers providers;
+    int r = ucmd_select(ctx, &providers);
 
     if (r != CLI_OK)
         return r;
     for (size_t i = 0; i < ctx->n_operands; i++) {
-        struct destroying d = {.force = args->force};
+        struct err e = ERR_INIT;
+        struct uipc_ref ref;
 
-        r = ucmd_ref(ctx, ctx->operands[i], &d.ref);
+        r = ucmd_ref(ctx, ctx->operands[i], &ref);
         if (r != CLI_OK)
             return r;
-        (void)ucmd_try(ctx, ops, ctx->operands[i], destroy_with, &d);
+        r = uipc_destroy(&providers, ucmd_dir(), &ref, args->force, &e);
+        if (r < 0)
+            (void)ucmd_no_channel(ctx, &providers, ctx->operands[i], r, &e);
     }
     return ctx->status;
 }

@@ -2,7 +2,6 @@
 /* uringipc recv: messages out of a channel. */
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -52,22 +51,6 @@ static const struct out_col recv_cols[] = {
 };
 
 enum { HELD_MAX = 64 };
-
-/* Set by SIGINT and SIGTERM: what has been received is written out before the end. */
-static volatile sig_atomic_t interrupted;
-
-static void on_interrupt(int sig)
-{
-    interrupted = sig;
-}
-
-static void catch_interrupts(void)
-{
-    struct sigaction sa = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
-
-    sigaction(SIGINT, &sa, NULL);
-    sigaction(SIGTERM, &sa, NULL);
-}
 
 /**
  * struct receiving - what is being done
@@ -147,7 +130,7 @@ static int next(struct receiving *rc, struct chan_got *got, struct err *e)
     while (r == -EAGAIN || r == -ETIMEDOUT) {
         uint64_t left = time_left(rc);
 
-        if (interrupted)
+        if (cli_interrupted())
             return -EINTR;
         if (ucmd_reader_gone())
             return -EPIPE;
@@ -162,7 +145,7 @@ static int receive(struct receiving *rc)
 {
     const char *ch = rc->ctx->operands[0];
 
-    while (rc->received < rc->wanted && !interrupted) {
+    while (rc->received < rc->wanted && !cli_interrupted()) {
         struct err e = ERR_INIT;
         struct chan_got got = {0};
         int r = next(rc, &got, &e);
@@ -189,7 +172,7 @@ static int receive(struct receiving *rc)
             return CLI_OK;
     }
     (void)let_go(rc);
-    if (rc->received < rc->wanted && interrupted && !(rc->args->follow && !rc->args->count))
+    if (rc->received < rc->wanted && cli_interrupted() && !(rc->args->follow && !rc->args->count))
         return cli_fail_status(rc->ctx, CLI_FAILED, "%s: interrupted", ch);
     return CLI_OK;
 }
@@ -233,7 +216,9 @@ static int recv_run(struct cli_ctx *ctx, const void *argp)
     rc.lines = out_get_mode(ctx->out) == OUT_MODE_TABLE && !args->raw &&
                (args->lines || !isatty(STDOUT_FILENO));
     uipc_hold(u);
-    catch_interrupts();
+    r = cli_catch_signals(); /* what has been received is written out before the end */
+    if (r < 0)
+        return cli_fail(ctx, r, NULL, "cannot catch signals");
     if (!args->raw && !rc.lines)
         out_list_begin(ctx->out, "messages", recv_cols, OUT_RECORDS | OUT_STREAM | OUT_BATCH);
     r = receive(&rc);

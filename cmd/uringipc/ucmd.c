@@ -16,16 +16,18 @@ const char *ucmd_dir(void)
     return dir && *dir ? dir : NULL;
 }
 
-int ucmd_select(struct cli_ctx *ctx, const struct uipc_ops **ops)
+int ucmd_select(struct cli_ctx *ctx, struct uipc_providers *providers)
 {
     struct err e = ERR_INIT;
-    int r = uipc_select(ctx->backend, ops, &e);
+    int r = uipc_select(ctx->backend, providers, &e);
 
-    if (r < 0)
-        return cli_fail(ctx, r, &e, "cannot use the %s backend", ctx->backend);
-    if (e.why[0])
-        cli_note(ctx, "using embedded channels: %s", e.why);
-    return CLI_OK;
+    return r < 0 ? cli_fail(ctx, r, &e, "cannot use the %s backend", ctx->backend) : CLI_OK;
+}
+
+void ucmd_tell_embedded(struct cli_ctx *ctx, const struct uipc_providers *providers)
+{
+    if (providers->why.why[0])
+        cli_note(ctx, "using embedded channels: %s", providers->why.why);
 }
 
 int ucmd_ref(struct cli_ctx *ctx, const char *name, struct uipc_ref *ref)
@@ -36,50 +38,34 @@ int ucmd_ref(struct cli_ctx *ctx, const char *name, struct uipc_ref *ref)
     return r < 0 ? cli_usage(ctx, "\"%s\" names no channel: %s", name, err_text(&e, r)) : CLI_OK;
 }
 
-int ucmd_try(struct cli_ctx *ctx, const struct uipc_ops *ops, const char *name,
-             int (*call)(const struct uipc_ops *ops, void *arg, struct err *e), void *arg)
+int ucmd_no_channel(struct cli_ctx *ctx, const struct uipc_providers *providers, const char *name,
+                    int r, const struct err *e)
 {
-    struct err e = ERR_INIT;
-    int r = call(ops, arg, &e);
-
-    if (r == -ENOENT && !ctx->backend && ops != &uipc_embedded_ops) {
-        struct err other = ERR_INIT;
-        int r2 = call(&uipc_embedded_ops, arg, &other);
-
-        if (r2 != -ENOENT) {
-            r = r2;
-            e = other;
-        }
-    }
-    if (r < 0)
-        return cli_fail(ctx, r == -EBADF ? -ENOENT : r, &e, "%s", name); /* a descriptor of none */
-    if (e.why[0])
-        cli_note(ctx, "%s: %s", name, e.why);
-    return CLI_OK;
-}
-
-struct opening {
-    struct uipc_ref ref;
-    unsigned int access;
-    struct uipc **u;
-};
-
-static int open_with(const struct uipc_ops *ops, void *arg, struct err *e)
-{
-    const struct opening *o = arg;
-
-    return uipc_open(ops, ucmd_dir(), &o->ref, o->access, o->u, e);
+    /* A descriptor of something else, or of a channel that has been destroyed. */
+    if (r == -EBADF || r == -EIDRM)
+        r = -ENOENT;
+    r = cli_fail(ctx, r, e, "%s", name);
+    ucmd_tell_embedded(ctx, providers);
+    return r;
 }
 
 int ucmd_open_name(struct cli_ctx *ctx, const char *name, unsigned int access, struct uipc **u)
 {
-    struct opening o = {.access = access, .u = u};
-    const struct uipc_ops *ops;
-    int r = ucmd_ref(ctx, name, &o.ref);
+    struct uipc_providers providers;
+    struct err e = ERR_INIT;
+    struct uipc_ref ref;
+    int r = ucmd_ref(ctx, name, &ref);
 
     if (r == CLI_OK)
-        r = ucmd_select(ctx, &ops);
-    return r == CLI_OK ? ucmd_try(ctx, ops, name, open_with, &o) : r;
+        r = ucmd_select(ctx, &providers);
+    if (r != CLI_OK)
+        return r;
+    r = uipc_find(&providers, ucmd_dir(), &ref, access, u, &e);
+    if (r < 0)
+        return ucmd_no_channel(ctx, &providers, name, r, &e);
+    if (e.why[0])
+        cli_note(ctx, "%s: %s", name, e.why);
+    return CLI_OK;
 }
 
 int ucmd_open(struct cli_ctx *ctx, unsigned int access, struct uipc **u)

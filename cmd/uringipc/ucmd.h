@@ -11,19 +11,21 @@ extern const char *const ucmd_backends[];
 /* The directory of embedded channels: $IPCBOX_CHANNELS, or NULL for the usual one. */
 const char *ucmd_dir(void);
 
-/* Chooses the backend, and says so when it is not the kernel. Return: CLI_OK, or a reported error.
+/* Chooses the backends. Return: CLI_OK, or a reported error. */
+int ucmd_select(struct cli_ctx *ctx, struct uipc_providers *providers);
+
+/*
+ * Notes that the kernel has no channels, where that explains something: what is listed, what has
+ * been made, or that nothing is found.
  */
-int ucmd_select(struct cli_ctx *ctx, const struct uipc_ops **ops);
+void ucmd_tell_embedded(struct cli_ctx *ctx, const struct uipc_providers *providers);
 
 /* Reads a channel's name. Return: CLI_OK, or a reported error. */
 int ucmd_ref(struct cli_ctx *ctx, const char *name, struct uipc_ref *ref);
 
-/*
- * Runs @call for a channel with the backend selected, and, when that is the kernel without being
- * asked for, and has no such channel, with the embedded ones. Return: CLI_OK, or a reported error.
- */
-int ucmd_try(struct cli_ctx *ctx, const struct uipc_ops *ops, const char *name,
-             int (*call)(const struct uipc_ops *ops, void *arg, struct err *e), void *arg);
+/* Reports that a channel could not be found or used, as @r and @e say. Return: the exit status. */
+int ucmd_no_channel(struct cli_ctx *ctx, const struct uipc_providers *providers, const char *name,
+                    int r, const struct err *e);
 
 /* Opens the channel called @name. Return: CLI_OK, or a reported error. */
 int ucmd_open_name(struct cli_ctx *ctx, const char *name, unsigned int access, struct uipc **u);
@@ -88,8 +90,8 @@ struct ucmd_watch {
 };
 
 /*
- * Watches until the count, the time, the end of an embedded channel, a failed write, or SIGINT or
- * SIGTERM. Return: CLI_OK, or the status of a reported error.
+ * Watches until the count, the time, the end of an embedded channel, a failed write, or a signal
+ * to end. Return: CLI_OK, or the status of a reported error.
  */
 int ucmd_watch(struct ucmd_watch *w);
 

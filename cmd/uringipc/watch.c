@@ -2,19 +2,10 @@
 /* Watching a channel's memory: what monitor shows and dump --follow records. */
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdlib.h>
 
 #include "timefmt.h"
 #include "ucmd.h"
-
-/* Set by SIGINT and SIGTERM: what was begun is finished. */
-static volatile sig_atomic_t interrupted;
-
-static void on_interrupt(int sig)
-{
-    interrupted = sig;
-}
 
 static void show_next(struct ucmd_watch *w)
 {
@@ -55,7 +46,7 @@ static int follow(struct ucmd_watch *w)
 {
     const uint64_t step = 100 * NSEC_PER_MSEC;
 
-    while ((!w->count || w->seen < w->count) && !interrupted && !w->stop) {
+    while ((!w->count || w->seen < w->count) && !cli_interrupted() && !w->stop) {
         uint64_t spent = timefmt_now(CLOCK_MONOTONIC) - w->start;
         struct uipc_info info;
         int r;
@@ -90,7 +81,6 @@ static int follow(struct ucmd_watch *w)
 
 int ucmd_watch(struct ucmd_watch *w)
 {
-    struct sigaction sa = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
     uint64_t to;
     int r = uipc_look(w->u, &w->map, &w->next, &to);
 
@@ -102,9 +92,8 @@ int ucmd_watch(struct ucmd_watch *w)
     if (!w->backlog)
         w->next = to;
     w->start = timefmt_now(CLOCK_MONOTONIC);
-    sigaction(SIGINT, &sa, NULL);
-    sigaction(SIGTERM, &sa, NULL);
-    r = follow(w);
+    r = cli_catch_signals();
+    r = r < 0 ? cli_fail(w->ctx, r, NULL, "cannot catch signals") : follow(w);
     free(w->buf);
     return r;
 }

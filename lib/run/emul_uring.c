@@ -414,6 +414,8 @@ int64_t uring_mmap(struct uring_emulator *u, const struct call *c)
     snprintf(path, sizeof(path), "/proc/%d/fd/%d", c->tid, call_int(c, 4));
     if (!uchans_any(&u->chans) || !is_channel(u, path, &size))
         return CALL_CONTINUE;
+    if (size == 0)
+        return -EINVAL;
     if (prot & PROT_WRITE)
         return -EACCES;
     if (prot & PROT_EXEC)

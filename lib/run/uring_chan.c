@@ -487,7 +487,7 @@ bool uchan_has_file(struct uchans *set, dev_t dev, ino_t ino, size_t *size)
     while (c && (c->dev != dev || c->ino != ino))
         c = c->next;
     if (c)
-        *size = c->size;
+        *size = c->listed ? c->size : 0;
     pthread_mutex_unlock(&set->lock);
     return c != NULL;
 }

@@ -112,7 +112,8 @@ void uchan_unlist_owned(struct uchans *set, const void *owner);
 /* Whether there is any, if only for its subscribers. */
 bool uchans_any(struct uchans *set);
 
-/* Whether one of the channels has this file. @size: bytes to map, on success. */
+/* Whether one of the channels has this file. @size: bytes to map, on success: 0 when it has been
+ * destroyed. */
 bool uchan_has_file(struct uchans *set, dev_t dev, ino_t ino, size_t *size);
 
 /* Subscribes. Return: NULL without memory. */

@@ -593,12 +593,10 @@ static int create_as(int dirfd, const struct chan_conf *conf, uint32_t id, struc
 int chan_create(const char *dir, const struct chan_conf *conf, uint32_t *id, struct err *e)
 {
     _cleanup_(closep) int dirfd = -1;
+    int r = ringmap_check(conf->entries, conf->max_msg, e);
 
-    if (!ringmap_size(conf->entries, conf->max_msg))
-        return err_set(e, -EINVAL, NULL,
-                       "the number of entries must be a power of two up to %d, the size 1 to %d "
-                       "bytes, and both multiplied below 2 GiB",
-                       URING_IPC_ENTRIES_MAX, URING_IPC_MSG_SIZE_MAX);
+    if (r < 0)
+        return r;
     if (conf->delivery > CHAN_MULTICAST)
         return err_set(e, -EINVAL, NULL, "no such way of delivery");
     if (conf->name && strlen(conf->name) > CHAN_NAME_MAX)
@@ -610,7 +608,6 @@ int chan_create(const char *dir, const struct chan_conf *conf, uint32_t *id, str
     for (int tries = 0; tries < 1000; tries++) {
         struct search s = {.ref = &(struct chan_ref){0}, .dirfd = -1};
         struct chan_ref ref = {0};
-        int r;
 
         if (getrandom(&ref.id, sizeof(ref.id), 0) != (ssize_t)sizeof(ref.id))
             return -errno;

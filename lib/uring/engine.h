@@ -35,7 +35,7 @@ enum chan_access {
  * struct chan_conf - a new channel
  * @delivery: how messages reach receivers
  * @entries: slots, a power of two up to 32768
- * @max_msg: bytes of the longest message, up to 1 MiB; @entries * @max_msg within INT_MAX
+ * @max_msg: bytes of the longest message, up to 1 MiB; the whole ring below 2 GiB
  * @mode: permission bits; the umask does not apply. Bits outside 0666 are ignored
  * @key: to find it by; 0 for none. Need not be unique: the newest is found
  * @name: what the key was made from, for people; "" for none

@@ -2,9 +2,10 @@
 /*
  * Kernel channels: a client of the proposed io_uring opcodes.
  *
- * Looking never attaches: a receiver that attaches holds up a broadcast channel from message 0 on.
- * The mapping is had through a descriptor of a process that has the channel open, which for
- * channels that ipcbox keeps is known (holder.h), and for others must be named (pid:PID:FD).
+ * Looking never attaches as a receiver, which would hold up a broadcast channel from message 0 on.
+ * The mapping comes from a descriptor of a process that has the channel open, which is known of
+ * channels that ipcbox keeps (holder.h) or named (pid:PID:FD), or else from attaching for a moment
+ * as a sender, which holds up nobody.
  *
  * Nothing in the interface blocks and nothing wakes: waiting is watching the mapping.
  */
@@ -244,6 +245,29 @@ static int open_by_fd(struct kernel *k, const struct uipc_ref *ref, unsigned int
     return open_attached(k, access, e);
 }
 
+/* Any channel that one may send to can be looked at, whoever made it. */
+static int open_borrowed(struct kernel *k, struct err *e)
+{
+    int r = uringk_new(&k->ring, e);
+
+    if (r < 0)
+        return r;
+    k->fd = kernel_borrow(k->ring, &k->by);
+    if (k->fd == -EACCES)
+        return err_set(
+            e, -EACCES,
+            "name it by a process that has it open, as pid:PID:FD: uringipc list shows "
+            "them",
+            "its mode does not let you send to it, and a receiver could not look without "
+            "holding up others");
+    if (k->fd < 0)
+        return uringk_explain(URINGK_ATTACH, k->fd, e);
+    r = kernel_map(k, e);
+    if (r == 0)
+        verify_record(k);
+    return r;
+}
+
 static int open_by_name(struct kernel *k, const struct uipc_ref *ref, unsigned int access,
                         struct err *e)
 {
@@ -252,14 +276,15 @@ static int open_by_name(struct kernel *k, const struct uipc_ref *ref, unsigned i
     k->by = *ref;
     if (access)
         return open_attached(k, access, e);
-    if (held && k->record.fd >= 0)
-        return open_taken(k, k->record.pid, k->record.fd, e);
-    if (held)
-        return err_set(e, -EACCES, NULL,
-                       "its mode lets not even its owner attach, and so nobody has it open");
-    return err_set(e, -ENOENT, "find it with uringipc list and name it as pid:PID:FD",
-                   "ipcbox keeps no such channel, and others can only be looked into through a "
-                   "process that has them open");
+    if (held && k->record.fd >= 0) {
+        if (open_taken(k, k->record.pid, k->record.fd, NULL) == 0)
+            return 0;
+        if (k->fd >= 0)
+            close(k->fd);
+        k->fd = k->their_fd = -1;
+        k->pid = 0;
+    }
+    return open_borrowed(k, e);
 }
 
 static int kernel_open(const char *dir, const struct uipc_ref *ref, unsigned int access,
@@ -292,6 +317,8 @@ static bool has_ended(const struct kernel *k)
     _cleanup_(closep) int fd = -1;
     int r;
 
+    if (kernel_destroyed(k->fd))
+        return true;
     if (k->record.magic)
         return !holder_alive(k->dir, &k->record);
     if (k->ring) {
@@ -365,8 +392,10 @@ static int kernel_send(struct uipc *u, const void *data, size_t len, uint64_t us
         if (seems_ended(k))
             return err_set(e, -EIDRM, NULL, "the channel has been destroyed");
         left = time_left(start, timeout_ns);
+        if (!left && timeout_ns)
+            return err_set(e, -ETIMEDOUT, NULL, "the channel stayed full until the time was over");
         if (!left)
-            return timeout_ns ? -ETIMEDOUT : uringk_explain(URINGK_SEND, r, e);
+            return uringk_explain(URINGK_SEND, r, e);
         r = ringmap_pause(&pause, left);
         if (r < 0)
             return r;
@@ -512,15 +541,19 @@ static int kernel_info(struct uipc *u, struct uipc_info *info)
     struct kernel *k = kernel_of(u);
 
     *info = kernel_info_of(&k->record, &k->map);
+    if (!k->record.magic) { /* all that is known is what it was found by */
+        info->id = k->by.id;
+        info->c.key = k->by.id ? 0 : k->by.key;
+    }
     info->pid = k->pid;
     info->fd = k->their_fd;
     info->c.destroyed = seems_ended(k);
     return 0;
 }
 
-static int kernel_peers(struct uipc *u, uipc_peer_fn visit, void *ctx)
+static int kernel_peers(struct uipc *u, uipc_peer_fn visit, void *ctx, uint64_t *hidden)
 {
-    return kernel_visit_peers(kernel_of(u)->fd, visit, ctx);
+    return kernel_visit_peers(kernel_of(u)->fd, visit, ctx, hidden);
 }
 
 static uint32_t kernel_sub_id(struct uipc *u)

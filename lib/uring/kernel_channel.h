@@ -65,12 +65,21 @@ bool kernel_record_of(const char *dir, int fd, struct holder_record *out);
 /* Takes a process's descriptor of a channel. Return: a descriptor of ours, or -errno. */
 int kernel_take_fd(pid_t pid, int fd, struct err *e);
 
-/* Maps @k->fd, whose size nobody has told. */
+/* Maps @k->fd, whose size nobody has told. Return: 0; -EIDRM when the channel was destroyed. */
 int kernel_map(struct kernel *k, struct err *e);
+
+/* Whether the channel of a descriptor of ours is known to have been destroyed. */
+bool kernel_destroyed(int fd);
 
 /* Attaches @ring. Return: 0, or what the kernel said. @a tells the rest. */
 int kernel_attach(struct uringk *ring, const struct uipc_ref *ref, uint32_t flags,
                   struct uring_ipc_attach *a);
+
+/*
+ * A descriptor of a channel, by way of a sender's attachment that lasts only for a moment and holds
+ * up nobody. Return: a descriptor; -ENOENT; -EACCES when its mode does not let us send.
+ */
+int kernel_borrow(struct uringk *ring, const struct uipc_ref *ref);
 
 /*
  * Whether a channel can still be attached to; a sender's attachment holds up nobody. @fd: a
@@ -81,8 +90,9 @@ int kernel_exists(struct uringk *ring, const struct uipc_ref *ref, int fd);
 
 struct uipc_info kernel_info_of(const struct holder_record *record, const struct ringmap *map);
 
-int kernel_list(const char *dir, uipc_info_fn visit, void *ctx, struct err *e);
-int kernel_visit_peers(int fd, uipc_peer_fn visit, void *ctx);
+/* As struct uipc_ops says of list and peers. */
+int kernel_list(const char *dir, uipc_info_fn visit, void *ctx, uint64_t *hidden, struct err *e);
+int kernel_visit_peers(int fd, uipc_peer_fn visit, void *ctx, uint64_t *hidden);
 
 int kernel_create(const char *dir, const struct chan_conf *conf, struct uipc_keep **keep,
                   uint32_t *id, struct err *e);

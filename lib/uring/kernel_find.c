@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Finding kernel channels. The kernel has no list of them: they are found through the processes
- * that have one open, whose descriptors all are of one file for one channel; and what a descriptor
- * does not tell (id, key, owner, delivery) stands in the records of those that ipcbox keeps.
+ * Finding kernel channels. The kernel has no list of them. They are found by their ids, which can
+ * be tried one after the other, and through the processes that have them open: all descriptors of
+ * one channel are of one file, by which the same channel is known again. What neither tells (key,
+ * owner, delivery) stands in the records of those channels that ipcbox keeps.
  */
 #include <errno.h>
 #include <linux/kcmp.h>
@@ -111,6 +112,24 @@ int kernel_take_fd(pid_t pid, int fd, struct err *e)
     return TAKE_FD(got);
 }
 
+/* A channel that has been destroyed cannot be mapped any more, by whatever descriptor. */
+static int map_failed(int r, struct err *e)
+{
+    if (r == -EINVAL)
+        return err_set(e, -EIDRM, NULL, "the channel has been destroyed");
+    return err_set(e, r, NULL, "cannot map the channel: %s", strerrordesc_np(-r));
+}
+
+bool kernel_destroyed(int fd)
+{
+    struct guard *head;
+    int r = guard_map(&head, fd, URING_IPC_DATA_ALIGN, false);
+
+    if (r == 0)
+        guard_unmap(head);
+    return r == -EINVAL;
+}
+
 int kernel_map(struct kernel *k, struct err *e)
 {
     const struct uring_ipc_ring *ring;
@@ -119,7 +138,7 @@ int kernel_map(struct kernel *k, struct err *e)
     int r = guard_map(&head, k->fd, URING_IPC_DATA_ALIGN, false);
 
     if (r < 0)
-        return err_set(e, r, NULL, "cannot map the channel: %s", strerrordesc_np(-r));
+        return map_failed(r, e);
     ring = guard_base(head);
     size = ringmap_size(__atomic_load_n(&ring->ring_entries, __ATOMIC_RELAXED),
                         __atomic_load_n(&ring->max_msg_size, __ATOMIC_RELAXED));
@@ -130,7 +149,7 @@ int kernel_map(struct kernel *k, struct err *e)
         return r;
     r = guard_map(&k->file, k->fd, size, false);
     if (r < 0)
-        return err_set(e, r, NULL, "cannot map the channel: %s", strerrordesc_np(-r));
+        return map_failed(r, e);
     return ringmap_init(&k->map, guard_base(k->file), size, false, e);
 }
 
@@ -141,21 +160,35 @@ int kernel_attach(struct uringk *ring, const struct uipc_ref *ref, uint32_t flag
     return uringk_register(ring, URING_IPC_REGISTER_ATTACH, a, 1);
 }
 
-int kernel_exists(struct uringk *ring, const struct uipc_ref *ref, int fd)
+int kernel_borrow(struct uringk *ring, const struct uipc_ref *ref)
 {
     struct uring_ipc_attach a;
     int r = kernel_attach(ring, ref, URING_IPC_SUB_SEND, &a);
-    int same = 1;
 
-    if (r == -ENOENT)
-        return 0;
     if (r < 0)
-        return r == -EACCES ? 1 : r; /* what is forbidden is there */
-    if (fd >= 0)
-        same = kernel_same_file(a.channel_fd, fd);
-    close(a.channel_fd);
+        return r;
     (void)uringk_register(ring, URING_IPC_REGISTER_DETACH, NULL, a.local_id_out);
-    return same == 0 ? -EEXIST : 1;
+    return a.channel_fd;
+}
+
+int kernel_exists(struct uringk *ring, const struct uipc_ref *ref, int fd)
+{
+    _cleanup_(closep) int found = kernel_borrow(ring, ref);
+
+    if (found == -ENOENT)
+        return 0;
+    if (found < 0)
+        return found == -EACCES ? 1 : found; /* what is forbidden is there */
+    return fd >= 0 && kernel_same_file(found, fd) == 0 ? -EEXIST : 1;
+}
+
+/* What the mapping tells of a channel. */
+static void kernel_info_measure(struct uipc_info *info, const struct ringmap *map)
+{
+    info->c.entries = map->entries;
+    info->c.max_msg = map->max_msg;
+    info->c.tail = ringmap_tail(map);
+    info->c.waiting = (uint32_t)info->c.tail - ringmap_head(map);
 }
 
 struct uipc_info kernel_info_of(const struct holder_record *rec, const struct ringmap *map)
@@ -176,12 +209,8 @@ struct uipc_info kernel_info_of(const struct holder_record *rec, const struct ri
     };
 
     memcpy(info.c.name, rec->name, sizeof(info.c.name));
-    if (map) {
-        info.c.entries = map->entries;
-        info.c.max_msg = map->max_msg;
-        info.c.tail = ringmap_tail(map);
-        info.c.waiting = (uint32_t)info.c.tail - ringmap_head(map);
-    }
+    if (map)
+        kernel_info_measure(&info, map);
     return info;
 }
 
@@ -191,6 +220,7 @@ struct scan {
     int proc;
     int (*visit)(const struct proc_fd *f, void *ctx);
     void *ctx;
+    uint64_t hidden; /* processes whose descriptors may not be seen */
 };
 
 static int scan_fd(const struct proc_fd *f, void *ctx)
@@ -205,18 +235,24 @@ static int scan_pid(pid_t pid, void *ctx)
     struct scan *s = ctx;
     int r = pid == getpid() ? 0 : proc_visit_fds(s->proc, pid, scan_fd, s);
 
-    return r == -ESRCH || r == -EACCES ? 0 : r;
+    if (r == -EACCES || r == -EPERM)
+        s->hidden++;
+    return r == -ESRCH || r == -EACCES || r == -EPERM ? 0 : r;
 }
 
-/* Calls back for each descriptor of a channel, but our own. Return: 0, what @visit returned,
- * -errno.
+/*
+ * Calls back for each descriptor of a channel, but our own. @hidden: processes that may not be
+ * looked at. Return: 0, what @visit returned, or -errno.
  */
-static int scan_all(int (*visit)(const struct proc_fd *f, void *ctx), void *ctx)
+static int scan_all(int (*visit)(const struct proc_fd *f, void *ctx), void *ctx, uint64_t *hidden)
 {
     _cleanup_(closep) int proc = proc_open(NULL);
-    struct scan s = {proc, visit, ctx};
+    struct scan s = {.proc = proc, .visit = visit, .ctx = ctx};
+    int r = proc < 0 ? proc : proc_visit_pids(proc, scan_pid, &s);
 
-    return proc < 0 ? proc : proc_visit_pids(proc, scan_pid, &s);
+    if (r == 0)
+        *hidden = s.hidden;
+    return r;
 }
 
 struct peers {
@@ -234,11 +270,11 @@ static int peer_fd(const struct proc_fd *f, void *ctx)
     return fd >= 0 && kernel_same_file(fd, p->fd) == 1 ? p->visit(&peer, p->ctx) : 0;
 }
 
-int kernel_visit_peers(int fd, uipc_peer_fn visit, void *ctx)
+int kernel_visit_peers(int fd, uipc_peer_fn visit, void *ctx, uint64_t *hidden)
 {
     struct peers p = {fd, visit, ctx};
 
-    return scan_all(peer_fd, &p);
+    return scan_all(peer_fd, &p, hidden);
 }
 
 /* ---- listing --------------------------------------------------------------------------------- */
@@ -279,46 +315,96 @@ static int listing_put(struct listing *l, const struct seen *seen, struct seen *
     return 0;
 }
 
-/* Notes a descriptor, with the record of its holder, or an empty one. */
-static int listing_add(struct listing *l, const struct holder_record *rec, pid_t pid, int their_fd,
-                       struct seen **ret)
+/* Notes a channel by a descriptor of ours, which is the listing's from now on, or closed. */
+static int listing_take(struct listing *l, int fd, const struct uipc_info *known, struct seen **ret)
 {
-    struct kernel k = {.fd = kernel_take_fd(pid, their_fd, NULL)};
-    struct seen *s = listing_find(l, k.fd, pid, their_fd);
-    struct seen new;
-    int r = k.fd;
+    struct kernel k = {.fd = fd};
+    struct seen new = {.fd = fd, .info = *known};
+    int r = kernel_map(&k, NULL);
 
-    *ret = s;
-    if (s || r == -ESRCH || r == -EBADF) {
-        if (k.fd >= 0)
-            close(k.fd);
-        return 0;
-    }
-    if (r >= 0)
-        r = kernel_map(&k, NULL);
-    new = (struct seen){.fd = k.fd, .info = kernel_info_of(rec, r == 0 ? &k.map : NULL)};
-    new.info.pid = pid;
-    new.info.fd = their_fd;
-    new.info.error = MIN(r, 0);
+    if (r == 0)
+        kernel_info_measure(&new.info, &k.map);
+    new.info.error = r;
     guard_unmap(k.file);
     r = listing_put(l, &new, ret);
-    if (r < 0 && k.fd >= 0)
-        close(k.fd);
+    if (r < 0)
+        close(fd);
     return r;
 }
 
-/* Keepers come first, so that a channel is shown with what is known of it. */
-static int listing_holder(const struct holder_record *rec, void *ctx)
+/* Notes what is known of a channel that cannot be looked into, and why. */
+static int listing_closed(struct listing *l, struct uipc_info *info, int why)
+{
+    struct seen *s;
+
+    info->error = why;
+    return listing_put(l, &(struct seen){.fd = -1, .info = *info}, &s);
+}
+
+/* Records come first, so that a channel is shown with what is known of it. */
+static int listing_record(const struct holder_record *rec, void *ctx)
 {
     struct listing *l = ctx;
+    struct uipc_info info = kernel_info_of(rec, NULL);
     struct seen *s;
-    int r = listing_add(l, rec, rec->pid, rec->fd, &s);
+    int fd;
 
-    if (r == 0 && rec->fd < 0)
-        r = listing_put(l, &(struct seen){.fd = -1, .info = kernel_info_of(rec, NULL)}, &s);
-    if (r == 0 && rec->fd < 0) {
-        s->info.pid = rec->pid;
-        s->info.error = -ENODATA; /* its mode lets not even its owner attach */
+    info.pid = rec->pid;
+    info.fd = rec->fd;
+    if (rec->fd < 0)
+        return listing_closed(l, &info, -EACCES); /* its mode does not let its owner send, either */
+    fd = kernel_take_fd(rec->pid, rec->fd, NULL);
+    if (fd == -ESRCH || fd == -EBADF)
+        return 0;
+    return fd < 0 ? listing_closed(l, &info, fd) : listing_take(l, fd, &info, &s);
+}
+
+/* A channel of this id, which @fd (ours) is of, or which our attaching was refused by. */
+static int listing_id(struct listing *l, uint32_t id, int fd)
+{
+    static const struct holder_record none;
+    struct uipc_info info = kernel_info_of(&none, NULL);
+    struct seen *s = NULL;
+
+    for (size_t i = 0; i < l->n && !s; i++)
+        if (fd >= 0 && l->v[i].fd >= 0 ? kernel_same_file(l->v[i].fd, fd) == 1
+                                       : l->v[i].info.id == id)
+            s = &l->v[i];
+    info.id = info.c.id = id;
+    if (fd < 0)
+        return s ? 0 : listing_closed(l, &info, fd);
+    if (!s)
+        return listing_take(l, fd, &info, &s);
+    if (s->fd >= 0) {
+        close(fd);
+        return 0;
+    }
+    /* One that is kept by somebody else's process, and that we may send to. */
+    info = s->info;
+    *s = l->v[--l->n];
+    return listing_take(l, fd, &info, &s);
+}
+
+/* Ids are given lowest first, so that the last one is followed by none for long. */
+enum { ID_GAP = 1024 };
+
+/* Finds channels by trying to attach to each id, for a moment, as a sender. */
+static int listing_ids(struct listing *l)
+{
+    _cleanup_(uringk_freep) struct uringk *ring = NULL;
+    int r = uringk_new(&ring, NULL);
+
+    for (uint32_t id = 1, gap = 0; r == 0 && gap < ID_GAP && id; id++) {
+        int fd = kernel_borrow(ring, &(struct uipc_ref){.id = id});
+
+        if (fd == -ENOENT || fd == -EINVAL) { /* none, or it is going away */
+            gap++;
+        } else if (fd >= 0 || fd == -EACCES) {
+            gap = 0;
+            r = listing_id(l, id, fd);
+        } else {
+            r = fd;
+        }
     }
     return r;
 }
@@ -326,27 +412,47 @@ static int listing_holder(const struct holder_record *rec, void *ctx)
 static int listing_fd(const struct proc_fd *f, void *ctx)
 {
     static const struct holder_record none;
+    struct uipc_info info = kernel_info_of(&none, NULL);
     struct listing *l = ctx;
+    int r = 0, fd = kernel_take_fd(f->pid, f->fd, NULL);
     struct seen *s;
-    int r = listing_add(l, &none, f->pid, f->fd, &s);
 
-    if (r == 0 && s && s->last_pid != f->pid) {
+    if (fd == -ESRCH || fd == -EBADF)
+        return 0;
+    s = listing_find(l, fd, f->pid, f->fd);
+    info.pid = f->pid;
+    info.fd = f->fd;
+    if (s && fd >= 0)
+        close(fd);
+    else if (!s && fd < 0)
+        return listing_closed(l, &info, fd);
+    else if (!s)
+        r = listing_take(l, fd, &info, &s);
+    if (r == 0 && !s->info.pid) {
+        s->info.pid = f->pid;
+        s->info.fd = f->fd;
+    }
+    if (r == 0 && s->last_pid != f->pid) {
         s->last_pid = f->pid;
         s->info.c.processes++;
     }
     return r;
 }
 
-int kernel_list(const char *dir, uipc_info_fn visit, void *ctx, struct err *e _unused_)
+int kernel_list(const char *dir, uipc_info_fn visit, void *ctx, uint64_t *hidden,
+                struct err *e _unused_)
 {
     struct listing l = {0};
-    int r = holder_visit(dir, listing_holder, &l);
+    int r = holder_visit(dir, listing_record, &l);
 
     if (r == 0)
-        r = scan_all(listing_fd, &l);
+        r = listing_ids(&l);
+    if (r == 0)
+        r = scan_all(listing_fd, &l, hidden);
     for (size_t i = 0; i < l.n && r == 0; i++) {
-        /* A holder whose descriptors we may not see is one all the same. */
-        l.v[i].info.c.processes = MAX(l.v[i].info.c.processes, 1U);
+        /* The process that left a record is one, also where its descriptors may not be seen. */
+        if (l.v[i].info.known)
+            l.v[i].info.c.processes = MAX(l.v[i].info.c.processes, 1U);
         r = visit(&l.v[i].info, ctx);
     }
     for (size_t i = 0; i < l.n; i++)

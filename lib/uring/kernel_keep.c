@@ -120,15 +120,16 @@ static int leave_record(struct kernel_keep *k, const struct chan_conf *conf, str
 int kernel_create(const char *dir, const struct chan_conf *conf, struct uipc_keep **keep,
                   uint32_t *id, struct err *e)
 {
-    struct kernel_keep *k = calloc(1, sizeof(*k));
-    int r = -EBUSY;
+    struct kernel_keep *k = NULL;
+    int r = ringmap_check(conf->entries, conf->max_msg, e);
 
+    if (r == 0)
+        k = calloc(1, sizeof(*k));
     if (!k)
-        return -ENOMEM;
+        return r < 0 ? r : -ENOMEM;
     *k = (struct kernel_keep){.base.ops = &uipc_kernel_ops, .fd = -1, .record_fd = -1};
     k->dir = dir ? strdup(dir) : NULL;
-    if (dir && !k->dir)
-        r = -ENOMEM;
+    r = dir && !k->dir ? -ENOMEM : -EBUSY;
     for (int i = 0; i < TRIES && (r == -EBUSY || r == -ENOENT); i++)
         r = create_once(k, conf, e);
     if (r == 0)

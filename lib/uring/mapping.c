@@ -26,11 +26,32 @@ void ringmap_copy(void *to, const void *from, size_t n)
 
 size_t ringmap_size(uint32_t entries, uint32_t max_msg)
 {
+    uint64_t size;
+
     if (!entries || entries > URING_IPC_ENTRIES_MAX || (entries & (entries - 1)))
         return 0;
-    if (!max_msg || max_msg > URING_IPC_MSG_SIZE_MAX || (uint64_t)entries * max_msg > INT_MAX)
+    if (!max_msg || max_msg > URING_IPC_MSG_SIZE_MAX)
         return 0;
-    return uring_ipc_data_offset(entries) + (size_t)entries * max_msg;
+    size = uring_ipc_data_offset(entries) + (uint64_t)entries * max_msg;
+    return size > INT_MAX ? 0 : (size_t)size;
+}
+
+int ringmap_check(uint32_t entries, uint32_t max_msg, struct err *e)
+{
+    uint32_t most;
+
+    if (ringmap_size(entries, max_msg))
+        return 0;
+    if (!ringmap_size(entries, 1))
+        return err_set(e, -EINVAL, NULL, "the entries must be a power of two from 1 to %u",
+                       URING_IPC_ENTRIES_MAX);
+    if (!ringmap_size(1, max_msg))
+        return err_set(e, -EINVAL, NULL, "a message has 1 to %u bytes", URING_IPC_MSG_SIZE_MAX);
+    most = (uint32_t)((INT_MAX - uring_ipc_data_offset(entries)) / entries);
+    return err_set(e, -EINVAL, NULL,
+                   "%u messages of %u bytes are too much: a channel is smaller than 2 GiB, and "
+                   "with %u entries a message has at most %u bytes",
+                   entries, max_msg, entries, most);
 }
 
 int ringmap_init(struct ringmap *m, const void *base, size_t size, bool marked, struct err *e)

@@ -64,11 +64,16 @@ enum ringmap_state {
 /**
  * ringmap_size() - bytes of a mapping
  * @entries: a power of two, 1 to URING_IPC_ENTRIES_MAX
- * @max_msg: bytes, 1 to URING_IPC_MSG_SIZE_MAX, @entries * @max_msg at most INT_MAX
+ * @max_msg: bytes, 1 to URING_IPC_MSG_SIZE_MAX
+ *
+ * The descriptors and the payloads together are at most INT_MAX bytes.
  *
  * Return: bytes, or 0 when the arguments are out of these bounds.
  */
 size_t ringmap_size(uint32_t entries, uint32_t max_msg);
+
+/* Whether a channel can have this size. Return: 0, or -EINVAL with what is wrong in words. */
+int ringmap_check(uint32_t entries, uint32_t max_msg, struct err *e);
 
 /**
  * ringmap_init() - check a mapping

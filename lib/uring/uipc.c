@@ -54,108 +54,57 @@ int uipc_ref_parse(const char *text, struct uipc_ref *ref, struct err *e)
     return 0;
 }
 
-int uipc_select(const char *name, const struct uipc_ops **ret, struct err *e)
+int uipc_select(const char *name, struct uipc_providers *ret, struct err *e)
 {
-    const struct uipc_ops *ops = &uipc_kernel_ops;
+    struct uipc_providers p = {.first = &uipc_embedded_ops};
 
-    if (name && strcmp(name, uipc_embedded_ops.name) == 0) {
-        *ret = &uipc_embedded_ops;
-        return 0;
-    }
-    if (name && strcmp(name, uipc_kernel_ops.name) != 0)
+    if (!name) {
+        if (uipc_kernel_ops.probe(&p.why) == 0) {
+            p.first = &uipc_kernel_ops;
+            p.second = &uipc_embedded_ops;
+        }
+    } else if (strcmp(name, uipc_kernel_ops.name) == 0) {
+        p.first = &uipc_kernel_ops;
+        if (p.first->probe(e) < 0)
+            return -EOPNOTSUPP;
+    } else if (strcmp(name, uipc_embedded_ops.name) != 0) {
         return err_set(e, -EINVAL, NULL, "no backend is called %s: there are %s and %s", name,
                        uipc_kernel_ops.name, uipc_embedded_ops.name);
-    if (ops->probe(e) < 0) {
-        if (name)
-            return -EOPNOTSUPP;
-        ops = &uipc_embedded_ops;
     }
-    *ret = ops;
+    *ret = p;
     return 0;
 }
 
-int uipc_create(const struct uipc_ops *ops, const char *dir, const struct chan_conf *conf,
-                struct uipc_keep **keep, uint32_t *id, struct err *e)
+/* What both providers said: the second counts when it has the channel. */
+static int second_answer(int first, int second, const struct err *second_e, struct err *e)
 {
-    return ops->create(dir, conf, keep, id, e);
+    if (second == -ENOENT)
+        return first;
+    if (e)
+        *e = *second_e;
+    return second;
 }
 
-void uipc_keep_release(struct uipc_keep *keep)
-{
-    if (keep)
-        keep->ops->release(keep, true);
-}
-
-void uipc_keep_leave(struct uipc_keep *keep)
-{
-    if (keep)
-        keep->ops->release(keep, false);
-}
-
-int uipc_keep_check(struct uipc_keep *keep, struct err *e)
-{
-    return keep->ops->check(keep, e);
-}
-
-int uipc_open(const struct uipc_ops *ops, const char *dir, const struct uipc_ref *ref,
+int uipc_find(const struct uipc_providers *p, const char *dir, const struct uipc_ref *ref,
               unsigned int access, struct uipc **ret, struct err *e)
 {
-    return ops->open(dir, ref, access, ret, e);
+    struct err other = ERR_INIT;
+    int r = uipc_open(p->first, dir, ref, access, ret, e);
+
+    if (r != -ENOENT || !p->second)
+        return r;
+    return second_answer(r, uipc_open(p->second, dir, ref, access, ret, &other), &other, e);
 }
 
-void uipc_close(struct uipc *u)
+int uipc_destroy(const struct uipc_providers *p, const char *dir, const struct uipc_ref *ref,
+                 bool force, struct err *e)
 {
-    if (u)
-        u->ops->close(u);
-}
+    struct err other = ERR_INIT;
+    int r = p->first->destroy(dir, ref, force, e);
 
-void uipc_closep(struct uipc **u)
-{
-    uipc_close(*u);
-}
-
-int uipc_send(struct uipc *u, const void *data, size_t len, uint64_t user_data, uint32_t target,
-              uint64_t timeout_ns, struct err *e)
-{
-    return u->ops->send(u, data, len, user_data, target, timeout_ns, e);
-}
-
-int uipc_recv(struct uipc *u, void *buf, size_t cap, struct chan_got *got, uint64_t timeout_ns,
-              struct err *e)
-{
-    return u->ops->recv(u, buf, cap, got, timeout_ns, e);
-}
-
-void uipc_hold(struct uipc *u)
-{
-    if (u->ops->hold)
-        u->ops->hold(u);
-}
-
-void uipc_commit(struct uipc *u)
-{
-    if (u->ops->commit)
-        u->ops->commit(u);
-}
-
-int uipc_look(struct uipc *u, struct ringmap *map, uint64_t *from, uint64_t *to)
-{
-    return u->ops->look(u, map, from, to);
-}
-
-int uipc_get_info(struct uipc *u, struct uipc_info *info)
-{
-    return u->ops->info(u, info);
-}
-
-int uipc_visit_peers(struct uipc *u, uipc_peer_fn visit, void *ctx)
-{
-    return u->ops->peers(u, visit, ctx);
-}
-
-uint32_t uipc_sub_id(struct uipc *u)
-{
-    return u->ops->sub_id(u);
+    if (r != -ENOENT || !p->second)
+        return r;
+    return second_answer(r, p->second->destroy(dir, ref, force, &other), &other, e);
 }
 
 /* ---- the embedded engine --------------------------------------------------------------------- */
@@ -265,10 +214,13 @@ static int embedded_list_one(const struct chan_info *c, int r, void *ctx)
     return l->visit(&info, l->ctx);
 }
 
-static int embedded_list(const char *dir, uipc_info_fn visit, void *ctx, struct err *e _unused_)
+/* Whoever has an embedded channel open holds a lock, which everybody can see. */
+static int embedded_list(const char *dir, uipc_info_fn visit, void *ctx, uint64_t *hidden,
+                         struct err *e _unused_)
 {
     struct embedded_list l = {visit, ctx};
 
+    *hidden = 0;
     return chan_visit(dir, embedded_list_one, &l);
 }
 
@@ -323,6 +275,8 @@ static int embedded_send(struct uipc *u, const void *data, size_t len, uint64_t 
 {
     int r = chan_send(chan_of(u), data, len, user_data, target, timeout_ns);
 
+    if (r == -ETIMEDOUT)
+        return err_set(e, r, NULL, "the channel stayed full until the time was over");
     if (r == -EMSGSIZE)
         return err_set(e, r, NULL, "%zu bytes are more than this channel takes", len);
     if (r == -ENOENT)
@@ -362,8 +316,9 @@ static int embedded_get_info(struct uipc *u, struct uipc_info *info)
     return r;
 }
 
-static int embedded_peers(struct uipc *u, uipc_peer_fn visit, void *ctx)
+static int embedded_peers(struct uipc *u, uipc_peer_fn visit, void *ctx, uint64_t *hidden)
 {
+    *hidden = 0;
     return chan_visit_peers(chan_of(u), visit, ctx);
 }
 

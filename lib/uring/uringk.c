@@ -211,10 +211,7 @@ static const struct {
 } meanings[] = {
     {URINGK_CREATE, -EBUSY, "the kernel gave this ring an id that the ring had destroyed before",
      "try again"},
-    {URINGK_CREATE, -EINVAL,
-     "the kernel refuses these numbers: a power of two of entries up to 32768, up to 1 MiB a "
-     "message, both multiplied below 2 GiB",
-     NULL},
+    {URINGK_CREATE, -EINVAL, "the kernel refuses this size or this way of delivery", NULL},
     {URINGK_ATTACH, -ENOENT, "no such channel: it ends with the ring that created it",
      "uringipc list shows what there is"},
     {URINGK_ATTACH, -EACCES,
@@ -255,7 +252,7 @@ static const struct {
     {URINGK_RECV, -ESTALE,
      "more messages have passed than the ring holds: the kernel gives this receiver nothing any "
      "more, and in a broadcast channel it would block all senders",
-     "peek shows what is still there"},
+     "uringipc peek --all shows what is still there"},
 };
 
 int uringk_explain(enum uringk_op op, int res, struct err *e)

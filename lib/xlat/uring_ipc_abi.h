@@ -41,7 +41,7 @@ enum {
 
 enum {
     URING_IPC_ENTRIES_MAX = 32768,    /* and a power of two */
-    URING_IPC_MSG_SIZE_MAX = 1 << 20, /* bytes; entries * size stays within INT_MAX */
+    URING_IPC_MSG_SIZE_MAX = 1 << 20, /* bytes; the whole mapping stays within INT_MAX */
     URING_IPC_MODE_MASK = 0666,       /* other bits of mode are ignored */
     URING_IPC_FIRST_MSG_ID = 2,       /* the msg_id of message 0 */
 };

@@ -60,16 +60,69 @@ receivers_are() {
     is "$(ls -A "$IPCBOX_CHANNELS"/*)" ""
 }
 
-@test "uringipc: without a kernel that has channels it says once what it does" {
+@test "uringipc: that the kernel has no channels is said where it explains something, and once" {
     if uringipc --backend kernel list >/dev/null 2>&1; then
         skip "this kernel has io_uring IPC channels"
     fi
-    expect 0 uringipc create --detach --key x
-    is "$(grep -c "using embedded channels: " <<<"$err")" 1
-    expect 0 uringipc -q send x hello
-    is "$err" ""
+    for verb in "create --detach --key x" list; do
+        # shellcheck disable=SC2086
+        expect 0 uringipc $verb
+        is "$(grep -c "using embedded channels: " <<<"$err")" 1
+    done
+    for verb in "send x hello" "peek x" "info x" "recv x" "dump x" "monitor x --timeout 0"; do
+        # shellcheck disable=SC2086
+        expect 0 uringipc $verb
+        is "$err" ""
+    done
+    for verb in send peek info recv dump monitor destroy; do
+        expect 3 uringipc "$verb" nowhere </dev/null
+        is "$(grep -c "using embedded channels: " <<<"$err")" 1
+    done
+    expect 3 uringipc -q send nowhere </dev/null
+    is "$(grep -c "using embedded channels: " <<<"$err")" 0
     expect 4 uringipc --backend kernel send x hello
     has "$err" "kernel" "use --backend embedded"
+}
+
+# Whether a verb is where signals end it: it catches them, or (create) waits for them.
+minds_signals() {
+    local caught
+    caught=$(awk '/^SigCgt/ { print $2 }' "/proc/$1/status")
+    ((0x$caught & 0x4000)) || { [ "$verb" = create ] && [ -s "$BATS_TEST_TMPDIR/out" ]; }
+}
+
+@test "uringipc: every verb ends by the same signals, and none by one that was ignored" {
+    u create -d -k a
+    for verb in "recv a --follow" "monitor a" "dump a --follow" create; do
+        for sig in INT HUP TERM; do
+            # A shell starts what follows & so that SIGINT is ignored; here it is not.
+            # shellcheck disable=SC2086
+            env --default-signal=INT,HUP "$IPCBOX" uringipc --backend embedded $verb >"$BATS_TEST_TMPDIR/out" 3>&- &
+            pid=$!
+            within 20 minds_signals "$pid"
+            kill "-$sig" "$pid"
+            wait "$pid"
+        done
+        # shellcheck disable=SC2086
+        env --ignore-signal=INT,HUP "$IPCBOX" uringipc --backend embedded $verb >"$BATS_TEST_TMPDIR/out" 3>&- &
+        pid=$!
+        within 20 minds_signals "$pid"
+        kill -INT "$pid"
+        kill -HUP "$pid"
+        kill -0 "$pid"
+        kill -TERM "$pid"
+        wait "$pid"
+    done
+}
+
+# bats test_tags=kernel
+@test "uringipc: a channel that stays full is told, not a timeout" {
+    u create -d -k full --entries 1
+    u send full x
+    expect 1 u send full y --timeout 0.1
+    has "$err" "full: not sent: the channel stayed full until the time was over"
+    expect 1 u create --entries 32768 --size 65535
+    has "$err" "with 32768 entries a message has at most 65503 bytes"
 }
 
 @test "uringipc: wrong usage" {

@@ -129,9 +129,9 @@ END
 k create -d -k news --broadcast --entries 4
 seq 10 | k send news --lines
 expect 1 k recv news --timeout 5
-has "$err" "more messages have passed than the ring holds" "peek shows what is still there"
+has "$err" "more messages have passed than the ring holds" "uringipc peek --all shows what is still there"
 seq 11 20 | k send news --lines --timeout 0
-is "$(k peek news --raw)" 17181920
+is "$(k peek news --all --raw)" 17181920
 END
 }
 
@@ -143,6 +143,7 @@ k send full b
 expect 1 k send full c --timeout 0
 has "$err" "the channel is full" "wait with --timeout"
 expect 1 k send full c --timeout 0.1
+has "$err" "not sent: the channel stayed full"
 expect 1 k send full 12345
 has "$err" "not sent: " "longer than the channel takes"
 kb send full c &
@@ -208,7 +209,7 @@ for verb in recv send; do
     has "$err" "the channel's mode forbids it"
 done
 expect 5 n peek secret
-has "$err" "not permitted to take descriptors"
+has "$err" "does not let you send to it"
 is "$(n recv news)" hello
 expect 5 n send news x
 n send open x
@@ -218,6 +219,114 @@ expect 5 k send mute x
 has "$err" "root is no exception"
 expect 5 k peek mute
 is "$(n -J list | jq -c '[.channels[] | select(.name == "secret") | .messages]')" '[null]'
+END
+}
+
+# A program that makes a channel: its id; then, for each line of its input, a descriptor that it
+# attaches as a sender (attach), or the channel's end (destroy).
+stranger='
+import ctypes, struct, sys
+libc = ctypes.CDLL(None, use_errno=True)
+def call(*args):
+    result = libc.syscall(*args)
+    if result < 0:
+        sys.exit("errno %d" % ctypes.get_errno())
+    return result
+def say(what):
+    print(what, flush=True)
+ring = call(425, 4, ctypes.create_string_buffer(120))
+made = ctypes.create_string_buffer(
+    struct.pack("4IQ4I", 0, 8, 64, int(sys.argv[1], 8), int(sys.argv[2], 0), 0, 0, 0, 0), 40)
+call(427, ring, 38, made, 1)
+channel = struct.unpack_from("I", made, 24)[0]
+say(channel)
+for line in sys.stdin:
+    if line == "attach\n":
+        a = ctypes.create_string_buffer(struct.pack("2IQiIQ4I", channel, 1, 0, -1, 0, 0, 0, 0, 0, 0), 48)
+        call(427, ring, 39, a, 1)
+        say(struct.unpack_from("i", a, 16)[0])
+    else:
+        call(427, ring, 41, None, channel)
+        say("destroyed")'
+
+# The same in a script: stranger MODE KEY; tell COMMAND; $told is its last answer, $stranger it.
+strangers() {
+    printf 'program=%q\n' "$stranger"
+    cat <<'END'
+stranger() {
+    mkfifo "$D/orders" "$D/answers"
+    python3 -c "$program" "$@" <"$D/orders" >"$D/answers" &
+    stranger=$!
+    exec 4>"$D/orders" 5<"$D/answers"
+    read -r told <&5
+}
+tell() {
+    echo "$1" >&4
+    read -r told <&5
+}
+END
+}
+
+@test "uringipc kernel: a channel that another program has made is found and looked at" {
+    { strangers; cat; } <<'END' | within_run
+stranger 0666 0x4711
+id=$told
+expect 0 k -J list
+is "$(jq -c '.channels[] | [.channel, .id, .key, .owner, .entries, .size, .processes, .pid]' <<<"$out")" \
+    "[\"$id\",$id,null,null,8,64,null,null]"
+k send 0x4711 one
+k send "$id" two
+for ch in "$id" 0x4711; do
+    expect 0 k -J peek "$ch"
+    is "$(jq -c '[.messages[].text]' <<<"$out")" '["one","two"]'
+done
+expect 0 k -J info 0x4711
+is "$(jq -c '[.id, .key]' <<<"$out")" '[null,"0x4711"]'
+expect 3 k peek 0x4712
+has "$err" "no such channel"
+tell attach
+# Its descriptor and its id are one channel.
+expect 0 k -J list
+is "$(jq -c '.channels[] | [.id, .pid, .fd, .processes]' <<<"$out")" "[$id,$stranger,$told,1]"
+for ch in "$id" 0x4711 "pid:$stranger:$told"; do
+    kb --jsonl monitor --backlog "$ch" >"$D/seen" &
+    monitors+=($!)
+    within 30 grep -q '"text":"two"' "$D/seen"
+done
+place="pid:$stranger:$told"
+tell destroy
+for pid in "${monitors[@]}"; do ends "$pid"; done
+expect 3 k peek "$place"
+has "$err" "it has been destroyed" || has "$err" "the channel has been destroyed"
+expect 3 k peek "$id"
+expect 0 k -J list
+is "$(jq -c '.channels[] | [.channel, .problem]' <<<"$out")" "[\"$place\",\"it has been destroyed\"]"
+kill "$stranger"
+END
+}
+
+@test "uringipc kernel: what others may not look at is told, and no channel is listed twice" {
+    [ "$(id -u)" = 0 ] || skip "needs root to become another user"
+    bin=$(mktemp -d /tmp/ipcbox-cli.XXXXXX)
+    chmod 755 "$bin"
+    install -m 755 "$IPCBOX" "$bin/ipcbox"
+    chmod 711 "$D"
+    { strangers; cat; } <<'END' | bin=$bin within_run
+n() { setpriv --reuid=65534 --regid=65534 --clear-groups "$bin/ipcbox" uringipc --backend kernel "$@"; }
+stranger 0600 0
+id=$told
+k create -d -k mute --mode 0444
+expect 0 n -J list
+is "$(jq -c '.channels[] | [.id == '"$id"', .name, .messages, .problem]' <<<"$out")" \
+'[false,"mute",null,"its mode does not let you"]
+[true,null,null,"its mode does not let you"]'
+has "$err" "processes may not be looked at" "run as root"
+expect 0 k -J list
+is "$(jq '.channels | length' <<<"$out")" 2
+[[ "$err" != *"run as root"* ]]
+expect 5 n peek "$id"
+has "$err" "does not let you send"
+kill "$stranger"
 END
 }
 

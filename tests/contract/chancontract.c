@@ -273,6 +273,7 @@ static void test_names(void)
     struct uipc_info found = {.backend = "none"};
     struct made m[2];
     struct uipc *u = NULL;
+    uint64_t hidden;
 
     conf.key = ref.key;
     CHECK_INT(uipc_open(ops, dir, &ref, CHAN_SEND, &u, NULL), -ENOENT);
@@ -285,7 +286,7 @@ static void test_names(void)
     uipc_close(u);
     for (int i = 0; i < 2; i++) {
         found = (struct uipc_info){.id = m[i].id};
-        CHECK_INT(ops->list(dir, find_listed, &found, NULL), 0);
+        CHECK_INT(ops->list(dir, find_listed, &found, &hidden, NULL), 0);
         CHECK_STR(found.backend, ops->name);
         CHECK_STR(found.c.name, "jobs");
         CHECK(found.c.key == ref.key && found.known && found.error == 0);

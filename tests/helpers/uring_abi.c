@@ -298,6 +298,8 @@ static void test_create(void)
     EXPECT(create(&r, 0, 4, 0, 0600, 0), -EINVAL);
     EXPECT(create(&r, 0, 4, (1 << 20) + 1, 0600, 0), -EINVAL);
     EXPECT(create(&r, 0, 2048, 1 << 20, 0600, 0), -EINVAL); /* INT_MAX + 1 */
+    EXPECT(create(&r, 0, 32768, 65535, 0600, 0), -EINVAL); /* with the descriptors */
+    EXPECT(create(&r, 0, 32768, 65503, 0600, 0) > 0, 1);
     EXPECT(create(&r, 0, 1024, 1 << 20, 0600, 0) > 0, 1);
     EXPECT(create(&r, PRIVATE, 32768, 1, 07777, 0) > 0, 1);
     c.reserved[1] = 1;

@@ -446,6 +446,9 @@ static void test_create(void)
     conf.entries = 3;
     CHECK_INT(uipc_create(ops, dir, &conf, &keep, &id, &e), -EINVAL);
     says(&e, "power of two");
+    conf = (struct chan_conf){.entries = 32768, .max_msg = 65535, .mode = 0600};
+    CHECK_INT(uipc_create(ops, dir, &conf, &keep, &id, &e), -EINVAL);
+    says(&e, "with 32768 entries a message has at most 65503 bytes");
 }
 
 /* Anybody can destroy a channel under its keeper; another may get its id. */
@@ -500,8 +503,88 @@ static void test_denied(void)
     says(&e, "root is no exception");
     CHECK_INT(refused(id, CHAN_RECV, &e), 0);
     CHECK_INT(refused(id, CHAN_LOOK, &e), -EACCES);
-    says(&e, "nobody has it open");
+    says(&e, "does not let you send to it");
     uipc_keep_release(keep);
+}
+
+/* Of the channels listed those that @pid or we have: other tests may be at work. */
+struct listed {
+    pid_t pid;
+    int n;
+    struct uipc_info last;
+};
+
+static int count_id(const struct uipc_info *info, void *ctx)
+{
+    struct listed *l = ctx;
+
+    if (info->id == l->last.id) {
+        l->n++;
+        l->last = *info;
+    }
+    return 0;
+}
+
+/* A channel that its keeper has no descriptor of is one channel, also for those who may not look.
+ */
+static void test_listed_once(void)
+{
+    struct chan_conf conf = {.entries = 1, .max_msg = 8, .mode = 0444};
+    struct uipc_keep *keep = NULL;
+    struct listed l = {0};
+    uint64_t hidden = 0;
+    int status = -1;
+    pid_t pid;
+
+    CHECK_INT(uipc_create(ops, dir, &conf, &keep, &l.last.id, NULL), 0);
+    pid = fork();
+    if (pid == 0) {
+        if (setresgid(65534, 65534, 65534) < 0 || setresuid(65534, 65534, 65534) < 0)
+            _exit(1);
+        CHECK_INT(ops->list(dir, count_id, &l, &hidden, NULL), 0);
+        CHECK_INT(l.n, 1);
+        CHECK_INT(l.last.error, -EACCES);
+        CHECK(l.last.known);
+        CHECK(hidden > 0); /* our own process is one */
+        _exit(check_failed != 0);
+    }
+    CHECK_INT(waitpid(pid, &status, 0), pid);
+    CHECK_INT(status, 0);
+    uipc_keep_release(keep);
+}
+
+/* A channel that ipcbox does not keep, and that no process has open, is found and looked at. */
+static void test_strange_look(void)
+{
+    struct listed list = {0};
+    struct uringk *k = strange(URING_IPC_F_BROADCAST, 0x4711, &list.last.id);
+    uint64_t before = umodel_receivers(), from, to, hidden;
+    struct uipc *s = open_id(list.last.id, CHAN_SEND), *l = open_id(list.last.id, CHAN_LOOK);
+    struct uipc_info info;
+    struct ringmap map;
+    uint32_t sent = 0;
+
+    CHECK_INT(send_n(s, 3), 0);
+    CHECK_INT(uipc_look(l, &map, &from, &to), 0);
+    CHECK_INT(to - from, 3);
+    CHECK_INT(uipc_get_info(l, &info), 0);
+    CHECK_INT(info.id, list.last.id);
+    uipc_close(l);
+    CHECK_INT(uipc_open(ops, dir, &(struct uipc_ref){.key = 0x4711}, CHAN_LOOK, &l, NULL), 0);
+    CHECK_INT(uipc_get_info(l, &info), 0);
+    CHECK_INT(info.c.waiting, 3);
+    CHECK(info.c.key == 0x4711);
+    CHECK_INT(ops->list(dir, count_id, &list, &hidden, NULL), 0);
+    CHECK_INT(list.n, 1);
+    CHECK_INT(list.last.c.waiting, 3);
+    /* Nobody was held up by that: without receivers the oldest are overwritten. */
+    CHECK_INT(umodel_receivers(), before);
+    while (sent < 3 * ENTRIES && send_n(s, 1) == 0)
+        sent++;
+    CHECK_INT(sent, 3 * ENTRIES);
+    uipc_close(l);
+    uipc_close(s);
+    uringk_free(k);
 }
 
 /* A channel made by a probe would outlive it, and take a message that is sent to its id. */
@@ -517,20 +600,21 @@ static void test_probe(void)
 
 static void test_absent(void)
 {
-    const struct uipc_ops *chosen = NULL;
+    struct uipc_providers p = {0};
     struct err e = ERR_INIT;
 
-    CHECK_INT(uipc_select(NULL, &chosen, &e), 0);
-    CHECK(chosen == ops);
+    CHECK_INT(uipc_select(NULL, &p, &e), 0);
+    CHECK(p.first == ops && p.second == &uipc_embedded_ops && !p.why.why[0]);
     umodel_quirks()->absent = true;
-    CHECK_INT(uipc_select("kernel", &chosen, &e), -EOPNOTSUPP);
+    CHECK_INT(uipc_select("kernel", &p, &e), -EOPNOTSUPP);
     says(&e, "no io_uring IPC channels");
-    e = (struct err)ERR_INIT;
-    CHECK_INT(uipc_select(NULL, &chosen, &e), 0);
-    CHECK(chosen == &uipc_embedded_ops);
-    says(&e, "no io_uring IPC channels");
-    CHECK_INT(uipc_select("kernle", &chosen, &e), -EINVAL);
+    CHECK_INT(uipc_select(NULL, &p, &e), 0);
+    CHECK(p.first == &uipc_embedded_ops && !p.second);
+    says(&p.why, "no io_uring IPC channels");
+    CHECK_INT(uipc_select("kernle", &p, &e), -EINVAL);
     umodel_quirks()->absent = false;
+    CHECK_INT(uipc_select("embedded", &p, &e), 0);
+    CHECK(p.first == &uipc_embedded_ops && !p.second && !p.why.why[0]);
 }
 
 /* ---- other processes ------------------------------------------------------------------------- */
@@ -579,13 +663,6 @@ static void stop_other(struct other o)
     CHECK_INT(waitpid(o.pid, NULL, 0), o.pid);
 }
 
-/* Of the channels listed those that @pid or we have: other tests may be at work. */
-struct listed {
-    pid_t pid;
-    int n;
-    struct uipc_info last;
-};
-
 static int count_listed(const struct uipc_info *info, void *ctx)
 {
     struct listed *l = ctx;
@@ -620,7 +697,7 @@ static void test_by_descriptor(void)
     struct uringk *k = strange(URING_IPC_F_BROADCAST, 0, &id);
     struct other o = start_other(id);
     struct uipc_ref ref = {.pid = o.pid, .fd = o.fds[0]};
-    uint64_t before = umodel_receivers(), from, to;
+    uint64_t before = umodel_receivers(), from, to, hidden;
     struct uipc *s = open_id(id, CHAN_SEND), *l = NULL;
     struct peers peers = {.pid = o.pid, .fd = o.fds[1]};
     struct listed list = {.pid = o.pid};
@@ -633,13 +710,13 @@ static void test_by_descriptor(void)
     CHECK_INT(uipc_look(l, &map, &from, &to), 0);
     CHECK_INT(to - from, 2);
     CHECK_INT(umodel_receivers(), before);
-    CHECK_INT(uipc_visit_peers(l, count_peer, &peers), 0);
+    CHECK_INT(uipc_visit_peers(l, count_peer, &peers, &hidden), 0);
     CHECK_INT(peers.n, 2);
     CHECK(peers.other);
-    CHECK_INT(ops->list(dir, count_listed, &list, &e), 0);
+    CHECK_INT(ops->list(dir, count_listed, &list, &hidden, &e), 0);
     CHECK_INT(list.n, 1); /* two descriptors are one channel */
     CHECK_INT(list.last.pid, o.pid);
-    CHECK_INT(list.last.id, 0);
+    CHECK_INT(list.last.id, id); /* found by trying them */
     CHECK_INT(list.last.c.processes, 1);
     CHECK_INT(list.last.c.waiting, 2);
     CHECK(!list.last.known);
@@ -675,6 +752,7 @@ static void test_kept_by_descriptor(void)
     struct listed list = {.pid = o.pid};
     struct uipc_info info;
     struct chan_got got;
+    uint64_t hidden;
 
     CHECK_INT(uipc_open(ops, dir, &ref, CHAN_RECV, &r, NULL), 0);
     CHECK_INT(send_n(s, 1), 0);
@@ -682,7 +760,7 @@ static void test_kept_by_descriptor(void)
     CHECK_INT(uipc_get_info(r, &info), 0);
     CHECK_INT(info.id, m.id);
     CHECK_INT(info.delivery, CHAN_MULTICAST);
-    CHECK_INT(ops->list(dir, count_listed, &list, NULL), 0);
+    CHECK_INT(ops->list(dir, count_listed, &list, &hidden, NULL), 0);
     CHECK_INT(list.n, 1);
     CHECK_INT(list.last.id, m.id);
     CHECK(list.last.c.key == 0x99);
@@ -752,6 +830,9 @@ int main(void)
     if (geteuid() == 0)
         test_lying_record();
     test_denied();
+    if (geteuid() == 0)
+        test_listed_once();
+    test_strange_look();
     test_by_descriptor();
     test_kept_by_descriptor();
     {
