@@ -217,8 +217,6 @@ int64_t call_give_fd(const struct call *c, int fd, bool cloexec)
         .newfd_flags = cloexec ? O_CLOEXEC : 0,
     };
     int theirs = ioctl(c->run->listener, SECCOMP_IOCTL_NOTIF_ADDFD, &add);
-    int64_t r = theirs < 0 ? -errno : theirs;
 
-    close(fd);
-    return r;
+    return theirs < 0 ? -errno : theirs;
 }

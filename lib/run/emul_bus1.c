@@ -368,7 +368,7 @@ static int64_t open_device(struct bus1_emulator *b, const struct call *c, uint64
         return b->path ? -errno : fd;
     if (flags & O_NONBLOCK && fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
         return -errno;
-    return call_give_fd(c, TAKE_FD(fd), (flags & O_CLOEXEC) != 0);
+    return call_give_fd(c, fd, (flags & O_CLOEXEC) != 0);
 }
 
 int64_t bus1_open(struct bus1_emulator *b, const struct call *c)

@@ -170,7 +170,6 @@ static int64_t attach_to(struct uring_emulator *u, const struct call *c, struct 
 {
     struct usub *sub;
     int64_t fd;
-    int own, e;
 
     if (!uchan_allowed(c, chan, a->flags))
         return -EACCES;
@@ -181,10 +180,10 @@ static int64_t attach_to(struct uring_emulator *u, const struct call *c, struct 
     a->mmap_offset_out = 0;
     a->region_size = (uint32_t)chan->size;
     a->channel_fd = -1;
-    /* Before there is a descriptor that nobody knows of. */
-    e = call_write(c, c->args[2], a, sizeof(*a));
-    own = e < 0 ? e : fcntl(chan->fd, F_DUPFD_CLOEXEC, 0);
-    fd = own < 0 ? e < 0 ? e : -errno : call_give_fd(c, own, true);
+    /* First a write that may fail: the caller would not know of a descriptor given before. */
+    fd = call_write(c, c->args[2], a, sizeof(*a));
+    if (fd == 0)
+        fd = call_give_fd(c, chan->fd, true);
     if (fd < 0) {
         usub_free(&u->chans, sub);
         return fd;

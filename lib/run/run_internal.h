@@ -139,8 +139,8 @@ int call_write_ranges(const struct call *c, const struct call_range *v, size_t n
 int call_read_string(const struct call *c, uint64_t at, char out[PATH_MAX]);
 
 /*
- * Gives @fd (which stays ours too) to the caller, as the result of its call. Return: CALL_ANSWERED
- * or -errno.
+ * Gives the caller a descriptor of the open file that @fd, which stays the supervisor's, is of.
+ * Return: its number in the caller, or -errno.
  */
 int64_t call_give_fd(const struct call *c, int fd, bool cloexec);
 

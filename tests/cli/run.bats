@@ -82,7 +82,7 @@ teardown() {
 
 @test "run: a program written for io_uring channels, with rings of every kind" {
     [ "$channels" = 1 ] || { without_channels "$HELPERS/uring_abi" && return; }
-    expect 0 ipcbox run "$HELPERS/uring_abi"
+    expect 0 ipcbox run "$HELPERS/uring_abi" run
     has "$out" " 0 failed"
     expect 1 "$HELPERS/uring_abi"
 }

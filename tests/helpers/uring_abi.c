@@ -3,6 +3,8 @@
  * A program written for the proposed io_uring IPC channels, with raw system calls: it checks what
  * they promise, on rings of every kind.
  *
+ *     uring_abi [run]    with run: also that what ipcbox run cannot answer is refused
+ *
  * Prints what failed; exit status 0 when everything is as promised.
  */
 #include <errno.h>
@@ -22,13 +24,16 @@
 
 #include "uring_user_addr.h"
 
-#define NO_MMAP    (1u << 14)
-#define NO_SQARRAY (1u << 16)
-#define LINK       "anon_inode:[io_uring_ipc]"
+#define NO_MMAP            (1u << 14)
+#define REGISTERED_FD_ONLY (1u << 15)
+#define NO_SQARRAY         (1u << 16)
+#define SRC_REGISTERED     1u
+#define LINK               "anon_inode:[io_uring_ipc]"
 
 /* An int argument in a register whose upper half, which the kernel ignores, holds anything. */
 #define INT(v) (0xdeadbeef00000000 | (uint32_t)(v))
 
+enum { CLONE_BUFFERS = 30, RESIZE_RINGS = 33, REGISTER_QUERY = 35 };
 enum { CREATE = 38, ATTACH, DETACH, DESTROY, IPC_SEND = 65, IPC_RECV };
 enum { BROADCAST = 1, MULTICAST = 2, PRIVATE = 4 };
 enum { TO_SEND = 1, TO_RECV = 2, BOTH = 3 };
@@ -298,7 +303,7 @@ static void test_create(void)
     EXPECT(create(&r, 0, 4, 0, 0600, 0), -EINVAL);
     EXPECT(create(&r, 0, 4, (1 << 20) + 1, 0600, 0), -EINVAL);
     EXPECT(create(&r, 0, 2048, 1 << 20, 0600, 0), -EINVAL); /* INT_MAX + 1 */
-    EXPECT(create(&r, 0, 32768, 65535, 0600, 0), -EINVAL); /* with the descriptors */
+    EXPECT(create(&r, 0, 32768, 65535, 0600, 0), -EINVAL);  /* with the descriptors */
     EXPECT(create(&r, 0, 32768, 65503, 0600, 0) > 0, 1);
     EXPECT(create(&r, 0, 1024, 1 << 20, 0600, 0) > 0, 1);
     EXPECT(create(&r, PRIVATE, 32768, 1, 07777, 0) > 0, 1);
@@ -1146,7 +1151,35 @@ static void test_stream(void)
     ring_done(&r);
 }
 
-int main(void)
+/* What ipcbox run cannot answer, as its manual page says: programs are to do without. */
+static void test_unsupported(void)
+{
+    struct io_uring_params resized = {.sq_entries = 64, .cq_entries = 128}, p = {0};
+    struct io_uring_rsrc_update up = {.offset = -1U};
+    struct {
+        uint32_t src_fd, flags, src_off, dst_off, nr, pad[3];
+    } clone = {.flags = SRC_REGISTERED};
+    struct ring r, poll;
+    long res;
+
+    ring_new(&r, 0);
+    up.data = (uint64_t)(unsigned int)r.fd;
+    EXPECT(reg(&r, IORING_REGISTER_RING_FDS, &up, 1), -EINVAL);
+    p.flags = NO_MMAP | REGISTERED_FD_ONLY;
+    res = syscall(SYS_io_uring_setup, 4, &p);
+    EXPECT(res < 0 ? -errno : res, -EINVAL);
+    EXPECT(reg(&r, RESIZE_RINGS, &resized, 1), -EINVAL);
+    res = syscall(SYS_io_uring_register, -1, REGISTER_QUERY, NULL, 0);
+    EXPECT(res < 0 ? -errno : res, -EINVAL);
+    res = reg(&r, CLONE_BUFFERS, &clone, 1); /* which kernels before 6.12 do not know */
+    EXPECT(res == -EBADF || res == -EINVAL, 1);
+    ring_new(&poll, IORING_SETUP_SQPOLL);
+    EXPECT(poll.p.flags & IORING_SETUP_SQPOLL, 0);
+    ring_done(&poll);
+    ring_done(&r);
+}
+
+int main(int argc, char **argv)
 {
     struct ring r;
 
@@ -1158,6 +1191,8 @@ int main(void)
         return 1;
     }
     ring_done(&r);
+    if (argc > 1 && !strcmp(argv[1], "run"))
+        test_unsupported();
     test_create();
     test_attach();
     test_permission();
