@@ -2,8 +2,10 @@
 /* What a handle of an embedded channel is made of: for the parts of the engine only. */
 #pragma once
 
+#include <dirent.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include "chan_layout.h"
 #include "engine.h"
@@ -60,6 +62,8 @@ struct chan {
     uint32_t epoch;
 };
 
+enum { CHAN_FILE_NAME = 32 }; /* bytes of the name of a channel's file or directory */
+
 /* Where the extension begins in the data file. */
 static inline size_t chan_ext_offset(uint32_t entries, uint32_t max_msg)
 {
@@ -71,8 +75,48 @@ static inline size_t chan_ext_offset(uint32_t entries, uint32_t max_msg)
 /* Opens the directory of a user's channels, if it is safe. Return: fd or -errno. */
 int chan_dir_open(const char *dir, uid_t uid, bool create, struct err *e);
 
-/* Calls back with the directory of each user that has one: one's own, root's, then the others. */
-int chan_visit_dirs(const char *dir, int (*visit)(int fd, uid_t uid, void *ctx), void *ctx);
+/**
+ * struct chan_dirs - a walk over the directories of all users that have one: one's own comes first,
+ *   then root's, then those of others. Unsafe ones are passed over
+ * @base, @all, @step: its own
+ * @fd, @uid: the directory that the walk is at, and its owner
+ */
+struct chan_dirs {
+    const char *base;
+    DIR *all;
+    int step;
+    int fd;
+    uid_t uid;
+};
+
+#define CHAN_DIRS_INIT \
+    {                  \
+        .fd = -1       \
+    }
+
+int chan_dirs_open(struct chan_dirs *w, const char *dir);
+void chan_dirs_close(struct chan_dirs *w);
+
+/* Goes on. Return: 1 at the next directory, 0 at the end, -errno. */
+int chan_dirs_next(struct chan_dirs *w);
+
+/* Opens a directory once more, to read the names in it. Return: 0 or -errno. */
+int chan_names_open(DIR **ret, int dirfd);
+
+/* Whether a directory has a channel of this id. */
+bool chan_id_in(int dirfd, uint32_t id);
+
+/* Return: 0 with the directory (to be closed) and the id of the channel that is meant; -errno. */
+int chan_find(const char *dir, const struct chan_ref *ref, int *dirfd, uint32_t *id, struct err *e);
+
+/* Opens a file of a channel. Return: a descriptor, -EBADMSG when it cannot be one, -errno. */
+int chan_open_file(int dirfd, const char *name, int flags, struct stat *st, struct err *e);
+
+/* Opens channel @id of a directory, as chan_open(). */
+int chan_open_in(int dirfd, uint32_t id, unsigned int access, struct chan **ret, struct err *e);
+
+/* Whether an open failed for want of descriptors or memory: then nothing is known of the file. */
+bool chan_no_resources(int r);
 
 /* Takes the write lock on one byte. Return: whether it is ours now. */
 bool chan_lock(int fd, uint32_t byte);

@@ -53,11 +53,6 @@ void holder_remove(const char *dir, uint32_t id, int fd)
         close(fd);
 }
 
-struct holder_visit {
-    int (*visit)(const struct holder_record *record, void *ctx);
-    void *ctx;
-};
-
 /* Reads one record. Return: 0, or -errno when it is none, or nobody holds it any more. */
 static int holder_read(int dirfd, uid_t uid, const char *name, struct holder_record *out)
 {
@@ -79,21 +74,14 @@ static int holder_read(int dirfd, uid_t uid, const char *name, struct holder_rec
     return 0;
 }
 
-static int holder_visit_dir(int fd, uid_t uid, void *ctx)
+/* Calls back with each record of a directory whose holder lives. Return: as holder_visit(). */
+static int visit_dir(int fd, uid_t uid, int (*visit)(const struct holder_record *record, void *ctx),
+                     void *ctx)
 {
-    const struct holder_visit *v = ctx;
     _cleanup_(closedirp) DIR *d = NULL;
-    int dup = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     const char *name;
-    int r = 0;
+    int r = chan_names_open(&d, fd);
 
-    d = dup < 0 ? NULL : fdopendir(dup);
-    if (!d) {
-        r = -errno;
-        if (dup >= 0)
-            close(dup);
-        return r;
-    }
     while (r == 0 && (name = dir_next(d, &r))) {
         struct holder_record rec;
 
@@ -102,7 +90,7 @@ static int holder_visit_dir(int fd, uid_t uid, void *ctx)
         r = holder_read(fd, uid, name, &rec);
         if (r == -ESRCH && uid == geteuid())
             (void)unlinkat(fd, name, 0);
-        r = r == 0 ? v->visit(&rec, v->ctx) : 0;
+        r = r == 0 ? visit(&rec, ctx) : 0;
     }
     return r;
 }
@@ -110,9 +98,15 @@ static int holder_visit_dir(int fd, uid_t uid, void *ctx)
 int holder_visit(const char *dir, int (*visit)(const struct holder_record *record, void *ctx),
                  void *ctx)
 {
-    struct holder_visit v = {visit, ctx};
+    _cleanup_(chan_dirs_close) struct chan_dirs w = CHAN_DIRS_INIT;
+    int r = chan_dirs_open(&w, dir);
 
-    return chan_visit_dirs(dir, holder_visit_dir, &v);
+    while (r == 0 && (r = chan_dirs_next(&w)) == 1) {
+        r = visit_dir(w.fd, w.uid, visit, ctx);
+        if (r)
+            return r;
+    }
+    return r;
 }
 
 static int holder_same(const struct holder_record *record, void *ctx)
