@@ -2,6 +2,7 @@
 /* Channels in the supervisor: who gets which message, and when there is room. */
 #include "uring_chan.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -111,6 +112,15 @@ static int make_file(struct uchan *c)
     return 0;
 }
 
+/* With the lock: what holds whenever nobody is changing the channel. */
+static void check(const struct uchan *c)
+{
+    assert(c->head <= c->tail);
+    assert(is_broadcast(c) || c->tail - c->head <= c->entries);
+    for (const struct usub *s = c->subs; s; s = s->next)
+        assert(s->head <= c->tail && s->chan == c);
+}
+
 /* ---- the list ---- */
 
 void uchans_init(struct uchans *set)
@@ -121,6 +131,7 @@ void uchans_init(struct uchans *set)
 
 static void uchan_free(struct uchan *c)
 {
+    assert(!c->subs && !c->outlets);
     if (c->base)
         munmap(c->base, c->size);
     closep(&c->fd);
@@ -132,6 +143,7 @@ static void uchan_free(struct uchan *c)
 
 void uchans_done(struct uchans *set)
 {
+    assert(!set->newest); /* whoever used a channel has gone */
     pthread_mutex_destroy(&set->lock);
 }
 
@@ -218,6 +230,7 @@ void uchan_unref(struct uchans *set, struct uchan *c)
     bool last;
 
     pthread_mutex_lock(&set->lock);
+    assert(c->refs > 0);
     last = --c->refs == 0;
     if (last) {
         while (*at != c)
@@ -384,6 +397,7 @@ int64_t uchan_send(struct uchan *c, const void *data, uint32_t len, uint64_t use
     } else {
         publish(c, data, len, user_data, target);
     }
+    check(c);
     pthread_mutex_unlock(&c->lock);
     return r;
 }
@@ -441,6 +455,7 @@ static void consume(struct usub *s, uint64_t position)
         else if (s->head % HEAD_STEP == 0 && slowest(c, &head))
             set_head(c, head);
     }
+    check(c);
     pthread_mutex_unlock(&c->lock);
 }
 

@@ -7,6 +7,7 @@
  * same: that holds over fork(), dup() and numbers that are used again. Since ours would keep a ring
  * alive, it is looked for in the programs from time to time, and let go when none has it.
  */
+#include <assert.h>
 #include <errno.h>
 #include <linux/kcmp.h>
 #include <stdio.h>
@@ -179,6 +180,7 @@ static void want_wakeup(const struct ring *r, const struct call *c)
 
 static void ring_free(struct ring *r)
 {
+    assert(!r->subs);
     if (r->map)
         munmap(r->map, r->map_size);
     if (r->sqes)
@@ -278,6 +280,7 @@ void ring_unref(struct uring_emulator *u, struct ring *r)
     bool last;
 
     pthread_mutex_lock(&u->lock);
+    assert(r->refs > 0);
     last = --r->refs == 0;
     pthread_mutex_unlock(&u->lock);
     if (last)

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Who of a channel is alive, and how far the slowest of them is. */
+#include <assert.h>
+
 #include "chan_words.h"
 
 bool chan_writer_alive(const struct chan *c, uint64_t position, uint32_t *pid)
@@ -75,5 +77,6 @@ uint64_t chan_slowest(const struct chan *c, uint64_t tail)
         if (lag <= c->map.entries)
             most = lag;
     }
+    assert(most <= c->map.entries); /* whatever the heads say */
     return tail - most;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Coming to a channel and going, and looking at it and at who is there. */
+#include <assert.h>
 #include <errno.h>
 #include <linux/membarrier.h>
 #include <sched.h>
@@ -21,6 +22,7 @@ int chan_join_senders(struct chan *c)
         STORE(&s->intent, UINT64_C(0));
         __atomic_store_n(&s->sent, UINT64_C(0), __ATOMIC_RELAXED);
         STORE(&s->pid, (uint32_t)getpid());
+        assert(c->sender < 0);
         c->sender = (int)i;
         c->fence = syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0) < 0;
         return 0;
@@ -124,6 +126,7 @@ int chan_look(struct chan *c, struct ringmap *map, uint64_t *from, uint64_t *to)
         first = tail - MIN(tail, (uint64_t)c->map.entries);
     if (chan_broken(c))
         return -EIO;
+    assert(tail - first <= c->map.entries);
     *map = c->map;
     *from = first;
     *to = tail;

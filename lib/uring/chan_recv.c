@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Receiving from a channel, and how long to look before sleeping. */
+#include <assert.h>
 #include <errno.h>
 #include <linux/futex.h>
 #include <sched.h>
@@ -159,6 +160,7 @@ static int recv_once(struct chan *c, void *buf, size_t cap, bool recover, struct
         return TRY_AGAIN;
     if (targeted && c->delivery == CHAN_MULTICAST)
         chan_wake_set(&c->ctl->rbits, &c->ctl->rgen); /* they waited for us to take it */
+    assert(c->delivery == CHAN_MULTICAST || c->head == head + 1);
     got->position = head;
     c->fresh = false;
     c->run++;
@@ -269,6 +271,7 @@ int chan_recv(struct chan *c, void *buf, size_t cap, struct chan_got *got, uint6
 
     if (!(c->access & CHAN_RECV))
         return -EACCES;
+    assert(c->sub >= 0 && c->sub < CHAN_SUBS && chan_sub_index(c->sub_id) == (uint32_t)c->sub);
     got->lost = 0;
     got->lost_pid = 0;
     for (;;) {

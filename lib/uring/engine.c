@@ -60,6 +60,7 @@
  */
 #include "engine.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <sched.h>
 #include <time.h>
@@ -110,6 +111,7 @@ static int claim(struct chan *c, uint64_t *position)
         if (!slot_done(c, tail, &lost))
             return chan_tail(c) == tail ? -EBUSY : -EAGAIN;
         STORE(&me->intent, tail + 1);
+        assert(tail - c->min_head < c->map.entries);
         if (__atomic_compare_exchange_n(chan_tail_word(c), &expected, (uint32_t)tail + 1, false,
                                         __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)) {
             __atomic_store_n(&c->ext->tail_near, tail + 1, __ATOMIC_RELAXED);
@@ -227,6 +229,7 @@ int chan_send(struct chan *c, const void *data, size_t len, uint64_t user_data, 
         return -EACCES;
     if (len > c->map.max_msg)
         return -EMSGSIZE;
+    assert(c->sender >= 0 && c->sender < CHAN_SENDERS);
     for (unsigned int tries = 0;; tries++) {
         uint64_t left;
         int r;

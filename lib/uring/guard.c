@@ -2,6 +2,7 @@
 /* Shared mappings of files that others may cut short. */
 #include "guard.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -116,6 +117,7 @@ void guard_unmap(struct guard *g)
     if (!g)
         return;
     base = guard_base(g);
+    assert(g->used && base);
     __atomic_store_n(&g->base, (uintptr_t)0, __ATOMIC_RELEASE);
     munmap(base, g->size);
     __atomic_store_n(&g->used, false, __ATOMIC_RELEASE);

@@ -2,6 +2,7 @@
 /* The one reader of a channel's mapping. */
 #include "mapping.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
@@ -75,6 +76,8 @@ int ringmap_init(struct ringmap *m, const void *base, size_t size, bool marked, 
                        "its mapping is %zu bytes long, its %u entries of %u bytes need %zu", size,
                        map.entries, map.max_msg, need);
     map.data = uring_ipc_data_offset(map.entries);
+    /* What every read relies on: no slot ends behind the mapping. */
+    assert(map.data + (size_t)map.entries * map.max_msg <= size);
     *m = map;
     return 0;
 }
