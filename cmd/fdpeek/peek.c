@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "decode.h"
 #include "escape.h"
 #include "fdpeek_verbs.h"
 #include "fdq_peek.h"
@@ -15,6 +16,7 @@
 
 struct peek_args {
     bool peer;
+    int decode;
     uint64_t count;
     uint64_t max_bytes;
     bool hex;
@@ -27,6 +29,8 @@ static const struct peek_args peek_defaults = {.count = UINT64_MAX, .max_bytes =
 static const struct cli_opt peek_opts[] = {
     CLI_FLAG(struct peek_args, peer, 0, "peer",
              "of a socket, what the other end has not read yet: what this end sent"),
+    CLI_ENUM(struct peek_args, decode, 0, "decode", "PROTOCOL", "what to take the bytes for",
+             decode_words),
     CLI_U64(struct peek_args, count, 'n', "count", "N", "at most N messages of each queue"),
     CLI_SIZE(struct peek_args, max_bytes, 'm', "max-bytes", "BYTES",
              "cut each message's content; 0: none at all"),
@@ -80,6 +84,9 @@ struct message_row {
     bool oob;
     const char *fds;
     struct out_bytes content;
+    const char *protocol;
+    const char *decoded;
+    uint64_t skipped;
 };
 
 static const struct out_col message_cols[] = {
@@ -95,6 +102,17 @@ static const struct out_col message_cols[] = {
         struct message_row, fds, "fds",
         "objects with inode, type (file, socket, …) and name; of descriptors that come with it",
         .flags = OUT_JSON),
+    OUT_STR(struct message_row, protocol, "protocol", "dbus or varlink, where it is recognised",
+            .flags = OUT_JSON),
+    OUT_VALUE(
+        struct message_row, decoded, "decoded",
+        "the protocol's messages that end in these bytes: for D-Bus objects with type, serial, "
+        "reply_serial, sender, destination, path, interface, member, error_name, signature, "
+        "body and unix_fds; for Varlink the call or reply itself",
+        .flags = OUT_JSON),
+    OUT_SIZE(struct message_row, skipped, "skipped_bytes",
+             "in front of the first decoded message: the rest of one that began before",
+             .flags = OUT_JSON | OUT_OPTIONAL),
     OUT_BYTES(struct message_row, content, "content",
               "text if it is text, else <hex>; in JSON data_base64 and text", .flags = OUT_WIDE),
     OUT_END,
@@ -104,6 +122,8 @@ static const struct out_col message_cols[] = {
 struct peek_walk {
     struct cli_ctx *ctx;
     const struct peek_args *args;
+    struct proto_stream stream;
+    struct decoded decoded;
 };
 
 static const char *type_name(uint32_t mode)
@@ -154,10 +174,27 @@ static void show_text(struct out *out, const struct out_bytes *content)
     out_text(out, "%s", buf_str(&b));
 }
 
-static void show_row(const struct peek_walk *w, const struct message_row *row)
+/* A line for each decoded message; the first has what is known of the bytes in which they end. */
+static void show_lines(struct peek_walk *w, struct message_row *row)
+{
+    const char *line = buf_str(&w->decoded.lines);
+
+    for (size_t i = 0; i < w->decoded.n; i++) {
+        row->content = (struct out_bytes){line, strlen(line)};
+        out_row(w->ctx->out, row);
+        row->length = OUT_UNKNOWN_U64;
+        line += strlen(line) + 1;
+    }
+}
+
+static void show_row(struct peek_walk *w, struct message_row *row)
 {
     struct out *out = w->ctx->out;
 
+    if (out_get_mode(out) == OUT_MODE_TABLE && w->decoded.n && !w->args->hex && !w->args->text) {
+        show_lines(w, row);
+        return;
+    }
     if (out_get_mode(out) != OUT_MODE_TABLE || !(w->args->hex || w->args->text)) {
         out_row(out, row);
         return;
@@ -172,6 +209,22 @@ static void show_row(const struct peek_walk *w, const struct message_row *row)
         show_text(out, &row->content);
 }
 
+static int decode(struct peek_walk *w, const struct fdq_message *m, struct message_row *row)
+{
+    struct decoded *d = &w->decoded;
+    int r = decode_feed(d, &w->stream, m->data, m->length);
+
+    row->protocol = d->n ? proto_kind_name(d->kind) : NULL;
+    row->decoded = decode_json(d);
+    row->skipped = d->skipped ? d->skipped : OUT_UNKNOWN_U64;
+    if (d->skipped)
+        cli_note(w->ctx,
+                 "%" PRIu64 " bytes in front of message #%" PRIu64
+                 " are the rest of one that was read in part",
+                 d->skipped, m->index);
+    return r;
+}
+
 /* Return: 1 when nothing more is wanted. */
 static int on_message(const struct fdq_message *m, void *ctx)
 {
@@ -184,7 +237,9 @@ static int on_message(const struct fdq_message *m, void *ctx)
         .uid = m->pid ? (uint32_t)m->uid : OUT_UNKNOWN_U32,
         .n_fds = m->n_fds,
         .oob = m->oob,
+        .skipped = OUT_UNKNOWN_U64,
     };
+    int r = 0;
 
     if (m->index >= w->args->count)
         return 1;
@@ -196,8 +251,10 @@ static int on_message(const struct fdq_message *m, void *ctx)
     row.fds = buf_error(&fds) ? NULL : buf_str(&fds);
     if (m->data && w->args->max_bytes)
         row.content = (struct out_bytes){m->data, MIN(m->length, w->args->max_bytes)};
+    if (!m->oob)
+        r = decode(w, m, &row);
     show_row(w, &row);
-    return out_error(w->ctx->out) != 0;
+    return r < 0 ? r : out_error(w->ctx->out) != 0;
 }
 
 static void show_head(struct cli_ctx *ctx, const struct head_row *h)
@@ -244,9 +301,13 @@ static int explain(int r, const struct fdq_set *set, const struct fdq_queue *q, 
 }
 
 static int peek_queue(struct cli_ctx *ctx, const struct peek_args *args, struct fdq_peeker *p,
-                      const struct fdq_set *set, const struct fdq_queue *q)
+                      const struct fdq_set *set, const struct fdq_queue *q, bool many)
 {
-    struct peek_walk w = {.ctx = ctx, .args = args};
+    struct peek_walk w = {
+        .ctx = ctx,
+        .args = args,
+        .stream = {.want = (enum proto_want)args->decode},
+    };
     struct fdq_peek_info info;
     struct err e = ERR_INIT;
     struct head_row head;
@@ -256,6 +317,9 @@ static int peek_queue(struct cli_ctx *ctx, const struct peek_args *args, struct 
     fdq_target_of(q, target);
     if (r < 0)
         return cli_fail(ctx, explain(r, set, q, &e), &e, "%s: cannot peek", target);
+    /* Of the many queues of a process or a path, the empty ones say nothing. */
+    if (many && !info.bytes && !info.depth && info.complete)
+        return CLI_OK;
     if (!info.consistent)
         cli_note(ctx, "%s: the messages may be of several moments", target);
     if (info.note[0])
@@ -271,6 +335,11 @@ static int peek_queue(struct cli_ctx *ctx, const struct peek_args *args, struct 
         out_list_end(ctx->out);
         out_item_end(ctx->out);
     }
+    if (w.stream.kind != PROTO_NONE && proto_stream_pending(&w.stream))
+        cli_note(ctx, "%s: the last %zu bytes begin a message that is not whole yet", target,
+                 proto_stream_pending(&w.stream));
+    proto_stream_done(&w.stream);
+    decode_done(&w.decoded);
     return r < 0 ? cli_fail(ctx, r, NULL, "%s: cannot read on", target) : CLI_OK;
 }
 
@@ -303,11 +372,8 @@ static void peek_operand(struct cli_ctx *ctx, const struct peek_args *args, stru
     for (size_t i = 0; i < n && !out_error(ctx->out); i++) {
         const struct fdq_queue *q = meant(ctx, args, set, found[i]);
 
-        /* Of the many queues of a process or a path, those that are known to be empty say nothing.
-         */
-        if (!q || (n > 1 && !q->bytes && q->bytes_complete && !q->depth))
-            continue;
-        (void)peek_queue(ctx, args, p, set, q);
+        if (q && !(n > 1 && !q->bytes && q->bytes_complete && !q->depth))
+            (void)peek_queue(ctx, args, p, set, q, n > 1);
     }
 }
 
@@ -352,6 +418,8 @@ static int peek_run(struct cli_ctx *ctx, const void *argp)
 static const struct cli_example peek_examples[] = {
     {"fdpeek 4711:5", "what process 4711 has not read yet from its descriptor 5"},
     {"fdpeek 4711:5 --peer", "what it has sent there that the other end has not read"},
+    {"fdpeek -J 4711 | jq '.queues[].messages[].decoded[]? | select(.type == \"method_call\")'",
+     "D-Bus calls that a service has not read"},
     {"fdpeek pipe:[81234] --raw | xxd", "a pipe's bytes"},
     {"fdpeek -J 4711 | jq '.queues[] | {target, bytes}'", "all that waits for a process"},
     {NULL, NULL},
@@ -382,6 +450,12 @@ const struct cli_verb fdpeek_peek_verb = {
         "descriptor and of other sockets the first message, where that disturbs nothing; tee shows "
         "pipes that somebody visible has open for reading. These two duplicate the descriptor for "
         "a moment.\n"
+        "\n"
+        "D-Bus and Varlink are recognised, and each message is shown where it ends: also one that "
+        "spans several buffers. Of a stream whose first message was read in part, decoding begins "
+        "with the next, and says so. In a D-Bus body an array of dictionary entries is an object "
+        "with strings as keys (an array of pairs when a key comes twice), a structure is an array, "
+        "a variant is the value in it.\n"
         "\n"
         "TCP sockets are not shown.",
     .examples = peek_examples,

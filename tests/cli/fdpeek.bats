@@ -17,7 +17,26 @@ make_objects() {
     pid=${at[stream]%:*}
 }
 
+# Begins a bus of its own and dbusactor as a service on it: $bus, $service
+make_bus() {
+    dir=$(mktemp -d "/tmp/ipcbox-fd-XXXXXX")
+    export DBUS_SESSION_BUS_ADDRESS=unix:path=$dir/bus
+    dbus-daemon --session --nofork --nopidfile --address="$DBUS_SESSION_BUS_ADDRESS" 3>&- 2>/dev/null &
+    bus=$!
+    within 20 test -S "$dir/bus"
+    "$HELPERS/dbusactor" serve org.example.Store >"$dir/service" 3>&- &
+    service=$!
+    within 20 grep -q ready "$dir/service"
+}
+
+put() { dbus-send --dest=org.example.Store --type=method_call /store org.example.Store.Put "$@"; }
+
 teardown() {
+    for job in ${follower-} ${service-} ${bus-}; do
+        kill -CONT "$job" 2>/dev/null || true
+        kill "$job" 2>/dev/null || true
+        wait "$job" 2>/dev/null || true
+    done
     exec 9>&-
     [ -z "${maker-}" ] || wait "$maker" 2>/dev/null || true
     rm -rf "${dir-}"
@@ -245,4 +264,55 @@ INDEX  LENGTH  PID  FDS  CONTENT
     # One that is not dumpable is nobody's to look at but root's.
     expect 0 as_nobody "$tool" fdpeek -J list -a
     is "$(jq -c --arg p "$dir/sock" '[.queues[] | select(.path == $p and .listening) | .bytes_complete]' <<<"$out")" "[false]"
+}
+
+@test "peek: a call that waits in a stopped service's socket is shown as what it is" {
+    make_bus
+    kill -STOP "$service"
+    put string:key dict:string:uint32:a,1,b,2
+    put string:"$(head -c 120000 /dev/zero | tr '\0' x)" uint32:7
+    waits() { [ "$("$IPCBOX" fdpeek -J "$service" 2>/dev/null | jq '[.queues[].messages[].decoded[]?] | length')" = 2 ]; }
+    within 20 waits
+    expect 0 fdpeek -J "$service"
+    is "$(jq -c '[.queues[].messages[].decoded[]?] | .[0] | [.type, .destination, .path, .interface, .member, .signature, .body, .unix_fds]' <<<"$out")" \
+        '["method_call","org.example.Store","/store","org.example.Store","Put","sa{su}",["key",{"a":1,"b":2}],0]'
+    # One that spans buffers is put together, and shown where it ends.
+    is "$(jq -c '[.queues[].messages[].decoded[]?] | .[1] | [.member, (.body[0] | length), .body[1]]' <<<"$out")" '["Put",120000,7]'
+    jq -e '.queues[] | select(.messages != []) | (.messages | length > 2) and .messages[0].protocol == "dbus"' <<<"$out"
+    expect 0 fdpeek "$service" -m 100
+    has "$out" 'method_call #2' '-> org.example.Store /store org.example.Store.Put ("key",{"a":1,"b":2})'
+    expect 0 fdpeek -J "$service" --decode none
+    is "$(jq -c '[.queues[].messages[].decoded] | unique' <<<"$out")" '[null]'
+    expect 0 fdpeek -J "$service" --decode varlink
+    is "$(jq -c '[.queues[].messages[].decoded] | unique' <<<"$out")" '[null]'
+    expect 2 fdpeek "$service" --decode dbsu
+}
+
+@test "peek: Varlink, and a stream whose first message was read in part" {
+    send_and_read() {
+        setsid /usr/bin/python3 - "$1" "$2" 3>&- <<'END' &
+import os, socket, sys, time
+a, b = socket.socketpair()
+a.send(eval(sys.argv[1]))
+b.recv(int(sys.argv[2])) if sys.argv[2] != "0" else None
+open("/tmp/ipcbox-fd-place-%d" % os.getppid(), "w").write("%d:%d" % (os.getpid(), b.fileno()))
+time.sleep(30)
+END
+        service=$!
+        within 20 test -s "/tmp/ipcbox-fd-place-$$"
+        place=$(cat "/tmp/ipcbox-fd-place-$$")
+        rm "/tmp/ipcbox-fd-place-$$"
+    }
+    send_and_read 'b"{\"method\": \"io.example.Get\", \"parameters\": {\"n\": 1}}\0{\"parameters\":{}}\0"' 0
+    expect 0 fdpeek -J "$place"
+    is "$(jq -c '.queues[0].messages[0] | [.protocol, .decoded]' <<<"$out")" \
+        '["varlink",[{"method":"io.example.Get","parameters":{"n":1}},{"parameters":{}}]]'
+    kill "$service"
+    wait "$service" || true
+    call='b"l\1\0\1\0\0\0\0\7\0\0\0\34\0\0\0" b"\1\1o\0\2\0\0\0/s\0\0\0\0\0\0" b"\3\1s\0\3\0\0\0Put\0\0\0\0\0"'
+    send_and_read "($call) + ($call)" 20
+    expect 0 fdpeek -J "$place"
+    is "$(jq -c '.queues[0].messages[0] | [.protocol, .skipped_bytes, (.decoded | map([.path, .member]))]' <<<"$out")" \
+        '["dbus",28,[["/s","Put"]]]'
+    has "$err" "28 bytes in front of message"
 }
