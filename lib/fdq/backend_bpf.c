@@ -110,7 +110,6 @@ static int load(struct bpf_state *s, size_t room, struct err *e)
         s->map = NULL;
         return err_set(e, -errno, NULL, "cannot map the BPF map: %s", err_text(NULL, -errno));
     }
-    s->skel->bss->req.page_size = (uint64_t)sysconf(_SC_PAGESIZE);
     return 0;
 }
 
@@ -118,6 +117,7 @@ static int load(struct bpf_state *s, size_t room, struct err *e)
 static int need_room(struct bpf_state *s, uint64_t bytes, struct err *e)
 {
     uint64_t page_base = s->skel ? s->skel->bss->page_base : 0;
+    uint64_t page_factor = s->skel ? s->skel->bss->page_factor : 0;
     size_t room = FIRST_ROOM;
     int r;
 
@@ -132,22 +132,14 @@ static int need_room(struct bpf_state *s, uint64_t bytes, struct err *e)
         return r;
     }
     s->skel->bss->page_base = page_base;
+    s->skel->bss->page_factor = page_factor;
     return 0;
 }
 
 static int calibrate(struct bpf_state *s, struct err *e)
 {
-    struct fdpeek_request *req = &s->skel->bss->req;
-    _cleanup_(calibrate_done) struct calibrate_pipe c = CALIBRATE_INIT;
-    int r = calibrate_begin(&c, req->words, &req->gigabytes, e);
-
-    if (r < 0)
-        return r;
-    req->fd = (uint32_t)c.fd[0];
-    r = run(s->skel->progs.calibrate);
-    if (r < 0)
-        return err_set(e, r, NULL, "cannot run the BPF program: %s", err_text(NULL, r));
-    return req->status == FDPEEK_DONE ? 0 : calibrate_failed(e);
+    return calibrate_pages(s->skel->progs.calibrate, &s->skel->bss->calibration,
+                           &s->skel->bss->page_base, e);
 }
 
 /* ---- collecting ---- */
@@ -177,11 +169,7 @@ static int collect(struct bpf_state *s, const struct fdq_queue *q, struct err *e
     if (r < 0)
         return err_set(e, r, NULL, "cannot run the BPF program: %s", err_text(NULL, r));
     if (req->status == FDPEEK_PAGES || got[0].status == FDPEEK_PAGES) {
-        /* The calibration needs the request for itself. */
-        const struct fdpeek_request asked = *req;
-
         r = calibrate(s, e);
-        req->fd = asked.fd;
         return r < 0 ? r : DIFFERED;
     }
     if (got[0].status == FDPEEK_DEVICE)
@@ -324,7 +312,7 @@ static int bpf_look(void *state, const struct fdq_queue *q, struct fdq_catch *fo
         return r;
     info->depth = found->messages;
     if (!fdq_is_socket(q->kind))
-        info->capacity = s->skel->bss->req.ring * s->skel->bss->req.page_size;
+        info->capacity = s->skel->bss->req.ring * (uint64_t)sysconf(_SC_PAGESIZE);
     return 0;
 }
 

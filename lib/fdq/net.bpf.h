@@ -33,7 +33,8 @@ struct sk_buff_head {
 struct skb_shared_info {
     unsigned char nr_frags;
     struct {
-    } frags[1];
+        unsigned long page;
+    } frags[1]; /* skb_frag_t */
 };
 
 struct scm_fp_list {
@@ -65,6 +66,7 @@ struct sock {
 struct unix_address {
     int len;
     struct {
+        unsigned short sun_family;
     } name[1]; /* struct sockaddr_un */
 };
 
@@ -86,10 +88,12 @@ struct socket_alloc {
 
 struct mutex {
     struct {
+        long counter;
     } owner; /* atomic_long_t */
 };
 
 struct page {
+    unsigned long flags;
 };
 
 struct pipe_buffer {

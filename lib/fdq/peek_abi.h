@@ -61,12 +61,10 @@ struct fdpeek_collection {
 struct fdpeek_request {
     /* in */
     uint64_t room;      /* bytes for each collection, at most half the map */
-    uint64_t page_size; /* of the machine */
     uint32_t fd;
     uint32_t child; /* of a listener, the connection to look into, from 1 on; 0: the socket's own */
     uint32_t heads; /* no payload */
-    uint32_t gigabytes; /* of memory, for calibrating */
-    uint64_t words[2];  /* what the pipe holds with which to calibrate */
+    uint32_t reserved;
     /* out */
     uint64_t status; /* of the whole */
     uint64_t inode;
@@ -79,6 +77,6 @@ struct fdpeek_request {
 
 _Static_assert(sizeof(struct fdpeek_record) == 40, "the same for both sides");
 _Static_assert(sizeof(struct fdpeek_passed) == 48, "the same for both sides");
-_Static_assert(offsetof(struct fdpeek_request, words) == 32, "the same for both sides");
-_Static_assert(offsetof(struct fdpeek_request, got) == 88, "the same for both sides");
-_Static_assert(sizeof(struct fdpeek_request) == 152, "the same for both sides");
+_Static_assert(offsetof(struct fdpeek_request, status) == 24, "the same for both sides");
+_Static_assert(offsetof(struct fdpeek_request, got) == 64, "the same for both sides");
+_Static_assert(sizeof(struct fdpeek_request) == 128, "the same for both sides");
