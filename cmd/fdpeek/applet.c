@@ -7,6 +7,7 @@ static const char *const usage[] = {
     "fdpeek\tsockets and pipes with something unread or somebody blocked",
     "fdpeek PID:FD\twhat waits in one of a process's descriptors",
     "fdpeek info PID:FD\tboth ends of one, who holds them, who is blocked",
+    "fdpeek follow --all\twhat is received over unix sockets, live",
     NULL,
 };
 
@@ -14,6 +15,7 @@ static const struct cli_verb *const verbs[] = {
     &fdpeek_list_verb,
     &fdpeek_peek_verb,
     &fdpeek_info_verb,
+    &fdpeek_follow_verb,
     NULL,
 };
 

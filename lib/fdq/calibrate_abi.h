@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Between calibrate.bpf.h and calibrate.c. */
+#pragma once
+
+#include <stdint.h>
+
+struct calibration {
+    uint64_t words[2]; /* what the pipe holds */
+    uint32_t fd;       /* the pipe's end for reading */
+    uint32_t gigabytes; /* how much memory there can be */
+    uint64_t page_size; /* of the machine */
+};
+
+_Static_assert(sizeof(struct calibration) == 32, "the same for both sides");
