@@ -166,12 +166,13 @@ _ipcbox_fdpeek() {
         -p|--pid) words=''; kind='pid' ;;
       esac ;;
     peek)
-      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --backend --peer -n --count -m --max-bytes --hex --text --raw '
+      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --backend --peer --decode -n --count -m --max-bytes --hex --text --raw '
       operand='pid'
       case $prev in
         -o|--output) words=''; kind='' ;;
         --color) words='auto always never'; kind='' ;;
         --backend) words=''; kind='' ;;
+        --decode) words='auto dbus varlink none'; kind='' ;;
         -n|--count) words=''; kind='' ;;
         -m|--max-bytes) words=''; kind='' ;;
       esac ;;
@@ -183,8 +184,23 @@ _ipcbox_fdpeek() {
         --color) words='auto always never'; kind='' ;;
         --backend) words=''; kind='' ;;
       esac ;;
+    follow)
+      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --backend -a --all --path --decode --match -O --output-file -N --count --timeout -m --max-bytes '
+      operand='pid'
+      case $prev in
+        -o|--output) words=''; kind='' ;;
+        --color) words='auto always never'; kind='' ;;
+        --backend) words=''; kind='' ;;
+        --path) words=''; kind='file' ;;
+        --decode) words='auto dbus varlink none'; kind='' ;;
+        --match) words=''; kind='' ;;
+        -O|--output-file) words=''; kind='file' ;;
+        -N|--count) words=''; kind='' ;;
+        --timeout) words=''; kind='' ;;
+        -m|--max-bytes) words=''; kind='' ;;
+      esac ;;
     *)
-      words='list peek info '
+      words='list peek info follow '
       opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --backend -p --pid -a --all '
       operand='pid' ;;
   esac
