@@ -10,6 +10,7 @@ set(CPACK_PACKAGE_DESCRIPTION
  - mqpeek shows the messages in a POSIX message queue and takes none, who
    holds the queue and who is blocked on it, and follows every send and
    receive;
+ - mqctl makes, uses and removes message queues, of POSIX and of System V;
  - mqdump saves and restores queues, records and replays their traffic, and
    lets CRIU checkpoint processes with queues;
  - b1ctl works with bus1: the kernel's, or a bus of its own that any process

@@ -2,11 +2,9 @@
 /* uringipc send: one message, or a message a line. */
 #include <errno.h>
 #include <inttypes.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "cleanup.h"
-#include "dump.h"
+#include "feed.h"
 #include "ucmd.h"
 
 struct send_args {
@@ -42,145 +40,56 @@ static const struct out_col send_cols[] = {
 };
 
 struct sending {
-    struct cli_ctx *ctx;
+    struct feed feed;
     const struct send_args *args;
     struct uipc *u;
-    uint32_t max_msg;
-    uint64_t user_data;
-    bool stream; /* a message a line, of text or of JSON */
-    struct send_row done;
-    struct cli_progress progress;
 };
 
-/* Return: CLI_OK, or the status of a reported error. */
-static int send_one(struct sending *s, const void *data, size_t len)
+static int send_one(struct feed *f, const void *data, size_t len, struct dump_record *rec)
 {
+    struct sending *s = container_of(f, struct sending, feed);
+    uint64_t user_data = s->args->user_data;
+    const char *ch = f->ctx->operands[0];
     struct err e = ERR_INIT;
-    int r = uipc_send(s->u, data, len, s->user_data, s->args->target, s->args->timeout, &e);
-    const char *ch = s->ctx->operands[0];
+    int r = 0;
 
-    if (r == 0) {
-        s->done.messages++;
-        s->done.bytes += len;
-        return CLI_OK;
-    }
-    if (s->stream && s->u->published)
-        return cli_fail(s->ctx, r, &e, "%s: stopped behind line %" PRIu64, ch,
-                        s->done.messages + 1);
-    if (s->stream)
-        return cli_fail(s->ctx, r, &e, "%s: line %" PRIu64 " is not sent, nor what follows", ch,
-                        s->done.messages + 1);
-    return cli_fail(s->ctx, r, &e, s->u->published ? "%s" : "%s: not sent", ch);
-}
-
-/* One object, as recv --jsonl writes it. */
-static int send_object(struct sending *s, struct dump_object *object, char *line, size_t n)
-{
-    struct dump_payload data;
-    struct dump_record *rec;
-    struct err e = ERR_INIT;
-    int r = dump_object_parse(object, line, n, &rec, &e);
-
-    s->user_data = s->args->user_data;
+    if (rec && dump_has(rec, "user_data"))
+        r = dump_get_u64(rec, "user_data", UINT64_MAX, &user_data, &e);
+    if (r < 0)
+        return cli_fail(f->ctx, r, &e, "%s: stopped after %" PRIu64 " messages", ch, f->sent);
+    r = uipc_send(s->u, data, len, user_data, s->args->target, s->args->timeout, &e);
     if (r == 0)
-        r = dump_get_payload(rec, &data, &e);
-    if (r == 0 && data.captured != data.length)
-        r = dump_bad(rec, &e, "the message was cut");
-    if (r == 0 && dump_has(rec, "user_data"))
-        r = dump_get_u64(rec, "user_data", UINT64_MAX, &s->user_data, &e);
-    if (r < 0) /* what a line lacks is no missing channel */
-        return cli_fail(s->ctx, r == -ENOENT ? -EBADMSG : r, &e,
-                        "%s: stopped after %" PRIu64 " messages", s->ctx->operands[0],
-                        s->done.messages);
-    return send_one(s, data.data, data.captured);
-}
-
-static int send_lines(struct sending *s, FILE *f, const char *name)
-{
-    _cleanup_(dump_object_freep) struct dump_object *object = NULL;
-    _cleanup_(freep) char *line = NULL;
-    size_t cap = 0;
-    int r = CLI_OK;
-
-    if (!s->args->lines && dump_object_new(&object) < 0)
-        return cli_fail(s->ctx, -ENOMEM, NULL, "%s", name);
-    cli_progress_begin(s->ctx, "messages", false, &s->progress);
-    while (r == CLI_OK) {
-        ssize_t n = getline(&line, &cap, f);
-
-        if (n < 0)
-            break;
-        if (n > 0 && line[n - 1] == '\n')
-            n--;
-        r = object ? send_object(s, object, line, (size_t)n) : send_one(s, line, (size_t)n);
-        cli_progress_at(&s->progress, s->done.messages, s->done.bytes);
-    }
-    cli_progress_end(&s->progress);
-    if (r == CLI_OK && ferror(f))
-        return cli_fail(s->ctx, -errno, NULL, "%s", name);
-    return r;
-}
-
-static int send_whole(struct sending *s, FILE *f, const char *name)
-{
-    size_t cap = (size_t)s->max_msg + 1;
-    _cleanup_(freep) char *data = malloc(cap);
-    size_t n;
-
-    if (!data)
-        return cli_fail(s->ctx, -ENOMEM, NULL, "%s", name);
-    n = fread(data, 1, cap, f);
-    if (ferror(f))
-        return cli_fail(s->ctx, -errno, NULL, "%s", name);
-    if (n == cap)
-        return cli_fail_status(
-            s->ctx, CLI_FAILED,
-            "%s: not sent: %s is longer than the %u bytes that the channel takes",
-            s->ctx->operands[0], name, s->max_msg);
-    return send_one(s, data, n);
-}
-
-static int send_stream(struct sending *s, const char *path)
-{
-    bool standard = strcmp(path, "-") == 0;
-    const char *name = standard ? "standard input" : path;
-    _cleanup_(fclosep) FILE *f = standard ? NULL : fopen(path, "re");
-    FILE *in = standard ? stdin : f;
-
-    if (!in)
-        return cli_fail(s->ctx, -errno, NULL, "%s", path);
-    return s->stream ? send_lines(s, in, name) : send_whole(s, in, name);
+        return CLI_OK;
+    if (feed_is_stream(f) && s->u->published)
+        return cli_fail(f->ctx, r, &e, "%s: stopped behind line %" PRIu64, ch, f->sent + 1);
+    if (feed_is_stream(f))
+        return cli_fail(f->ctx, r, &e, "%s: line %" PRIu64 " is not sent, nor what follows", ch,
+                        f->sent + 1);
+    return cli_fail(f->ctx, r, &e, s->u->published ? "%s" : "%s: not sent", ch);
 }
 
 static int send_run(struct cli_ctx *ctx, const void *argp)
 {
     const struct send_args *args = argp;
     _cleanup_(uipc_closep) struct uipc *u = NULL;
-    struct sending s = {.ctx = ctx, .args = args};
-    const char *data = ctx->n_operands > 1 ? ctx->operands[1] : NULL;
+    struct sending s = {
+        .feed = {.ctx = ctx, .file = args->file, .lines = args->lines, .send = send_one},
+        .args = args,
+    };
     struct uipc_info info;
-    int r;
+    int r = feed_check(&s.feed);
 
-    if (args->file && data)
-        return cli_usage(ctx, "DATA and --file exclude each other");
-    if (data && args->lines && strcmp(data, "-") != 0)
-        return cli_usage(ctx, "--lines is for --file and standard input");
-    r = ucmd_open(ctx, CHAN_SEND, &u);
+    if (r == CLI_OK)
+        r = ucmd_open(ctx, CHAN_SEND, &u);
     if (r != CLI_OK)
         return r;
     r = uipc_get_info(u, &info);
     if (r < 0)
         return cli_fail(ctx, r, NULL, "%s", ctx->operands[0]);
     s.u = u;
-    s.user_data = args->user_data;
-    s.stream = args->lines ||
-               (!(data && strcmp(data, "-") != 0) && out_get_mode(ctx->out) == OUT_MODE_JSONL);
-    s.max_msg = info.c.max_msg;
-    if (data && strcmp(data, "-") != 0)
-        r = send_one(&s, data, strlen(data));
-    else
-        r = send_stream(&s, args->file ? args->file : "-");
-    out_fields(ctx->out, send_cols, &s.done);
+    s.feed.max = info.c.max_msg;
+    r = feed_run(&s.feed);
+    out_fields(ctx->out, send_cols, &(struct send_row){s.feed.sent, s.feed.bytes});
     return r;
 }
 

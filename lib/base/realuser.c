@@ -4,7 +4,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/fsuid.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "privileges.h"
@@ -13,6 +13,17 @@ static int set_effective(struct privileges *p, uint64_t effective)
 {
     p->effective = effective;
     return privileges_set(p);
+}
+
+/*
+ * Of this thread only, which the C library's functions would not do. Files are judged by the file
+ * system ids, which follow the effective ones; System V queues by the effective ones themselves.
+ */
+static int set_ids(uid_t uid, gid_t gid)
+{
+    if (syscall(SYS_setresgid, -1, gid, -1) < 0 || syscall(SYS_setresuid, -1, uid, -1) < 0)
+        return -errno;
+    return 0;
 }
 
 int realuser_enter(struct realuser *saved)
@@ -27,10 +38,11 @@ int realuser_enter(struct realuser *saved)
     if (r < 0)
         return r;
     saved->effective = p.effective;
-    saved->fsgid = (gid_t)setfsgid(getgid());
-    saved->fsuid = (uid_t)setfsuid(getuid());
+    saved->euid = geteuid();
+    saved->egid = getegid();
     saved->active = true;
-    r = set_effective(&p, 0);
+    r = set_ids(getuid(), getgid());
+    r = r < 0 ? r : set_effective(&p, 0);
     if (r < 0)
         realuser_leave(saved);
     return r;
@@ -43,10 +55,11 @@ void realuser_leave(struct realuser *saved)
     if (!saved->active)
         return;
     saved->active = false;
-    /* Ids first: going back to file system id 0 adds capabilities on its own. */
-    setfsuid(saved->fsuid);
-    setfsgid(saved->fsgid);
-    /* They were effective a moment ago and are still permitted: this cannot be refused. */
-    if (privileges_get(&p) < 0 || set_effective(&p, saved->effective) < 0)
+    /*
+     * Ids first: going back to user 0 adds capabilities on its own. All of it was so a moment ago
+     * and is still permitted: it cannot be refused.
+     */
+    if (set_ids(saved->euid, saved->egid) < 0 || privileges_get(&p) < 0 ||
+        set_effective(&p, saved->effective) < 0)
         abort();
 }

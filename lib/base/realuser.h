@@ -13,13 +13,13 @@
 /**
  * struct realuser - what the calling thread had before
  * @active: something was laid down
- * @fsuid, @fsgid: file system ids
+ * @euid, @egid: effective ids, and with them those of the file system
  * @effective: capabilities
  */
 struct realuser {
     bool active;
-    uid_t fsuid;
-    gid_t fsgid;
+    uid_t euid;
+    gid_t egid;
     uint64_t effective;
 };
 
@@ -32,7 +32,7 @@ struct realuser {
  * realuser_enter() - go on with the rights of the real user only
  * @saved: what to go back to
  *
- * Concerns the calling thread: its effective capabilities and file system ids; a child that is
+ * Concerns the calling thread: its effective capabilities and effective ids; a child that is
  * forked inside starts so. errno is kept by neither function.
  *
  * Return: 0 or -errno, with nothing changed.

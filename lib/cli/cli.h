@@ -322,6 +322,9 @@ enum cli_exit cli_exit_status(int r);
 int cli_catch_signals(void);
 bool cli_interrupted(void);
 
+/* The status of a verb that was interrupted before it reached its goal: 128 and the signal. */
+int cli_interrupted_status(void);
+
 /* What the signal's handler does besides, at once: only async-signal-safe things. NULL: nothing. */
 void cli_at_interrupt(void (*fn)(void *ctx), void *ctx);
 

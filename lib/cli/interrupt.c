@@ -18,7 +18,7 @@ static void on_signal(int sig)
     const uint64_t one = 1;
     int saved_errno = errno;
 
-    interrupted = 1;
+    interrupted = sig;
     if (at_interrupt)
         at_interrupt(at_interrupt_ctx);
     if (write(wake_fd, &one, sizeof(one)) < 0)
@@ -44,6 +44,11 @@ int cli_catch_signals(void)
 bool cli_interrupted(void)
 {
     return interrupted;
+}
+
+int cli_interrupted_status(void)
+{
+    return 128 + interrupted;
 }
 
 void cli_at_interrupt(void (*fn)(void *ctx), void *ctx)

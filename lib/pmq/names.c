@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
-#include "ipcns.h"
+#include "queuedir.h"
 #include "pmq.h"
 #include "pmq_names.h"
 
@@ -26,7 +26,7 @@ int pmq_names_open(struct pmq_names **ret, struct err *e)
     if (!n)
         return -ENOMEM;
     n->notify = -1;
-    n->dir = ipcns_list(-1);
+    n->dir = pmq_queuedir_open(-1);
     if (n->dir < 0) {
         r = err_set(e, n->dir, "run as root", "cannot mount the mqueue filesystem: %s",
                     err_text(NULL, n->dir));

@@ -69,6 +69,8 @@ struct pmq_queue;
 enum pmq_open_flags {
     PMQ_OPEN_READ = 0,       /* for looking: O_RDONLY */
     PMQ_OPEN_WRITE = 1 << 0, /* also for sending: O_RDWR */
+    PMQ_OPEN_SEND = 1 << 1,  /* only for sending: O_WRONLY */
+    PMQ_OPEN_BLOCK = 1 << 2, /* without O_NONBLOCK */
 };
 
 /**
@@ -80,8 +82,8 @@ enum pmq_open_flags {
  *
  * It is always the kernel that decides: the queue is opened for reading by this process, through
  * mq_open() or /proc/PID/fd/N, never reached by an address; and with the rights of its real user,
- * whatever capabilities the program was given (realuser.h). The descriptor is O_NONBLOCK and
- * O_CLOEXEC. For PMQ_REF_PID_NAME the process's IPC namespace is entered by a short-lived child.
+ * whatever capabilities the program was given (realuser.h). The descriptor is O_CLOEXEC, and
+ * O_NONBLOCK without PMQ_OPEN_BLOCK. For PMQ_REF_PID_NAME the process's IPC namespace is entered by a short-lived child.
  *
  * Return: 0; -ENOENT (also: no queue at that descriptor), -EACCES, -ESRCH (no such process), …
  */

@@ -29,7 +29,9 @@ struct pmq_queue {
 
 static int open_flags(unsigned int flags)
 {
-    return (flags & PMQ_OPEN_WRITE ? O_RDWR : O_RDONLY) | O_NONBLOCK | O_CLOEXEC;
+    int access = flags & PMQ_OPEN_SEND ? O_WRONLY : flags & PMQ_OPEN_WRITE ? O_RDWR : O_RDONLY;
+
+    return access | (flags & PMQ_OPEN_BLOCK ? 0 : O_NONBLOCK) | O_CLOEXEC;
 }
 
 int pmq_no_queues(struct err *e)
@@ -46,7 +48,9 @@ static int explain_open(int r, unsigned int flags, struct err *e)
     case -EACCES:
         return err_set(e, r, "only its owner, and whom its mode lets in, may",
                        "not permitted to %s",
-                       flags & PMQ_OPEN_WRITE ? "read and write it" : "read it");
+                       flags & PMQ_OPEN_SEND    ? "write it"
+                       : flags & PMQ_OPEN_WRITE ? "read and write it"
+                                                : "read it");
     case -ENOSYS:
         return pmq_no_queues(e);
     case -EMFILE:
@@ -78,47 +82,17 @@ static int open_name_inside(const void *ctx)
     return open_name(n->name, n->flags);
 }
 
-static int no_proc(int r, struct err *e)
-{
-    return err_set(e, r, "mount -t proc proc /proc", "cannot read /proc: %s", err_text(NULL, r));
-}
-
-static int process_error(pid_t pid, int r, struct err *e)
-{
-    if (r == -ENOENT || r == -ESRCH)
-        return err_set(e, -ESRCH, NULL, "there is no process %d", (int)pid);
-    if (r == -EACCES || r == -EPERM)
-        return err_set(e, r, geteuid() ? "run as root" : NULL,
-                       "not permitted to look into process %d", (int)pid);
-    return err_set(e, r, NULL, "process %d: %s", (int)pid, err_text(NULL, r));
-}
-
-/* Whether a namespace is the one that this process is in. */
-static bool is_own_ns(int ns)
-{
-    struct stat own, other;
-
-    return fstat(ns, &other) == 0 && stat("/proc/self/ns/ipc", &own) == 0 &&
-           own.st_ino == other.st_ino && own.st_dev == other.st_dev;
-}
-
 static int open_pid_name(const struct pmq_ref *ref, unsigned int flags, struct err *e)
 {
-    _cleanup_(closep) int proc = proc_open(NULL);
-    _cleanup_(closep) int ns = proc < 0 ? proc : proc_ns_open(proc, ref->pid, "ipc");
-    int fd;
+    const struct name_open open = {ref->name, flags};
+    _cleanup_(closep) int ns = -1;
+    int fd = ipcns_open(ref->pid, &ns, e);
 
-    if (proc < 0)
-        return no_proc(proc, e);
-    if (ns < 0)
-        return process_error(ref->pid, ns, e);
-    if (is_own_ns(ns))
-        fd = open_name(ref->name, flags);
-    else
-        fd = ipcns_call(ns, open_name_inside, &(struct name_open){ref->name, flags});
+    if (fd < 0)
+        return fd;
+    fd = ns < 0 ? open_name_inside(&open) : ipcns_call(ns, open_name_inside, &open);
     if (fd == -EPERM)
-        return err_set(e, fd, geteuid() ? "run as root" : NULL,
-                       "not permitted to enter process %d's IPC namespace", (int)ref->pid);
+        return ipcns_denied(ref->pid, e);
     return fd < 0 ? explain_open(fd, flags, e) : fd;
 }
 
@@ -142,19 +116,19 @@ static int open_pid_fd(const struct pmq_ref *ref, unsigned int flags, struct err
     int fd, r;
 
     if (proc < 0)
-        return no_proc(proc, e);
+        return proc_missing(proc, e);
     /* Looked at before it is opened: to open a pipe or a device is to act on it. */
     at = proc_fd_open(proc, ref->pid, ref->fd, O_PATH);
     if (at == -ENOENT)
         return err_set(e, at, NULL, "process %d has no descriptor %d", (int)ref->pid, ref->fd);
     if (at < 0)
-        return process_error(ref->pid, at, e);
+        return proc_explain(ref->pid, at, e);
     r = pmq_fd_is_queue(at);
     if (r == -EBADF)
         return err_set(e, -ENOENT, NULL, "descriptor %d of process %d is not a message queue",
                        ref->fd, (int)ref->pid);
     if (r < 0)
-        return process_error(ref->pid, r, e);
+        return proc_explain(ref->pid, r, e);
     snprintf(path, sizeof(path), "/proc/self/fd/%d", at);
     fd = open(path, open_flags(flags));
     return fd < 0 ? explain_open(-errno, flags, e) : fd;

@@ -16,9 +16,9 @@
 
 #include "cleanup.h"
 #include "fileio.h"
-#include "ipcns.h"
 #include "pmq_attr.h"
 #include "proc.h"
+#include "queuedir.h"
 #include "scan.h"
 #include "timefmt.h"
 
@@ -184,7 +184,7 @@ static int open_own(struct scan *s)
     s->own_proven = v == OWN;
     if (v == OWN)
         return TAKE_FD(fd);
-    dir = ipcns_list(-1);
+    dir = pmq_queuedir_open(-1);
     s->own_proven = dir >= 0;
     return dir >= 0 || v == FOREIGN ? dir : TAKE_FD(fd);
 }
@@ -223,7 +223,7 @@ static int see_namespace(pid_t pid, void *ctx)
     ns = proc_ns_open(s->proc, pid, "ipc");
     if (ns < 0)
         return 0;
-    dir = ipcns_list(ns);
+    dir = pmq_queuedir_open(ns);
     close(ns);
     if (add_space(s, &space) < 0) {
         if (dir >= 0)

@@ -184,3 +184,18 @@ bool proc_is_ending(int proc, pid_t pid)
 
     return proc_visit_tids(proc, pid, goes_on, &e) != 1;
 }
+
+int proc_missing(int r, struct err *e)
+{
+    return err_set(e, r, "mount -t proc proc /proc", "cannot read /proc: %s", err_text(NULL, r));
+}
+
+int proc_explain(pid_t pid, int r, struct err *e)
+{
+    if (r == -ENOENT || r == -ESRCH)
+        return err_set(e, -ESRCH, NULL, "there is no process %d", (int)pid);
+    if (r == -EACCES || r == -EPERM)
+        return err_set(e, r, geteuid() ? "run as root" : NULL,
+                       "not permitted to look into process %d", (int)pid);
+    return err_set(e, r, NULL, "process %d: %s", (int)pid, err_text(NULL, r));
+}

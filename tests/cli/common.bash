@@ -9,6 +9,7 @@ export IPCBOX SRC HELPERS LC_ALL=C.UTF-8
 unset NO_COLOR COLUMNS
 
 mqpeek() { "$IPCBOX" mqpeek "$@"; }
+mqctl() { "$IPCBOX" mqctl "$@"; }
 mqdump() { "$IPCBOX" mqdump "$@"; }
 fdpeek() { "$IPCBOX" fdpeek "$@"; }
 b1ctl() { "$IPCBOX" b1ctl "$@"; }

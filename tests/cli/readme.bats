@@ -17,7 +17,7 @@ load common
     ln -s "$IPCBOX" "$BATS_TEST_TMPDIR/bin/ipcbox"
     ipcbox install "$BATS_TEST_TMPDIR/bin"
     cp "$SRC/tests/lib/readme" "$BATS_TEST_TMPDIR/src/tests/lib/"
-    sed 's/page the operator/page the orator/; s/order 1[34]$/order/' "$SRC/README.md" >"$BATS_TEST_TMPDIR/src/README.md"
+    sed '/^\$/!s/page the operator/page the orator/; s/order 1[34]$/order/' "$SRC/README.md" >"$BATS_TEST_TMPDIR/src/README.md"
     cd "$BATS_TEST_TMPDIR"
     PATH=$BATS_TEST_TMPDIR/bin:$PATH expect 1 src/tests/lib/readme run
     is "$(grep -c '^README: ' <<<"$out")" 4

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Other IPC namespaces. setns() concerns the whole thread, so a child goes there, opens what is
- * wanted and hands the descriptor back.
+ * Other IPC namespaces. setns() concerns the whole thread, so a child goes there, does what is
+ * wanted and hands the result back.
  */
 #include "ipcns.h"
 
@@ -9,19 +9,18 @@
 #include <fcntl.h>
 #include <linux/nsfs.h>
 #include <sched.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mount.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "proc.h"
 
-/* Joins the namespace, and the one that owns it where that is what it takes. */
-static int enter(int ns)
+int ipcns_enter(int ns)
 {
     int owner;
 
@@ -100,7 +99,7 @@ int ipcns_call(int ns, int (*open_inside)(const void *ctx), const void *ctx)
         return -errno;
     child = fork();
     if (child == 0) {
-        int r = enter(ns);
+        int r = ipcns_enter(ns);
 
         send_result(sock[1], r < 0 ? r : open_inside(ctx));
         _exit(0);
@@ -116,64 +115,54 @@ int ipcns_call(int ns, int (*open_inside)(const void *ctx), const void *ctx)
     return fd;
 }
 
-/* ---- the file system of a namespace ---- */
-
-static int open_detached(void)
+int ipcns_run(int ns, int (*inside)(void *ctx), void *ctx)
 {
-    _cleanup_(closep) int fs = fsopen("mqueue", FSOPEN_CLOEXEC);
-    _cleanup_(closep) int mnt = -1;
-    int dir;
+    int *result = mmap(NULL, sizeof(*result), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+                       -1, 0);
+    pid_t child;
+    int r;
 
-    if (fs < 0 || fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+    if (result == MAP_FAILED)
         return -errno;
-    mnt = fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
-    if (mnt < 0)
-        return -errno;
-    /* A directory that is open outlives its mount. */
-    dir = openat(mnt, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return dir < 0 ? -errno : dir;
-}
-
-static int list_inside(const void *ctx)
-{
-    int dir = open_detached();
-
-    (void)ctx;
-    /* Mounting takes rights over the mount namespace, too: a new one belongs to the caller. */
-    if (dir == -EPERM && unshare(CLONE_NEWNS) == 0)
-        dir = open_detached();
-    return dir;
-}
-
-/*
- * The directory of this process's own namespace, kept open: a process that goes on for long can
- * list its queues again and again after it has given up the privilege to mount.
- */
-static int open_own(void)
-{
-    static int kept = -1;
-    static ino_t kept_ns;
-    struct stat ns;
-    int dir;
-
-    if (stat("/proc/self/ns/ipc", &ns) < 0)
-        return -errno;
-    if (kept < 0 || kept_ns != ns.st_ino) {
-        dir = open_detached();
-        if (dir < 0)
-            return dir;
-        closep(&kept);
-        kept = dir;
-        kept_ns = ns.st_ino;
+    *result = -EIO; /* what is told of a child that is killed */
+    child = fork();
+    if (child == 0) {
+        r = ipcns_enter(ns);
+        *result = r < 0 ? r : inside(ctx);
+        _exit(0);
     }
-    /* A description of its own: it has the position of who reads it. */
-    dir = openat(kept, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return dir < 0 ? -errno : dir;
+    r = child < 0 ? -errno : 0;
+    while (child > 0 && waitpid(child, NULL, 0) < 0 && errno == EINTR)
+        ;
+    r = r < 0 ? r : *result;
+    munmap(result, sizeof(*result));
+    return r;
 }
 
-int ipcns_list(int ns)
+/* Whether a namespace is the one that this process is in. */
+static bool is_own(int ns)
 {
-    int dir = ns < 0 ? open_own() : -EPERM;
+    struct stat own, other;
 
-    return dir == -EPERM ? ipcns_call(ns, list_inside, NULL) : dir;
+    return fstat(ns, &other) == 0 && stat("/proc/self/ns/ipc", &own) == 0 &&
+           own.st_ino == other.st_ino && own.st_dev == other.st_dev;
+}
+
+int ipcns_open(pid_t pid, int *ret, struct err *e)
+{
+    _cleanup_(closep) int proc = proc_open(NULL);
+    _cleanup_(closep) int ns = proc < 0 ? proc : proc_ns_open(proc, pid, "ipc");
+
+    if (proc < 0)
+        return proc_missing(proc, e);
+    if (ns < 0)
+        return proc_explain(pid, ns, e);
+    *ret = is_own(ns) ? -1 : TAKE_FD(ns);
+    return 0;
+}
+
+int ipcns_denied(pid_t pid, struct err *e)
+{
+    return err_set(e, -EPERM, geteuid() ? "run as root" : NULL,
+                   "not permitted to enter process %d's IPC namespace", (int)pid);
 }

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the verbs of mqctl share. */
+#include "mqctl.h"
+
+#include "timefmt.h"
+#include "waker.h"
+
+int mqctl_ref(struct cli_ctx *ctx, const char *operand, struct mqio_ref *ref)
+{
+    struct err e = ERR_INIT;
+    int r = mqio_ref_parse(operand, ref, &e);
+
+    if (r < 0)
+        return cli_usage(ctx, "\"%s\" names no queue: %s%s%s%s", operand, err_text(&e, r),
+                         e.remedy[0] ? " (" : "", e.remedy, e.remedy[0] ? ")" : "");
+    if (!ref->is_sysv && ref->posix.kind == PMQ_REF_NAME && operand[0] != '/')
+        cli_note(ctx, "taking \"%s\" as %s", operand, ref->posix.name);
+    return CLI_OK;
+}
+
+int mqctl_open(struct cli_ctx *ctx, enum mqio_use use, struct mqio_ref *ref, struct mqio **ret)
+{
+    struct err e = ERR_INIT;
+    int r = mqctl_ref(ctx, ctx->operands[0], ref);
+
+    if (r != CLI_OK)
+        return r;
+    r = mqio_open(ref, use, ret, &e);
+    return r < 0 ? cli_fail(ctx, r, &e, "%s", ctx->operands[0]) : CLI_OK;
+}
+
+int mqctl_span_begin(struct cli_ctx *ctx, uint64_t timeout, struct mqctl_span *span)
+{
+    uint64_t now = timefmt_now(CLOCK_MONOTONIC);
+    int r = waker_init();
+
+    if (r == 0)
+        r = cli_catch_signals();
+    if (r < 0)
+        return cli_fail(ctx, r, NULL, "cannot wait");
+    span->deadline = timeout < MQCTL_FOREVER - now ? now + timeout : MQCTL_FOREVER;
+    waker_at(span->deadline);
+    cli_at_interrupt(waker_now, NULL);
+    return CLI_OK;
+}
+
+bool mqctl_span_over(const struct mqctl_span *span)
+{
+    return span->deadline != MQCTL_FOREVER && timefmt_now(CLOCK_MONOTONIC) >= span->deadline;
+}
