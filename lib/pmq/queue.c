@@ -122,13 +122,13 @@ static int open_pid_fd(const struct pmq_ref *ref, unsigned int flags, struct err
     if (at == -ENOENT)
         return err_set(e, at, NULL, "process %d has no descriptor %d", (int)ref->pid, ref->fd);
     if (at < 0)
-        return proc_explain(ref->pid, at, e);
+        return proc_refused(ref->pid, at, e);
     r = pmq_fd_is_queue(at);
     if (r == -EBADF)
         return err_set(e, -ENOENT, NULL, "descriptor %d of process %d is not a message queue",
                        ref->fd, (int)ref->pid);
     if (r < 0)
-        return proc_explain(ref->pid, r, e);
+        return proc_refused(ref->pid, r, e);
     snprintf(path, sizeof(path), "/proc/self/fd/%d", at);
     fd = open(path, open_flags(flags));
     return fd < 0 ? explain_open(-errno, flags, e) : fd;

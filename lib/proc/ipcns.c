@@ -156,7 +156,7 @@ int ipcns_open(pid_t pid, int *ret, struct err *e)
     if (proc < 0)
         return proc_missing(proc, e);
     if (ns < 0)
-        return proc_explain(pid, ns, e);
+        return proc_refused(pid, ns, e);
     *ret = is_own(ns) ? -1 : TAKE_FD(ns);
     return 0;
 }

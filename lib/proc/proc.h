@@ -187,7 +187,7 @@ int proc_thread_call(int proc, pid_t pid, pid_t tid, struct proc_call *out);
 int proc_fd_take(pid_t pid, int fd, struct err *e);
 
 /* Says what @r means for looking into a process. Return: @r, or -ESRCH where it has gone. */
-int proc_explain(pid_t pid, int r, struct err *e);
+int proc_refused(pid_t pid, int r, struct err *e);
 
 /* Says that there is no /proc to read. Return: @r. */
 int proc_missing(int r, struct err *e);

@@ -190,7 +190,7 @@ int proc_missing(int r, struct err *e)
     return err_set(e, r, "mount -t proc proc /proc", "cannot read /proc: %s", err_text(NULL, r));
 }
 
-int proc_explain(pid_t pid, int r, struct err *e)
+int proc_refused(pid_t pid, int r, struct err *e)
 {
     if (r == -ENOENT || r == -ESRCH)
         return err_set(e, -ESRCH, NULL, "there is no process %d", (int)pid);
