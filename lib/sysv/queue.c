@@ -1,9 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* A System V queue as the kernel tells it to those who may read it. */
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sched.h>
 #include <sys/ipc.h>
 #include <sys/msg.h>
+#include <unistd.h>
 
+#include "cleanup.h"
+#include "ipcns.h"
+#include "realuser.h"
 #include "sysv.h"
 #include "sysv_attr.h"
 #include "timefmt.h"
@@ -59,6 +66,72 @@ void sysv_attr_from(int id, const struct msqid_ds *ds, struct sysv_attr *out)
         .rtime = (uint64_t)ds->msg_rtime * NSEC_PER_SEC,
         .ctime = (uint64_t)ds->msg_ctime * NSEC_PER_SEC,
     };
+}
+
+int sysv_may_read(int id, struct err *e)
+{
+    struct realuser rights;
+    struct msqid_ds ds;
+    struct msgbuf none;
+    int r = realuser_enter(&rights);
+
+    if (r < 0)
+        return r;
+    if (msgctl(id, IPC_STAT, &ds) < 0)
+        r = -errno;
+    /* Behind the last message, which is told only to those who may read the others. */
+    else if (msgrcv(id, &none, 0, LONG_MAX, MSG_COPY | IPC_NOWAIT) < 0 && errno != ENOMSG &&
+             errno != ENOSYS)
+        r = -errno;
+    realuser_leave(&rights);
+    return r < 0 ? sysv_explain(r, e) : 0;
+}
+
+static int go_there(pid_t pid, struct sysv_there *there, struct err *e)
+{
+    _cleanup_(closep) int ns = -1;
+    struct realuser rights;
+    int r = ipcns_open(pid, &ns, e);
+
+    if (r < 0 || ns < 0)
+        return r;
+    there->home = open("/proc/thread-self/ns/ipc", O_RDONLY | O_CLOEXEC);
+    if (there->home < 0)
+        return -errno;
+    r = realuser_enter(&rights);
+    if (r == 0)
+        r = ipcns_enter(ns);
+    realuser_leave(&rights);
+    return r == -EPERM ? ipcns_denied(pid, e) : r;
+}
+
+int sysv_open(const struct sysv_ref *ref, struct sysv_queue *q, struct sysv_there *there,
+              struct err *e)
+{
+    int r = 0, id;
+
+    there->home = -1;
+    if (ref->pid)
+        r = go_there(ref->pid, there, e);
+    id = r < 0 ? r : sysv_find(ref, e);
+    r = id < 0 ? id : sysv_may_read(id, e);
+    if (r < 0) {
+        sysv_leave(there);
+        return r;
+    }
+    q->id = id;
+    sysv_ref_format(ref, q->label);
+    return 0;
+}
+
+void sysv_leave(struct sysv_there *there)
+{
+    if (there->home < 0)
+        return;
+    /* Who could go there as owner of a user namespace cannot come back, but then it ends here. */
+    (void)setns(there->home, CLONE_NEWIPC);
+    close(there->home);
+    there->home = -1;
 }
 
 int sysv_stat(int id, struct sysv_attr *out, struct err *e)

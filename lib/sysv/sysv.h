@@ -13,6 +13,7 @@
 #include <sys/types.h>
 
 #include "errinfo.h"
+#include "msgq.h"
 
 /**
  * struct sysv_ref - how a user names a queue
@@ -101,6 +102,134 @@ int sysv_stat(int id, struct sysv_attr *out, struct err *e);
  * Return: -ENOENT for a queue that is not there (any more), else @r, with a reason.
  */
 int sysv_explain(int r, struct err *e);
+
+/**
+ * sysv_may_read() - whether the caller's real user may read a queue
+ * @id: the queue
+ * @e: why not
+ *
+ * The kernel decides, at a call that asks its security module for reading as well.
+ *
+ * Return: 0; -EACCES, -ENOENT, ... with a reason.
+ */
+int sysv_may_read(int id, struct err *e);
+
+/* ---- looking ---- */
+
+/**
+ * struct sysv_queue - a queue that was found
+ * @id: its id in the IPC namespace where the thread is now
+ * @label: what to call it in output
+ */
+struct sysv_queue {
+    int id;
+    char label[SYSV_REF_SIZE];
+};
+
+/**
+ * struct sysv_there - where the thread was before it went to another IPC namespace
+ * @home: descriptor of that namespace; -1: it did not go anywhere
+ */
+struct sysv_there {
+    int home;
+};
+
+/**
+ * sysv_open() - go to the queue's IPC namespace, find it, and see that it may be read
+ * @ref: which
+ * @q: the queue
+ * @there: for sysv_leave(), which must be called after success
+ * @e: why not
+ *
+ * Return: 0; -ENOENT, -EACCES, -ESRCH, -EPERM (the namespace may not be entered), ...
+ */
+int sysv_open(const struct sysv_ref *ref, struct sysv_queue *q, struct sysv_there *there,
+              struct err *e);
+void sysv_leave(struct sysv_there *there);
+
+/* A peeker for System V queues: "bpf" or "copy"; see msgq_peeker_new(). */
+int sysv_peeker_new(const struct msgq_peek_opts *opts, struct msgq_peeker **ret, struct err *e);
+
+/* See msgq_peek(). */
+int sysv_peek(struct msgq_peeker *p, const struct sysv_queue *q, struct msgq_snapshot **ret,
+              struct err *e);
+
+/* ---- listing ---- */
+
+enum sysv_want {
+    SYSV_WANT_ANY,    /* the next */
+    SYSV_WANT_EQUAL,  /* the next of @type */
+    SYSV_WANT_EXCEPT, /* the next that is not of @type */
+    SYSV_WANT_UP_TO,  /* the lowest type up to @type */
+};
+
+/**
+ * struct sysv_waiter - a thread that is blocked in msgsnd() or msgrcv()
+ * @tid, @pid: thread and process, in the caller's pid namespace
+ * @sends: it sends a message of @size bytes; else it receives into a buffer of that size
+ * @want, @type: which message it receives
+ * @since: for how long it has been blocked, ns; MSGQ_UNKNOWN when it cannot be known
+ * @comm: the thread's name
+ */
+struct sysv_waiter {
+    pid_t tid;
+    pid_t pid;
+    bool sends;
+    enum sysv_want want;
+    int64_t type;
+    uint64_t size;
+    uint64_t since;
+    char comm[16];
+};
+
+/**
+ * struct sysv_info - one queue of a listing
+ * @waiters, @n_waiters: who is blocked, as far as the caller may see
+ * @waiters_complete: nobody else is
+ */
+struct sysv_info {
+    struct sysv_attr attr;
+    struct sysv_waiter *waiters;
+    size_t n_waiters;
+    bool waiters_complete;
+};
+
+/**
+ * struct sysv_set - a listing, by id
+ * @ipc_ns: inode number of the IPC namespace
+ */
+struct sysv_set {
+    struct sysv_info *v;
+    size_t n;
+    uint64_t ipc_ns;
+};
+
+/**
+ * sysv_list() - every queue of the IPC namespace where the thread is
+ * @waiters: also who is blocked, from /proc
+ * @ret: the listing; release with sysv_set_free()
+ * @e: why not
+ *
+ * Asks for no permission: attributes are for everybody, as in /proc/sysvipc/msg.
+ *
+ * Return: 0; -ENOSYS, -ENOMEM.
+ */
+int sysv_list(bool waiters, struct sysv_set **ret, struct err *e);
+void sysv_set_free(struct sysv_set *s);
+void sysv_set_freep(struct sysv_set **s);
+
+/**
+ * sysv_info_get() - one queue with who is blocked on it
+ * @q: the queue, which the caller may read
+ * @out: release with sysv_info_done()
+ *
+ * By BPF where that is allowed, else from /proc.
+ */
+int sysv_info_get(const struct sysv_queue *q, struct sysv_info *out, struct err *e);
+void sysv_info_done(struct sysv_info *info);
+
+/* "any", "equal 5", "not 5", "up to 5" */
+void sysv_want_format(const struct sysv_waiter *w, char *out, size_t size);
 
 /**
  * struct sysv_limits - of the caller's IPC namespace
