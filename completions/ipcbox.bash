@@ -246,6 +246,83 @@ _ipcbox_ipcbox() {
   esac
   _ipcbox_reply
 }
+_ipcbox_mqctl() {
+  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
+  local verb='' opts='' operand='' words='' kind='' w i
+  for ((i = ${1:-1}; i < COMP_CWORD; i++)); do
+    w=${COMP_WORDS[i]}
+    case $w in
+      -*) ;;
+      *) verb=$w; break ;;
+    esac
+  done
+  case $verb in
+    create)
+      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --maxmsg --msgsize --mode --sysv --key --limit --exist-ok '
+      operand=''
+      case $prev in
+        -o|--output) words=''; kind='' ;;
+        --color) words='auto always never'; kind='' ;;
+        --maxmsg) words=''; kind='' ;;
+        --msgsize) words=''; kind='' ;;
+        --mode) words=''; kind='' ;;
+        --key) words=''; kind='' ;;
+        --limit) words=''; kind='' ;;
+      esac ;;
+    send)
+      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color -p --priority --type -f --file -l --lines -t --timeout '
+      operand='queue'
+      case $prev in
+        -o|--output) words=''; kind='' ;;
+        --color) words='auto always never'; kind='' ;;
+        -p|--priority) words=''; kind='' ;;
+        --type) words=''; kind='' ;;
+        -f|--file) words=''; kind='file' ;;
+        -t|--timeout) words=''; kind='' ;;
+      esac ;;
+    recv)
+      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color -N --count -f --follow -t --timeout -l --lines --raw --type '
+      operand='queue'
+      case $prev in
+        -o|--output) words=''; kind='' ;;
+        --color) words='auto always never'; kind='' ;;
+        -N|--count) words=''; kind='' ;;
+        -t|--timeout) words=''; kind='' ;;
+        --type) words=''; kind='' ;;
+      esac ;;
+    wait)
+      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --message --room --empty -t --timeout '
+      operand='queue'
+      case $prev in
+        -o|--output) words=''; kind='' ;;
+        --color) words='auto always never'; kind='' ;;
+        -t|--timeout) words=''; kind='' ;;
+      esac ;;
+    set)
+      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --owner --group --mode --limit '
+      operand='queue'
+      case $prev in
+        -o|--output) words=''; kind='' ;;
+        --color) words='auto always never'; kind='' ;;
+        --owner) words=''; kind='' ;;
+        --group) words=''; kind='' ;;
+        --mode) words=''; kind='' ;;
+        --limit) words=''; kind='' ;;
+      esac ;;
+    rm)
+      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color '
+      operand='queue'
+      case $prev in
+        -o|--output) words=''; kind='' ;;
+        --color) words='auto always never'; kind='' ;;
+      esac ;;
+    *)
+      words='create send recv wait set rm '
+      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color '
+      operand='' ;;
+  esac
+  _ipcbox_reply
+}
 _ipcbox_mqdump() {
   local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
   local verb='' opts='' operand='' words='' kind='' w i
@@ -601,17 +678,19 @@ _ipcbox() {
     1:*) ;;
     *:b1ctl) _ipcbox_b1ctl 2; return ;;
     *:fdpeek) _ipcbox_fdpeek 2; return ;;
+    *:mqctl) _ipcbox_mqctl 2; return ;;
     *:mqdump) _ipcbox_mqdump 2; return ;;
     *:mqpeek) _ipcbox_mqpeek 2; return ;;
     *:uringipc) _ipcbox_uringipc 2; return ;;
   esac
   _ipcbox_ipcbox
-  [ "$COMP_CWORD" = 1 ] && mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W 'b1ctl fdpeek mqdump mqpeek uringipc ' -- "${COMP_WORDS[1]}")
+  [ "$COMP_CWORD" = 1 ] && mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -W 'b1ctl fdpeek mqctl mqdump mqpeek uringipc ' -- "${COMP_WORDS[1]}")
 }
 
 complete -F _ipcbox_b1ctl b1ctl
 complete -F _ipcbox_fdpeek fdpeek
 complete -F _ipcbox ipcbox
+complete -F _ipcbox_mqctl mqctl
 complete -F _ipcbox_mqdump mqdump
 complete -F _ipcbox_mqpeek mqpeek
 complete -F _ipcbox_uringipc uringipc
