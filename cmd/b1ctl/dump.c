@@ -130,7 +130,7 @@ static int record(struct dumping *d, struct err *e)
                              {.fd = d->wake_fd, .events = POLLIN}};
         uint64_t gone = timefmt_now(CLOCK_MONOTONIC) - start;
         struct timespec left = timefmt_to_timespec(
-            gone < d->args->duration ? MIN(d->args->duration - gone, 3600 * NSEC_PER_SEC) : 0);
+            gone < d->args->duration ? MIN(d->args->duration - gone, d->source->period_ns) : 0);
 
         last = cli_interrupted() || gone >= d->args->duration;
         if (!last && ppoll(p, ARRAY_SIZE(p), &left, NULL) < 0 && errno != EINTR)
@@ -215,14 +215,16 @@ const struct cli_verb b1ctl_dump_verb = {
         "status is 1.\n"
         "\n"
         "Any other bus, the kernel's above all, does not tell of itself: there, or with --backend "
-        "calls, the calls on it are recorded, as b1ctl monitor sees them and with what that needs. "
-        "Those that succeeded become the same records: their order is \"approximate\" where calls "
-        "overlapped; a reception has its content and there are no records of type message; open is "
-        "where a peer was first seen; close is where somebody was told of it, for the closing "
-        "itself is no call. What was there before the beginning is not known: a record that builds "
-        "on it, or on anything else that was not seen, says so (\"unseen\"), and b1ctl replay "
-        "leaves it out. The calls of the RFC's kernel code are recorded as they are; what is told "
-        "of releases there is not what the embedded bus tells.",
+        "calls, the calls on it that succeed are recorded, as b1ctl monitor sees them and with "
+        "what that needs. There are no records of type message; a recv has the content. The order "
+        "of calls that overlapped is a guess (\"approximate\"). An open is recorded where a peer "
+        "is "
+        "first seen, a close when its file is found to be gone, within a tenth of a second. b1ctl "
+        "replay does these calls again and compares what users' messages the peers receive; "
+        "notifications are shown and not compared, for the RFC's kernel code tells of each handle "
+        "that is released and a conforming bus only of the last. What builds on nodes or handles "
+        "that are older than the recording, on memory that could not be read, or on a call that "
+        "did not end says so (\"unseen\") and is left out.",
     .examples = dump_examples,
     .opts = dump_opts,
     .args_size = sizeof(struct dump_args),

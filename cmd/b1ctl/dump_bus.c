@@ -2,6 +2,7 @@
 /* What a served bus says of itself, for a dump. */
 #include "bus_traffic.h"
 #include "dump_source.h"
+#include "timefmt.h"
 
 static int bus_begin(struct dumping *d)
 {
@@ -32,6 +33,7 @@ static void bus_end(struct dumping *d)
 const struct dump_source dump_source_bus = {
     .name = "bus",
     .begin = bus_begin,
+    .period_ns = 3600 * NSEC_PER_SEC,
     .fd = bus_fd,
     .read = bus_read,
     .end = bus_end,

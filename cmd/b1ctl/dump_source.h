@@ -33,6 +33,7 @@ struct dumping {
  * @name: as in the dump's header
  * @begin: from here on nothing escapes. Return: an exit status, told
  * @start: called when the dump can be written to. Return: 0 or -errno. May be NULL
+ * @period_ns: how long to wait at most between two calls of @read
  * @fd: readable when something has happened
  * @read: writes what has happened with dump_event(). Return: 0 to go on; 1: enough; -ENOTCONN: the
  *   bus has ended; another -errno with a reason
@@ -44,6 +45,7 @@ struct dump_source {
     const char *name;
     int (*begin)(struct dumping *d);
     int (*start)(struct dumping *d);
+    uint64_t period_ns;
     int (*fd)(const struct dumping *d);
     int (*read)(struct dumping *d, struct err *e);
     int (*finish)(struct dumping *d, struct err *e);

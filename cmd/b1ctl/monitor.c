@@ -164,7 +164,7 @@ static int read_all(struct monitor *m, struct err *e)
     int r = read_view(m);
 
     if (r == 0)
-        r = b1_monitor_read(m->reader, on_event, m, e);
+        r = b1_monitor_read(m->reader, on_event, m, NULL, e);
     if (r == 0)
         m->visited += b1_messages_show(m->view, timefmt_now(CLOCK_REALTIME) - SETTLE_NS);
     out_flush(m->ctx->out);

@@ -178,6 +178,12 @@ static int tell(const struct replaying *p, bool done)
                  "%" PRIu64 " messages came in another order than recorded: their sends had "
                  "overlapped",
                  a->reordered);
+    if (a->refused)
+        cli_note(p->ctx,
+                 "%" PRIu64
+                 " sends or releases were refused, for what they name is gone: the RFC's "
+                 "kernel code lets them succeed without effect",
+                 a->refused);
     if (a->failed)
         cli_note(p->ctx, "%" PRIu64 " events came out otherwise than recorded", a->failed);
     if (!a->unseen)
@@ -238,10 +244,9 @@ const struct cli_verb b1ctl_replay_verb = {
         "They are shown with the ids of the dump. Each must be the one that was recorded: the "
         "first that differs ends the replay with status 1.\n"
         "\n"
-        "In a dump of the calls (b1ctl dump --backend calls) sends that overlapped have no known "
-        "order: their messages may come in another order than recorded, which is counted. What "
-        "was not seen whole is left out and counted, with status 1 at the end. Of messages that "
-        "nobody had received the dump does not tell more: they are shown as they come.",
+        "A dump of calls (b1ctl dump --backend calls, see there) allows less: messages that come "
+        "in another order than recorded are counted, and what is left out or comes otherwise is "
+        "counted, too, with status 1 at the end.",
     .examples = replay_examples,
     .opts = replay_opts,
     .args_size = sizeof(struct replay_args),

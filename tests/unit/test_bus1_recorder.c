@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A bus that is recorded from outside: random calls on it, told as the monitor tells them, against
- * what the bus itself says and what the receivers got. Doing the recording again gives them the
- * same.
+ * A bus whose calls are recorded: random calls, visited as the monitor visits them. When the
+ * recording is replayed each receiver gets the same messages again. Notifications are not compared.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -13,6 +12,7 @@
 #include "bus_replay.h"
 #include "check.h"
 #include "macros.h"
+#include "timefmt.h"
 
 enum { PEERS = 6, OPS = 240, IDS = 64, SERIALS = 4096, CALLS = 8 };
 
@@ -32,7 +32,7 @@ struct world {
     struct b1_device bus; /* behind the one that the clients use */
     struct b1_device dev;
     struct b1_embedded *embedded;
-    struct b1_observer *observer;
+    struct b1_recorder *recorder;
     struct actor actors[PEERS];
     struct call calls[CALLS];
     size_t n_calls;
@@ -46,6 +46,7 @@ struct world {
     struct buf *seen;          /* by each peer, as its descriptor */
     uint64_t serials[SERIALS]; /* by descriptor: in the recording */
     uint64_t clock;
+    uint64_t told[SERIALS]; /* by descriptor: when a peer last got something */
     unsigned int seed;
 };
 
@@ -54,7 +55,18 @@ static int roll(struct world *w, int n)
     return rand_r(&w->seed) % n;
 }
 
+/* Some of these are as long as the recorder waits for calls that are told late. */
+static uint64_t tick(struct world *w)
+{
+    return w->clock += 5 * NSEC_PER_MSEC;
+}
+
 /* ---- the monitor ---- */
+
+static uint64_t now(void *ctx)
+{
+    return tick(ctx);
+}
 
 static int on_event(void *ctx, const struct b1_event *ev)
 {
@@ -72,6 +84,12 @@ static int on_event(void *ctx, const struct b1_event *ev)
     return 0;
 }
 
+/* What tells an open file from others: a device's by its address, a served one by its inode. */
+static uint64_t file_number(const struct world *w, int fd)
+{
+    return w->devices ? w->files[fd] : 100 + (uint64_t)fd;
+}
+
 static uint64_t oldest(void *ctx)
 {
     struct world *w = ctx;
@@ -80,6 +98,17 @@ static uint64_t oldest(void *ctx)
     for (size_t i = 0; i < w->n_calls; i++)
         at = MIN(at, w->calls[i].ev.begun);
     return at;
+}
+
+static bool is_open(void *ctx, const struct b1_monitor_file *file)
+{
+    const struct world *w = ctx;
+
+    for (size_t i = 0; i < PEERS; i++)
+        if (w->actors[i].client && file_number(w, b1_client_fd(w->actors[i].client)) ==
+                                       (w->devices ? file->file : file->ino))
+            return true;
+    return false;
 }
 
 static void part(struct call *c, enum b1_part what, uint64_t ptr, uint64_t n)
@@ -149,8 +178,9 @@ static void end(struct world *w, size_t at)
     struct call c = w->calls[at];
 
     w->calls[at] = w->calls[--w->n_calls];
-    c.ev.duration = ++w->clock - c.ev.begun;
-    CHECK_INT(b1_observer_call(w->observer, &c.ev), 0);
+    c.ev.duration = tick(w) - c.ev.begun;
+    CHECK_INT(b1_recorder_call(w->recorder, &c.ev), 0);
+    CHECK_INT(b1_recorder_settle(w->recorder, 0), 0);
     for (size_t i = 0; i < B1_PARTS; i++)
         buf_done(&c.part[i]);
 }
@@ -176,12 +206,27 @@ static struct b1_monitor_file file_of(struct world *w, uint64_t fd)
         .file = w->files[fd], .dev = 7, .ino = w->devices ? 1 : 100 + fd, .is_device = w->devices};
 }
 
+/*
+ * Which of two SENDs that overlapped took effect first is not to be seen from their beginnings:
+ * some began before one that had its effect earlier. A peer uses only what it got before its call
+ * began.
+ */
+static void begin_earlier(struct world *w, int fd, struct call *c)
+{
+    for (size_t i = 0; i < w->n_calls && c->ev.cmd == BUS1_CMD_SEND; i++) {
+        const struct b1_monitor_event *other = &w->calls[i].ev;
+
+        if (other->cmd == BUS1_CMD_SEND && other->begun - 1 > w->told[fd] && roll(w, 2))
+            c->ev.begun = other->begun - 1;
+    }
+}
+
 static int tapped_ioctl(void *ctx, int fd, unsigned int cmd, void *arg)
 {
     struct world *w = ctx;
 
     end_of_peer(w, w->files[fd]);
-    struct call c = {.ev = {.begun = ++w->clock,
+    struct call c = {.ev = {.begun = tick(w),
                             .pid = 10,
                             .file = file_of(w, (uint64_t)fd),
                             .cmd = cmd,
@@ -201,8 +246,12 @@ static int tapped_ioctl(void *ctx, int fd, unsigned int cmd, void *arg)
             buf_done(&c.part[i]);
         return (int)c.ev.result;
     }
+    if (cmd == BUS1_CMD_TRANSFER && c.ev.arg.transfer.to != BUS1_INVALID)
+        w->told[c.ev.arg.transfer.to] = tick(w);
+    begin_earlier(w, fd, &c);
+    w->told[fd] = tick(w);
     w->calls[w->n_calls++] = c;
-    while (w->n_calls > w->late || (w->n_calls && roll(w, 3)))
+    while (w->n_calls > w->late || (w->n_calls && !roll(w, 3)))
         end_any(w);
     return (int)c.ev.result;
 }
@@ -277,7 +326,7 @@ static void do_receive(struct world *w, struct actor *a)
         return;
     for (size_t i = 0; i < m.n_transfers; i++)
         keep(a, m.transfers[i]);
-    if (w->observing)
+    if (w->observing && m.type == BUS1_MESSAGE_TYPE_USER)
         note(&w->seen[b1_client_fd(a->client)], m.type, m.id, m.transfers, m.n_transfers, m.data,
              m.len);
 }
@@ -327,6 +376,8 @@ static void step(struct world *w, bool closing)
             end_any(w);
         b1_client_close(a->client);
         a->client = NULL;
+        if (roll(w, 2))
+            CHECK_INT(b1_recorder_look(w->recorder), 0);
     } else if (what < 20 && b->client) {
         if (b1_client_node(a->client, b->client, &node, &handle) == 0) {
             keep(a, node);
@@ -356,19 +407,28 @@ static void on_replayed(void *ctx, const struct b1_replayed *m)
     struct again *g = ctx;
 
     CHECK(m->peer < SERIALS);
-    if (!m->waited)
+    if (!m->waited && m->type == BUS1_MESSAGE_TYPE_USER)
         note(&g->got[m->peer], m->type, m->id, m->handles, m->n_handles, m->data, m->len);
 }
 
-/* Of what was recorded: how many of a kind. */
-static unsigned int count(const struct buf *text, const char *kind, const char *with)
+static bool is_within(const char *what, const char *from, const char *to)
+{
+    const char *hit = strstr(from, what);
+
+    return hit && hit < to;
+}
+
+/* How many lines of a recording are of a kind and have both words. */
+static unsigned int count(const struct buf *text, const char *kind, const char *with,
+                          const char *also)
 {
     unsigned int n = 0;
 
     for (const char *at = buf_str(text); *at; at = strchr(at, '\n') + 1) {
-        const char *end = strchr(at, '\n'), *hit = strstr(at, with);
+        const char *end = strchr(at, '\n');
 
-        n += !strncmp(at, kind, strlen(kind)) && hit && hit < end;
+        n += !strncmp(at, kind, strlen(kind)) && is_within(with, at, end) &&
+             is_within(also, at, end);
     }
     return n;
 }
@@ -407,11 +467,12 @@ static int replay(const struct buf *text, struct again *g, struct err *e)
 static void world_new(struct world *w)
 {
     const struct b1_config cfg = {.limits = B1_LIMITS_DEFAULT};
-    const struct b1_observer_opts opts = {.event = on_event, .oldest = oldest, .ctx = w};
+    const struct b1_recorder_opts opts = {
+        .event = on_event, .oldest = oldest, .is_open = is_open, .now = now, .ctx = w};
 
     w->seen = calloc(SERIALS, sizeof(*w->seen));
     if (!w->seen || b1_embedded_new(&cfg, &w->bus, &w->embedded) < 0 ||
-        b1_observer_new(&opts, &w->observer) < 0)
+        b1_recorder_new(&opts, &w->recorder) < 0)
         abort();
     w->dev = (struct b1_device){tapped_open, tapped_ioctl, tapped_poll, tapped_close, w};
 }
@@ -421,7 +482,7 @@ static void world_end(struct world *w)
     for (size_t i = 0; i < PEERS; i++)
         b1_client_close(w->actors[i].client);
     b1_embedded_free(w->embedded);
-    b1_observer_free(w->observer);
+    b1_recorder_free(w->recorder);
     for (size_t i = 0; i < SERIALS; i++)
         buf_done(&w->seen[i]);
     free(w->seen);
@@ -462,7 +523,8 @@ struct totals {
 static void compare(struct world *w, const struct again *g, struct totals *t)
 {
     size_t got = 0, seen = 0,
-           unseen = count(&w->text, "recv", "outside=1") - count(&w->text, "recv", "unseen=0");
+           unseen = count(&w->text, "recv", "message_type=0", "") -
+                    count(&w->text, "recv", "message_type=0", "unseen=0");
 
     for (size_t i = 0; i < w->n_fds; i++) {
         uint64_t serial = w->serials[i];
@@ -476,7 +538,7 @@ static void compare(struct world *w, const struct again *g, struct totals *t)
     t->received += seen;
     t->unseen += unseen;
     t->reordered += g->account.reordered;
-    t->closed += count(&w->text, "close", "");
+    t->closed += count(&w->text, "close", "", "");
 }
 
 /* From the beginning on. */
@@ -497,9 +559,9 @@ static void round_whole(unsigned int seed, size_t late, bool devices, bool closi
         step(&w, closing);
     while (w.n_calls)
         end_any(&w);
-    CHECK_INT(b1_observer_end(w.observer), 0);
-    CHECK_INT(b1_observer_unseen(w.observer, B1_UNSEEN_MEMORY), 0);
-    CHECK_INT(b1_observer_unseen(w.observer, B1_UNSEEN_END), 0);
+    CHECK_INT(b1_recorder_end(w.recorder), 0);
+    CHECK_INT(b1_recorder_unseen(w.recorder, B1_UNSEEN_MEMORY), 0);
+    CHECK_INT(b1_recorder_unseen(w.recorder, B1_UNSEEN_END), 0);
     k = replay(&w.text, g, &e);
     CHECK_INT(k, 0);
     if (k < 0)
@@ -529,13 +591,13 @@ static void round_late(unsigned int seed, struct totals *t)
     w.observing = true;
     for (int i = 0; i < OPS; i++)
         step(&w, false);
-    CHECK_INT(b1_observer_end(w.observer), 0);
+    CHECK_INT(b1_recorder_end(w.recorder), 0);
     k = replay(&w.text, g, &e);
     CHECK_INT(k, 0);
     if (k < 0)
         fprintf(stderr, "seed %u, late: %s\n", seed, err_text(&e, k));
     for (enum b1_unseen u = B1_UNSEEN_ID; u < B1_UNSEENS; u++)
-        unseen += b1_observer_unseen(w.observer, u);
+        unseen += b1_recorder_unseen(w.recorder, u);
     CHECK_INT(g->account.unseen, unseen);
     if (k == 0)
         compare(&w, g, t);
@@ -547,7 +609,7 @@ static void round_late(unsigned int seed, struct totals *t)
 
 int main(void)
 {
-    int rounds = getenv("IPCBOX_TEST_LONG") ? 3000 : 150;
+    int rounds = getenv("IPCBOX_TEST_LONG") ? 3000 : 100;
     struct totals one = {0}, many = {0}, closing = {0}, past = {0};
 
     for (int i = 0; i < rounds; i++) {
@@ -562,7 +624,8 @@ int main(void)
     CHECK(many.reordered && !many.closed);
     CHECK((many.unseen + many.failed) * 200 < many.received);
     CHECK(closing.closed && (closing.unseen + closing.failed) * 20 < closing.received);
-    CHECK(past.unseen && past.unseen < past.received && !past.failed);
+    /* A message with a handle that is older than the recording is not sent again. */
+    CHECK(past.unseen && past.unseen + past.failed < past.received && past.failed < past.unseen);
     if (getenv("IPCBOX_TEST_LONG"))
         printf("of %" PRIu64 " receptions %" PRIu64 " unseen, %" PRIu64 " reordered\n",
                many.received, many.unseen, many.reordered);

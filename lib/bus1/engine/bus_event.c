@@ -48,8 +48,6 @@ const char *const b1_event_names[B1_EVENT_KINDS] = {
 const char *const b1_unseen_words[B1_UNSEENS] = {
     [B1_UNSEEN_ID] = "a node or handle is older than the recording, or of a call that was not seen",
     [B1_UNSEEN_MEMORY] = "not all of the caller's memory could be read",
-    [B1_UNSEEN_CAUSE] = "nobody was seen to send or release that",
-    [B1_UNSEEN_ORDER] = "it, or the closing that caused it, came before what was recorded earlier",
     [B1_UNSEEN_END] = "the call had no end: whether it took effect is not known",
 };
 

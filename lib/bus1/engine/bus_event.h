@@ -35,8 +35,6 @@ enum b1_unseen {
     B1_UNSEEN_NOTHING,
     B1_UNSEEN_ID,     /* a node or handle is older than the recording, or of a call not seen */
     B1_UNSEEN_MEMORY, /* not all of the caller's memory could be read */
-    B1_UNSEEN_CAUSE,  /* of RECV: nobody was seen to send or release that */
-    B1_UNSEEN_ORDER,  /* it must have been before something else that was told earlier */
     B1_UNSEEN_END,    /* the call had no end: whether it took effect is not known */
     B1_UNSEENS,
 };
@@ -63,7 +61,7 @@ enum b1_unseen {
  * @length: bytes of it; MESSAGE and RECV have this alone
  * @private: of the engine's peer; of OPEN from outside its struct b1_monitor_file
  * @outside: told by the calls and not by the bus: the order is approximate, there is no MESSAGE,
- *   OPEN is where a peer was first seen, and CLOSE where somebody was told of it
+ *   OPEN is where a peer was first seen, and CLOSE where its file was found to be gone
  * @unseen: of these, why it cannot be done again
  */
 struct b1_event {

@@ -363,11 +363,16 @@ int b1_replay_event(struct b1_replay *r, const struct b1_event *ev, struct err *
         k = do_event(r, ev, e);
     }
     if (k < 0 && e && !e->code)
-        err_set(e, k, NULL, "%s %" PRIu64 ": %s", b1_event_names[ev->kind], ev->peer,
+        err_set(e, k, NULL, "%s of peer %" PRIu64 ": %s", b1_event_names[ev->kind], ev->peer,
                 b1_client_error(k));
     /* The order of what overlapped is not known, and may be another one. */
     if (!ev->outside || (k != -EBADRQC && k != -EPROTO && k != -ENOKEY))
         return k == -ENOKEY ? -EBADMSG : k;
+    if (k == -EBADRQC && (ev->kind == B1_EVENT_SEND || ev->kind == B1_EVENT_RELEASE)) {
+        r->refused++;
+        *e = (struct err)ERR_INIT;
+        return 0;
+    }
     r->failed++;
     return 1;
 }

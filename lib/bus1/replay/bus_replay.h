@@ -61,14 +61,17 @@ int b1_replay_event(struct b1_replay *r, const struct b1_event *ev, struct err *
 int b1_replay_end(struct b1_replay *r, struct err *e);
 
 /**
- * struct b1_replay_account - of a recording from outside
- * @unseen: events that could not be done, or not wholly, as the recording says
- * @failed: of which something else came than was recorded; the replay goes on all the same
+ * struct b1_replay_account - the account of a recording from outside
+ * @unseen: events that could not be replayed, or not wholly, as the recording says
+ * @failed: events of which something else came than was recorded; the replay goes on all the same
+ * @refused: SENDs and RELEASEs of something that is gone. The RFC's code lets these succeed
+ *   without any effect; a RECV tells if anybody misses the message
  * @reordered: messages that were received before their turn
  */
 struct b1_replay_account {
     uint64_t unseen;
     uint64_t failed;
+    uint64_t refused;
     uint64_t reordered;
 };
 

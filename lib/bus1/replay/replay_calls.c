@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Doing again what was recorded from outside. Each reception says itself what came. The order of
- * sends that overlapped is not known: what comes too early is kept until its turn. What was not
- * seen whole is left out.
+ * Replaying a recording of the calls on a bus. Each RECV has the content of its message. The order
+ * of SENDs that overlapped is not known: a message that comes too early is kept until its turn.
+ * Notifications are shown as they come and not compared, for buses differ in them: of the RFC's
+ * code each release of a handle makes one. What was not recorded whole is left out and counted.
  */
 #include "replay_private.h"
 
@@ -32,7 +33,7 @@ void b1_replay_early_drop(struct b1_replay_early **at)
     free(x);
 }
 
-/* Keeps a message for later, as the last. */
+/* Keeps a message for later, behind the others. */
 static int keep(struct b1_replay_peer *p, const struct b1_received *m)
 {
     struct b1_replay_early **at = &p->early,
@@ -89,30 +90,6 @@ static int take(struct b1_replay *r, struct b1_replay_peer *p, struct b1_replay_
     return k;
 }
 
-int b1_replay_receive_outside(struct b1_replay *r, struct b1_replay_peer *p,
-                              const struct b1_event *ev, struct err *e)
-{
-    struct b1_replay_early **at = &p->early;
-    struct b1_received m;
-    int k;
-
-    if (ev->length && !ev->data)
-        return err_set(e, -EBADMSG, NULL, "the recording lacks the data of a message");
-    for (;;) {
-        for (; *at; at = &(*at)->next)
-            if (is_it(p, *at, ev))
-                return take(r, p, at, ev);
-        k = b1_client_recv(p->client, &m, e);
-        if (k == -EAGAIN)
-            return err_set(e, -EPROTO, NULL,
-                           "a message that peer %" PRIu64 " received did not come", p->serial);
-        if (k == 0)
-            k = keep(p, &m);
-        if (k < 0)
-            return k;
-    }
-}
-
 /* The recorded id of one that there is now. */
 static uint64_t recorded_id(const struct b1_replay_peer *p, uint64_t id)
 {
@@ -122,25 +99,59 @@ static uint64_t recorded_id(const struct b1_replay_peer *p, uint64_t id)
     return BUS1_INVALID;
 }
 
-int b1_replay_end_outside(struct b1_replay *r, struct b1_replay_peer *p, struct err *e)
+/* Takes the next message off the queue: a user's is kept, a notification shown. */
+static int fetch(struct b1_replay *r, struct b1_replay_peer *p, bool waited, struct err *e)
 {
     struct b1_received m;
+    int k = b1_client_recv(p->client, &m, e);
+
+    if (k < 0)
+        return k;
+    if (m.type == BUS1_MESSAGE_TYPE_USER)
+        return keep(p, &m);
+    r->message(r->ctx, &(struct b1_replayed){.peer = p->serial,
+                                             .type = m.type,
+                                             .id = recorded_id(p, m.id),
+                                             .waited = waited});
+    return 0;
+}
+
+int b1_replay_receive_outside(struct b1_replay *r, struct b1_replay_peer *p,
+                              const struct b1_event *ev, struct err *e)
+{
+    bool notification = ev->message_type != BUS1_MESSAGE_TYPE_USER;
+    struct b1_replay_early **at = &p->early;
     int k;
 
-    while ((k = b1_client_recv(p->client, &m, e)) == 0) {
-        k = keep(p, &m);
-        if (k < 0)
-            return k;
-    }
+    if (ev->length && !ev->data)
+        return err_set(e, -EBADMSG, NULL, "the recording lacks the data of a message");
+    do {
+        for (; *at && !notification; at = &(*at)->next)
+            if (is_it(p, *at, ev))
+                return take(r, p, at, ev);
+        k = fetch(r, p, false, e);
+    } while (k == 0);
+    if (k != -EAGAIN || notification)
+        return k == -EAGAIN ? 0 : k;
+    return err_set(e, -EPROTO, NULL, "a message that peer %" PRIu64 " received did not come",
+                   p->serial);
+}
+
+int b1_replay_end_outside(struct b1_replay *r, struct b1_replay_peer *p, struct err *e)
+{
+    int k;
+
+    do
+        k = fetch(r, p, true, e);
+    while (k == 0);
     for (; p->early; b1_replay_early_drop(&p->early)) {
         struct b1_replay_early *x = p->early;
-        uint64_t id = recorded_id(p, x->id);
 
         for (size_t i = 0; i < x->n_handles; i++)
             x->handles[i] = BUS1_INVALID;
         r->message(r->ctx, &(struct b1_replayed){.peer = p->serial,
                                                  .type = x->type,
-                                                 .id = id,
+                                                 .id = recorded_id(p, x->id),
                                                  .handles = x->handles,
                                                  .n_handles = x->n_handles,
                                                  .data = x->data,
@@ -187,5 +198,5 @@ int b1_replay_do_unseen(struct b1_replay *r, struct b1_replay_peer *p, const str
 void b1_replay_account(const struct b1_replay *r, struct b1_replay_account *out)
 {
     *out = (struct b1_replay_account){
-        .unseen = r->unseen, .failed = r->failed, .reordered = r->reordered};
+        .unseen = r->unseen, .failed = r->failed, .refused = r->refused, .reordered = r->reordered};
 }

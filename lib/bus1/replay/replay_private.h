@@ -56,6 +56,7 @@ struct b1_replay {
     bool outside;                /* it was recorded from outside */
     uint64_t unseen;
     uint64_t failed;
+    uint64_t refused;
     uint64_t reordered;
 };
 

@@ -249,7 +249,8 @@ static struct b1_monitor_file file_of(const struct monitor_file *f)
 {
     if (!f->is_bus)
         return (struct b1_monitor_file){0};
-    return (struct b1_monitor_file){f->file, kdev_for_user(f->dev), f->ino, f->is_device};
+    return (struct b1_monitor_file){f->file, f->object, kdev_for_user(f->dev), f->ino,
+                                    f->is_device};
 }
 
 static void event_fill(const struct b1_monitor *m, const struct call *c,
@@ -365,7 +366,8 @@ static void read_begins(struct b1_monitor *m, b1_monitor_fn visit, void *ctx)
     kclock_look(&m->clock);
 }
 
-int b1_monitor_read(struct b1_monitor *m, b1_monitor_fn visit, void *ctx, struct err *e)
+int b1_monitor_read(struct b1_monitor *m, b1_monitor_fn visit, void *ctx, bool *whole,
+                    struct err *e)
 {
     uint64_t lost;
     int r;
@@ -375,6 +377,8 @@ int b1_monitor_read(struct b1_monitor *m, b1_monitor_fn visit, void *ctx, struct
     r = kring_read(m->ring, e);
     if (r < 0)
         return r;
+    if (whole)
+        *whole = r == 0;
     /* What was lost when all that was read had been written: no later record need come to tell. */
     if (r == 0)
         deliver_lost(m, lost, timefmt_now(CLOCK_REALTIME));
@@ -389,6 +393,16 @@ uint64_t b1_monitor_oldest(const struct b1_monitor *m)
         for (const struct call *c = m->calls[i]; c; c = c->next)
             oldest = MIN(oldest, c->begin.time);
     return oldest;
+}
+
+bool b1_monitor_is_open(const struct b1_monitor *m, const struct b1_monitor_file *file)
+{
+    struct monitor_file was = {.file = file->file, .object = file->object, .ino = file->ino};
+
+    LIBBPF_OPTS(bpf_test_run_opts, once, .ctx_in = &was, .ctx_size_in = sizeof(was));
+    /* What cannot be asked is not said to be closed. */
+    return bpf_prog_test_run_opts(bpf_program__fd(m->skel->progs.monitor_is_open), &once) < 0 ||
+           once.retval;
 }
 
 int b1_monitor_unfinished(struct b1_monitor *m, b1_monitor_fn visit, void *ctx)

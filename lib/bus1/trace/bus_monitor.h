@@ -49,10 +49,16 @@ struct b1_memory {
     bool failed;
 };
 
-/* An open file of a bus: @dev and @ino as stat() has them, @dev of a device is its st_rdev. Peers
- * of a device have one @ino in common, but not one @file. All 0: no bus. */
+/**
+ * struct b1_monitor_file - an open file of a bus; all 0 for another file
+ * @file, @object: addresses in the kernel, of the file and of what it stands for. Only for telling
+ *   peers of a device apart, which have one @ino in common
+ * @dev, @ino: as stat() has them; @dev of a device is its st_rdev
+ * @is_device: a character device, not a file of b1ctl serve
+ */
 struct b1_monitor_file {
     uint64_t file;
+    uint64_t object;
     uint64_t dev;
     uint64_t ino;
     bool is_device;
@@ -142,13 +148,20 @@ int b1_monitor_fd(const struct b1_monitor *m);
  *
  * When they are many, some of them: the descriptor is readable again at once.
  *
+ * @whole: set to whether all was read that had come. May be NULL
+ *
  * Return: 0, what @visit returned, or -errno with a reason.
  */
-int b1_monitor_read(struct b1_monitor *m, b1_monitor_fn visit, void *ctx, struct err *e);
+int b1_monitor_read(struct b1_monitor *m, b1_monitor_fn visit, void *ctx, bool *whole,
+                    struct err *e);
 
 /* When the oldest of the calls began that have not ended, CLOCK_MONOTONIC; UINT64_MAX: none. For a
  * visit: what happened before that is known whole. */
 uint64_t b1_monitor_oldest(const struct b1_monitor *m);
+
+/* Whether a file that a visited call was about is still open. Works after b1_monitor_stop(), too.
+ */
+bool b1_monitor_is_open(const struct b1_monitor *m, const struct b1_monitor_file *file);
 
 /* Visits the calls that have not ended. For the end: each is visited once. */
 int b1_monitor_unfinished(struct b1_monitor *m, b1_monitor_fn visit, void *ctx);

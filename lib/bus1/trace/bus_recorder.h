@@ -3,48 +3,57 @@
  * The calls on a bus (bus_monitor.h) as events (bus_event.h): a recording of a bus that does not
  * tell of itself.
  *
- * A call takes effect somewhere between its beginning and its end, so that ends come in another
- * order than effects: a message can be received before its sender's call has ended. An event is
- * told when all that it builds on was told; it is held back while a call that had begun before its
- * end can still bring that.
+ * A call takes effect at some moment between its beginning and its end. A message cannot be
+ * received before its SEND began, and what a RELEASE takes away could be used until it ended. So a
+ * SEND or TRANSFER is recorded at the time of its beginning, a RECV or RELEASE at that of its end:
+ * in this order each call finds what it needs. The order of calls that overlapped is a guess.
  *
- * What only the bus knows is missing: what there was before; a peer that is closed, until somebody
- * is told of it; the order of calls that overlap.
+ * Only the bus knows the rest: what there was before the recording, and when a peer was closed. An
+ * open is recorded where a peer is first seen, a close where its file is found to be gone.
  */
 #pragma once
 
 #include "bus_event.h"
 #include "bus_monitor.h"
 
-struct b1_observer;
+struct b1_recorder;
 
 /**
- * struct b1_observer_opts - how to observe
- * @rfc: the bus is the RFC's: its notifications tell something else, and no closing is concluded
- * @event: told of each event, which is borrowed; another value than 0 is kept for the caller
+ * struct b1_recorder_opts - how to record
+ * @event: told of each event, which is borrowed. A value other than 0 is kept for the caller
  * @oldest: as b1_monitor_oldest()
- * @ctx: first argument of both
+ * @is_open: as b1_monitor_is_open()
+ * @now: CLOCK_MONOTONIC
+ * @ctx: first argument of all
  */
-struct b1_observer_opts {
-    bool rfc;
+struct b1_recorder_opts {
     int (*event)(void *ctx, const struct b1_event *ev);
     uint64_t (*oldest)(void *ctx);
+    bool (*is_open)(void *ctx, const struct b1_monitor_file *file);
+    uint64_t (*now)(void *ctx);
     void *ctx;
 };
 
-int b1_observer_new(const struct b1_observer_opts *opts, struct b1_observer **ret);
-/* NULL is fine. What is held back is dropped. */
-void b1_observer_free(struct b1_observer *o);
+int b1_recorder_new(const struct b1_recorder_opts *opts, struct b1_recorder **ret);
+/* NULL is fine. What has not been told is dropped. */
+void b1_recorder_free(struct b1_recorder *r);
+
+/* A call, or a loss, as the monitor visits it. Return: 0 or -ENOMEM. */
+int b1_recorder_call(struct b1_recorder *r, const struct b1_monitor_event *ev);
 
 /**
- * b1_observer_call() - a call, or a loss, in the order of the ends
+ * b1_recorder_settle() - tell of what nothing can come before any more
+ * @until: CLOCK_MONOTONIC: all calls that ended before have been visited
  *
  * Return: 0; what @event returned first when that is not 0; -ENOMEM.
  */
-int b1_observer_call(struct b1_observer *o, const struct b1_monitor_event *ev);
+int b1_recorder_settle(struct b1_recorder *r, uint64_t until);
 
-/* Tells what is held back when nothing more will come. Return: as b1_observer_call(). */
-int b1_observer_end(struct b1_observer *o);
+/* Looks for peers that were closed. Return: 0 or -ENOMEM. */
+int b1_recorder_look(struct b1_recorder *r);
 
-/* How many events could not be explained, by enum b1_unseen. */
-uint64_t b1_observer_unseen(const struct b1_observer *o, enum b1_unseen why);
+/* Tells of the rest when nothing more will come. Return: as b1_recorder_settle(). */
+int b1_recorder_end(struct b1_recorder *r);
+
+/* How many events could not be recorded whole, by enum b1_unseen. */
+uint64_t b1_recorder_unseen(const struct b1_recorder *r, enum b1_unseen why);

@@ -35,6 +35,27 @@ struct super_block___monitor {
 struct inode___monitor {
     unsigned int i_rdev;
 };
+
+struct file___monitor {
+    void *private_data;
+};
+
+/* Linux 6.13: a count of references that is negative once the last has gone. */
+struct long_count {
+    long counter;
+};
+
+struct file_count {
+    struct long_count refcnt;
+};
+
+struct file___with_ref {
+    struct file_count f_ref;
+};
+
+struct file___with_count {
+    struct long_count f_count;
+};
 #pragma clang attribute pop
 
 #define FUSE_SUPER_MAGIC 0x65735546 /* fs/fuse/inode.c */
@@ -118,6 +139,27 @@ int monitor_setup(void *ctx)
     return 0;
 }
 
+/* Whether an open file is still the one that it was: 1, or 0. Its memory may have been given to
+ * another. */
+SEC("syscall")
+int monitor_is_open(struct monitor_file *was)
+{
+    struct file *file = (void *)was->file;
+    struct file___with_count *counted = (void *)file;
+    struct file___with_ref *ref = (void *)file;
+    struct file___monitor *m = (void *)file;
+    long count;
+
+    if (was->file >> 63 == 0) /* not in the kernel's half of the addresses */
+        return 0;
+    if (bpf_core_field_exists(ref->f_ref))
+        count = BPF_CORE_READ(ref, f_ref.refcnt.counter) + 1; /* 0 means one reference */
+    else
+        count = BPF_CORE_READ(counted, f_count.counter);
+    return count > 0 && (uint64_t)BPF_CORE_READ(m, private_data) == was->object &&
+           BPF_CORE_READ(file, f_inode, i_ino) == was->ino;
+}
+
 /* ---- whose ---- */
 
 static __always_inline bool wanted(void)
@@ -177,6 +219,7 @@ static __always_inline void which_file(uint32_t fd, struct monitor_file *ret)
     if (!inode)
         return;
     ret->file = (uint64_t)file;
+    ret->object = (uint64_t)BPF_CORE_READ((struct file___monitor *)(void *)file, private_data);
     rdev = BPF_CORE_READ((struct inode___monitor *)(void *)inode, i_rdev);
     if (is_device(file, inode, rdev)) {
         ret->is_bus = ret->is_device = 1;

@@ -46,9 +46,13 @@ struct monitor_record {
     uint64_t lost; /* calls that could not be recorded, until now */
 };
 
-/* An open file. @file is an address in the kernel: for telling files apart, not for showing. */
+/*
+ * An open file. @file and @object, its private data, are addresses in the kernel: for telling files
+ * apart, not for showing.
+ */
 struct monitor_file {
     uint64_t file;
+    uint64_t object;
     uint64_t dev; /* as the kernel keeps it: major << 20 | minor */
     uint64_t ino;
     uint32_t is_bus;
@@ -101,9 +105,9 @@ struct monitor_config {
 };
 
 _Static_assert(sizeof(struct monitor_record) == 24, "the same for both sides");
-_Static_assert(sizeof(struct monitor_file) == 32, "the same for both sides");
-_Static_assert(offsetof(struct monitor_begin, arg) == 96, "the same for both sides");
-_Static_assert(sizeof(struct monitor_begin) == 176, "the same for both sides");
+_Static_assert(sizeof(struct monitor_file) == 40, "the same for both sides");
+_Static_assert(offsetof(struct monitor_begin, arg) == 112, "the same for both sides");
+_Static_assert(sizeof(struct monitor_begin) == 192, "the same for both sides");
 _Static_assert(sizeof(struct monitor_piece) == 40, "the same for both sides");
 _Static_assert(sizeof(struct monitor_end) == 48, "the same for both sides");
 _Static_assert(sizeof(struct monitor_config) == 56, "the same for both sides");

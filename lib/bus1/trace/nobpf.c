@@ -37,9 +37,15 @@ int b1_monitor_fd(const struct b1_monitor *m _unused_)
 }
 
 int b1_monitor_read(struct b1_monitor *m _unused_, b1_monitor_fn visit _unused_, void *ctx _unused_,
-                    struct err *e)
+                    bool *whole _unused_, struct err *e)
 {
     return b1_monitor_probe(e);
+}
+
+bool b1_monitor_is_open(const struct b1_monitor *m _unused_,
+                        const struct b1_monitor_file *file _unused_)
+{
+    return true;
 }
 
 uint64_t b1_monitor_oldest(const struct b1_monitor *m _unused_)
