@@ -9,13 +9,16 @@
 
 #include "bus_recorder.h"
 
-static struct b1_observer *observer;
+static struct b1_recorder *recorder;
 
 static int visit(const struct b1_monitor_event *ev, void *ctx)
 {
     unsigned int *sum = ctx;
 
-    MUST(b1_observer_call(observer, ev) == 0);
+    MUST(b1_recorder_call(recorder, ev) == 0);
+    if (ev->begun % 3 == 0)
+        MUST(b1_recorder_look(recorder) == 0);
+    MUST(b1_recorder_settle(recorder, 0) == 0);
     if (ev->lost)
         return 0;
     MUST(memchr(ev->comm, '\0', sizeof(ev->comm)));
@@ -28,9 +31,10 @@ static int visit(const struct b1_monitor_event *ev, void *ctx)
 struct job {
     struct b1_monitor *monitor;
     struct b1_event_lists lists;
+    uint64_t now;
 };
 
-/* What is observed can be written, and read again. */
+/* What is recorded can be written, and read again. */
 static int on_event(void *ctx, const struct b1_event *ev)
 {
     _cleanup_(buf_done) struct buf text = BUF_INIT;
@@ -52,15 +56,28 @@ static uint64_t oldest(void *ctx)
     return b1_monitor_oldest(job->monitor);
 }
 
+static bool is_open(void *ctx _unused_, const struct b1_monitor_file *file)
+{
+    return file->file % 2;
+}
+
+static uint64_t now(void *ctx)
+{
+    struct job *job = ctx;
+
+    return job->now += 1000 * 1000;
+}
+
 static void records(const uint8_t *data, size_t size)
 {
     struct b1_monitor *m = calloc(1, sizeof(*m));
     struct job job = {.monitor = m};
-    const struct b1_observer_opts opts = {.event = on_event, .oldest = oldest, .ctx = &job};
+    const struct b1_recorder_opts opts = {
+        .event = on_event, .oldest = oldest, .is_open = is_open, .now = now, .ctx = &job};
     unsigned int sum = 0;
 
     MUST(m);
-    MUST(b1_observer_new(&opts, &observer) == 0);
+    MUST(b1_recorder_new(&opts, &recorder) == 0);
     m->visit = visit;
     m->ctx = &sum;
     while (size >= 2) {
@@ -77,8 +94,8 @@ static void records(const uint8_t *data, size_t size)
     b1_monitor_unfinished(m, visit, &sum);
     for (size_t i = 0; i < BUCKETS; i++)
         MUST(!m->calls[i]);
-    MUST(b1_observer_end(observer) == 0);
-    b1_observer_free(observer);
+    MUST(b1_recorder_end(recorder) == 0);
+    b1_recorder_free(recorder);
     b1_event_lists_done(&job.lists);
     free(m);
 }
