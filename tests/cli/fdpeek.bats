@@ -316,3 +316,130 @@ END
         '["dbus",28,[["/s","Put"]]]'
     has "$err" "28 bytes in front of message"
 }
+
+# follow [OPTION…]: in the background, into $events, until stop_following; with -J
+follow() {
+    events=$BATS_TEST_TMPDIR/events
+    "$IPCBOX" fdpeek follow -J "$@" >"$events" 2>"$BATS_TEST_TMPDIR/note" 3>&- &
+    follower=$!
+    attached() { readlink "/proc/$follower/fd/"* | grep -q anon_inode:bpf_link; }
+    within 30 attached
+}
+
+stop_following() {
+    kill -TERM "$follower"
+    wait "$follower"
+    follower=
+    note=$(cat "$BATS_TEST_TMPDIR/note")
+}
+
+# got JQ: true of all events as an array
+got() { jq -se "$1" "$events" >/dev/null; }
+
+@test "follow: D-Bus by match, beside what the client and dbus-monitor received" {
+    make_bus
+    # A monitor of our own: what it was sent, we must have seen.
+    stdbuf -oL dbus-monitor >"$dir/monitor" 2>/dev/null 3>&- &
+    maker=$!
+    within 20 grep -q NameAcquired "$dir/monitor"
+    follow --all --decode dbus --match type=method_call,member=Put,destination=org.example.Store
+    expect 0 "$HELPERS/dbusactor" call org.example.Store 300
+    is "$out" "300 answered"
+    # Each call twice: to the bus, and from there to the service. The monitor gets a third.
+    within 20 got 'map(select(.comm == "dbusactor")) | map(.decoded | length) | add == 300'
+    within 20 got 'map(select(.comm == "dbus-daemon")) | map(.decoded | length) | add == 300'
+    stop_following
+    has "$note" " 0 lost"
+    got 'all(.event == "recv" and .protocol == "dbus" and .kind == "stream" and (.time | length) == 30)'
+    got 'map(select(.comm == "dbusactor").decoded[].body[1]) | sort == [range(300)]'
+    within 20 sh -c "[ \$(grep -c 'member=Put' '$dir/monitor') = 300 ]"
+    kill "$maker"
+}
+
+@test "follow: a process, in both directions; what is closed unread" {
+    make_bus
+    follow "$service"
+    put string:key uint32:7
+    within 20 got "any(.pid == $service and .decoded[0].member == \"Put\" and .decoded[0].body == [\"key\",7])"
+    within 20 got "any(.comm == \"dbus-daemon\" and .sender_pid == $service and .decoded[0].type == \"method_return\")"
+    stop_following
+    got "all(.pid == $service or .sender_pid == $service)"
+    follow --all
+    /usr/bin/python3 -c 'import socket
+a, b = socket.socketpair()
+a.send(b"nobody reads this")
+b.close()'
+    within 20 got 'any(.event == "lost" and .reason == "unread" and .count == 1 and .text == "nobody reads this")'
+    stop_following
+}
+
+@test "follow: a socket by its path, so many messages, and then the end" {
+    dir=$(mktemp -d "/tmp/ipcbox-fd-XXXXXX")
+    follow --path "$dir/log" -N 3
+    /usr/bin/python3 - "$dir/log" <<'END'
+import socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.bind(sys.argv[1])
+c = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+for text in (b"one", b"two", b"", b"four"):
+    c.sendto(text, sys.argv[1])
+    s.recv(10)
+END
+    wait "$follower"
+    follower=
+    is "$(jq -sc --arg p "$dir/log" 'map([.event, .kind, .path == $p, .text])' "$events")" \
+        '[["recv","dgram",true,"one"],["recv","dgram",true,"two"],["recv","dgram",true,""]]'
+    expect 1 fdpeek follow --path "$dir/none" -N 1 --timeout 0.3
+    expect 0 fdpeek follow --path "$dir/none" --timeout 0.1
+}
+
+@test "follow: a capture that tshark reads as D-Bus" {
+    make_bus
+    "$IPCBOX" fdpeek follow --all --match member=Put -O "$dir/t.pcapng" 2>"$BATS_TEST_TMPDIR/note" 3>&- &
+    follower=$!
+    attached() { readlink "/proc/$follower/fd/"* | grep -q anon_inode:bpf_link; }
+    within 30 attached
+    expect 0 "$HELPERS/dbusactor" call org.example.Store 5
+    sleep 0.3
+    [ ! -e "$dir/t.pcapng" ] # it appears whole
+    stop_following
+    # Type, length, interface of its blocks: a section, two interfaces, ten packets of D-Bus.
+    blocks() { /usr/bin/python3 - "$1" <<'END'
+import struct, sys
+b, at, out = open(sys.argv[1], "rb").read(), 0, []
+while at < len(b):
+    kind, size = struct.unpack_from("<II", b, at)
+    assert struct.unpack_from("<I", b, at + size - 4)[0] == size
+    out.append("%x" % kind + (":%d" % struct.unpack_from("<H", b, at + 8)[0] if kind == 1 else ""))
+    at += size
+print(" ".join(out))
+END
+    }
+    is "$(blocks "$dir/t.pcapng")" "a0d0d0a 1:231 1:147 6 6 6 6 6 6 6 6 6 6"
+    if command -v tshark >/dev/null; then
+        is "$(tshark -r "$dir/t.pcapng" -T fields -e _ws.col.Protocol -e dbus.member 2>/dev/null | sort | uniq -c | xargs)" "10 D-Bus Put"
+    fi
+    "$IPCBOX" fdpeek follow --all --decode dbus --timeout 0.2 -O - >"$dir/out.pcapng"
+    is "$(blocks "$dir/out.pcapng" | cut -d' ' -f1-3)" "a0d0d0a 1:231 1:147"
+    expect 1 sh -c 'exec "$1" fdpeek follow --all --timeout 0.2 -O - >/dev/full' sh "$IPCBOX"
+}
+
+@test "follow: what cannot be followed" {
+    make_objects
+    expect 2 fdpeek follow
+    has "$err" "which TARGET?"
+    expect 2 fdpeek follow --all "$pid"
+    expect 2 fdpeek follow --all --match nonsense=1
+    has "$err" "sender, destination"
+    expect 2 fdpeek follow --all --match member=Put --decode varlink
+    expect 3 fdpeek follow 99999999
+    expect 4 fdpeek follow "${at[pipe]}"
+    has "$err" "pipes cannot be followed"
+    expect 5 as_nobody "$IPCBOX" fdpeek follow --all
+    tool=$dir/tool
+    cp "$IPCBOX" "$tool"
+    chmod 755 "$tool" "$dir"
+    setcap cap_bpf,cap_perfmon+ep "$tool"
+    expect 5 as_nobody "$tool" fdpeek follow --all
+    has "$err" "run as root"
+}
