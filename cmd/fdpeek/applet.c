@@ -12,11 +12,7 @@ static const char *const usage[] = {
 };
 
 static const struct cli_verb *const verbs[] = {
-    &fdpeek_list_verb,
-    &fdpeek_peek_verb,
-    &fdpeek_info_verb,
-    &fdpeek_follow_verb,
-    NULL,
+    &fdpeek_list_verb, &fdpeek_peek_verb, &fdpeek_info_verb, &fdpeek_follow_verb, NULL,
 };
 
 static const char *const targets[] = {"/*", "[0-9]*", "@*", "socket:*", "pipe:*", NULL};

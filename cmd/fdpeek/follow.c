@@ -42,7 +42,8 @@ static const struct cli_opt follow_opts[] = {
             "one",
             .complete = CLI_COMPLETE_FILE),
     CLI_ENUM(struct follow_args, decode, 0, "decode", "PROTOCOL",
-             "what to take the bytes for; with dbus or varlink nothing else is shown", decode_words),
+             "what to take the bytes for; with dbus or varlink nothing else is shown",
+             decode_words),
     CLI_STR(struct follow_args, match, 0, "match", "KEY=VALUE,…",
             "only D-Bus messages with this type, sender, destination, path, interface, member or "
             "error_name"),
@@ -85,10 +86,10 @@ static const struct out_col follow_cols[] = {
     OUT_STR(struct follow_row, kind, "kind", "stream, dgram or seqpacket", .flags = OUT_HIDDEN),
     OUT_U64(struct follow_row, inode, "inode", "of the receiving socket", .flags = OUT_HIDDEN),
     OUT_U64(struct follow_row, peer, "peer", "of the sending socket", .flags = OUT_HIDDEN),
-    OUT_STR(struct follow_row, path, "path", "where one of the two is bound",
-            .flags = OUT_SPARE, .width = 12),
-    OUT_I32(struct follow_row, sender_pid, "sender_pid",
-            "who sent it, or made the sending end", .heading = "FROM", .width = 7),
+    OUT_STR(struct follow_row, path, "path", "where one of the two is bound", .flags = OUT_SPARE,
+            .width = 12),
+    OUT_I32(struct follow_row, sender_pid, "sender_pid", "who sent it, or made the sending end",
+            .heading = "FROM", .width = 7),
     OUT_I32(struct follow_row, pid, "pid", "who received it", .width = 7),
     OUT_I32(struct follow_row, tid, "tid", "its thread", .flags = OUT_HIDDEN, .width = 7),
     OUT_STR(struct follow_row, comm, "comm", "the receiving thread's name", .width = 12),
@@ -105,7 +106,8 @@ static const struct out_col follow_cols[] = {
              .flags = OUT_JSON | OUT_OPTIONAL),
     OUT_STR(struct follow_row, reason, "reason", "of lost: unread, the socket was closed with it",
             .flags = OUT_JSON | OUT_OPTIONAL),
-    OUT_U64(struct follow_row, count, "count", "of lost: how many", .flags = OUT_JSON | OUT_OPTIONAL),
+    OUT_U64(struct follow_row, count, "count", "of lost: how many",
+            .flags = OUT_JSON | OUT_OPTIONAL),
     OUT_BYTES(struct follow_row, content, "content",
               "text if it is text, else <hex>; in JSON data_base64 and text", .flags = OUT_WIDE),
     OUT_END,
@@ -132,7 +134,7 @@ struct follow {
     struct decode_match match;
     struct flow *flows;
     struct decoded decoded;
-    FILE *file; /* of the capture, or NULL */
+    FILE *file;                    /* of the capture, or NULL */
     const struct fdq_event *event; /* the one being written there */
     uint64_t visited;
     uint64_t shown;
@@ -201,8 +203,7 @@ static bool at_path(const struct follow *f, const struct fdq_event *ev)
     n = strlen(want);
     if (*want == '@')
         return ev->path_len == n && !ev->path[0] && !memcmp(ev->path + 1, want + 1, n - 1);
-    return ev->path_len >= n && !memcmp(ev->path, want, n) &&
-           (ev->path_len == n || !ev->path[n]);
+    return ev->path_len >= n && !memcmp(ev->path, want, n) && (ev->path_len == n || !ev->path[n]);
 }
 
 /* The name as a string; in an abstract one zero bytes are '@'. */
@@ -351,10 +352,10 @@ static int read_some(struct follow *f, struct err *e)
 {
     int r = fdq_follow_read(f->reader, on_event, f, e);
 
-    if (f->file)
-        fflush(f->file);
-    else
+    if (!f->file)
         out_flush(f->ctx->out);
+    else if (fflush(f->file) == EOF && r >= 0)
+        r = -errno;
     return MIN(r, 0);
 }
 
@@ -468,7 +469,8 @@ static int go(struct follow *f)
             pcapng_begin(f->file);
         r = follow_loop(f, &e);
         status = follow_status(f);
-        if (r < 0)
+        /* A reader of the capture that leaves has seen enough. */
+        if (r < 0 && !(f->file && r == -EPIPE))
             status = cli_fail(f->ctx, r, &e, "cannot go on");
     }
     end(f);
@@ -541,14 +543,17 @@ const struct cli_verb fdpeek_follow_verb = {
     .complete = CLI_COMPLETE_PID,
     .summary = "what is received over unix sockets, live",
     .description =
-        "Shows each message, or buffer of a stream, when its receiver is done with it, until Ctrl-C, "
+        "Shows each message, or buffer of a stream, when its receiver is done with it, until "
+        "Ctrl-C, "
         "-N or --timeout. A PID or socket is followed in both directions. It is for root.\n"
         "\n"
-        "D-Bus and Varlink are decoded as fdpeek peek does. A message to a bus is received twice: by "
+        "D-Bus and Varlink are decoded as fdpeek peek does. A message to a bus is received twice: "
+        "by "
         "the bus, and by its destination. A stream that was joined in the middle of a message is "
         "decoded from the next one on, and skipped_bytes says how much is in front of it.\n"
         "\n"
-        "What a socket was closed with, unread, is an event lost with the reason unread. What could "
+        "What a socket was closed with, unread, is an event lost with the reason unread. What "
+        "could "
         "not be recorded is counted, and is an event lost with the reason overrun; then the exit "
         "status is 1. The totals are on standard error at the end.\n"
         "\n"

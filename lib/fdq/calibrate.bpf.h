@@ -36,8 +36,9 @@ REPEAT(try_1k, try_32)
 REPEAT(try_32k, try_1k)
 
 /*
- * Finds page_base, of which all is known but how many whole GiB it has: the own pipe's page shows it.
- * The direct mapping begins at most all of the memory away from where this task's structure lies.
+ * Finds page_base, of which all is known but how many whole GiB it has: the own pipe's page shows
+ * it. The direct mapping begins at most all of the memory away from where this task's structure
+ * lies.
  */
 SEC("syscall")
 int calibrate(void *ctx)

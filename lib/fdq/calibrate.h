@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * How a BPF program finds the bytes of a struct page without the kernel's symbols: this process writes
- * random bytes into a pipe of its own, and the program looks where, at whole GiB apart, they are. The
- * match proves itself.
+ * How a BPF program finds the bytes of a struct page without the kernel's symbols: this process
+ * writes random bytes into a pipe of its own, and the program looks where, at whole GiB apart, they
+ * are. The match proves itself.
  */
 #pragma once
 

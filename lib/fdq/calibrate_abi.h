@@ -5,8 +5,8 @@
 #include <stdint.h>
 
 struct calibration {
-    uint64_t words[2]; /* what the pipe holds */
-    uint32_t fd;       /* the pipe's end for reading */
+    uint64_t words[2];  /* what the pipe holds */
+    uint32_t fd;        /* the pipe's end for reading */
     uint32_t gigabytes; /* how much memory there can be */
     uint64_t page_size; /* of the machine */
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What is received over unix sockets, as it happens. It takes nothing and needs nobody's help; it is
- * for root: traffic of others is seen.
+ * What is received over unix sockets, as it happens. It takes nothing and needs nobody's help; it
+ * is for root: traffic of others is seen.
  */
 #pragma once
 

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Records what is received over unix sockets. A receiver that is done with a buffer frees it: there it
- * is recorded, whole, once, with its sender. One that is thrown away unread is recorded as such.
+ * Records what is received over unix sockets. A receiver that is done with a buffer frees it: there
+ * it is recorded, whole, once, with its sender. One that is thrown away unread is recorded as such.
  *
  * A record that does not fit is counted, and each record carries the count.
  */
 #include "calibrate.bpf.h"
 #include "follow_abi.h"
+#include "syscall.bpf.h"
 
 #include <bpf/bpf_tracing.h>
 
@@ -114,7 +115,8 @@ __noinline int add_fragment(uint32_t slot, uint64_t at)
     return n < f.length;
 }
 
-/* The bytes in front, then those in pages: 17 parts at most, where the kernel is built for more 45. */
+/* The bytes in front, then those in pages: 17 parts at most, where the kernel is built for more 45.
+ */
 static __always_inline void add_bytes(struct scratch *s, uint32_t slot, struct sk_buff *skb)
 {
     uint32_t len = BPF_CORE_READ(skb, len), paged = BPF_CORE_READ(skb, data_len);
@@ -131,13 +133,13 @@ static __always_inline void add_bytes(struct scratch *s, uint32_t slot, struct s
     if (n < linear || !paged)
         return;
     parts = BPF_CORE_READ(shared, nr_frags);
-    _Pragma("clang loop unroll(disable)") for (uint32_t i = 0; i < 45 && i < parts; i++)
-        if (add_fragment(slot, (uint64_t)shared + KOFFSET(skb_shared_info, frags) +
-                                   i * sizeof(struct fragment)))
-            return;
+    _Pragma("clang loop unroll(disable)") for (uint32_t i = 0; i < 45 && i < parts; i++) if (
+        add_fragment(slot, (uint64_t)shared + KOFFSET(skb_shared_info, frags) +
+                               i * sizeof(struct fragment))) return;
 }
 
-/* Who sent it: as the buffer says, where the receiver asked for that; else who made the other end. */
+/* Who sent it: as the buffer says, where the receiver asked for that; else who made the other end.
+ */
 static __always_inline void add_sender(struct fdfollow_event *e, struct sk_buff *skb,
                                        struct sock *receiver)
 {
@@ -149,6 +151,40 @@ static __always_inline void add_sender(struct fdfollow_event *e, struct sk_buff 
         e->sender_pid = known_pid(BPF_CORE_READ(receiver, sk_peer_pid));
     if (in_kernel((uint64_t)list))
         e->n_fds = (uint16_t)BPF_CORE_READ(list, count);
+}
+
+/*
+ * A datagram's sender need not be connected: then the receiver is the socket that the running call
+ * names as its first argument, if that is one of the same type.
+ */
+static __always_inline struct sock *receiver_of_call(uint32_t type)
+{
+#if defined(__TARGET_ARCH_x86)
+    const uint64_t first_argument = KOFFSET(pt_regs, di);
+#else
+    const uint64_t first_argument = KOFFSET(pt_regs, orig_x0);
+#endif
+    struct task_struct *task = (void *)bpf_get_current_task_btf();
+    struct socket *socket;
+    struct inode *inode;
+    struct file *file;
+    struct sock *sk;
+    uint64_t fd = 0;
+
+    if (!config.has_registers)
+        return NULL;
+    KREAD(fd, bpf_task_pt_regs((void *)task) + first_argument);
+    file = file_by_fd((void *)bpf_get_current_task(), fd);
+    inode = in_kernel((uint64_t)file) ? BPF_CORE_READ(file, f_inode) : NULL;
+    if (!in_kernel((uint64_t)inode) || BPF_CORE_READ(inode, i_sb, s_magic) != SOCKFS)
+        return NULL;
+    socket = (void *)((uint64_t)inode - KOFFSET(socket_alloc, vfs_inode) +
+                      KOFFSET(socket_alloc, socket));
+    sk = BPF_CORE_READ(socket, sk);
+    return in_kernel((uint64_t)sk) && BPF_CORE_READ(sk, __sk_common.skc_family) == FAMILY_UNIX &&
+                   BPF_CORE_READ(sk, sk_type) == type
+               ? sk
+               : NULL;
 }
 
 /* A wake-up costs more than all else here. */
@@ -183,6 +219,8 @@ static __always_inline int record(struct sk_buff *skb, uint32_t kind)
     if (e->pid == config.own_pid || (!e->length && e->type == 1))
         return 0;
     receiver = BPF_CORE_READ((struct unix_sock *)sender, peer);
+    if (!receiver && kind == FDFOLLOW_RECEIVED)
+        receiver = receiver_of_call(e->type);
     e->inode = inode_of(receiver);
     e->peer = inode_of(sender);
     add_sender(e, skb, receiver);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Following: two programs on the tracepoints where buffers are freed, and the reader of their ring. */
+/* Following: two programs on the tracepoints where buffers are freed, and the reader of their ring.
+ */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
@@ -28,7 +29,7 @@ struct fdq_follow {
     struct kring *ring;
     struct kclock clock;
     struct fdq_follow_totals totals;
-    uint64_t missed; /* runs that the kernel skipped, up to now */
+    uint64_t missed;  /* runs that the kernel skipped, up to now */
     uint64_t no_room; /* events that found no room in the ring, up to now */
     fdq_event_fn visit;
     void *ctx;
@@ -58,6 +59,9 @@ static int prepare(struct fdq_follow *f)
         .all = f->opts.all,
         .capture = (uint32_t)MIN(f->opts.capture, (uint64_t)FDFOLLOW_CAPTURE - 1),
         .ring_wake = kring_size(f->opts.ring_bytes) / 4,
+        /* libbpf does not try helpers in tracing programs; those of kprobes have the same. */
+        .has_registers = libbpf_probe_bpf_helper(BPF_PROG_TYPE_KPROBE, BPF_FUNC_task_pt_regs,
+                                                 NULL) == 1,
     };
     r = bpf_program__set_autoload(s->progs.received, true);
     if (r == 0)

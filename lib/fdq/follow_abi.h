@@ -15,9 +15,10 @@ enum {
 
 struct fdfollow_config {
     uint32_t own_pid;
-    uint32_t all;       /* else only what is in the map of what is wanted */
-    uint32_t capture;   /* bytes */
-    uint32_t ring_wake; /* … unless so much is unread */
+    uint32_t all;           /* else only what is in the map of what is wanted */
+    uint32_t capture;       /* bytes */
+    uint32_t ring_wake;     /* … unless so much is unread */
+    uint32_t has_registers; /* bpf_task_pt_regs() is there, from 5.15 on */
 };
 
 enum fdfollow_kind {
@@ -27,9 +28,9 @@ enum fdfollow_kind {
 
 /* A buffer that is freed; its bytes follow. */
 struct fdfollow_event {
-    uint64_t time; /* of bpf_ktime_get_ns() */
-    uint64_t lost; /* events that found no room, up to now */
-    uint64_t flow; /* the sending socket: identity only, never shown */
+    uint64_t time;  /* of bpf_ktime_get_ns() */
+    uint64_t lost;  /* events that found no room, up to now */
+    uint64_t flow;  /* the sending socket: identity only, never shown */
     uint64_t inode; /* of the receiving socket, 0 when it is not known */
     uint64_t peer;  /* of the sending one */
     uint32_t kind;

@@ -60,7 +60,7 @@ struct fdpeek_collection {
 
 struct fdpeek_request {
     /* in */
-    uint64_t room;      /* bytes for each collection, at most half the map */
+    uint64_t room; /* bytes for each collection, at most half the map */
     uint32_t fd;
     uint32_t child; /* of a listener, the connection to look into, from 1 on; 0: the socket's own */
     uint32_t heads; /* no payload */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Records of the ring buffer of `fdpeek follow`, and the records that a look into a queue finds. The
- * input is a sequence of records, each after its length in two bytes.
+ * Records of the ring buffer of `fdpeek follow`, and the records that a look into a queue finds.
+ * The input is a sequence of records, each after its length in two bytes.
  */
 #include "fuzz.h"
 
