@@ -14,6 +14,7 @@ struct peek_args {
     uint64_t count;
     struct cli_range index;
     struct cli_range priority;
+    struct cli_range type;
     uint64_t preview;
     bool hex;
     bool text;
@@ -33,6 +34,8 @@ static const struct cli_opt peek_opts[] = {
               "only these; 0 is received next"),
     CLI_RANGE(struct peek_args, priority, 'p', "priority", "PRIO[:MAX]",
               "only with these priorities"),
+    CLI_RANGE(struct peek_args, type, 0, "type", "TYPE[:MAX]",
+              "only of these types, of System V queues"),
     CLI_SIZE(struct peek_args, preview, 'm', "max-bytes", "BYTES",
              "cut each message's content; 0: none at all"),
     CLI_FLAG(struct peek_args, hex, 0, "hex", "content as hexdump -C shows it"),
@@ -45,6 +48,10 @@ static const struct cli_opt peek_opts[] = {
 
 struct peek_head {
     const char *queue;
+    const char *kind;
+    uint64_t id;
+    char key[SYSV_KEY_SIZE];
+    uint64_t limit;
     struct pmq_attr attr;
     const char *backend;
     const char *reason;
@@ -59,6 +66,11 @@ struct peek_head {
 static const struct out_col head_cols[] = {
     OUT_STR(struct peek_head, queue, "queue", "as it was asked for", .flags = OUT_JSON),
     OUT_CHARS(struct peek_head, attr.name, "name", "its name", .flags = OUT_JSON),
+    OUT_STR(struct peek_head, kind, "kind", "posix or sysv", .flags = OUT_JSON),
+    OUT_U64(struct peek_head, id, "id", "of a System V queue", .flags = OUT_JSON),
+    OUT_CHARS(struct peek_head, key, "key", "of a System V queue; null for none",
+              .flags = OUT_JSON),
+    OUT_SIZE(struct peek_head, limit, "limit", "most bytes of a System V queue", .flags = OUT_JSON),
     OUT_BOOL(struct peek_head, attr.unlinked, "unlinked", "it has no name any more",
              .flags = OUT_JSON),
     OUT_U64(struct peek_head, attr.maxmsg, "maxmsg", "most messages", .flags = OUT_JSON),
@@ -82,23 +94,38 @@ static const struct out_col head_cols[] = {
 struct peek_row {
     uint64_t index;
     uint32_t priority;
+    int64_t mtype;
     uint64_t length;
     struct out_bytes content;
 };
 
+#define COL_INDEX OUT_U64(struct peek_row, index, "index", "0 is what is received next")
+#define COL_PRIORITY \
+    OUT_U32(struct peek_row, priority, "priority", "of a POSIX message", .flags = OUT_OPTIONAL)
+#define COL_MTYPE \
+    OUT_I64(struct peek_row, mtype, "mtype", "of a System V message", .heading = "TYPE", \
+            .flags = OUT_OPTIONAL)
+#define COL_LENGTH OUT_SIZE(struct peek_row, length, "length", "bytes")
+#define COL_CONTENT                                                                     \
+    OUT_BYTES(struct peek_row, content, "content",                                      \
+              "text if it is text, else <hex>; in JSON data_base64 and text", .flags = OUT_WIDE)
+
+/* What there is; a queue's messages are shown with those of its kind. */
 static const struct out_col peek_cols[] = {
-    OUT_U64(struct peek_row, index, "index", "0 is what mq_receive(3) would return next"),
-    OUT_U32(struct peek_row, priority, "priority", "of the message"),
-    OUT_SIZE(struct peek_row, length, "length", "bytes"),
-    OUT_BYTES(struct peek_row, content, "content",
-              "text if it is text, else <hex>; in JSON data_base64 and text", .flags = OUT_WIDE),
-    OUT_END,
+    COL_INDEX, COL_PRIORITY, COL_MTYPE, COL_LENGTH, COL_CONTENT, OUT_END,
+};
+static const struct out_col posix_cols[] = {
+    COL_INDEX, COL_PRIORITY, COL_LENGTH, COL_CONTENT, OUT_END,
+};
+static const struct out_col sysv_cols[] = {
+    COL_INDEX, COL_MTYPE, COL_LENGTH, COL_CONTENT, OUT_END,
 };
 
 /* What a visit needs: where to write, and what has been shown. */
 struct peek_walk {
     struct cli_ctx *ctx;
     const struct peek_args *args;
+    bool is_sysv;
     uint64_t shown;
     uint64_t visited;
     uint64_t bytes;
@@ -137,8 +164,9 @@ static void show(struct peek_walk *w, const struct peek_row *row)
         return;
     }
     if (out_get_headings(out))
-        out_text(out, "[%" PRIu64 "] priority %" PRIu32 ", %" PRIu64 " bytes", row->index,
-                 row->priority, row->length);
+        out_text(out, "[%" PRIu64 "] %s %" PRId64 ", %" PRIu64 " bytes", row->index,
+                 w->is_sysv ? "type" : "priority", w->is_sysv ? row->mtype : row->priority,
+                 row->length);
     if (!row->content.data)
         return;
     if (w->args->hex)
@@ -151,14 +179,20 @@ static void show(struct peek_walk *w, const struct peek_row *row)
 static int visit(const struct msgq_message *m, void *argp)
 {
     struct peek_walk *w = argp;
-    struct peek_row row = {.index = m->index, .priority = m->priority, .length = m->length};
+    struct peek_row row = {
+        .index = m->index,
+        .priority = w->is_sysv ? OUT_UNKNOWN_U32 : m->priority,
+        .mtype = w->is_sysv ? m->type : OUT_UNKNOWN_I64,
+        .length = m->length,
+    };
 
     w->visited++;
     w->bytes += m->length;
     cli_progress_at(&w->progress, w->visited, w->bytes);
     if (w->shown == w->args->count || (w->args->index.set && m->index > w->args->index.last))
         return 1;
-    if (!in_range(&w->args->index, m->index) || !in_range(&w->args->priority, m->priority))
+    if (!in_range(&w->args->index, m->index) || !in_range(&w->args->priority, m->priority) ||
+        !in_range(&w->args->type, (uint64_t)m->type))
         return 0;
     if (m->data && w->args->preview > 0)
         row.content = (struct out_bytes){m->data, MIN(m->length, (size_t)w->args->preview)};
@@ -176,6 +210,13 @@ static void show_head(struct cli_ctx *ctx, const struct peek_head *head)
                  head->backend, head->consistency);
     else if (head->total == 0)
         out_line(ctx->out, "%s: empty (%s, %s)", head->queue, head->backend, head->consistency);
+    else if (head->id != PMQ_UNKNOWN && head->bytes == PMQ_UNKNOWN)
+        out_line(ctx->out, "%s: %" PRIu64 " messages (%s, %s)", head->queue, head->total,
+                 head->backend, head->consistency);
+    else if (head->id != PMQ_UNKNOWN)
+        out_line(ctx->out, "%s: %" PRIu64 " messages, %" PRIu64 " of %" PRIu64 " bytes (%s, %s)",
+                 head->queue, head->total, head->bytes, head->limit, head->backend,
+                 head->consistency);
     else if (head->bytes == PMQ_UNKNOWN)
         out_line(ctx->out, "%s: %" PRIu64 " of %" PRIu64 " messages (%s, %s)", head->queue,
                  head->total, head->attr.maxmsg, head->backend, head->consistency);
@@ -198,14 +239,14 @@ static int no_message(struct cli_ctx *ctx, const struct peek_args *args,
 static int walk(struct cli_ctx *ctx, const struct peek_args *args, struct msgq_snapshot *s,
                 const struct peek_head *head)
 {
-    struct peek_walk w = {.ctx = ctx, .args = args};
+    struct peek_walk w = {.ctx = ctx, .args = args, .is_sysv = head->id != PMQ_UNKNOWN};
     struct err e = ERR_INIT;
     int r;
 
     if (!args->raw) {
         out_item_begin(ctx->out, head_cols, head);
         show_head(ctx, head);
-        out_list_begin(ctx->out, "messages", peek_cols, OUT_RECORDS);
+        out_list_begin(ctx->out, "messages", w.is_sysv ? sysv_cols : posix_cols, OUT_RECORDS);
     }
     cli_progress_begin(ctx, "messages", true, &w.progress);
     r = msgq_snapshot_visit(s, visit, &w, &e);
@@ -219,12 +260,36 @@ static int walk(struct cli_ctx *ctx, const struct peek_args *args, struct msgq_s
     return args->index.set && w.visited == 0 ? no_message(ctx, args, head) : CLI_OK;
 }
 
+/* Shows what was taken, if it was: @r of pmq_peek() or sysv_peek(). */
+static int show_snapshot(struct cli_ctx *ctx, const struct peek_args *args, struct msgq_peeker *p,
+                         struct msgq_snapshot *s, struct peek_head *head)
+{
+    const struct msgq_snapshot_info *info = msgq_snapshot_info(s);
+
+    head->backend = msgq_peeker_backend(p);
+    head->reason = msgq_peeker_reason(p)[0] ? msgq_peeker_reason(p) : NULL;
+    head->consistency = msgq_consistency_name(info->consistency);
+    head->consistent = info->consistency != MSGQ_TORN;
+    head->tries = info->tries;
+    head->taken = info->taken;
+    head->total = info->messages;
+    head->bytes = info->bytes;
+    if (!head->consistent)
+        cli_note(ctx, "%s: the messages may be of several moments: others could use the queue",
+                 head->queue);
+    return walk(ctx, args, s, head);
+}
+
 static int peek_queue(struct cli_ctx *ctx, const struct peek_args *args, struct msgq_peeker *p,
                       const struct pmq_queue *q)
 {
     _cleanup_(msgq_snapshot_freep) struct msgq_snapshot *s = NULL;
-    const struct msgq_snapshot_info *info;
-    struct peek_head head = {.queue = pmq_queue_label(q), .backend = msgq_peeker_backend(p)};
+    struct peek_head head = {
+        .queue = pmq_queue_label(q),
+        .kind = "posix",
+        .id = OUT_UNKNOWN_U64,
+        .limit = OUT_UNKNOWN_U64,
+    };
     struct err e = ERR_INIT;
     int r = pmq_queue_attr_basic(q, &head.attr);
 
@@ -232,18 +297,29 @@ static int peek_queue(struct cli_ctx *ctx, const struct peek_args *args, struct 
         r = pmq_peek(p, q, &s, &e);
     if (r < 0)
         return cli_fail(ctx, r, &e, "%s: cannot peek", head.queue);
-    info = msgq_snapshot_info(s);
-    head.reason = msgq_peeker_reason(p)[0] ? msgq_peeker_reason(p) : NULL;
-    head.consistency = msgq_consistency_name(info->consistency);
-    head.consistent = info->consistency != MSGQ_TORN;
-    head.tries = info->tries;
-    head.taken = info->taken;
-    head.total = info->messages;
-    head.bytes = info->bytes;
-    if (!head.consistent)
-        cli_note(ctx, "%s: the messages may be of several moments: others could use the queue",
-                 head.queue);
-    return walk(ctx, args, s, &head);
+    return show_snapshot(ctx, args, p, s, &head);
+}
+
+static int peek_sysv(struct cli_ctx *ctx, const struct peek_args *args, struct msgq_peeker *p,
+                     const struct sysv_queue *q)
+{
+    _cleanup_(msgq_snapshot_freep) struct msgq_snapshot *s = NULL;
+    struct peek_head head = {.queue = q->label, .kind = "sysv", .id = (uint64_t)q->id};
+    struct sysv_limits limits;
+    struct sysv_attr attr;
+    struct err e = ERR_INIT;
+    int r = sysv_stat(q->id, &attr, &e);
+
+    if (r == 0)
+        r = sysv_peek(p, q, &s, &e);
+    if (r < 0)
+        return cli_fail(ctx, r, &e, "%s: cannot peek", head.queue);
+    sysv_limits_read(&limits);
+    head.attr = (struct pmq_attr){.maxmsg = PMQ_UNKNOWN, .msgsize = limits.msgmax};
+    snprintf(head.attr.name, sizeof(head.attr.name), "sysv:%d", q->id);
+    head.limit = attr.limit;
+    sysv_key_format(attr.key, head.key);
+    return show_snapshot(ctx, args, p, s, &head);
 }
 
 static int check(struct cli_ctx *ctx, const struct peek_args *args)
@@ -254,6 +330,8 @@ static int check(struct cli_ctx *ctx, const struct peek_args *args)
         return cli_usage(ctx, "--raw and JSON exclude each other");
     if (args->raw && isatty(STDOUT_FILENO))
         return cli_usage(ctx, "--raw writes bytes as they are: send them to a pipe or a file");
+    if (args->priority.set && args->type.set)
+        return cli_usage(ctx, "--priority is for POSIX queues, --type for those of System V");
     if (args->force && (!ctx->backend || strcmp(ctx->backend, "drain")))
         return cli_usage(ctx, "--force is for --backend drain only");
     return CLI_OK;
@@ -262,11 +340,54 @@ static int check(struct cli_ctx *ctx, const struct peek_args *args)
 /* No more than can be shown: with a choice of priorities, any message could be one of them. */
 static uint64_t needed(const struct peek_args *args)
 {
-    uint64_t count = args->priority.set ? UINT64_MAX : args->count;
+    uint64_t count = args->priority.set || args->type.set ? UINT64_MAX : args->count;
 
     if (args->index.set && args->index.last - args->index.first < UINT64_MAX)
         count = MIN(count, args->index.last - args->index.first + 1);
     return MAX(count, UINT64_C(1));
+}
+
+/* What an operand is looked at with, made when the first of its kind comes. */
+struct peekers {
+    struct msgq_peek_opts *opts;
+    struct msgq_peeker *posix;
+    struct msgq_peeker *sysv;
+};
+
+static int peek_operand_sysv(struct cli_ctx *ctx, const struct peek_args *args, struct peekers *p,
+                             const char *operand)
+{
+    struct sysv_there there;
+    struct sysv_queue q;
+    int r;
+
+    if (args->priority.set)
+        return cli_usage(ctx, "%s: a System V message has a --type", operand);
+    r = qcmd_open_sysv(ctx, operand, &q, &there);
+    if (r != CLI_OK)
+        return r;
+    if (!p->sysv)
+        r = qcmd_peeker_sysv(ctx, &args->common, p->opts, &p->sysv);
+    if (r == CLI_OK)
+        r = peek_sysv(ctx, args, p->sysv, &q);
+    sysv_leave(&there);
+    return r;
+}
+
+static int peek_operand(struct cli_ctx *ctx, const struct peek_args *args, struct peekers *p,
+                        const char *operand)
+{
+    _cleanup_(pmq_queue_closep) struct pmq_queue *q = NULL;
+    int r;
+
+    if (sysv_ref_is(operand))
+        return peek_operand_sysv(ctx, args, p, operand);
+    if (args->type.set)
+        return cli_usage(ctx, "%s: a POSIX message has a --priority", operand);
+    r = qcmd_open(ctx, operand, PMQ_OPEN_READ, &q);
+    if (r == CLI_OK && !p->posix)
+        r = qcmd_peeker(ctx, &args->common, q, p->opts, &p->posix);
+    return r == CLI_OK ? peek_queue(ctx, args, p->posix, q) : r;
 }
 
 static int peek_run(struct cli_ctx *ctx, const void *argp)
@@ -278,7 +399,7 @@ static int peek_run(struct cli_ctx *ctx, const void *argp)
         .first = args->index.set ? args->index.first : 0,
         .count = needed(args),
     };
-    _cleanup_(msgq_peeker_freep) struct msgq_peeker *peeker = NULL;
+    struct peekers p = {.opts = &opts};
     int status = check(ctx, args);
 
     if (status)
@@ -288,15 +409,10 @@ static int peek_run(struct cli_ctx *ctx, const void *argp)
                       "the queue empty, or get ahead of what is put back");
     if (!args->raw)
         out_list_begin(ctx->out, "queues", NULL, 0);
-    for (size_t i = 0; i < ctx->n_operands && !out_error(ctx->out); i++) {
-        _cleanup_(pmq_queue_closep) struct pmq_queue *q = NULL;
-
-        if (qcmd_open(ctx, ctx->operands[i], PMQ_OPEN_READ, &q))
-            continue;
-        if (!peeker && qcmd_peeker(ctx, &args->common, q, &opts, &peeker))
-            break;
-        (void)peek_queue(ctx, args, peeker, q);
-    }
+    for (size_t i = 0; i < ctx->n_operands && !out_error(ctx->out); i++)
+        (void)peek_operand(ctx, args, &p, ctx->operands[i]);
+    msgq_peeker_free(p.posix);
+    msgq_peeker_free(p.sysv);
     if (!args->raw)
         out_list_end(ctx->out);
     return ctx->status;
@@ -307,6 +423,7 @@ static const struct cli_example peek_examples[] = {
     {"mqpeek /jobs -i 0 --raw | xxd", "the next message, byte by byte"},
     {"mqpeek -J /jobs | jq -r '.queues[].messages[] | select(.priority > 5) | .text'",
      "texts of the urgent ones"},
+    {"mqpeek sysv:61 --type 5", "messages of type 5 in a System V queue"},
     {"mqpeek pid:4711:5", "the queue that process 4711 has open as descriptor 5"},
     {NULL, NULL},
 };
@@ -334,6 +451,10 @@ const struct cli_verb mqpeek_peek_verb = {
         "\n"
         "In a table content is shown as text if it is text, else as hexadecimal bytes; what a "
         "terminal could take for a command is escaped. JSON and --raw have all bytes.\n"
+        "\n"
+        "A System V queue's messages are in the order of sending; a receiver may pick by their type. "
+        "They are read by bpf, or by copy (msgrcv(2) with MSG_COPY, which takes no privilege, and "
+        "time that grows with the square of their number).\n"
         "\n"
         "Backends, in the order in which they are tried: bpf (Linux 5.10 or later), then syscall, "
         "fcntl, ioctl (patched kernels). --backend drain is taken only when named: it receives "

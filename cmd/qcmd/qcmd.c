@@ -22,8 +22,7 @@ const struct cli_opt qcmd_common_opts[] = {
     CLI_END,
 };
 
-const char *const qcmd_backends[] = {"syscall", "fcntl", "ioctl",      "bpf",
-                                     "drain",   "fexit", "tracepoint", NULL};
+const char *const qcmd_backends[] = {"syscall", "fcntl", "ioctl", "bpf", "copy", "drain", "fexit", "tracepoint", NULL};
 
 /* Messages that are in no queue are not for -q to hide. */
 static void tell_journal(const struct cli_ctx *ctx, const char *operand,
@@ -130,23 +129,50 @@ int qcmd_open(struct cli_ctx *ctx, const char *operand, unsigned int flags, stru
     return CLI_OK;
 }
 
+/* Tells why there is no peeker. Return: an exit status. */
+static int peeker_status(struct cli_ctx *ctx, int r, const struct err *e)
+{
+    if (r == 0)
+        return CLI_OK;
+    if (r == -EINVAL)
+        return cli_usage(ctx, "%s", err_text(e, r));
+    if (ctx->backend)
+        return cli_fail(ctx, r, e, "cannot peek with %s", ctx->backend);
+    return cli_fail(ctx, r, e, "cannot peek");
+}
+
 int qcmd_peeker(struct cli_ctx *ctx, const struct qcmd_common *common,
                 const struct pmq_queue *sample, struct msgq_peek_opts *opts,
                 struct msgq_peeker **ret)
 {
     struct err e = ERR_INIT;
-    int r;
 
     opts->backend = ctx->backend;
     opts->max_snapshot = common->max_snapshot;
     opts->mq_syscall = (long)common->mq_syscall;
     opts->sample = sample;
-    r = pmq_peeker_new(opts, ret, &e);
-    if (r == 0)
-        return CLI_OK;
-    if (r == -EINVAL)
-        return cli_usage(ctx, "%s", err_text(&e, r));
-    if (ctx->backend)
-        return cli_fail(ctx, r, &e, "cannot peek with %s", ctx->backend);
-    return cli_fail(ctx, r, &e, "cannot peek");
+    return peeker_status(ctx, pmq_peeker_new(opts, ret, &e), &e);
+}
+
+int qcmd_open_sysv(struct cli_ctx *ctx, const char *operand, struct sysv_queue *q,
+                   struct sysv_there *there)
+{
+    struct err e = ERR_INIT;
+    struct sysv_ref ref;
+    int r = sysv_ref_parse(operand, &ref, &e);
+
+    if (r < 0)
+        return cli_usage(ctx, "\"%s\" names no queue: %s (%s)", operand, err_text(&e, r), e.remedy);
+    r = sysv_open(&ref, q, there, &e);
+    return r < 0 ? cli_fail(ctx, r, &e, "%s", operand) : CLI_OK;
+}
+
+int qcmd_peeker_sysv(struct cli_ctx *ctx, const struct qcmd_common *common,
+                     struct msgq_peek_opts *opts, struct msgq_peeker **ret)
+{
+    struct err e = ERR_INIT;
+
+    opts->backend = ctx->backend;
+    opts->max_snapshot = common->max_snapshot;
+    return peeker_status(ctx, sysv_peeker_new(opts, ret, &e), &e);
 }

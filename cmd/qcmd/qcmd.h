@@ -4,6 +4,7 @@
 
 #include "cli.h"
 #include "pmq.h"
+#include "sysv.h"
 
 /**
  * struct qcmd_common - options of all verbs; first in each verb's structure
@@ -62,3 +63,11 @@ uint64_t qcmd_tell_restores(const struct cli_ctx *ctx, bool all);
 int qcmd_peeker(struct cli_ctx *ctx, const struct qcmd_common *common,
                 const struct pmq_queue *sample, struct msgq_peek_opts *opts,
                 struct msgq_peeker **ret);
+
+/* The same for a System V queue: see sysv_open(). The thread is in its namespace until sysv_leave(). */
+int qcmd_open_sysv(struct cli_ctx *ctx, const char *operand, struct sysv_queue *q,
+                   struct sysv_there *there);
+
+/* As qcmd_peeker(), for System V queues; @opts may be shared with that. */
+int qcmd_peeker_sysv(struct cli_ctx *ctx, const struct qcmd_common *common,
+                     struct msgq_peek_opts *opts, struct msgq_peeker **ret);

@@ -79,3 +79,10 @@ void sysv_ref_format(const struct sysv_ref *ref, char out[SYSV_REF_SIZE])
     else
         snprintf(out + n, (size_t)(SYSV_REF_SIZE - n), "sysv:%d", ref->id);
 }
+
+void sysv_key_format(uint32_t key, char out[SYSV_KEY_SIZE])
+{
+    out[0] = '\0';
+    if (key)
+        snprintf(out, SYSV_KEY_SIZE, "0x%" PRIx32, key);
+}

@@ -47,6 +47,11 @@ int sysv_ref_parse(const char *text, struct sysv_ref *out, struct err *e);
 /* The text that sysv_ref_parse() reads as @ref. */
 void sysv_ref_format(const struct sysv_ref *ref, char out[SYSV_REF_SIZE]);
 
+enum { SYSV_KEY_SIZE = 12 };
+
+/* "0x4d51", "" for no key. */
+void sysv_key_format(uint32_t key, char out[SYSV_KEY_SIZE]);
+
 /**
  * struct sysv_attr - what a queue is, at one moment
  * @id, @key: its names; @key is 0 for IPC_PRIVATE
