@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* mqpeek: look into POSIX message queues, never touch them. */
+/* mqpeek: look into message queues of POSIX and System V, never touch them. */
 #include "mqpeek_verbs.h"
 #include "qcmd.h"
+
+static const char *const patterns[] = {"/*", "pid:*", "sysv:*", "key:*", NULL};
 
 static const char *const usage[] = {
     "mqpeek\tevery queue: messages, owner, holders, blocked threads",
@@ -19,21 +21,24 @@ static const struct cli_verb *const verbs[] = {
 
 const struct cli_applet mqpeek_applet = {
     .name = "mqpeek",
-    .summary = "look into POSIX message queues without touching them",
+    .summary = "look into message queues of POSIX and System V without touching them",
     .usage = usage,
     .verbs = verbs,
     .default_verb = &mqpeek_list_verb,
     .operand_verb = &mqpeek_peek_verb,
+    .operand_patterns = patterns,
     .common_opts = qcmd_common_opts,
     .common_size = sizeof(struct qcmd_common),
     .common_defaults = &qcmd_common_defaults,
     .backends = qcmd_backends,
     .description =
-        "mqpeek shows what is in POSIX message queues, and who uses them. Looking leaves a queue "
+        "mqpeek shows what is in message queues, and who uses them. Looking leaves a queue "
         "exactly as it was: messages, their order, blocked threads and a registered notification.\n"
         "\n"
         "A QUEUE is /name, pid:PID:FD (a descriptor open in a process; also a queue that has been "
         "unlinked) or pid:PID:/name (in that process's IPC namespace).\n"
+        "\n"
+        "A System V queue is sysv:ID or key:0xKEY, as ipcs(1) shows them, or pid:PID:sysv:ID.\n"
         "\n"
         "Only queues that the caller may open for reading are shown, whatever capabilities the "
         "program was given.",

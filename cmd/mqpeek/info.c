@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "info_sysv.h"
 #include "mqpeek_verbs.h"
 #include "pmq_inspect.h"
 #include "qcmd.h"
@@ -270,21 +271,33 @@ static int info_queue(struct cli_ctx *ctx, struct info_scan *s, const struct pmq
     return CLI_OK;
 }
 
+static int info_operand(struct cli_ctx *ctx, struct info_scan *s, size_t i)
+{
+    const char *operand = ctx->operands[i];
+    _cleanup_(pmq_queue_closep) struct pmq_queue *q = NULL;
+    struct sysv_there there = {-1};
+    struct sysv_queue sysv;
+    bool is_sysv = sysv_ref_is(operand);
+    int r = is_sysv ? qcmd_open_sysv(ctx, operand, &sysv, &there)
+                    : qcmd_open(ctx, operand, PMQ_OPEN_READ, &q);
+
+    if (r != CLI_OK)
+        return r;
+    if (i && out_get_headings(ctx->out))
+        out_text(ctx->out, "%s", "");
+    r = is_sysv ? info_sysv(ctx, &sysv) : info_queue(ctx, s, q);
+    sysv_leave(&there);
+    return r;
+}
+
 static int info_run(struct cli_ctx *ctx, const void *argp _unused_)
 {
     struct info_scan s = {.why = ERR_INIT};
 
     s.error = pmq_inspector_new(&s.inspector, &s.why);
     out_list_begin(ctx->out, "queues", NULL, OUT_RECORDS);
-    for (size_t i = 0; i < ctx->n_operands && !out_error(ctx->out); i++) {
-        _cleanup_(pmq_queue_closep) struct pmq_queue *q = NULL;
-
-        if (qcmd_open(ctx, ctx->operands[i], PMQ_OPEN_READ, &q) != CLI_OK)
-            continue;
-        if (i && out_get_headings(ctx->out))
-            out_text(ctx->out, "%s", "");
-        (void)info_queue(ctx, &s, q);
-    }
+    for (size_t i = 0; i < ctx->n_operands && !out_error(ctx->out); i++)
+        (void)info_operand(ctx, &s, i);
     out_list_end(ctx->out);
     pmq_set_free(s.set);
     pmq_inspector_free(s.inspector);
@@ -316,6 +329,11 @@ const struct cli_verb mqpeek_info_verb = {
         "blocked in mq_send(3) or mq_receive(3) (with BPF: in the order in which they will be "
         "served, and for how long they have waited), the registered notification, and the memory "
         "that it is charged, to whom.\n"
+        "\n"
+        "Of a System V queue it shows the last sender and receiver, the creator, which message "
+        "each "
+        "blocked receiver waits for, and senders whose message is larger than the queue's limit: "
+        "they wait for ever.\n"
         "\n"
         "Without BPF blocked threads are found in /proc, which does not tell for how long, and "
         "the user who is charged is taken to be the owner.",

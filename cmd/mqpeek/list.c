@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "cleanup.h"
 #include "mqpeek_verbs.h"
 #include "qcmd.h"
 #include "queue_row.h"
@@ -16,6 +17,8 @@ struct list_args {
     int32_t pid;
     bool orphans;
     bool nonempty;
+    bool posix;
+    bool sysv;
     const char *sort;
 };
 
@@ -25,6 +28,8 @@ static const struct cli_opt list_opts[] = {
     CLI_PID(struct list_args, pid, 'p', "pid", "PID", "only queues that this process has open"),
     CLI_FLAG(struct list_args, orphans, 0, "orphans", "only queues that nobody has open"),
     CLI_FLAG(struct list_args, nonempty, 0, "nonempty", "only queues with messages"),
+    CLI_FLAG(struct list_args, posix, 0, "posix", "only POSIX queues"),
+    CLI_FLAG(struct list_args, sysv, 0, "sysv", "only System V queues"),
     CLI_STR(struct list_args, sort, 's', "sort", "COLUMN",
             "by this column: texts from a to z, numbers from the largest"),
     CLI_END,
@@ -111,27 +116,57 @@ static bool wanted(const struct list_args *args, const struct pmq_info *q)
     return !args->orphans || !q->n_holders;
 }
 
-static int show(struct cli_ctx *ctx, const struct list_args *args, const struct pmq_set *set,
-                const struct out_col *sort)
+/* A System V queue is nobody's: no process has it open, and none can be an orphan. */
+static bool wanted_sysv(const struct list_args *args, const struct sysv_info *q)
 {
-    struct queue_row *rows = calloc(set->n + 1, sizeof(*rows));
-    struct queue_row **order = calloc(set->n + 1, sizeof(*order));
-    struct set_state state = set_state_of(set);
+    bool blocks = args->pid == 0;
+
+    for (size_t i = 0; i < q->n_waiters && !blocks; i++)
+        blocks = q->waiters[i].pid == args->pid;
+    return blocks && !args->orphans && (!args->nonempty || q->attr.depth > 0);
+}
+
+struct lists {
+    struct pmq_set *posix; /* NULL: not wanted */
+    struct sysv_set *sysv;
+};
+
+/* Return: how many rows. */
+static size_t fill(const struct list_args *args, const struct lists *l, struct queue_row *rows)
+{
     uint64_t now = timefmt_now(CLOCK_REALTIME);
+    struct sysv_limits limits;
     size_t n = 0;
 
-    if (!rows || !order) {
-        free(rows);
-        free(order);
+    for (size_t i = 0; l->posix && i < l->posix->n; i++)
+        if (wanted(args, &l->posix->v[i]))
+            queue_row_fill(&rows[n++], l->posix, &l->posix->v[i], now);
+    if (l->sysv)
+        sysv_limits_read(&limits);
+    for (size_t i = 0; l->sysv && i < l->sysv->n; i++)
+        if (wanted_sysv(args, &l->sysv->v[i]))
+            queue_row_fill_sysv(&rows[n++], l->sysv, &l->sysv->v[i], limits.msgmax, now);
+    return n;
+}
+
+static int show(struct cli_ctx *ctx, const struct list_args *args, const struct lists *l,
+                const struct out_col *sort)
+{
+    size_t all = (l->posix ? l->posix->n : 0) + (l->sysv ? l->sysv->n : 0);
+    _cleanup_(freep) struct queue_row *rows = calloc(all + 1, sizeof(*rows));
+    _cleanup_(freep) struct queue_row **order = calloc(all + 1, sizeof(*order));
+    struct set_state state = {true, true, true, NULL};
+    size_t n;
+
+    if (!rows || !order)
         return cli_fail(ctx, -ENOMEM, NULL, "cannot list queues");
-    }
-    for (size_t i = 0; i < set->n; i++) {
-        if (!wanted(args, &set->v[i]))
-            continue;
-        queue_row_fill(&rows[n], set, &set->v[i], now);
-        order[n] = &rows[n];
-        n++;
-    }
+    if (l->posix)
+        state = set_state_of(l->posix);
+    n = fill(args, l, rows);
+    for (size_t i = 0; i < n; i++)
+        order[i] = &rows[i];
+    for (size_t i = 0; l->sysv && i < l->sysv->n; i++)
+        state.waiters_complete &= l->sysv->v[i].waiters_complete;
     if (sort)
         qsort_r(order, n, sizeof(*order), by_column, (void *)(uintptr_t)sort);
     out_fields(ctx->out, set_state_cols, &state);
@@ -145,9 +180,18 @@ static int show(struct cli_ctx *ctx, const struct list_args *args, const struct 
                      "%s is incomplete: a restore is at work on it, or was killed (mqdump "
                      "restore --recover)",
                      order[i]->reference);
-    free(rows);
-    free(order);
     return CLI_OK;
+}
+
+/* A kernel without System V queues has none: that matters only to who asked for them. */
+static int list_sysv(struct cli_ctx *ctx, const struct list_args *args, struct sysv_set **ret)
+{
+    struct err e = ERR_INIT;
+    int r = sysv_list(true, ret, &e);
+
+    if (r == 0 || (r == -ENOSYS && !args->sysv)) /* then there is no set */
+        return CLI_OK;
+    return cli_fail(ctx, r, &e, "cannot list System V queues");
 }
 
 static int list_run(struct cli_ctx *ctx, const void *argp)
@@ -155,18 +199,31 @@ static int list_run(struct cli_ctx *ctx, const void *argp)
     const struct list_args *args = argp;
     unsigned int flags = PMQ_SCAN_HOLDERS | PMQ_SCAN_WAITERS | PMQ_SCAN_UNLINKED;
     const struct out_col *sort = args->sort ? find_column(args->sort) : NULL;
+    _cleanup_(sysv_set_freep) struct sysv_set *sysv = NULL;
     _cleanup_(pmq_set_freep) struct pmq_set *set = NULL;
     struct err e = ERR_INIT;
-    int r;
+    int r = CLI_OK;
 
+    if (args->sysv && args->posix)
+        return cli_usage(ctx, "--posix and --sysv exclude each other");
     if (args->sort && !sort)
         return no_column(ctx, args->sort);
     if (args->all_namespaces)
         flags |= PMQ_SCAN_ALL_NAMESPACES;
-    r = pmq_scan(flags, args->pid, &set, &e);
+    if (!args->sysv)
+        r = pmq_scan(flags, args->pid, &set, &e);
     if (r < 0)
         return cli_fail(ctx, r, &e, "cannot list queues");
-    r = show(ctx, args, set, sort);
+    if (!args->posix)
+        r = list_sysv(ctx, args, &sysv);
+    if (r != CLI_OK)
+        return r;
+    r = show(ctx, args, &(struct lists){set, sysv}, sort);
+    if (args->sysv) {
+        if (r == CLI_OK && sysv && sysv->n && !sysv->v[0].waiters_complete)
+            cli_note(ctx, "blocked threads of processes that you may not look into are not shown");
+        return r;
+    }
     qcmd_tell_journals(ctx, set);
     qcmd_tell_restores(ctx, false);
     if (r == CLI_OK && set->note[0])
@@ -192,9 +249,14 @@ const struct cli_verb mqpeek_list_verb = {
     .name = "list",
     .summary = "list queues, with who holds them and who is blocked",
     .description =
-        "Lists the queues of the caller's IPC namespace, and those without a name that somebody "
+        "Lists the queues of the caller's IPC namespace, of POSIX and of System V, and those "
+        "without a name that somebody "
         "still has open. It loads no BPF and needs no privilege: what cannot be known without is "
         "shown as - (null in JSON), and a note says what would show it.\n"
+        "\n"
+        "A System V queue has no holders. --pid shows those that a thread of the process is "
+        "blocked on; "
+        "--all-namespaces shows those of the caller's own IPC namespace only.\n"
         "\n"
         "Where no mqueue file system of the namespace is mounted it is read through a mount that "
         "appears nowhere, which takes root; without, the queues that visible processes have open "

@@ -19,6 +19,10 @@ const struct out_col queue_row_cols[] = {
     OUT_CHARS(struct queue_row, reference, "reference",
               "the operand that leads to it: /name, pid:PID:FD or pid:PID:/name",
               .flags = OUT_HIDDEN),
+    OUT_STR(struct queue_row, kind, "kind", "posix or sysv", .flags = OUT_HIDDEN),
+    OUT_U64(struct queue_row, id, "id", "of a System V queue", .flags = OUT_HIDDEN),
+    OUT_CHARS(struct queue_row, key, "key", "of a System V queue; null for none",
+              .flags = OUT_HIDDEN),
     OUT_BOOL(struct queue_row, attr.unlinked, "unlinked", "it has no name any more",
              .flags = OUT_HIDDEN),
     OUT_U64(struct queue_row, attr.curmsgs, "messages", "messages waiting", .heading = "MSGS"),
@@ -26,6 +30,7 @@ const struct out_col queue_row_cols[] = {
     OUT_SIZE(struct queue_row, attr.msgsize, "msgsize", "largest message, bytes",
              .heading = "SIZE"),
     OUT_SIZE(struct queue_row, attr.bytes, "bytes", "bytes waiting"),
+    OUT_SIZE(struct queue_row, limit, "limit", "most bytes of a System V queue"),
     OUT_CHARS(struct queue_row, owner, "owner", "owner's name, or number"),
     OUT_U32(struct queue_row, attr.uid, "uid", "owner", .flags = OUT_HIDDEN),
     OUT_U32(struct queue_row, attr.gid, "gid", "group", .flags = OUT_HIDDEN),
@@ -165,6 +170,8 @@ void queue_row_fill(struct queue_row *row, const struct pmq_set *set, const stru
     uint64_t senders = 0;
 
     *row = (struct queue_row){.attr = q->attr, .ipc_ns = q->ipc_ns ? q->ipc_ns : OUT_UNKNOWN_U64};
+    row->kind = "posix";
+    row->id = row->limit = OUT_UNKNOWN_U64;
     row->name = q->attr.name[0] ? q->attr.name : NULL;
     queue_row_user(q->attr.uid, row->owner, sizeof(row->owner));
     row->age = now > q->attr.changed ? now - q->attr.changed : 0;
@@ -181,4 +188,45 @@ void queue_row_fill(struct queue_row *row, const struct pmq_set *set, const stru
     fill_notify(row);
     fill_reference(row, q);
     row->label = q->ns_pid && !q->attr.unlinked ? row->reference : row->name;
+}
+
+void queue_row_fill_sysv(struct queue_row *row, const struct sysv_set *set,
+                         const struct sysv_info *q, uint64_t msgmax, uint64_t now)
+{
+    const struct sysv_attr *a = &q->attr;
+    const struct sysv_ref ref = {.id = a->id};
+    uint64_t senders = 0;
+
+    *row = (struct queue_row){
+        .attr =
+            {
+                .curmsgs = a->depth,
+                .maxmsg = PMQ_UNKNOWN,
+                .msgsize = msgmax,
+                .bytes = a->bytes,
+                .uid = a->uid,
+                .gid = a->gid,
+                .mode = a->mode,
+                .changed = MAX(a->stime, a->rtime),
+            },
+        .kind = "sysv",
+        .id = (uint64_t)a->id,
+        .limit = a->limit,
+        .ipc_ns = set->ipc_ns ? set->ipc_ns : OUT_UNKNOWN_U64,
+        .charged = OUT_UNKNOWN_U64,
+        .holders = OUT_UNKNOWN_U64,
+        .notify_pid = OUT_UNKNOWN_U32,
+        .notify_signo = OUT_UNKNOWN_U32,
+    };
+    row->attr.changed = MAX(row->attr.changed, a->ctime);
+    sysv_key_format(a->key, row->key);
+    queue_row_user(a->uid, row->owner, sizeof(row->owner));
+    row->age = now > row->attr.changed ? now - row->attr.changed : 0;
+    row->age -= row->age % NSEC_PER_SEC;
+    for (size_t i = 0; i < q->n_waiters; i++)
+        senders += q->waiters[i].sends;
+    row->senders = count(senders, q->waiters_complete);
+    row->receivers = count(q->n_waiters - senders, q->waiters_complete);
+    sysv_ref_format(&ref, row->reference);
+    row->name = row->label = row->reference;
 }

@@ -4,9 +4,12 @@
 
 #include "out.h"
 #include "pmq.h"
+#include "sysv.h"
 
 /**
  * struct queue_row - what is shown of a queue
+ * @kind: "posix" or "sysv"
+ * @id, @key, @limit: of System V only
  * @owner: the user's name, or the number where it has none
  * @notify: "signal", "thread" or "none" for a registration; NULL for no registration or unknown
  * @age: since @attr.changed, ns, as exact as that
@@ -21,6 +24,10 @@
  */
 struct queue_row {
     struct pmq_attr attr;
+    const char *kind;
+    uint64_t id;
+    char key[SYSV_KEY_SIZE];
+    uint64_t limit;
     const char *name;
     uint64_t ipc_ns;
     char owner[40];
@@ -43,6 +50,10 @@ extern const struct out_col queue_row_cols[];
 /* Fills @row from @q, an entry of @set. @now: CLOCK_REALTIME. */
 void queue_row_fill(struct queue_row *row, const struct pmq_set *set, const struct pmq_info *q,
                     uint64_t now);
+
+/* The same for a System V queue: @attr has what both kinds have. @msgmax: of its IPC namespace. */
+void queue_row_fill_sysv(struct queue_row *row, const struct sysv_set *set,
+                         const struct sysv_info *q, uint64_t msgmax, uint64_t now);
 
 /* The name of a user, or the number. */
 void queue_row_user(uint32_t uid, char *out, size_t size);

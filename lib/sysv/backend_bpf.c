@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <sys/ipc.h>
 #include <sys/msg.h>
-#include <sys/stat.h>
 
 #include "macros.h"
 #include "sysv_backends.h"
@@ -57,14 +56,11 @@ static int begin(void *domain, const void *queue, struct msgq_limits *out, struc
     const struct sysv_queue *q = queue;
     struct bpf_state *s = domain;
     struct sysv_limits limits;
-    struct stat ns;
     int r = sysv_stat(q->id, &s->attr, e);
 
     if (r < 0)
         return r;
-    if (stat("/proc/self/ns/ipc", &ns) < 0)
-        return -errno;
-    s->ipc_ns = ns.st_ino;
+    s->ipc_ns = sysv_own_ipc_ns();
     sysv_limits_read(&limits);
     *out = (struct msgq_limits){
         .messages = MAX(s->attr.depth, 1U),

@@ -91,17 +91,22 @@ static int by_id(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+uint64_t sysv_own_ipc_ns(void)
+{
+    struct stat ns;
+
+    return stat("/proc/thread-self/ns/ipc", &ns) == 0 ? ns.st_ino : 0;
+}
+
 int sysv_list(bool waiters, struct sysv_set **ret, struct err *e)
 {
     _cleanup_(sysv_set_freep) struct sysv_set *s = calloc(1, sizeof(*s));
-    struct stat ns;
     int r = s ? read_queues(s, e) : -ENOMEM;
 
     if (r < 0)
         return r;
     qsort(s->v, s->n, sizeof(*s->v), by_id);
-    if (stat("/proc/thread-self/ns/ipc", &ns) == 0)
-        s->ipc_ns = ns.st_ino;
+    s->ipc_ns = sysv_own_ipc_ns();
     if (waiters && s->n)
         r = sysv_waiters_proc(s);
     if (r == -ENOMEM)

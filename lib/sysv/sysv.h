@@ -209,6 +209,9 @@ struct sysv_set {
     uint64_t ipc_ns;
 };
 
+/* Inode number of the IPC namespace where the thread is; 0 where that cannot be known. */
+uint64_t sysv_own_ipc_ns(void);
+
 /**
  * sysv_list() - every queue of the IPC namespace where the thread is
  * @waiters: also who is blocked, from /proc

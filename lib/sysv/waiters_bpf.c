@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 
 #include "cleanup.h"
@@ -33,15 +32,13 @@ static int look(struct sysvwait_bpf *s, int id)
 {
     struct sysvwait_answer *a = &s->bss->answer;
     LIBBPF_OPTS(bpf_test_run_opts, once);
-    struct stat ns;
     int r;
 
     a->id = id;
     r = bpf_prog_test_run_opts(bpf_program__fd(s->progs.waiters), &once);
     if (r < 0)
         return r;
-    return stat("/proc/thread-self/ns/ipc", &ns) == 0 && a->found && a->ipc_ns == ns.st_ino ? 0
-                                                                                             : -EIO;
+    return a->found && a->ipc_ns == sysv_own_ipc_ns() ? 0 : -EIO;
 }
 
 /* Return: 0 with two looks that agreed, -EAGAIN, -errno. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Who is blocked, from the system call in which each thread sleeps (/proc/PID/task/TID/syscall). The
- * numbers in it are of the table that the thread's program uses: 32-bit programs have another one.
+ * Who is blocked, from the system call in which each thread sleeps (/proc/PID/task/TID/syscall).
+ * The numbers in it are of the table that the thread's program uses: 32-bit programs have another
+ * one.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -9,7 +10,6 @@
 #include <string.h>
 #include <sys/ipc.h>
 #include <sys/msg.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -18,7 +18,13 @@
 #include "sysv_waiters.h"
 
 /* Of 32-bit programs on x86. The first has the other calls' numbers in its first argument. */
-enum { I386_IPC = 117, I386_MSGSND = 400, I386_MSGRCV = 401, IPC_CALL_MSGSND = 11, IPC_CALL_MSGRCV };
+enum {
+    I386_IPC = 117,
+    I386_MSGSND = 400,
+    I386_MSGRCV = 401,
+    IPC_CALL_MSGSND = 11,
+    IPC_CALL_MSGRCV
+};
 
 struct scan {
     struct sysv_set *set;
@@ -26,8 +32,8 @@ struct scan {
     uint64_t own_ns;
     pid_t pid;
     bool complete;
-    bool is_32;   /* it is a 32-bit program */
-    bool looked;  /* at that */
+    bool is_32;  /* it is a 32-bit program */
+    bool looked; /* at that */
 };
 
 static bool is_32_bit(int proc, pid_t pid)
@@ -44,10 +50,10 @@ static bool is_32_bit(int proc, pid_t pid)
 
 static void take_want(struct sysv_waiter *w, int64_t type, uint64_t flags)
 {
-    w->want = type == 0                ? SYSV_WANT_ANY
-              : type < 0               ? SYSV_WANT_UP_TO
-              : (flags & MSG_EXCEPT)   ? SYSV_WANT_EXCEPT
-                                       : SYSV_WANT_EQUAL;
+    w->want = type == 0              ? SYSV_WANT_ANY
+              : type < 0             ? SYSV_WANT_UP_TO
+              : (flags & MSG_EXCEPT) ? SYSV_WANT_EXCEPT
+                                     : SYSV_WANT_EQUAL;
     w->type = type < 0 ? -type : type;
 }
 
@@ -146,12 +152,9 @@ int sysv_waiters_proc(struct sysv_set *set)
 {
     _cleanup_(closep) int proc = proc_open(NULL);
     struct scan s = {.set = set, .proc = proc, .complete = true};
-    struct stat ns;
     int r = proc < 0 ? proc : 0;
 
-    if (r == 0 && stat("/proc/thread-self/ns/ipc", &ns) < 0)
-        r = -errno;
-    s.own_ns = r == 0 ? ns.st_ino : 0;
+    s.own_ns = sysv_own_ipc_ns();
     if (r == 0)
         r = proc_visit_pids(proc, visit_process, &s);
     for (size_t i = 0; i < set->n; i++)

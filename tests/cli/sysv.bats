@@ -1,0 +1,208 @@
+#!/usr/bin/env bats
+# mqpeek and System V queues: what it shows is what ipcs and lsipc show, it changes nothing, and
+# nobody sees what the kernel would not let them read.
+
+load common
+
+setup() { q=; }
+
+teardown() {
+    jobs -p | xargs -r kill 2>/dev/null || true
+    ipcs -q | awk '/^0x/ { print $2 }' | xargs -rn 1 ipcrm -q 2>/dev/null || true
+}
+
+make() { q=$(mqctl create --sysv "$@"); }
+id() { echo "${q#*:}"; }
+
+# queue FILTER: of $q in the listing in $out
+queue() { jq -c --arg name "$q" ".queues[] | select(.name == \$name) | $1" <<<"$out"; }
+
+other() { setpriv --reuid 54341 --regid 54341 --clear-groups --inh-caps=-all --bounding-set=-all "$@"; }
+
+# The backends that work here, in turns: for_backends COMMAND…
+backends() { echo copy; [ "$EUID" != 0 ] || ! mqpeek -q peek --backend bpf "$q" >/dev/null 2>&1 || echo bpf; }
+
+@test "sysv: list shows what ipcs and lsipc show" {
+    make --mode 640 --limit 5000 --key 0x4d51
+    mqctl send "$q" hello
+    mqctl send "$q" "" --type 7
+    ipcmk -Q >/dev/null
+    expect 0 mqpeek -J
+    is "$(queue '[.kind,.id,.key,(.depth // .messages),.bytes,.limit,.maxmsg,.mode,.owner,.holder_count // .holders,.reference]')" \
+        "[\"sysv\",$(id),\"0x4d51\",2,5,5000,null,\"0640\",\"root\",null,\"$q\"]"
+    is "$(jq '[.queues[] | select(.kind == "sysv")] | length' <<<"$out")" "$(ipcs -q | grep -c '^0x')"
+    is "$(lsipc -q -o ID,KEY,MSGS,USEDBYTES --noheadings | awk -v id="$(id)" '$1 == id' | xargs)" "$(id) 0x00004d51 2 5B"
+    is "$(ipcs -q | awk -v id="$(id)" '$2 == id { print $3, $4, $5, $6 }')" "root 640 5 2"
+    expect 0 mqpeek list --sysv
+    has "$out" "$q" "5000"
+    expect 0 mqpeek -J list --posix
+    is "$(jq '[.queues[] | select(.kind != "posix")] | length' <<<"$out")" 0
+    expect 2 mqpeek list --posix --sysv
+    expect 0 mqpeek -J list --nonempty --sysv
+    is "$(jq '.queues | length' <<<"$out")" 1
+    expect 0 mqpeek -J list --sysv --orphans
+    is "$(jq '.queues | length' <<<"$out")" 0
+    ipcrm -q "$(id)"
+    expect 0 mqpeek -J
+    is "$(queue .)" ""
+}
+
+@test "sysv: peek shows every message with its type, and changes nothing" {
+    make --key 0x77
+    for type in 5 3 9223372036854775807; do mqctl send "$q" "t$type" --type "$type"; done
+    mqctl send "$q" --file <(printf 'a\0\377') --type 2
+    before=$(ipcs -q -i "$(id)")
+    for backend in $(backends); do
+        expect 0 mqpeek -J --backend "$backend" "$q"
+        is "$(jq -c '.queues[0] | [.kind,.id,.key,.limit,.backend,.consistent,.consistency]' <<<"$out")" \
+            "[\"sysv\",$(id),\"0x77\",16384,\"$backend\",true,\"verified\"]"
+        is "$(jq -c '[.queues[0].messages[] | [.index,.length,.data_base64]]' <<<"$out")" \
+            '[[0,2,"dDU="],[1,2,"dDM="],[2,20,"dDkyMjMzNzIwMzY4NTQ3NzU4MDc="],[3,3,"YQD/"]]'
+        has "$out" '"mtype":9223372036854775807'
+        expect 0 mqpeek --backend "$backend" key:0x77
+        has "$out" "TYPE" "($backend, verified)" "4 messages, 27 of 16384 bytes"
+        [[ "$out" != *PRIORITY* ]]
+        is "$(mqpeek --backend "$backend" --raw -i 1 "$q")" t3
+        is "$(mqpeek --backend "$backend" --noheadings --type 3:5 "$q" | awk '{ print $2 }' | tr '\n' ' ')" "5 3 "
+        expect 0 mqpeek --backend "$backend" -J -m 0 "$q"
+        is "$(jq -c '[.queues[0].messages[].length]' <<<"$out")" '[2,2,20,3]'
+    done
+    is "$(ipcs -q -i "$(id)")" "$before"
+    is "$(mqctl recv "$q" -N 2 | tr '\n' ' ')" "t5 t3 "
+}
+
+@test "sysv: wrong keys and ids, options of the other kind" {
+    make
+    for bad in sysv: sysv:x sysv:-1 sysv:99999999999 key: key:0 key:0x0 key:0x100000000 key:zz pid:0:sysv:1 pid:x:sysv:1; do
+        expect 2 mqpeek peek "$bad"
+        has "$err" "$bad" "names no queue"
+    done
+    expect 3 mqpeek sysv:2147483647
+    expect 3 mqpeek key:0x1234
+    expect 3 mqpeek "pid:999999999:$q"
+    expect 2 mqpeek "$q" -p 3
+    expect 2 mqpeek "$q" --backend syscall
+    expect 1 mqpeek "$q" -i 5
+    ipcrm -q "$(id)"
+    expect 3 mqpeek "$q"
+    has "$err" "no such queue"
+    # The next queue in its place has another id.
+    make
+    [ "$(id)" != 0 ] || skip "the first id"
+}
+
+@test "sysv: limits that were lowered below what waits" {
+    # shellcheck disable=SC2016 # the inner shell's
+    unshare -i bash -euc '
+        q=$("$IPCBOX" mqctl create --sysv)
+        "$IPCBOX" mqctl send "$q" 0123456789 && "$IPCBOX" mqctl send "$q" x
+        echo 4 >/proc/sys/kernel/msgmax
+        "$IPCBOX" mqctl set "$q" --limit 3
+        ! "$IPCBOX" mqpeek --backend copy "$q" >/dev/null 2>"$0/err"
+        grep -q "longer than msgmax" "$0/err"
+        "$IPCBOX" mqpeek -J "$q" >"$0/out" || true
+        "$IPCBOX" mqpeek -J list --sysv | jq -e ".queues[0] | .bytes == 11 and .limit == 3 and (.depth // .messages) == 2"
+        ! "$IPCBOX" mqctl send "$q" 12345 2>"$0/err"
+        grep -q "msgmax" "$0/err"
+        [ "$("$IPCBOX" mqctl recv "$q")" = 0123456789 ]' "$BATS_TEST_TMPDIR"
+}
+
+@test "sysv: info tells whom a receiver waits for, and which message never fits" {
+    make --limit 100
+    mqctl send "$q" "$(printf %090d 1)"
+    "$IPCBOX" mqctl send "$q" "$(printf %050d 1)" 2>/dev/null 3>&- &
+    sender=$!
+    full=$q
+    make --key 0x99
+    wants=()
+    for type in 5 -3 '!7' 0; do "$IPCBOX" mqctl recv --type "$type" "$q" >/dev/null 2>&1 3>&- & done
+    blocked() { [ "$(mqpeek -q -J info "$1" | jq '.queues[0].waiters | length')" = "$2" ]; }
+    within 20 blocked "$q" 4
+    within 20 blocked "$full" 1
+    expect 0 mqpeek -J info "$q"
+    is "$(jq -c '[.queues[0].waiters[] | [.direction,.wants]] | sort' <<<"$out")" \
+        '[["recv","any"],["recv","equal 5"],["recv","not 7"],["recv","up to 3"]]'
+    is "$(jq -c '.queues[0] | [.key,.creator,.cuid,.lspid,.depth]' <<<"$out")" '["0x99","root",0,null,0]'
+    expect 0 mqpeek -J info "$full"
+    is "$(jq -c '.queues[0].waiters[] | [.pid,.direction,.length,.fits,.wants]' <<<"$out")" "[$sender,\"send\",50,true,null]"
+    mqctl set "$full" --limit 40
+    within 20 blocked "$full" 1
+    expect 0 mqpeek -J info "$full"
+    is "$(jq -c '.queues[0].waiters[] | [.length,.fits]' <<<"$out")" '[50,false]'
+    has "$err" "never fits" "40"
+    # Without privilege threads are found in /proc.
+    mqctl set "$q" --mode 644
+    expect 0 other "$IPCBOX" mqpeek -J info "$q"
+    is "$(jq -c '.queues[0] | [.waiters_complete, (.waiters | length)]' <<<"$out")" '[false,0]'
+    expect 0 mqpeek -J list
+    is "$(queue '.receiver_count // .receivers')" 4
+}
+
+@test "sysv: threads are found in /proc as well, with what they wait for" {
+    make
+    "$IPCBOX" mqctl recv --type -3 "$q" >/dev/null 2>&1 3>&- &
+    receiver=$!
+    listed() { mqpeek -q -J list | jq -e --arg n "$q" '.queues[] | select(.name == $n) | (.receiver_count // .receivers) == 1'; }
+    within 20 listed
+    # A process that cannot load BPF, but may look into others.
+    mqctl set "$q" --mode 644
+    expect 0 setpriv --inh-caps=-all --bounding-set=-bpf,-perfmon,-sys_admin "$IPCBOX" mqpeek -J info "$q"
+    is "$(jq -c '.queues[0].waiters[] | [.pid,.tid,.direction,.wants]' <<<"$out")" "[$receiver,$receiver,\"recv\",\"up to 3\"]"
+}
+
+@test "sysv: nobody sees what the kernel would not let them read, whatever the program was given" {
+    make --mode 600
+    mqctl send "$q" secret
+    cp "$IPCBOX" "$BATS_TEST_TMPDIR/ipcbox"
+    chmod 755 "$BATS_TEST_TMPDIR/ipcbox"
+    chmod 711 "$BATS_TEST_TMPDIR" "$BATS_RUN_TMPDIR" "$BATS_RUN_TMPDIR"/* 2>/dev/null || true
+    setcap cap_bpf,cap_perfmon,cap_sys_admin,cap_ipc_owner,cap_sys_ptrace,cap_dac_read_search+ep "$BATS_TEST_TMPDIR/ipcbox"
+    given() { setpriv --reuid 54341 --regid 54341 --clear-groups "$BATS_TEST_TMPDIR/ipcbox" "$@"; }
+    given --version >/dev/null || skip "the test folder is not for others"
+    for verb in "" "--backend copy" "--backend bpf" info "-m 0"; do
+        # shellcheck disable=SC2086 # words
+        expect 5 given mqpeek $verb "$q"
+        [[ "$out" != *secret* ]]
+    done
+    expect 5 given mqctl recv "$q"
+    expect 5 given mqctl rm "$q"
+    expect 5 other "$IPCBOX" mqpeek "$q"
+    # The listing shows what ipcs shows to everybody.
+    expect 0 given mqpeek -J list --sysv
+    is "$(queue '[(.depth // .messages),.bytes]')" '[1,6]'
+    mqctl set "$q" --mode 644
+    expect 0 given mqpeek -J "$q"
+    is "$(jq -r '.queues[0].messages[0].text' <<<"$out")" secret
+    expect 0 other "$IPCBOX" mqpeek -J "$q"
+    is "$(jq -r '.queues[0] | .backend + " " + .messages[0].text' <<<"$out")" "copy secret"
+    mqctl set "$q" --mode 622
+    expect 5 given mqpeek "$q"
+    expect 5 other "$IPCBOX" mqpeek "$q"
+    rm "$BATS_TEST_TMPDIR/ipcbox"
+    # Set-user-ID makes no difference either.
+    cp "$IPCBOX" "$BATS_TEST_TMPDIR/suid"
+    chmod 4755 "$BATS_TEST_TMPDIR/suid"
+    mqctl set "$q" --mode 600
+    expect 5 setpriv --reuid 54341 --regid 54341 --clear-groups "$BATS_TEST_TMPDIR/suid" mqpeek "$q"
+}
+
+@test "sysv: a queue of another IPC namespace" {
+    mkfifo "$BATS_TEST_TMPDIR/hold"
+    # shellcheck disable=SC2016 # the inner shell's
+    unshare -i bash -c 'q=$("$IPCBOX" mqctl create --sysv) && "$IPCBOX" mqctl send "$q" inside && echo "$q" >"$0/id" && exec cat "$0/hold"' \
+        "$BATS_TEST_TMPDIR" 3>&- &
+    there=$!
+    exec 9>"$BATS_TEST_TMPDIR/hold"
+    within 10 test -s "$BATS_TEST_TMPDIR/id"
+    far=pid:$there:$(cat "$BATS_TEST_TMPDIR/id")
+    make
+    mqctl send "$q" outside
+    for backend in $(backends); do
+        expect 0 mqpeek -J --backend "$backend" "$q" "$far" "$q"
+        is "$(jq -c '[.queues[].messages[].text]' <<<"$out")" '["outside","inside","outside"]'
+    done
+    expect 0 mqpeek -J info "$far"
+    is "$(jq '.queues[0].ipc_namespace' <<<"$out")" "$(readlink "/proc/$there/ns/ipc" | tr -dc 0-9)"
+    expect 5 other "$IPCBOX" mqpeek "$far"
+    exec 9>&-
+}
