@@ -28,8 +28,7 @@ const struct out_col info_sysv_cols[] = {
     INFO(U64, queue.attr.curmsgs, "depth", "messages waiting", .heading = "MSGS"),
     INFO(SIZE, queue.attr.bytes, "bytes", "bytes waiting"),
     INFO(SIZE, queue.limit, "limit", "most bytes, and most messages (msg_qbytes)"),
-    INFO(SIZE, queue.attr.msgsize, "msgsize", "largest message, bytes (msgmax)",
-         .heading = "SIZE"),
+    INFO(SIZE, queue.attr.msgsize, "msgsize", "largest message, bytes (msgmax)", .heading = "SIZE"),
     INFO(CHARS, queue.owner, "owner", "owner's name, or number"),
     INFO(U32, queue.attr.uid, "uid", "owner"),
     INFO(U32, queue.attr.gid, "gid", "group"),
@@ -137,9 +136,10 @@ int info_sysv(struct cli_ctx *ctx, const struct sysv_queue *q)
     fill(&row, &info);
     out_item_begin(ctx->out, info_sysv_cols, &row);
     if (out_get_headings(ctx->out))
-        out_text(ctx->out, "\nblocked:%s", info.n_waiters          ? ""
-                                           : info.waiters_complete ? " none"
-                                                                   : " none that is visible to you");
+        out_text(ctx->out, "\nblocked:%s",
+                 info.n_waiters          ? ""
+                 : info.waiters_complete ? " none"
+                                         : " none that is visible to you");
     show_waiters(ctx->out, &info);
     out_item_end(ctx->out);
     for (size_t i = 0; i < info.n_waiters; i++)

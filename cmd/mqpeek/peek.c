@@ -102,12 +102,12 @@ struct peek_row {
 #define COL_INDEX OUT_U64(struct peek_row, index, "index", "0 is what is received next")
 #define COL_PRIORITY \
     OUT_U32(struct peek_row, priority, "priority", "of a POSIX message", .flags = OUT_OPTIONAL)
-#define COL_MTYPE \
+#define COL_MTYPE                                                                        \
     OUT_I64(struct peek_row, mtype, "mtype", "of a System V message", .heading = "TYPE", \
             .flags = OUT_OPTIONAL)
 #define COL_LENGTH OUT_SIZE(struct peek_row, length, "length", "bytes")
-#define COL_CONTENT                                                                     \
-    OUT_BYTES(struct peek_row, content, "content",                                      \
+#define COL_CONTENT                                \
+    OUT_BYTES(struct peek_row, content, "content", \
               "text if it is text, else <hex>; in JSON data_base64 and text", .flags = OUT_WIDE)
 
 /* What there is; a queue's messages are shown with those of its kind. */
@@ -452,7 +452,8 @@ const struct cli_verb mqpeek_peek_verb = {
         "In a table content is shown as text if it is text, else as hexadecimal bytes; what a "
         "terminal could take for a command is escaped. JSON and --raw have all bytes.\n"
         "\n"
-        "A System V queue's messages are in the order of sending; a receiver may pick by their type. "
+        "A System V queue's messages are in the order of sending; a receiver may pick by their "
+        "type. "
         "They are read by bpf, or by copy (msgrcv(2) with MSG_COPY, which takes no privilege, and "
         "time that grows with the square of their number).\n"
         "\n"

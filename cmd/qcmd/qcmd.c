@@ -22,7 +22,8 @@ const struct cli_opt qcmd_common_opts[] = {
     CLI_END,
 };
 
-const char *const qcmd_backends[] = {"syscall", "fcntl", "ioctl", "bpf", "copy", "drain", "fexit", "tracepoint", NULL};
+const char *const qcmd_backends[] = {"syscall", "fcntl", "ioctl",      "bpf", "copy",
+                                     "drain",   "fexit", "tracepoint", NULL};
 
 /* Messages that are in no queue are not for -q to hide. */
 static void tell_journal(const struct cli_ctx *ctx, const char *operand,

@@ -175,3 +175,16 @@ lines() {
     jq -e '.tool == null and .events[0].pid == null' <<<"$out"
     valid mqdump-verify mqdump -J verify least.traffic
 }
+
+@test "schema: mqpeek of System V queues" {
+    s=$(mqctl create --sysv --key 0x5c)
+    mqctl send "$s" text
+    mqctl send "$s" "" --type 9
+    "$IPCBOX" mqctl recv --type 3 "$s" >/dev/null 2>&1 3>&- &
+    job=$!
+    valid mqpeek-list mqpeek -J list
+    valid mqpeek-peek mqpeek -J "$s" key:0x5c
+    lines mqpeek-peek mqpeek --jsonl --backend copy "$s"
+    valid mqpeek-info-sysv mqpeek -J info "$s"
+    mqctl rm "$s"
+}
