@@ -440,10 +440,10 @@ _ipcbox_mqpeek() {
       *) verb=$w; break ;;
     esac
   done
-  case $verb in /*|pid:*) verb=peek ;; esac
+  case $verb in /*|pid:*|sysv:*|key:*) verb=peek ;; esac
   case $verb in
     list)
-      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --backend --max-snapshot --mq-syscall -A --all-namespaces -p --pid --orphans --nonempty -s --sort '
+      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --backend --max-snapshot --mq-syscall -A --all-namespaces -p --pid --orphans --nonempty --posix --sysv -s --sort '
       operand=''
       case $prev in
         -o|--output) words=''; kind='' ;;
@@ -455,7 +455,7 @@ _ipcbox_mqpeek() {
         -s|--sort) words=''; kind='' ;;
       esac ;;
     peek)
-      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --backend --max-snapshot --mq-syscall -n --count -i --index -p --priority -m --max-bytes --hex --text --raw --force '
+      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --backend --max-snapshot --mq-syscall -n --count -i --index -p --priority --type -m --max-bytes --hex --text --raw --force '
       operand='queue'
       case $prev in
         -o|--output) words=''; kind='' ;;
@@ -466,6 +466,7 @@ _ipcbox_mqpeek() {
         -n|--count) words=''; kind='' ;;
         -i|--index) words=''; kind='' ;;
         -p|--priority) words=''; kind='' ;;
+        --type) words=''; kind='' ;;
         -m|--max-bytes) words=''; kind='' ;;
       esac ;;
     info)
@@ -539,7 +540,7 @@ _ipcbox_mqpeek() {
       esac ;;
     *)
       words='list peek info follow top limits metrics recover '
-      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --backend --max-snapshot --mq-syscall -A --all-namespaces -p --pid --orphans --nonempty -s --sort '
+      opts='-q --quiet -h --help --version -J --json --jsonl -o --output --noheadings --color --backend --max-snapshot --mq-syscall -A --all-namespaces -p --pid --orphans --nonempty --posix --sysv -s --sort '
       operand='queue' ;;
   esac
   _ipcbox_reply
