@@ -38,14 +38,14 @@ int main(int argc, char **argv)
     base = strrchr(argv[0], '/');
     applet = find(base ? base + 1 : argv[0]);
     if (applet && strcmp(applet->name, "ipcbox"))
-        return cli_main(applet, argc, argv);
+        return cli_main(applet, applets, argc, argv);
     /* Any other name is ipcbox itself: the first word names the applet. */
     if (argc > 1) {
         applet = find(argv[1]);
         if (applet)
-            return cli_main(applet, argc - 1, argv + 1);
+            return cli_main(applet, applets, argc - 1, argv + 1);
         if (!strcmp(argv[1], "--list"))
             return list();
     }
-    return cli_main(find("ipcbox"), argc, argv);
+    return cli_main(find("ipcbox"), applets, argc, argv);
 }

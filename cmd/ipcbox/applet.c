@@ -15,6 +15,7 @@ static const struct cli_verb *const verbs[] = {
     &ipcbox_doctor_verb,
     &ipcbox_install_verb,
     &ipcbox_run_verb,
+    &ipcbox_complete_verb,
     NULL,
 };
 

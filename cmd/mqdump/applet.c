@@ -26,6 +26,7 @@ const struct cli_applet mqdump_applet = {
     .common_size = sizeof(struct qcmd_common),
     .common_defaults = &qcmd_common_defaults,
     .backends = qcmd_backends,
+    .offer = qcmd_offer,
     .description =
         "mqdump writes message queues to a file, with attributes, owner, mode and messages, and "
         "makes them again. Saving leaves a queue exactly as it was.\n"

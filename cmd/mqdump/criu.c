@@ -321,22 +321,25 @@ static int run_restore(struct cli_ctx *ctx, const struct criu_args *args)
 
 static int criu_run(struct cli_ctx *ctx, const void *argp)
 {
-    static const char *const words[] = {"args", "action", "script", "restore", NULL};
     const struct criu_args *args = argp;
-    const char *word = ctx->operands[0], *near;
+    const char *word = ctx->operands[0];
 
     if (strcmp(word, "args") == 0)
         return run_args(ctx);
     if (strcmp(word, "restore") == 0)
         return run_restore(ctx, args);
-    near = cli_nearest(word, words);
-    if (strcmp(word, "action") != 0 && strcmp(word, "script") != 0)
-        return cli_usage(ctx, "criu: no command \"%s\"%s%s", word, near ? ": did you mean " : "",
-                         near ? near : "");
     if (ctx->n_operands > 1)
         return cli_usage(ctx, "criu %s takes no operands", word);
     return strcmp(word, "action") == 0 ? run_action(ctx, args) : run_script(ctx);
 }
+
+static const struct cli_word criu_commands[] = {
+    {"args", "print the options that criu dump needs for the processes from PID on"},
+    {"script", "print an action script for criu dump"},
+    {"action", "what that script runs: save the queues beside the images"},
+    {"restore", "make the queues, then run criu restore with ARGS"},
+    {NULL, NULL},
+};
 
 static const struct cli_example criu_examples[] = {
     {"mqdump criu script >save-queues && chmod +x save-queues", "once: the action script"},
@@ -351,11 +354,9 @@ const struct cli_verb mqdump_criu_verb = {
     .operands = "COMMAND [PID] [-- ARGS…]",
     .min_operands = 1,
     .max_operands = SIZE_MAX,
-    .complete = CLI_COMPLETE_NONE,
+    .commands = criu_commands,
     .summary = "checkpoint and restore processes with queues",
     .description =
-        "The commands are args PID, action, script and restore.\n"
-        "\n"
         "CRIU cannot checkpoint a process that has a message queue open: with these commands it "
         "can, messages, order and priorities included.\n"
         "\n"

@@ -31,6 +31,7 @@ const struct cli_applet mqpeek_applet = {
     .common_size = sizeof(struct qcmd_common),
     .common_defaults = &qcmd_common_defaults,
     .backends = qcmd_backends,
+    .offer = qcmd_offer,
     .description =
         "mqpeek shows what is in message queues, and who uses them. Looking leaves a queue "
         "exactly as it was: messages, their order, blocked threads and a registered notification.\n"

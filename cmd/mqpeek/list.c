@@ -31,7 +31,8 @@ static const struct cli_opt list_opts[] = {
     CLI_FLAG(struct list_args, posix, 0, "posix", "only POSIX queues"),
     CLI_FLAG(struct list_args, sysv, 0, "sysv", "only System V queues"),
     CLI_STR(struct list_args, sort, 's', "sort", "COLUMN",
-            "by this column: texts from a to z, numbers from the largest"),
+            "by this column: texts from a to z, numbers from the largest",
+            .complete = CLI_COMPLETE_COLUMN),
     CLI_END,
 };
 

@@ -25,6 +25,18 @@ const struct cli_opt qcmd_common_opts[] = {
 const char *const qcmd_backends[] = {"syscall", "fcntl", "ioctl",      "bpf", "copy",
                                      "drain",   "fexit", "tracepoint", NULL};
 
+void qcmd_offer(struct cli_offers *o, enum cli_complete what _unused_)
+{
+    _cleanup_(pmq_set_freep) struct pmq_set *set = NULL;
+    struct err e = ERR_INIT;
+
+    if (pmq_scan(0, 0, &set, &e) < 0)
+        return; /* none to offer */
+    for (size_t i = 0; i < set->n; i++)
+        if (set->v[i].attr.name[0])
+            cli_offer(o, set->v[i].attr.name, NULL);
+}
+
 /* Messages that are in no queue are not for -q to hide. */
 static void tell_journal(const struct cli_ctx *ctx, const char *operand,
                          const struct pmq_journal_info *j)

@@ -22,6 +22,9 @@ extern const struct qcmd_common qcmd_common_defaults;
 /* Names for --backend, ended by NULL. */
 extern const char *const qcmd_backends[];
 
+/* Offers a shell the names of queues. */
+void qcmd_offer(struct cli_offers *o, enum cli_complete what);
+
 /**
  * qcmd_open() - open a QUEUE operand
  * @ctx: the verb

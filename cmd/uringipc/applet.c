@@ -24,6 +24,7 @@ const struct cli_applet uringipc_applet = {
     .default_verb = &uringipc_list_verb,
     .operand_verb = &uringipc_peek_verb,
     .backends = ucmd_backends,
+    .offer = ucmd_offer,
     .description =
         "A channel is a ring of messages between processes, with one of three ways of delivery: "
         "unicast, broadcast, multicast. Where the kernel has io_uring IPC channels (a proposed "

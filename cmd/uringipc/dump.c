@@ -185,6 +185,7 @@ const struct cli_verb uringipc_dump_verb = {
     .operands = "CH",
     .min_operands = 1,
     .max_operands = 1,
+    .complete = CLI_COMPLETE_CHANNEL,
     .summary = "write messages to a dump, receive nothing",
     .description = "Writes what waits in the channel, or with --follow also what is sent from now "
                    "on, each message with its time, in the format of mqdump, which can verify it. "

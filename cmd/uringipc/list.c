@@ -290,6 +290,7 @@ const struct cli_verb uringipc_info_verb = {
     .operands = "CH",
     .min_operands = 1,
     .max_operands = 1,
+    .complete = CLI_COMPLETE_CHANNEL,
     .summary = "all about a channel, and who has it open",
     .cols = peer_cols,
     .more_cols = info_tables,
@@ -336,6 +337,7 @@ const struct cli_verb uringipc_destroy_verb = {
     .operands = "CH…",
     .min_operands = 1,
     .max_operands = SIZE_MAX,
+    .complete = CLI_COMPLETE_CHANNEL,
     .summary = "end channels",
     .description =
         "New senders and receivers find the channel no more. Receivers of an embedded channel get "

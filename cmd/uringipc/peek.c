@@ -145,6 +145,7 @@ const struct cli_verb uringipc_peek_verb = {
     .operands = "CH",
     .min_operands = 1,
     .max_operands = 1,
+    .complete = CLI_COMPLETE_CHANNEL,
     .summary = "show what is in a channel, receive nothing",
     .description = "Reads the channel's memory: nothing is consumed, nobody is disturbed, and a "
                    "kernel channel is not attached to. In a kernel channel that is broadcast up to "
@@ -224,6 +225,7 @@ const struct cli_verb uringipc_monitor_verb = {
     .operands = "CH",
     .min_operands = 1,
     .max_operands = 1,
+    .complete = CLI_COMPLETE_CHANNEL,
     .summary = "watch messages without receiving them",
     .description =
         "Watches the channel's memory. Whoever sends faster than they can be shown makes some be "

@@ -239,6 +239,7 @@ const struct cli_verb uringipc_recv_verb = {
     .operands = "CH",
     .min_operands = 1,
     .max_operands = 1,
+    .complete = CLI_COMPLETE_CHANNEL,
     .summary = "receive messages",
     .description =
         "Receives one message, or --count, or with --follow all until the channel is destroyed. "

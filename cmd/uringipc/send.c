@@ -106,6 +106,7 @@ const struct cli_verb uringipc_send_verb = {
     .operands = "CH [DATA|-]",
     .min_operands = 1,
     .max_operands = 2,
+    .complete = CLI_COMPLETE_CHANNEL,
     .summary = "send a message, or one a line",
     .description =
         "Without DATA and --file the message is standard input. While the channel is full it "

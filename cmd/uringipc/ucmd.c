@@ -16,6 +16,23 @@ const char *ucmd_dir(void)
     return dir && *dir ? dir : NULL;
 }
 
+static int offer_channel(const struct uipc_info *info, void *ctx)
+{
+    char id[16];
+
+    snprintf(id, sizeof(id), "%u", info->id);
+    cli_offer(ctx, info->c.name[0] ? info->c.name : id, info->c.name[0] ? id : NULL);
+    return 0;
+}
+
+void ucmd_offer(struct cli_offers *o, enum cli_complete what _unused_)
+{
+    struct err e = ERR_INIT;
+    uint64_t hidden;
+
+    (void)uipc_embedded_ops.list(ucmd_dir(), offer_channel, o, &hidden, &e); /* else none */
+}
+
 int ucmd_select(struct cli_ctx *ctx, struct uipc_providers *providers)
 {
     struct err e = ERR_INIT;

@@ -11,6 +11,10 @@ extern const char *const ucmd_backends[];
 /* The directory of embedded channels: $IPCBOX_CHANNELS, or NULL for the usual one. */
 const char *ucmd_dir(void);
 
+/* Offers a shell the embedded channels: a kernel channel is found only by looking into others'
+ * processes, which pressing TAB must not do. */
+void ucmd_offer(struct cli_offers *o, enum cli_complete what);
+
 /* Chooses the backends. Return: CLI_OK, or a reported error. */
 int ucmd_select(struct cli_ctx *ctx, struct uipc_providers *providers);
 

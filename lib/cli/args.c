@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * From words to a verb and its arguments. getopt_long() does the splitting; the tables say what
- * there is. Options may stand before the verb, so the words are read twice: first, knowing the
- * options of all verbs, to find the verb; then with the verb's own.
+ * From words to a verb and its arguments: cli_verb_of() finds the verb, getopt_long() splits the
+ * words by the verb's tables, and each option's argument is checked as its type wants it.
  */
 #include <errno.h>
-#include <fnmatch.h>
-#include <getopt.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,59 +12,6 @@
 #include "cli_internal.h"
 #include "escape.h"
 #include "parse.h"
-
-enum { OPTS_MAX = 256, LONG_BASE = 256 };
-
-/* The options of one reading, in the two forms that getopt_long() wants. */
-struct optset {
-    const struct cli_opt *opt[OPTS_MAX];
-    void *base[OPTS_MAX];
-    struct option longs[OPTS_MAX + 1];
-    char shorts[2 * OPTS_MAX + 4];
-    size_t n;
-    size_t n_shorts;
-};
-
-static bool known(const struct optset *s, const struct cli_opt *opt)
-{
-    for (size_t i = 0; i < s->n; i++)
-        if (!strcmp(s->opt[i]->name, opt->name))
-            return true;
-    return false;
-}
-
-static void optset_add(struct optset *s, const struct cli_opt *opt, void *base)
-{
-    for (; opt->type != CLI_TYPE_END && s->n < OPTS_MAX; opt++) {
-        bool argument = opt->type != CLI_TYPE_FLAG;
-
-        if (known(s, opt))
-            continue;
-        s->longs[s->n] = (struct option){
-            .name = opt->name,
-            .has_arg = argument ? required_argument : no_argument,
-            .val = LONG_BASE + (int)s->n,
-        };
-        if (opt->short_name) {
-            s->shorts[s->n_shorts++] = opt->short_name;
-            if (argument)
-                s->shorts[s->n_shorts++] = ':';
-        }
-        s->base[s->n] = base;
-        s->opt[s->n++] = opt;
-    }
-}
-
-static size_t optset_find(const struct optset *s, int code)
-{
-    size_t i = 0;
-
-    if (code >= LONG_BASE)
-        return (size_t)(code - LONG_BASE);
-    while (i < s->n && s->opt[i]->short_name != code)
-        i++;
-    return i;
-}
 
 /* ---- values ---- */
 
@@ -220,105 +164,30 @@ static int apply(const struct cli_opt *opt, void *base, const char *arg, struct 
 
 /* ---- words ---- */
 
-static const struct cli_verb *find_verb(const struct cli_applet *applet, const char *name)
-{
-    for (size_t i = 0; applet->verbs[i]; i++)
-        if (!strcmp(applet->verbs[i]->name, name))
-            return applet->verbs[i];
-    return NULL;
-}
-
-static int unknown_verb(const struct cli_applet *applet, const char *name, struct err *e)
-{
-    const char *names[64];
-    const char *near;
-    size_t n = 0;
-
-    for (; applet->verbs[n] && n < ARRAY_SIZE(names) - 1; n++)
-        names[n] = applet->verbs[n]->name;
-    for (size_t i = 0; applet->applets && applet->applets[i] && n < ARRAY_SIZE(names) - 1; i++) {
-        if (!strcmp(applet->applets[i]->name, name))
-            return err_set(e, -EINVAL, NULL, "an applet's options stand behind it: %s %s …",
-                           applet->name, name);
-        names[n++] = applet->applets[i]->name;
-    }
-    names[n] = NULL;
-    near = cli_nearest(name, names);
-    if (near)
-        return err_set(e, -EINVAL, NULL, "\"%s\" is no command; did you mean \"%s\"?", name, near);
-    if (applet->operand_verb)
-        return err_set(e, -EINVAL, NULL, "\"%s\" is no command; if it is a name, write \"%s %s\"",
-                       name, applet->operand_verb->name, name);
-    return err_set(e, -EINVAL, NULL, "\"%s\" is no command", name);
-}
-
-/* The place of the first operand in argv, or 0 when there is none. */
-static int first_operand(const struct cli_applet *applet, int argc, char **argv)
-{
-    _cleanup_(freep) struct optset *s = calloc(1, sizeof(*s));
-    int c;
-
-    if (!s)
-        return -ENOMEM;
-    s->shorts[s->n_shorts++] = '-'; /* operands come as they stand, nothing is moved */
-    for (enum cli_group g = 0; g < GROUP_MAX; g++)
-        optset_add(s, cli_group(applet, NULL, g), NULL);
-    for (size_t i = 0; applet->verbs[i]; i++)
-        optset_add(s, cli_group(applet, applet->verbs[i], GROUP_VERB), NULL);
-    opterr = 0;
-    optind = 0;
-    while ((c = getopt_long(argc, argv, s->shorts, s->longs, NULL)) != -1)
-        if (c == 1)
-            return optind - 1;
-    return optind < argc ? optind : 0;
-}
-
-static int unknown_option(const struct optset *s, const char *text, struct err *e)
-{
-    const char *names[OPTS_MAX + 1];
-    char name[64];
-    const char *near = NULL;
-
-    if (!strncmp(text, "--", 2)) {
-        for (size_t i = 0; i < s->n; i++)
-            names[i] = s->opt[i]->name;
-        names[s->n] = NULL;
-        snprintf(name, sizeof(name), "%.*s", (int)strcspn(text + 2, "="), text + 2);
-        near = cli_nearest(name, names);
-        if (near)
-            return err_set(e, -EINVAL, NULL, "there is no option --%s; did you mean --%s?", name,
-                           near);
-        return err_set(e, -EINVAL, NULL, "there is no option --%s", name);
-    }
-    return err_set(e, -EINVAL, NULL, "there is no option -%c", optopt);
-}
-
 static int read_options(const struct cli_applet *applet, int argc, struct cli_parsed *p,
                         struct err *e)
 {
-    _cleanup_(freep) struct optset *s = calloc(1, sizeof(*s));
+    _cleanup_(freep) struct cli_optset *s = calloc(1, sizeof(*s));
     int c, r;
 
     if (!s)
         return -ENOMEM;
-    if (p->verb && p->verb->flags & CLI_COMMAND)
-        s->shorts[s->n_shorts++] = '+';
-    s->shorts[s->n_shorts++] = ':';
+    cli_optset_init(s, p->verb && p->verb->flags & CLI_COMMAND ? "+:" : ":");
     for (enum cli_group g = 0; g < GROUP_MAX; g++)
-        optset_add(s, cli_group(applet, p->verb, g),
-                   g == GROUP_COMMON || g == GROUP_VERB ? p->args : &p->globals);
+        cli_optset_add(s, cli_group(applet, p->verb, g),
+                       g == GROUP_COMMON || g == GROUP_VERB ? p->args : &p->globals);
     optind = 0;
     opterr = 0;
     while ((c = getopt_long(argc, p->argv, s->shorts, s->longs, NULL)) != -1) {
-        size_t i = optset_find(s, c);
+        size_t i = cli_optset_find(s, c);
 
         if (c == ':')
             return err_set(e, -EINVAL, NULL, "%s needs a value", p->argv[optind - 1]);
-        if (c == '?' && optopt >= LONG_BASE)
+        if (c == '?' && optopt >= CLI_OPT_LONG)
             return err_set(e, -EINVAL, NULL, "--%s takes no value",
-                           s->opt[optopt - LONG_BASE]->name);
+                           s->opt[optopt - CLI_OPT_LONG]->name);
         if (c == '?' || i >= s->n)
-            return unknown_option(s, p->argv[optind - 1], e);
+            return cli_unknown_option(s, p->argv[optind - 1], e);
         r = apply(s->opt[i], s->base[i], optarg, e);
         if (r < 0)
             return r;
@@ -328,57 +197,22 @@ static int read_options(const struct cli_applet *applet, int argc, struct cli_pa
     return 0;
 }
 
-const char *const *cli_operand_patterns(const struct cli_applet *applet)
+static int unknown_command(const struct cli_verb *verb, const char *word, struct err *e)
 {
-    static const char *const usual[] = {"/*", "pid:*", NULL};
+    _cleanup_(buf_done) struct buf all = BUF_INIT;
+    const char *words[16];
+    const char *near;
+    size_t n = 0;
 
-    return applet->operand_patterns ? applet->operand_patterns : usual;
-}
-
-static bool is_operand(const struct cli_applet *applet, const char *word)
-{
-    for (const char *const *p = cli_operand_patterns(applet); applet->operand_verb && *p; p++)
-        if (fnmatch(*p, word, 0) == 0)
-            return true;
-    return false;
-}
-
-/* Chooses the verb by the first operand, and takes it out of the words when it is the verb's name.
- */
-static int choose_verb(const struct cli_applet *applet, int *argc, struct cli_parsed *p,
-                       struct err *e)
-{
-    int at = first_operand(applet, *argc, p->argv);
-    const char *operand;
-
-    if (at < 0)
-        return at;
-    p->verb = applet->default_verb;
-    if (at == 0)
-        return 0;
-    p->named = true;
-    operand = p->argv[at];
-    if (is_operand(applet, operand)) {
-        p->verb = applet->operand_verb;
-        return 0;
+    for (; n < ARRAY_SIZE(words) - 1 && verb->commands[n].word; n++) {
+        words[n] = verb->commands[n].word;
+        buf_printf(&all, "%s%s", n ? ", " : "", words[n]);
     }
-    p->verb = find_verb(applet, operand);
-    if (!p->verb) {
-        if (strcmp(operand, "help"))
-            return unknown_verb(applet, operand, e);
-        p->globals.help = true;
-        operand = at + 1 < *argc ? p->argv[at + 1] : NULL;
-        if (operand) {
-            p->verb = find_verb(applet, operand);
-            if (!p->verb)
-                return unknown_verb(applet, operand, e);
-        }
-        *argc = 1;
-        return 0;
-    }
-    memmove(p->argv + at, p->argv + at + 1, (size_t)(*argc - at) * sizeof(*p->argv));
-    (*argc)--;
-    return 0;
+    words[n] = NULL;
+    near = cli_nearest(word, words);
+    return err_set(e, -EINVAL, NULL, "%s: there is no command \"%s\" (%s)%s%s%s", verb->name, word,
+                   buf_str(&all), near ? "; did you mean \"" : "", near ? near : "",
+                   near ? "\"?" : "");
 }
 
 static int check_operands(const struct cli_verb *verb, const struct cli_parsed *p, struct err *e)
@@ -387,6 +221,10 @@ static int check_operands(const struct cli_verb *verb, const struct cli_parsed *
 
     if (p->n_operands < verb->min_operands)
         return err_set(e, -EINVAL, NULL, "%s needs %s", verb->name, what);
+    if (verb->commands && p->n_operands)
+        for (size_t i = 0; strcmp(verb->commands[i].word, p->operands[0]) != 0; i++)
+            if (!verb->commands[i + 1].word)
+                return unknown_command(verb, p->operands[0], e);
     if (p->n_operands > verb->max_operands)
         return err_set(e, -EINVAL, NULL, "%s: \"%s\" is too much (it takes %s)", verb->name,
                        p->operands[verb->max_operands], verb->max_operands ? what : "no operands");
@@ -429,8 +267,29 @@ static int check_columns(const struct cli_parsed *p, struct err *e)
     return err_set(e, -EINVAL, NULL, "there is no column \"%s\"", name);
 }
 
-int cli_parse(const struct cli_applet *applet, int argc, char **argv, struct cli_parsed *p,
-              struct err *e)
+/* Fills @p->verb, and takes the verb's name out of the words. */
+static int choose_verb(const struct cli_applet *applet, const struct cli_applet *const *all,
+                       int *argc, struct cli_parsed *p, struct err *e)
+{
+    struct cli_choice c;
+    int r = cli_verb_of(applet, all, *argc, p->argv, &c, e);
+
+    p->verb = c.verb;
+    if (r < 0)
+        return r;
+    p->named = c.at > 0;
+    if (c.help) {
+        p->globals.help = true;
+        *argc = 1;
+    } else if (c.by_name) {
+        memmove(p->argv + c.at, p->argv + c.at + 1, (size_t)(*argc - c.at) * sizeof(*p->argv));
+        (*argc)--;
+    }
+    return 0;
+}
+
+int cli_parse(const struct cli_applet *applet, const struct cli_applet *const *all, int argc,
+              char **argv, struct cli_parsed *p, struct err *e)
 {
     size_t size;
     int r;
@@ -441,7 +300,7 @@ int cli_parse(const struct cli_applet *applet, int argc, char **argv, struct cli
         return -ENOMEM;
     memcpy(p->argv, argv, (size_t)argc * sizeof(*argv));
     p->operands = p->argv + argc;
-    r = choose_verb(applet, &argc, p, e);
+    r = choose_verb(applet, all, &argc, p, e);
     if (r < 0)
         return r;
     size = MAX(applet->common_size, p->verb ? p->verb->args_size : 0);

@@ -302,7 +302,8 @@ static int run_verb(const struct cli_applet *applet, const struct cli_parsed *p)
     return status;
 }
 
-int cli_main(const struct cli_applet *applet, int argc, char **argv)
+int cli_main(const struct cli_applet *applet, const struct cli_applet *const *all, int argc,
+             char **argv)
 {
     static char buffer[64 * 1024];
     _cleanup_(cli_parsed_done) struct cli_parsed p;
@@ -313,7 +314,7 @@ int cli_main(const struct cli_applet *applet, int argc, char **argv)
     signal(SIGPIPE, SIG_IGN); /* a write then says EPIPE */
     setlocale(LC_CTYPE, "C.UTF-8");
     setvbuf(stdout, buffer, _IOFBF, sizeof(buffer));
-    r = cli_parse(applet, argc, argv, &p, &e);
+    r = cli_parse(applet, all, argc, argv, &p, &e);
     if (r < 0) {
         say_usage(applet, p.verb, err_text(&e, r));
         return r == -ENOMEM ? CLI_FAILED : CLI_USAGE;

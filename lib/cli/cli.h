@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <sys/types.h>
 
+#include "buf.h"
 #include "errinfo.h"
 #include "macros.h"
 #include "out.h"
@@ -60,15 +61,26 @@ struct cli_strv {
     size_t n;
 };
 
-/* What a shell may offer for a word. */
+/* What a shell may offer for a word. From CLI_COMPLETE_QUEUE on the applet's @offer finds names. */
 enum cli_complete {
     CLI_COMPLETE_NONE,
     CLI_COMPLETE_FILE,
     CLI_COMPLETE_DIR,
-    CLI_COMPLETE_QUEUE, /* /dev/mqueue's names */
+    CLI_COMPLETE_COMMAND, /* a program, then its arguments */
     CLI_COMPLETE_PID,
-    CLI_COMPLETE_COMMAND,
+    CLI_COMPLETE_BACKEND, /* the applet's */
+    CLI_COMPLETE_COLUMN,  /* the verb's: the text of a heading or key */
+    CLI_COMPLETE_COLUMNS, /* several, with commas */
+    CLI_COMPLETE_QUEUE,
+    CLI_COMPLETE_CHANNEL,
+    CLI_COMPLETE_TARGET, /* a socket or a pipe */
 };
+
+/* Where words for a shell go. */
+struct cli_offers;
+
+/* Offers @value, any bytes, if the word that is being written is its beginning. @help: or NULL. */
+void cli_offer(struct cli_offers *o, const char *value, const char *help);
 
 /**
  * struct cli_opt - one option
@@ -142,6 +154,13 @@ enum cli_verb_flags {
     CLI_COMMAND = 1 << 1,    /* options end at the first operand, which is a command to run */
     CLI_OWN_OUTPUT = 1 << 2, /* writes its own format: no -J, -o, … (metrics, completion, run) */
     CLI_EXECS = 1 << 3,      /* runs programs, which may be set-user-ID; all others never do */
+    CLI_HIDDEN = 1 << 4,     /* for programs, not for people: help and manual do not show it */
+};
+
+/* A word that may be a verb's first operand, and what it means. */
+struct cli_word {
+    const char *word;
+    const char *help;
 };
 
 /**
@@ -151,6 +170,8 @@ enum cli_verb_flags {
  * @min_operands: fewest
  * @max_operands: most; SIZE_MAX for any number
  * @complete: what the operands are
+ * @commands: the words that the first operand may be, ended by one without a word; any other is
+ *   refused before @run. NULL: it is not a command
  * @summary: a phrase, lower case, no full stop
  * @description: for the man page: paragraphs separated by an empty line; a paragraph whose lines
  * begin with a space is kept as it is. May be NULL
@@ -169,6 +190,7 @@ struct cli_verb {
     size_t min_operands;
     size_t max_operands;
     enum cli_complete complete;
+    const struct cli_word *commands;
     const char *summary;
     const char *description;
     const struct cli_example *examples;
@@ -193,14 +215,13 @@ struct cli_verb {
  * @verbs: in the order of --help, ended by NULL
  * @default_verb: taken when there is no operand; NULL: show help
  * @operand_verb: taken when the first operand matches one of @operand_patterns; NULL: none
- * @operand_patterns: as fnmatch(3) and shells take them, ended by NULL; NULL: a name that begins
- * with
- *   '/' or "pid:"
+ * @operand_patterns: for fnmatch(3), ended by NULL; NULL: "/" and "pid:" are the beginnings
  * @common_opts: options of all its verbs; their fields lie at the start of each verb's structure
  * @common_size: bytes of that start
  * @common_defaults: its initial content; NULL for zeros
  * @backends: names for --backend, ended by NULL; NULL: it has no such option
  * @applets: what else its first operand may name, ended by NULL; NULL: nothing
+ * @offer: calls cli_offer() for each name of such an object that exists; NULL: none
  * @description, @files, @environment, @notes: sections of the man page, as in struct cli_verb
  */
 struct cli_applet {
@@ -216,6 +237,7 @@ struct cli_applet {
     const void *common_defaults;
     const char *const *backends;
     const struct cli_applet *const *applets;
+    void (*offer)(struct cli_offers *o, enum cli_complete what);
     const char *description;
     const char *files;
     const char *environment;
@@ -251,6 +273,7 @@ struct cli_ctx {
 /**
  * cli_main() - run an applet
  * @applet: its tables
+ * @all: all applets, ended by NULL, to suggest one that has an unknown command; may be NULL
  * @argc, @argv: argv[0] is the applet's name
  *
  * Parses, runs the verb, finishes the output. A reader that closed the pipe ends it quietly with
@@ -258,7 +281,8 @@ struct cli_ctx {
  *
  * Return: the process's exit status.
  */
-int cli_main(const struct cli_applet *applet, int argc, char **argv);
+int cli_main(const struct cli_applet *applet, const struct cli_applet *const *all, int argc,
+             char **argv);
 
 /**
  * cli_fail() - report an error, once
@@ -346,12 +370,38 @@ int cli_write_file(struct cli_ctx *ctx, const char *path, mode_t mode, cli_write
 /* The word of @words nearest to @word, or NULL when none is near. @words ends with NULL. */
 const char *cli_nearest(const char *word, const char *const *words);
 
-/* The patterns of what is an operand and no verb: the applet's own, else "/" and "pid:" in front.
- */
-const char *const *cli_operand_patterns(const struct cli_applet *applet);
-
 /* Documentation from the tables, written to @f. Return: 0 or -errno of a failed write. */
 int cli_write_man(FILE *f, const struct cli_applet *applet);
+/**
+ * struct cli_offers - what a shell may offer
+ * @each: called for each word that fits
+ * @ctx: passed to it
+ * @unfiltered: also for words that do not begin with what is written: the shell chooses
+ * @bare: an option's argument after "--option=" is offered without "--option="
+ * @typed, @before: used by cli_complete(): what must be the beginning, what is put in front
+ */
+struct cli_offers {
+    void (*each)(void *ctx, const char *value, const char *help);
+    void *ctx;
+    bool unfiltered;
+    bool bare;
+    const char *typed;
+    struct buf *before;
+};
+
+/**
+ * cli_complete() - find what the last word of a command line may be
+ * @all: all applets
+ * @words, @n: the words without quotes, at least two; the first is the command, the last is being
+ *   written and may be empty
+ * @o: gets what is found
+ *
+ * Return: CLI_COMPLETE_FILE, _DIR or _COMMAND when the shell is to offer its own, else
+ * CLI_COMPLETE_NONE.
+ */
+enum cli_complete cli_complete(const struct cli_applet *const *all, char **words, size_t n,
+                               struct cli_offers *o);
+
 int cli_write_bash(FILE *f, const struct cli_applet *const *applets);
 int cli_write_zsh(FILE *f, const struct cli_applet *const *applets);
 int cli_write_fish(FILE *f, const struct cli_applet *const *applets);

@@ -1,377 +1,288 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Completions for three shells, from the tables. */
+/*
+ * What a shell may offer when TAB is pressed, from the tables and from what exists now. The shell
+ * asks `ipcbox complete`; its own part (shells.c) knows nothing about applets but their names.
+ */
+#include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "cleanup.h"
 #include "cli_internal.h"
+#include "fileio.h"
 
-/* Calls @each for every option of a verb (or, without one, of the applet), in the order of help. */
-static void each_option(const struct cli_applet *applet, const struct cli_verb *verb,
-                        void (*each)(FILE *f, const struct cli_opt *opt), FILE *f)
+/* Where the word that is being written stands. */
+struct place {
+    const struct cli_applet *applet;
+    const struct cli_verb *verb;   /* NULL: not written yet, and there is no default */
+    const struct cli_opt *pending; /* the option whose argument it is, or NULL */
+    const char *first;             /* the first operand, or NULL */
+    size_t operands;               /* how many stand before it, without the verb's name */
+    bool named;                    /* the verb is chosen */
+    bool help;                     /* it is the operand of "help" */
+    bool ended;                    /* no more options: after "--", or in a command to run */
+};
+
+void cli_offer(struct cli_offers *o, const char *value, const char *help)
 {
-    for (enum cli_group g = 0; g < GROUP_MAX; g++)
-        for (const struct cli_opt *o = cli_group(applet, verb, g); o->type != CLI_TYPE_END; o++)
-            each(f, o);
-}
+    size_t n = o->before->len;
 
-/* Inside '…': a quote ends the string, is written, and begins it again. */
-static void quoted(FILE *f, const char *s)
-{
-    for (; *s; s++)
-        if (*s == '\'')
-            fputs("'\\''", f);
-        else
-            fputc(*s, f);
-}
-
-static const char *complete_word(enum cli_complete c)
-{
-    switch (c) {
-    case CLI_COMPLETE_FILE:
-        return "file";
-    case CLI_COMPLETE_DIR:
-        return "dir";
-    case CLI_COMPLETE_QUEUE:
-        return "queue";
-    case CLI_COMPLETE_PID:
-        return "pid";
-    case CLI_COMPLETE_COMMAND:
-        return "command";
-    case CLI_COMPLETE_NONE:
-        break;
-    }
-    return "";
-}
-
-/* ---- bash ---- */
-
-static void bash_option(FILE *f, const struct cli_opt *o)
-{
-    if (o->short_name)
-        fprintf(f, "-%c ", o->short_name);
-    fprintf(f, "--%s ", o->name);
-}
-
-/* A case for an option with an argument: what its argument may be. */
-static void bash_argument(FILE *f, const struct cli_opt *o)
-{
-    if (!cli_metavar(o))
+    if (!o->unfiltered && strncmp(value, o->typed, strlen(o->typed)) != 0)
         return;
-    fputs("        ", f);
-    if (o->short_name)
-        fprintf(f, "-%c|", o->short_name);
-    fprintf(f, "--%s) words='", o->name);
-    for (size_t i = 0; o->choices && o->choices[i]; i++)
-        fprintf(f, "%s%s", i ? " " : "", o->choices[i]);
-    fprintf(f, "'; kind='%s' ;;\n", complete_word(o->complete));
+    buf_add_str(o->before, value);
+    if (!buf_error(o->before))
+        o->each(o->ctx, buf_str(o->before), help);
+    o->before->len = n;
 }
 
-static void bash_verb(FILE *f, const struct cli_applet *applet, const struct cli_verb *v)
+/* ---- kinds of words ---- */
+
+static void offer_pids(struct cli_offers *o)
 {
-    fprintf(f, "    %s)\n      opts='", v->name);
-    each_option(applet, v, bash_option, f);
-    fprintf(f, "'\n      operand='%s'\n      case $prev in\n", complete_word(v->complete));
-    each_option(applet, v, bash_argument, f);
-    fputs("      esac ;;\n", f);
-}
+    _cleanup_(closedirp) DIR *d = opendir("/proc");
+    const struct dirent *entry;
 
-/* For bash and zsh: a first word that is an operand stands for the verb that takes it. */
-static void operand_case(FILE *f, const struct cli_applet *applet)
-{
-    const char *const *patterns = cli_operand_patterns(applet);
+    while (d && (entry = readdir(d))) {
+        _cleanup_(buf_done) struct buf comm = BUF_INIT;
+        char path[64];
 
-    fputs("  case $verb in ", f);
-    for (const char *const *p = patterns; *p; p++) {
-        fputs(p == patterns ? "" : "|", f);
-        fputs(*p, f);
-    }
-    fprintf(f, ") verb=%s ;; esac\n", applet->operand_verb->name);
-}
-
-static void bash_applet(FILE *f, const struct cli_applet *applet)
-{
-    fprintf(f,
-            "_ipcbox_%s() {\n"
-            "  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}\n"
-            "  local verb='' opts='' operand='' words='' kind='' w i\n"
-            "  for ((i = ${1:-1}; i < COMP_CWORD; i++)); do\n"
-            "    w=${COMP_WORDS[i]}\n"
-            "    case $w in\n"
-            "      -*) ;;\n"
-            "      *) verb=$w; break ;;\n"
-            "    esac\n"
-            "  done\n",
-            applet->name);
-    if (applet->operand_verb)
-        operand_case(f, applet);
-    fputs("  case $verb in\n", f);
-    for (size_t i = 0; applet->verbs[i]; i++)
-        bash_verb(f, applet, applet->verbs[i]);
-    fputs("    *)\n      words='", f);
-    for (size_t i = 0; applet->verbs[i]; i++)
-        fprintf(f, "%s ", applet->verbs[i]->name);
-    fputs("'\n      opts='", f);
-    each_option(applet, applet->default_verb, bash_option, f);
-    fprintf(f, "'\n      operand='%s' ;;\n  esac\n",
-            applet->operand_verb ? complete_word(applet->operand_verb->complete) : "");
-    fputs("  _ipcbox_reply\n}\n", f);
-}
-
-int cli_write_bash(FILE *f, const struct cli_applet *const *applets)
-{
-    fputs(
-        "# bash completion for ipcbox and its applets\n\n"
-        "# Queue names that are visible here.\n"
-        "_ipcbox_queues() {\n"
-        "  local q\n"
-        "  for q in /dev/mqueue/*; do [ -e \"$q\" ] && printf '%s\\n' \"/${q##*/}\"; done\n"
-        "}\n\n"
-        "# Fills COMPREPLY from what an applet's function found: $words, $kind, $opts, $operand.\n"
-        "_ipcbox_reply() {\n"
-        "  if [ -z \"$words$kind\" ]; then\n"
-        "    case $cur in -*) words=$opts ;; *) kind=$operand ;; esac\n"
-        "  elif [ -n \"$operand\" ] && [ -z \"$kind\" ] && [ -z \"$verb\" ]; then\n"
-        "    case $cur in -*) words=$opts ;; /*) kind=$operand ;; esac\n"
-        "  fi\n"
-        "  case $kind in\n"
-        "    file) mapfile -t COMPREPLY < <(compgen -f -- \"$cur\") ;;\n"
-        "    dir) mapfile -t COMPREPLY < <(compgen -d -- \"$cur\") ;;\n"
-        "    command) mapfile -t COMPREPLY < <(compgen -c -- \"$cur\") ;;\n"
-        "    queue) mapfile -t COMPREPLY < <(compgen -W \"$(_ipcbox_queues)\" -- \"$cur\") ;;\n"
-        "    pid) mapfile -t COMPREPLY < <(compgen -W \"$(cd /proc && echo [0-9]*)\" -- \"$cur\") "
-        ";;\n"
-        "    *) mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$cur\") ;;\n"
-        "  esac\n"
-        "}\n\n",
-        f);
-    for (size_t i = 0; applets[i]; i++)
-        bash_applet(f, applets[i]);
-    fputs("\n# As an argument of ipcbox an applet's words begin one later.\n"
-          "_ipcbox() {\n"
-          "  case ${COMP_CWORD}:${COMP_WORDS[1]} in\n"
-          "    1:*) ;;\n",
-          f);
-    for (size_t i = 0; applets[i]; i++)
-        if (strcmp(applets[i]->name, "ipcbox"))
-            fprintf(f, "    *:%s) _ipcbox_%s 2; return ;;\n", applets[i]->name, applets[i]->name);
-    fputs("  esac\n  _ipcbox_ipcbox\n"
-          "  [ \"$COMP_CWORD\" = 1 ] && mapfile -t -O \"${#COMPREPLY[@]}\" COMPREPLY < <(compgen "
-          "-W '",
-          f);
-    for (size_t i = 0; applets[i]; i++)
-        if (strcmp(applets[i]->name, "ipcbox"))
-            fprintf(f, "%s ", applets[i]->name);
-    fputs("' -- \"${COMP_WORDS[1]}\")\n}\n\n", f);
-    for (size_t i = 0; applets[i]; i++)
-        fprintf(f, "complete -F _ipcbox%s%s %s\n", strcmp(applets[i]->name, "ipcbox") ? "_" : "",
-                strcmp(applets[i]->name, "ipcbox") ? applets[i]->name : "", applets[i]->name);
-    return ferror(f) ? -EIO : 0;
-}
-
-/* ---- zsh ---- */
-
-/* In a specification of _arguments brackets and colons mean something. */
-static void zsh_text(FILE *f, const char *s)
-{
-    for (; *s; s++) {
-        if (strchr("[]:\\", *s))
-            fputc('\\', f);
-        if (*s == '\'')
-            fputs("'\\''", f);
-        else
-            fputc(*s, f);
+        if (!isdigit((unsigned char)entry->d_name[0]) || strlen(entry->d_name) > 20)
+            continue;
+        snprintf(path, sizeof(path), "/proc/%.20s/comm", entry->d_name);
+        if (file_read(AT_FDCWD, path, 64, &comm) == 0 && comm.len)
+            comm.data[comm.len - 1] = '\0'; /* the newline after it */
+        cli_offer(o, entry->d_name, buf_str(&comm));
     }
 }
 
-static const char *zsh_action(enum cli_complete c)
+/* In a list the names before the last comma stay as they are. */
+static void offer_columns(struct cli_offers *o, const struct cli_verb *verb, bool list)
 {
-    switch (c) {
-    case CLI_COMPLETE_FILE:
-        return "_files";
-    case CLI_COMPLETE_DIR:
-        return "_files -/";
-    case CLI_COMPLETE_QUEUE:
-        return "_ipcbox_queues";
-    case CLI_COMPLETE_PID:
-        return "_pids";
-    case CLI_COMPLETE_COMMAND:
-        return "_command_names -e";
+    const char *comma = list ? strrchr(o->typed, ',') : NULL;
+    size_t keep = comma ? (size_t)(comma - o->typed) + 1 : list && o->typed[0] == '+';
+
+    buf_add(o->before, o->typed, keep);
+    o->typed += keep;
+    for (const struct out_col *c = verb ? verb->cols : NULL; c && c->type != OUT_TYPE_END; c++)
+        if (!(c->flags & OUT_JSON))
+            cli_offer(o, c->key, c->help);
+}
+
+/* Return: as cli_complete(). */
+static enum cli_complete offer_kind(const struct place *at, struct cli_offers *o,
+                                    enum cli_complete what)
+{
+    const char *const *backends = at->applet->backends;
+
+    switch (what) {
     case CLI_COMPLETE_NONE:
         break;
+    case CLI_COMPLETE_FILE:
+    case CLI_COMPLETE_DIR:
+        return what;
+    case CLI_COMPLETE_COMMAND:
+        return at->operands ? CLI_COMPLETE_FILE : what;
+    case CLI_COMPLETE_PID:
+        offer_pids(o);
+        break;
+    case CLI_COMPLETE_BACKEND:
+        for (; backends && *backends; backends++)
+            cli_offer(o, *backends, NULL);
+        break;
+    case CLI_COMPLETE_COLUMN:
+    case CLI_COMPLETE_COLUMNS:
+        offer_columns(o, at->verb, what == CLI_COMPLETE_COLUMNS);
+        break;
+    case CLI_COMPLETE_QUEUE:
+    case CLI_COMPLETE_CHANNEL:
+    case CLI_COMPLETE_TARGET:
+        if (at->applet->offer)
+            at->applet->offer(o, what);
     }
-    return " ";
+    return CLI_COMPLETE_NONE;
 }
 
-static void zsh_option(FILE *f, const struct cli_opt *o)
+static enum cli_complete offer_argument(const struct place *at, struct cli_offers *o,
+                                        const struct cli_opt *opt)
 {
-    const char *metavar = cli_metavar(o);
+    if (!opt->choices)
+        return offer_kind(at, o, opt->complete);
+    for (size_t i = 0; opt->choices[i]; i++)
+        cli_offer(o, opt->choices[i], NULL);
+    return CLI_COMPLETE_NONE;
+}
 
-    for (int form = o->short_name ? 0 : 1; form < 2; form++) {
-        if (form == 0)
-            fprintf(f, "        '-%c[", o->short_name);
-        else
-            fprintf(f, "        '--%s%s[", o->name, metavar ? "=" : "");
-        zsh_text(f, o->help);
-        fputc(']', f);
-        if (metavar) {
-            fputc(':', f);
-            zsh_text(f, metavar);
-            if (o->choices) {
-                fputs(":(", f);
-                for (size_t i = 0; o->choices[i]; i++)
-                    fprintf(f, "%s%s", i ? " " : "", o->choices[i]);
-                fputc(')', f);
-            } else {
-                fprintf(f, ":%s", zsh_action(o->complete));
+/* ---- options ---- */
+
+static void offer_options(const struct place *at, struct cli_offers *o)
+{
+    char word[64] = "-";
+
+    for (enum cli_group g = GROUP_MAX; g-- > 0;)
+        for (const struct cli_opt *opt = cli_group(at->applet, at->verb, g);
+             opt->type != CLI_TYPE_END; opt++) {
+            snprintf(word, sizeof(word), "--%s", opt->name);
+            cli_offer(o, word, opt->help);
+            snprintf(word, sizeof(word), "-%c", opt->short_name);
+            if (opt->short_name)
+                cli_offer(o, word, opt->help);
+        }
+}
+
+/* "--option=…": its argument. */
+static enum cli_complete offer_joined(const struct place *at, struct cli_offers *o,
+                                      const char *equals)
+{
+    size_t n = (size_t)(equals - o->typed) - 2;
+
+    for (enum cli_group g = 0; g < GROUP_MAX; g++)
+        for (const struct cli_opt *opt = cli_group(at->applet, at->verb, g);
+             opt->type != CLI_TYPE_END; opt++)
+            if (strlen(opt->name) == n && !memcmp(opt->name, o->typed + 2, n)) {
+                if (!o->bare)
+                    buf_add(o->before, o->typed, n + 3);
+                o->typed = equals + 1;
+                return offer_argument(at, o, opt);
             }
-        }
-        fputs("' \\\n", f);
-    }
+    return CLI_COMPLETE_NONE;
 }
 
-static void zsh_applet(FILE *f, const struct cli_applet *applet)
-{
-    fprintf(f, "_ipcbox_%s() {\n  local -a verbs\n  local verb w\n  verbs=(\n", applet->name);
-    for (size_t i = 0; applet->verbs[i]; i++) {
-        fprintf(f, "    '%s:", applet->verbs[i]->name);
-        zsh_text(f, applet->verbs[i]->summary);
-        fputs("'\n", f);
-    }
-    fputs("  )\n"
-          "  for w in ${words[2,CURRENT-1]}; do\n"
-          "    case $w in -*) ;; *) verb=$w; break ;; esac\n"
-          "  done\n",
-          f);
-    if (applet->operand_verb)
-        operand_case(f, applet);
-    fputs("  case $verb in\n", f);
-    for (size_t i = 0; applet->verbs[i]; i++) {
-        const struct cli_verb *v = applet->verbs[i];
+/* ---- operands ---- */
 
-        fprintf(f, "    %s)\n      _arguments -s -S \\\n", v->name);
-        each_option(applet, v, zsh_option, f);
-        fprintf(f, "        '*:operand:%s' ;;\n", zsh_action(v->complete));
-    }
-    fputs("    *)\n      _describe -t commands command verbs\n", f);
-    if (applet->operand_verb)
-        fprintf(f, "      %s\n", zsh_action(applet->operand_verb->complete));
-    fputs("      ;;\n  esac\n}\n\n", f);
+static void offer_verbs(const struct cli_applet *applet, struct cli_offers *o)
+{
+    for (size_t i = 0; applet->verbs[i]; i++)
+        if (!(applet->verbs[i]->flags & CLI_HIDDEN))
+            cli_offer(o, applet->verbs[i]->name, applet->verbs[i]->summary);
 }
 
-int cli_write_zsh(FILE *f, const struct cli_applet *const *applets)
+static enum cli_complete offer_operand(const struct place *at, struct cli_offers *o)
 {
-    fputs("#compdef", f);
-    for (size_t i = 0; applets[i]; i++)
-        fprintf(f, " %s", applets[i]->name);
-    fputs("\n\n_ipcbox_queues() {\n"
-          "  local -a queues\n"
-          "  queues=(/dev/mqueue/*(N:t))\n"
-          "  compadd -- /${^queues}\n"
-          "}\n\n",
-          f);
-    for (size_t i = 0; applets[i]; i++)
-        zsh_applet(f, applets[i]);
-    fputs(
-        "_ipcbox_main() {\n"
-        "  local name=${words[1]:t}\n"
-        "  if [[ $name == ipcbox ]] && (( CURRENT > 2 )) && (( $+functions[_ipcbox_${words[2]}] ))"
-        " && [[ ${words[2]} != ipcbox ]]; then\n"
-        "    shift words\n"
-        "    (( CURRENT-- ))\n"
-        "    name=${words[1]}\n"
-        "  elif [[ $name == ipcbox ]] && (( CURRENT == 2 )); then\n"
-        "    compadd --",
-        f);
-    for (size_t i = 0; applets[i]; i++)
-        if (strcmp(applets[i]->name, "ipcbox"))
-            fprintf(f, " %s", applets[i]->name);
-    fputs("\n  fi\n  _ipcbox_$name\n}\n\n_ipcbox_main \"$@\"\n", f);
-    return ferror(f) ? -EIO : 0;
-}
+    const struct cli_verb *object = at->applet->operand_verb;
 
-/* ---- fish ---- */
-
-static void fish_option(FILE *f, const char *applet, const char *condition, const struct cli_opt *o)
-{
-    fprintf(f, "complete -c %s", applet);
-    if (condition)
-        fprintf(f, " -n '__ipcbox_verb %s'", condition);
-    if (o->short_name)
-        fprintf(f, " -s %c", o->short_name);
-    fprintf(f, " -l %s", o->name);
-    if (cli_metavar(o))
-        fputs(o->complete == CLI_COMPLETE_FILE || o->complete == CLI_COMPLETE_DIR ? " -r" : " -x",
-              f);
-    if (o->choices) {
-        fputs(" -a '", f);
-        for (size_t i = 0; o->choices[i]; i++)
-            fprintf(f, "%s%s", i ? " " : "", o->choices[i]);
-        fputc('\'', f);
-    } else if (o->complete == CLI_COMPLETE_QUEUE) {
-        fputs(" -a '(__ipcbox_queues)'", f);
-    } else if (o->complete == CLI_COMPLETE_PID) {
-        fputs(" -a '(__fish_complete_pids)'", f);
+    if (at->help || !at->named)
+        offer_verbs(at->applet, o);
+    if (at->help)
+        return CLI_COMPLETE_NONE;
+    if (!at->named) {
+        for (size_t i = 0; at->applet->applets && at->applet->applets[i]; i++)
+            if (at->applet->applets[i] != at->applet)
+                cli_offer(o, at->applet->applets[i]->name, at->applet->applets[i]->summary);
+        return object ? offer_kind(at, o, object->complete) : CLI_COMPLETE_NONE;
     }
-    fputs(" -d '", f);
-    quoted(f, o->help);
-    fputs("'\n", f);
-}
-
-static void fish_applet(FILE *f, const struct cli_applet *applet)
-{
-    fprintf(f, "\ncomplete -c %s -f\n", applet->name);
-    for (size_t i = 0; applet->verbs[i]; i++) {
-        const struct cli_verb *v = applet->verbs[i];
-
-        fprintf(f, "complete -c %s -n '__ipcbox_verb' -a %s -d '", applet->name, v->name);
-        quoted(f, v->summary);
-        fputs("'\n", f);
-        if (v->complete == CLI_COMPLETE_QUEUE)
-            fprintf(f, "complete -c %s -n '__ipcbox_verb %s' -a '(__ipcbox_queues)'\n",
-                    applet->name, v->name);
-        if (v->complete == CLI_COMPLETE_FILE || v->complete == CLI_COMPLETE_COMMAND ||
-            v->complete == CLI_COMPLETE_DIR)
-            fprintf(f, "complete -c %s -n '__ipcbox_verb %s' -F\n", applet->name, v->name);
-        for (const struct cli_opt *o = cli_group(applet, v, GROUP_VERB); o->type != CLI_TYPE_END;
-             o++)
-            fish_option(f, applet->name, v->name, o);
+    if (at->verb->commands && !at->operands) {
+        for (const struct cli_word *w = at->verb->commands; w->word; w++)
+            cli_offer(o, w->word, w->help);
+        return CLI_COMPLETE_NONE;
     }
-    if (applet->operand_verb && applet->operand_verb->complete == CLI_COMPLETE_QUEUE)
-        fprintf(f, "complete -c %s -n '__ipcbox_verb' -a '(__ipcbox_queues)'\n", applet->name);
-    for (enum cli_group g = 0; g < GROUP_VERB; g++)
-        for (const struct cli_opt *o = cli_group(applet, NULL, g); o->type != CLI_TYPE_END; o++)
-            fish_option(f, applet->name, NULL, o);
+    if (at->operands >= at->verb->max_operands)
+        return CLI_COMPLETE_NONE;
+    return offer_kind(at, o, at->verb->complete);
 }
 
-int cli_write_fish(FILE *f, const struct cli_applet *const *applets)
+/* ---- the words before ---- */
+
+/* Reads the words before the one that is being written, without the verb's name. */
+static int read_before(struct place *at, int argc, char **argv)
 {
-    fputs("# fish completion for ipcbox and its applets\n\n"
-          "function __ipcbox_queues\n"
-          "    for q in /dev/mqueue/*\n"
-          "        echo /(basename $q)\n"
-          "    end\n"
-          "end\n\n"
-          "# Without an argument: no command word yet. With one: that is the command word.\n"
-          "function __ipcbox_verb\n"
-          "    set -l words (commandline -opc)[2..-1]\n"
-          "    for w in $words\n"
-          "        switch $w\n"
-          "            case '-*'\n"
-          "            case '*'\n"
-          "                test (count $argv) -gt 0; and test $w = $argv[1]\n"
-          "                return\n"
-          "        end\n"
-          "    end\n"
-          "    test (count $argv) -eq 0\n"
-          "end\n",
-          f);
-    for (size_t i = 0; applets[i]; i++)
-        fish_applet(f, applets[i]);
-    for (size_t i = 0; applets[i]; i++)
-        if (strcmp(applets[i]->name, "ipcbox")) {
-            fprintf(f, "complete -c ipcbox -n '__ipcbox_verb' -a %s -d '", applets[i]->name);
-            quoted(f, applets[i]->summary);
-            fputs("'\n", f);
-        }
-    return ferror(f) ? -EIO : 0;
+    _cleanup_(freep) struct cli_optset *s = calloc(1, sizeof(*s));
+    bool command = at->named && at->verb->flags & CLI_COMMAND;
+    int c;
+
+    if (!s)
+        return -ENOMEM;
+    cli_optset_init(s, command ? "+:" : "-:");
+    for (enum cli_group g = 0; g < GROUP_MAX; g++)
+        cli_optset_add(s, cli_group(at->applet, at->verb, g), NULL);
+    opterr = 0;
+    optind = 0;
+    while ((c = getopt_long(argc, argv, s->shorts, s->longs, NULL)) != -1) {
+        size_t i = cli_optset_find(s, c == ':' ? optopt : c);
+
+        if (c == ':' && i < s->n)
+            at->pending = s->opt[i];
+        at->operands += c == 1;
+    }
+    at->ended = optind < argc ||
+                (optind > 1 && optind == argc && !strcmp(argv[argc - 1], "--") && !at->pending);
+    at->operands += (size_t)(argc - optind);
+    return 0;
+}
+
+/* Return: 0; -EINVAL when an unknown verb stands there. */
+static int find_place(const struct cli_applet *applet, int argc, char **argv, struct place *at)
+{
+    struct err e = ERR_INIT;
+    struct cli_choice c;
+    int r = cli_verb_of(applet, NULL, argc, argv, &c, &e);
+
+    *at = (struct place){.applet = applet, .verb = c.verb, .named = c.at > 0, .help = c.help};
+    if (r < 0 || c.help)
+        return r;
+    if (c.by_name) {
+        memmove(argv + c.at, argv + c.at + 1, (size_t)(argc - c.at) * sizeof(*argv));
+        argc--;
+    }
+    return read_before(at, argc, argv);
+}
+
+static const struct cli_applet *find_applet(const struct cli_applet *const *all, const char *name)
+{
+    const char *slash = strrchr(name, '/');
+
+    for (; *all; all++)
+        if (!strcmp((*all)->name, slash ? slash + 1 : name))
+            return *all;
+    return NULL;
+}
+
+/* As main() finds it: the name of the command, or else the first word after it. */
+static const struct cli_applet *choose_applet(const struct cli_applet *const *all, char ***words,
+                                              size_t *n)
+{
+    const struct cli_applet *applet = find_applet(all, (*words)[0]), *other;
+
+    if (applet && !applet->applets)
+        return applet;
+    other = *n > 2 && !strchr((*words)[1], '/') ? find_applet(all, (*words)[1]) : NULL;
+    if (!other)
+        return applet ? applet : find_applet(all, "ipcbox");
+    (*words)++;
+    (*n)--;
+    return other;
+}
+
+static enum cli_complete offer_word(const struct place *at, struct cli_offers *o)
+{
+    const char *equals = strchr(o->typed, '=');
+
+    if (at->pending)
+        return offer_argument(at, o, at->pending);
+    if (o->typed[0] != '-' || at->ended)
+        return offer_operand(at, o);
+    if (!strncmp(o->typed, "--", 2) && equals)
+        return offer_joined(at, o, equals);
+    offer_options(at, o);
+    return CLI_COMPLETE_NONE;
+}
+
+enum cli_complete cli_complete(const struct cli_applet *const *all, char **words, size_t n,
+                               struct cli_offers *o)
+{
+    const struct cli_applet *applet = choose_applet(all, &words, &n);
+    _cleanup_(freep) char **argv = calloc(n + 1, sizeof(*argv));
+    _cleanup_(buf_done) struct buf before = BUF_INIT;
+    struct place at;
+
+    if (!argv || !applet || n < 2)
+        return CLI_COMPLETE_NONE;
+    memcpy(argv, words, (n - 1) * sizeof(*argv));
+    if (find_place(applet, (int)n - 1, argv, &at) < 0)
+        return CLI_COMPLETE_NONE;
+    o->typed = words[n - 1];
+    o->before = &before;
+    return offer_word(&at, o);
 }

@@ -129,6 +129,8 @@ static void applet_help(struct buf *b, const struct cli_applet *applet)
     for (size_t i = 0; applet->verbs[i]; i++) {
         _cleanup_(buf_done) struct buf name = BUF_INIT;
 
+        if (applet->verbs[i]->flags & CLI_HIDDEN)
+            continue;
         buf_printf(&name, "%s%s%s", applet->verbs[i]->name, applet->verbs[i]->operands ? " " : "",
                    applet->verbs[i]->operands ? applet->verbs[i]->operands : "");
         term(b, buf_str(&name), applet->verbs[i]->summary, TEXT_AT);
@@ -163,6 +165,10 @@ static void verb_help(struct buf *b, const struct cli_applet *applet, const stru
     buf_printf(b, "Usage: %s %s [OPTIONS]%s%s\n\n", applet->name, verb->name,
                verb->operands ? " " : "", verb->operands ? verb->operands : "");
     wrap(b, verb->summary, 0);
+    if (verb->commands)
+        buf_printf(b, "\nCommands of %s:\n", verb->name);
+    for (const struct cli_word *w = verb->commands; w && w->word; w++)
+        term(b, w->word, w->help, TEXT_AT);
     if (verb->opts && verb->opts->type != CLI_TYPE_END) {
         buf_add_str(b, "\nOptions:\n");
         options(b, verb->opts);

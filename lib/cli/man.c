@@ -235,6 +235,13 @@ static void verb(FILE *f, const struct cli_applet *applet, const struct cli_verb
         text(f, v->summary + 1);
         fputs(".\n", f);
     }
+    for (const struct cli_word *w = v->commands; w && w->word; w++) {
+        fputs(".TP\n\\fB", f);
+        text(f, w->word);
+        fputs("\\fR\n", f);
+        text(f, w->help);
+        fputc('\n', f);
+    }
     options(f, cli_group(applet, v, GROUP_VERB));
     if (v->cols) {
         fputs(".PP\nColumns:\n", f);
@@ -250,6 +257,8 @@ int cli_write_man(FILE *f, const struct cli_applet *applet)
     for (size_t i = 0; applet->verbs[i]; i++) {
         const struct cli_verb *v = applet->verbs[i];
 
+        if (v->flags & CLI_HIDDEN)
+            continue;
         fputs("\\fB", f);
         text(f, applet->name);
         fputc(' ', f);
@@ -266,7 +275,8 @@ int cli_write_man(FILE *f, const struct cli_applet *applet)
     section(f, "DESCRIPTION", applet->description);
     fputs(".SH COMMANDS\n", f);
     for (size_t i = 0; applet->verbs[i]; i++)
-        verb(f, applet, applet->verbs[i]);
+        if (!(applet->verbs[i]->flags & CLI_HIDDEN))
+            verb(f, applet, applet->verbs[i]);
     fputs(".SH OPTIONS\nThese may stand anywhere after the applet's name; \"\\-\\-\" ends them.\n",
           f);
     for (enum cli_group g = 0; g < GROUP_VERB; g++)

@@ -15,14 +15,15 @@ static const struct cli_opt output_opts[] = {
     CLI_FLAG(struct cli_globals, json, 'J', "json", "one JSON document"),
     CLI_FLAG(struct cli_globals, jsonl, 0, "jsonl", "one JSON object a line"),
     CLI_STR(struct cli_globals, columns, 'o', "output", "COLS",
-            "columns to show; +COLS adds to the default"),
+            "columns to show; +COLS adds to the default", .complete = CLI_COMPLETE_COLUMNS),
     CLI_FLAG(struct cli_globals, noheadings, 0, "noheadings", "rows only"),
     CLI_ENUM(struct cli_globals, color, 0, "color", "WHEN", "colours", color_words),
     CLI_END,
 };
 
 static const struct cli_opt backend_opts[] = {
-    CLI_STR(struct cli_globals, backend, 0, "backend", "NAME", "use this backend and no other"),
+    CLI_STR(struct cli_globals, backend, 0, "backend", "NAME", "use this backend and no other",
+            .complete = CLI_COMPLETE_BACKEND),
     CLI_END,
 };
 

@@ -9,6 +9,7 @@
 #include "cleanup.h"
 #include "cli_internal.h"
 #include "fuzz.h"
+#include "shell_words.h"
 
 enum { WORDS = 32 };
 
@@ -62,6 +63,40 @@ static void check(const struct cli_applet *applet, const struct cli_parsed *p, i
     }
 }
 
+/* What is quoted for a shell is read as the same word, and stays it within each kind of quotes. */
+static void quote(const char *text)
+{
+    static const char *const open[] = {
+        [SHELL_BARE] = "", [SHELL_SINGLE] = "'", [SHELL_DOUBLE] = "\"", [SHELL_ANSI] = "$'"};
+
+    for (int in = SHELL_BARE; in <= SHELL_ANSI; in++) {
+        _cleanup_(shell_line_done) struct shell_line l = {.n = 0};
+        _cleanup_(buf_done) struct buf b = BUF_INIT;
+
+        buf_add_str(&b, open[in]);
+        shell_quote(&b, text, (enum shell_quote)in);
+        MUST(shell_line_read(buf_str(&b), 0, &l) == 0 && l.n == 1 && !strcmp(l.words[0], text));
+    }
+}
+
+static void count_offer(void *ctx, const char *value, const char *help _unused_)
+{
+    MUST(*value);
+    ++*(size_t *)ctx;
+}
+
+/* A shell may ask for anything; names of objects are looked for, too. */
+static void complete(char **argv, int argc, const char *text)
+{
+    _cleanup_(shell_line_done) struct shell_line l = {.n = 0};
+    size_t offered = 0;
+    struct cli_offers o = {.each = count_offer, .ctx = &offered};
+
+    (void)cli_complete(applets, argv, (size_t)argc, &o);
+    MUST(shell_line_read(text, strlen(text) / 2, &l) == 0 && l.n > 0);
+    MUST(l.kept <= strlen(l.words[l.n - 1]));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     _cleanup_(freep) char *text = NULL;
@@ -78,12 +113,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     argv[0] = (char *)(uintptr_t)applet->name;
     for (size_t at = 0; at < size - 1 && argc <= WORDS; at += strlen(text + at) + 1)
         argv[argc++] = text + at;
-    r = cli_parse(applet, argc, argv, &p, &e);
+    r = cli_parse(applet, NULL, argc, argv, &p, &e);
     MUST(r == 0 || (r == -EINVAL && e.why[0]));
     if (r == 0)
         check(applet, &p, argc, argv);
     cli_parsed_done(&p);
-    if (argc > 1)
+    if (argc > 1) {
         hint(argv[1]);
+        quote(argv[1]);
+        complete(argv, argc, argv[1]);
+    }
     return 0;
 }

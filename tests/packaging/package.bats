@@ -125,8 +125,8 @@ every_object_has() {
     expect 0 bash -c 'set -e
         source share/bash-completion/completions/mqpeek
         complete -p mqpeek ipcbox uringipc
-        COMP_WORDS=(mqpeek fol) COMP_CWORD=1
-        _ipcbox_mqpeek
+        PATH=$PWD/bin:$PATH COMP_LINE="mqpeek fol" COMP_POINT=10
+        _ipcbox mqpeek fol mqpeek
         echo "${COMPREPLY[@]}"'
     has "$out" follow
     [ -f share/zsh/vendor-completions/_ipcbox ]

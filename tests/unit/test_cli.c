@@ -7,6 +7,7 @@
 #include "check.h"
 #include "cleanup.h"
 #include "cli_internal.h"
+#include "shell_words.h"
 
 struct common {
     bool force;
@@ -58,12 +59,53 @@ static int run(struct cli_ctx *ctx _unused_, const void *args _unused_)
 
 static const struct peek_args peek_defaults = {.common = {.limit = 5}, .count = 100};
 
-static const struct cli_verb list = {.name = "list", .summary = "list", .run = run};
+struct list_args {
+    struct common common;
+    const char *count;
+};
+
+static const struct cli_opt list_opts[] = {
+    CLI_FLAG(struct peek_args, hex, 0, "headings", "with headings"),
+    CLI_STR(struct list_args, count, 'x', "exclude", "NAME", "not that"),
+    CLI_END,
+};
+
+struct list_row {
+    uint64_t number;
+};
+
+static const struct out_col list_cols[] = {
+    OUT_U64(struct list_row, number, "number", "a number"),
+    OUT_U64(struct list_row, number, "numeral", "the same"),
+    OUT_U64(struct list_row, number, "hidden", "not for tables", .flags = OUT_JSON),
+    OUT_END,
+};
+
+static const struct cli_word list_commands[] = {{"all", "all"}, {"some", "some"}, {NULL, NULL}};
+
+static const struct cli_verb list = {
+    .name = "list",
+    .summary = "list",
+    .operands = "[WHICH]",
+    .max_operands = 1,
+    .commands = list_commands,
+    .opts = list_opts,
+    .args_size = sizeof(struct list_args),
+    .cols = list_cols,
+    .run = run,
+};
+static const struct cli_verb secret = {
+    .name = "lisp",
+    .summary = "hidden",
+    .flags = CLI_HIDDEN,
+    .run = run,
+};
 static const struct cli_verb peek = {
     .name = "peek",
     .operands = "QUEUE…",
     .min_operands = 1,
     .max_operands = SIZE_MAX,
+    .complete = CLI_COMPLETE_QUEUE,
     .summary = "peek",
     .opts = peek_opts,
     .args_size = sizeof(struct peek_args),
@@ -75,13 +117,21 @@ static const struct cli_verb exec = {
     .operands = "CMD…",
     .min_operands = 1,
     .max_operands = SIZE_MAX,
+    .complete = CLI_COMPLETE_COMMAND,
     .summary = "run",
     .flags = CLI_COMMAND,
     .run = run,
 };
-static const struct cli_verb *const verbs[] = {&list, &peek, &exec, NULL};
+static const struct cli_verb *const verbs[] = {&list, &peek, &exec, &secret, NULL};
 static const char *const usage[] = {"demo /q\tlook", NULL};
 static const char *const backends[] = {"bpf", "drain", NULL};
+
+static void offer(struct cli_offers *o, enum cli_complete what)
+{
+    CHECK_INT(what, CLI_COMPLETE_QUEUE);
+    cli_offer(o, "/jobs", NULL);
+    cli_offer(o, "/$(id) \n", NULL);
+}
 
 static const struct cli_applet demo = {
     .name = "demo",
@@ -93,7 +143,25 @@ static const struct cli_applet demo = {
     .common_opts = common_opts,
     .common_size = sizeof(struct common),
     .backends = backends,
+    .offer = offer,
 };
+
+static const struct cli_verb remove_verb = {
+    .name = "remove",
+    .operands = "QUEUE…",
+    .max_operands = 1,
+    .complete = CLI_COMPLETE_QUEUE,
+    .summary = "remove",
+    .run = run,
+};
+static const struct cli_verb *const other_verbs[] = {&remove_verb, NULL};
+static const struct cli_applet other = {
+    .name = "other",
+    .summary = "another",
+    .usage = usage,
+    .verbs = other_verbs,
+};
+static const struct cli_applet *const all[] = {&demo, &other, NULL};
 
 /* Parses "a b c"; the words stay valid until the next call. */
 static int parse(const char *line, struct cli_parsed *p, struct err *e)
@@ -107,7 +175,7 @@ static int parse(const char *line, struct cli_parsed *p, struct err *e)
         argv[argc++] = w;
     argv[argc] = NULL;
     *e = (struct err)ERR_INIT;
-    return cli_parse(&demo, argc, argv, p, e);
+    return cli_parse(&demo, all, argc, argv, p, e);
 }
 
 static void test_values(void)
@@ -158,6 +226,11 @@ static void test_verbs(void)
         {"exec -q ls -l", &exec, "ls"},
         {"exec -- ls -l", &exec, "ls"},
         {"-q exec ls --no-such", &exec, "ls"},
+        /* -x takes an argument in list and none in peek. */
+        {"-x peek /q", &peek, "/q"},
+        {"-x /q peek", &peek, "/q"},
+        {"-x peek list", &list, NULL},
+        {"-x peek list all", &list, "all"},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
@@ -192,10 +265,16 @@ static void test_bad(void)
     static const struct {
         const char *line, *why;
     } bad[] = {
-        {"lst", "\"lst\" is no command; did you mean \"list\"?"},
-        {"jobs", "\"jobs\" is no command; if it is a name, write \"peek jobs\""},
+        {"lst", "there is no command \"lst\"; did you mean \"list\"?"},
+        {"remove /q", "there is no command \"remove\" here; did you mean \"other remove\"?"},
+        {"--cout 1 /q", "there is no option --cout; did you mean --count?"},
+        {"-n 1 list", "there is no option -n"},
+        {"list som", "list: there is no command \"som\" (all, some); did you mean \"some\"?"},
+        {"list none", "list: there is no command \"none\" (all, some)"},
+        {"jobs", "there is no command \"jobs\"; if it is a name, write \"peek jobs\""},
         {"peek", "peek needs QUEUE…"},
-        {"list x", "list: \"x\" is too much (it takes no operands)"},
+        {"list all x", "list: \"x\" is too much (it takes [WHICH])"},
+        {"lisp x", "lisp: \"x\" is too much (it takes no operands)"},
         {"/q -n", "-n needs a value"},
         {"/q --count", "--count needs a value"},
         {"/q -n 0", "--count: 0 is not between 1 and 18446744073709551615"},
@@ -237,13 +316,125 @@ static void test_status(void)
     CHECK_INT(cli_exit_status(-EIO), CLI_FAILED);
 }
 
+static void add_offer(void *ctx, const char *value, const char *help _unused_)
+{
+    buf_printf(ctx, "%s|", value);
+}
+
+/* What is offered for the last word; a "." stands for an empty one. */
+static void test_complete(void)
+{
+    static const struct {
+        const char *line, *words;
+        enum cli_complete own;
+    } cases[] = {
+        {"demo li", "list|", 0},
+        {"demo pe", "peek|", 0},
+        {"demo .", "list|peek|exec|/jobs|/$(id) \n|", 0},
+        {"demo /j", "/jobs|", 0},
+        {"demo nothing .", "", 0},
+        {"demo help p", "peek|", 0},
+        {"demo peek /", "/jobs|/$(id) \n|", 0},
+        {"demo peek -- -", "", 0},
+        {"demo /q --he", "--hex|--help|", 0},
+        {"demo /q -n .", "", 0},
+        {"demo peek --when .", "never|always|", 0},
+        {"demo peek --when=a", "--when=always|", 0},
+        {"demo -x peek --when=a", "--when=always|", 0},
+        {"demo --backend d", "drain|", 0},
+        {"demo list --backend=b", "--backend=bpf|", 0},
+        {"demo list -o num", "number|numeral|", 0},
+        {"demo list -o number,num", "number,number|number,numeral|", 0},
+        {"demo list -o +h", "", 0},
+        {"demo list -o +numb", "+number|", 0},
+        {"demo list .", "all|some|", 0},
+        {"demo list all .", "", 0},
+        {"demo list --he", "--headings|--help|", 0},
+        {"demo exec l", "", CLI_COMPLETE_COMMAND},
+        {"demo exec -- l", "", CLI_COMPLETE_COMMAND},
+        {"demo exec ls -", "", CLI_COMPLETE_FILE},
+        {"/any/where/other rem", "remove|", 0},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        _cleanup_(buf_done) struct buf got = BUF_INIT;
+        struct cli_offers o = {.each = add_offer, .ctx = &got};
+        char copy[128], *argv[16];
+        size_t n = 0;
+
+        snprintf(copy, sizeof(copy), "%s", cases[i].line);
+        for (char *w = strtok(copy, " "); w; w = strtok(NULL, " "))
+            argv[n++] = strcmp(w, ".") ? w : w + 1;
+        CHECK_INT(cli_complete(all, argv, n, &o), cases[i].own);
+        CHECK_STR(buf_str(&got), cases[i].words);
+    }
+}
+
+/* The last word of a bash line, what of it stays, and in which quotes the rest stands. */
+static void test_shell_line(void)
+{
+    static const struct {
+        const char *line, *replaced, *word;
+        size_t words, kept;
+        enum shell_quote quote;
+    } cases[] = {
+        {"mqpeek pe", "pe", "pe", 2, 0, SHELL_BARE},
+        {"mqpeek ", "", "", 2, 0, SHELL_BARE},
+        {"mqpeek  peek\t '/a b' /c\\ d", "/c\\ d", "/c d", 4, 0, SHELL_BARE},
+        {"mqpeek '/jo", "/jo", "/jo", 2, 0, SHELL_SINGLE},
+        {"mqpeek \"/j\\\"o", "/j\\\"o", "/j\"o", 2, 0, SHELL_DOUBLE},
+        {"mqpeek $'/j\\x01\\n", "/j\\x01\\n", "/j\001\n", 2, 0, SHELL_ANSI},
+        {"mqpeek --color=al", "al", "--color=al", 2, 8, SHELL_BARE},
+        {"mqpeek /a\\$b:c", "c", "/a$b:c", 2, 5, SHELL_BARE},
+        {"x | mqpeek ''", "''", "", 2, 0, SHELL_BARE},
+        {"mqpeek \\", "\\", "", 2, 0, SHELL_BARE},
+        {"a", "no such end of the line", "a", 1, 0, SHELL_BARE},
+        {"", "", "", 1, 0, SHELL_BARE},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        _cleanup_(shell_line_done) struct shell_line l = {.n = 0};
+
+        CHECK_INT(shell_line_read(cases[i].line, strlen(cases[i].replaced), &l), 0);
+        CHECK_INT(l.n, cases[i].words);
+        CHECK_STR(l.n ? l.words[l.n - 1] : NULL, cases[i].word);
+        CHECK_INT(l.kept, cases[i].kept);
+        CHECK_INT(l.quote, cases[i].quote);
+    }
+}
+
+/* Every byte is read again as what it was, and no byte of it can do anything to a terminal. */
+static void test_shell_quote(void)
+{
+    static const char *const open[] = {
+        [SHELL_BARE] = "", [SHELL_SINGLE] = "'", [SHELL_DOUBLE] = "\"", [SHELL_ANSI] = "$'"};
+
+    for (int in = SHELL_BARE; in <= SHELL_ANSI; in++)
+        for (int c = 1; c < 256; c++) {
+            _cleanup_(shell_line_done) struct shell_line l = {.n = 0};
+            _cleanup_(buf_done) struct buf b = BUF_INIT;
+            const char text[] = {'a', (char)c, (char)c, 'z', '\0'};
+
+            buf_add_str(&b, open[in]);
+            shell_quote(&b, text, (enum shell_quote)in);
+            for (size_t i = 0; i < b.len; i++)
+                CHECK(b.data[i] >= ' ' && b.data[i] <= '~');
+            CHECK_INT(shell_line_read(buf_str(&b), 0, &l), 0);
+            CHECK_INT(l.n, 1);
+            CHECK_STR(l.n ? l.words[0] : NULL, text);
+        }
+}
+
 /* Every writer of documentation works on these tables, and help names every option. */
 static void test_documents(void)
 {
-    static const struct cli_applet *const all[] = {&demo, NULL};
     _cleanup_(buf_done) struct buf help = BUF_INIT;
     FILE *f = fopen("/dev/null", "w");
 
+    cli_help(&help, &demo, NULL);
+    CHECK(!strstr(buf_str(&help), "lisp"));
+    cli_help(&help, &demo, &list);
+    CHECK(strstr(buf_str(&help), "some") != NULL);
     cli_help(&help, &demo, &peek);
     for (const struct cli_opt *o = peek_opts; o->type != CLI_TYPE_END; o++)
         CHECK(strstr(buf_str(&help), o->name) != NULL);
@@ -263,6 +454,9 @@ int main(void)
     test_defaults();
     test_bad();
     test_status();
+    test_complete();
+    test_shell_line();
+    test_shell_quote();
     test_documents();
     return check_done();
 }

@@ -60,13 +60,6 @@ static void check_options(const struct cli_applet *applet, const struct cli_verb
         for (const struct cli_opt *p = verb->opts; p < o; p++)
             need(strcmp(p->name, o->name) && (!o->short_name || p->short_name != o->short_name),
                  verb->name, "twice", o->name);
-        /* To find the verb, the options of all verbs are known at once. */
-        for (size_t i = 0; applet->verbs[i]; i++) {
-            const struct cli_opt *other = find(applet->verbs[i]->opts, o->name);
-
-            need(!other || (other->type == CLI_TYPE_FLAG) == (o->type == CLI_TYPE_FLAG), verb->name,
-                 "has an argument in one verb and none in another", o->name);
-        }
     }
 }
 
