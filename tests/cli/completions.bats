@@ -3,11 +3,12 @@
 
 load common
 
-# Queues whose names a shell would act on, if it could. Each is told by its second character.
+# Queues whose names a shell would act on, if it could. Each is told by its second character. bash offers files
+# after a word with backquotes, even quoted ones: that one comes last.
 # shellcheck disable=SC2016 # nothing in them is to be expanded
-hostile=('/a$(touch x)' '/b`touch x`' '/c'\''d"e' $'/e\nf' '/f g' '/g;touch x' '/h\i' '/i!!' '/j:k=l@m'
+hostile=('/a$(touch x)' '/c'\''d"e' $'/e\nf' '/f g' '/g;touch x' '/h\i' '/i!!' '/j:k=l@m'
     '/k*?[a]{b,c}' $'/l\e[31m' '/m$HOME~' '/n&|<>()#' $'/o\xff\xfe' '/pä' '/q-~^%'
-    '/r"' $'/s\'')
+    '/r"' $'/s\'' '/b`touch x`')
 
 setup() {
     bin=$BATS_TEST_TMPDIR/bin
@@ -61,49 +62,51 @@ shell_start() {
 shows() { tmux -L "ipcbox-$$" capture-pane -p | grep -q -e "$1"; }
 keys() { tmux -L "ipcbox-$$" send-keys "$@"; }
 
-# completes TYPED WORD…: TYPED and TAB, and the command that it has become is called with these words
-completes() {
-    local typed=$1
-    shift
-    rm -f "$got"
-    keys -l -- "$typed"
+# Writes a part of a command line, and TAB. A word that is unique gets a blank after it.
+tab() {
+    keys -l -- "$1"
     keys Tab
-    sleep 0.3 # the shell reads the keys after it only when it has completed
+}
+
+# called WORD…: the command line is entered, and these are the words of the command
+called() {
     keys Enter
-    within 20 test -e "$got" || { echo "typed: $typed"; tmux -L "ipcbox-$$" capture-pane -p; return 1; }
+    within 30 test -e "$got" || { tmux -L "ipcbox-$$" capture-pane -p; return 1; }
     printf '%s\0' "$@" | cmp - "$got" || {
-        echo "$typed became $(tr '\0' ' ' <"$got" | cat -A)"
+        tr '\0' '\n' <"$got" | cat -A
         return 1
     }
+    rm "$got"
 }
 
 completes_commands() {
-    completes 'mqpeek fol' mqpeek follow
-    completes 'mqdump rest' mqdump restore
-    completes 'uringipc moni' uringipc monitor
-    completes 'b1ctl gra' b1ctl graph
-    completes 'mqpeek peek --he' mqpeek peek --he
-    completes 'mqpeek peek --hex --no' mqpeek peek --hex --noheadings
-    completes 'mqpeek peek --color al' mqpeek peek --color always
-    completes 'mqpeek peek --color=al' mqpeek peek --color=always
-    completes 'mqpeek list --backend tra' mqpeek list --backend tracepoint
-    completes 'mqpeek list -o name,send' mqpeek list -o name,senders
-    completes 'mqdump save -O some' mqdump save -O some-file
+    tab 'mqpeek pee' && tab --tex && tab --no && tab '--color al' && tab --color=al && tab '--backend tra'
+    called mqpeek peek --text --noheadings --color always --color=always --backend tracepoint
+    tab 'mqpeek list -o name,own'
+    called mqpeek list -o name,owner
+    tab 'mqdump sav' && tab '-O some'
+    called mqdump save -O some-file
+    tab 'mqdump criu scr'
+    called mqdump criu script
     # What the words mean does not change when an option stands before the verb.
-    completes 'uringipc -f recv --li' uringipc -f recv --lines
+    tab 'uringipc -f recv --li'
+    called uringipc -f recv --lines
+    tab 'b1ctl gra'
+    called b1ctl graph
 }
 
-# Pressing TAB there runs nothing, and each name comes out whole.
+# Pressing TAB there runs nothing, and each name comes out whole, also after other people's text.
 completes_hostile() {
-    local q
+    keys -l -- 'mqpeek peek "$(echo 42)" '
     for q in "${hostile[@]}"; do
-        completes "mqpeek peek ${q:0:2}" mqpeek peek "$q"
+        tab "${q:0:2}"
     done
-    # The words before are other people's text, too.
-    completes 'mqpeek peek "$(echo 42)" /a' mqpeek peek 42 "${hostile[0]}"
+    called mqpeek peek 42 "${hostile[@]}"
     keys -l -- 'mqpeek peek "$(touch x)" `touch x` ${x:=$(touch x)} /'
     keys Tab Tab
-    sleep 1
+    keys C-u
+    tab 'mqpeek inf'
+    called mqpeek info
     [ -z "$(ls)" ]
 }
 
@@ -142,9 +145,12 @@ completes_hostile() {
 
 @test "bash: names within quotes" {
     shell_start bash "${hostile[@]}"
-    for q in "${hostile[@]}"; do
-        completes "mqpeek peek '${q:0:2}" mqpeek peek "$q"
-        completes "mqpeek peek \"${q:0:2}" mqpeek peek "$q"
+    for quote in "'" '"'; do
+        keys -l -- 'mqpeek peek '
+        for q in "${hostile[@]}"; do
+            tab "$quote${q:0:2}"
+        done
+        called mqpeek peek "${hostile[@]}"
     done
     [ -z "$(ls)" ]
 }

@@ -45,7 +45,7 @@ teardown() { screen_stop; }
     expect 2 ipcbox mqpek
     has "$err" 'did you mean "mqpeek"?'
     expect 2 ipcbox -J mqpeek /x
-    has "$err" "options stand behind it: ipcbox mqpeek"
+    has "$err" "write options after the applet's name: ipcbox mqpeek"
     expect 2 mqpeek help lits
     has "$err" 'did you mean "list"?'
 }
