@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "cleanup.h"
@@ -123,73 +122,34 @@ int call_getfd(const struct call *c, int fd)
     return r == -EINVAL ? get_fd_of_process(c, fd) : r;
 }
 
-/* What a copy that failed means to the caller. */
-static int vm_error(void)
-{
-    return errno == EPERM || errno == ESRCH || errno == ENOMEM ? -errno : -EFAULT;
-}
-
-typedef ssize_t (*vm_fn)(pid_t pid, const struct iovec *local, unsigned long n_local,
-                         const struct iovec *remote, unsigned long n_remote, unsigned long flags);
-
-static int transfer(const struct call *c, vm_fn move, struct iovec local, uint64_t remote)
-{
-    if (local.iov_len == 0)
-        return 0;
-    while (local.iov_len) {
-        struct iovec there = {.iov_base = (void *)(uintptr_t)remote, .iov_len = local.iov_len};
-        ssize_t n = move(c->tid, &local, 1, &there, 1, 0);
-
-        if (n < 0)
-            return vm_error();
-        if (n == 0)
-            return -EFAULT;
-        local.iov_base = (char *)local.iov_base + n;
-        local.iov_len -= (size_t)n;
-        remote += (uint64_t)n;
-    }
-    return call_alive(c) ? 0 : -ESRCH;
-}
-
 int call_read(const struct call *c, uint64_t from, void *to, size_t n)
 {
-    return transfer(c, process_vm_readv, (struct iovec){.iov_base = to, .iov_len = n}, from);
+    int r = vm_read(c->tid, &(struct vm_range){from, to, n}, 1);
+
+    if (r < 0 || !n)
+        return r;
+    return call_alive(c) ? 0 : -ESRCH;
 }
 
 int call_write(const struct call *c, uint64_t to, const void *from, size_t n)
 {
-    /* process_vm_writev() only reads from what its first iovec names. */
-    struct iovec local = {.iov_base = (void *)(uintptr_t)from, .iov_len = n};
+    /* What is local is only read. */
+    const struct vm_range range = {to, (void *)(uintptr_t)from, n};
+    int r = call_alive(c) ? vm_write(c->tid, &range, 1) : -ESRCH;
 
-    if (!call_alive(c))
-        return -ESRCH;
-    return transfer(c, process_vm_writev, local, to);
+    if (r < 0 || !n)
+        return r;
+    return call_alive(c) ? 0 : -ESRCH;
 }
 
-static int transfer_all(const struct call *c, vm_fn move, const struct call_range *v, size_t n)
+int call_read_ranges(const struct call *c, const struct vm_range *v, size_t n)
 {
-    struct iovec ours[CALL_RANGES], theirs[CALL_RANGES];
-    ssize_t all = 0, got;
-
-    for (size_t i = 0; i < n; i++) {
-        ours[i] = (struct iovec){.iov_base = v[i].ours, .iov_len = v[i].n};
-        theirs[i] = (struct iovec){.iov_base = (void *)(uintptr_t)v[i].theirs, .iov_len = v[i].n};
-        all += (ssize_t)v[i].n;
-    }
-    got = move(c->tid, ours, n, theirs, n, 0);
-    if (got < 0)
-        return vm_error();
-    return got == all ? 0 : -EFAULT;
+    return vm_read(c->tid, v, n);
 }
 
-int call_read_ranges(const struct call *c, const struct call_range *v, size_t n)
+int call_write_ranges(const struct call *c, const struct vm_range *v, size_t n)
 {
-    return transfer_all(c, process_vm_readv, v, n);
-}
-
-int call_write_ranges(const struct call *c, const struct call_range *v, size_t n)
-{
-    return call_alive(c) ? transfer_all(c, process_vm_writev, v, n) : -ESRCH;
+    return call_alive(c) ? vm_write(c->tid, v, n) : -ESRCH;
 }
 
 int call_read_string(const struct call *c, uint64_t at, char out[PATH_MAX])

@@ -403,35 +403,19 @@ struct bus1_call {
     struct bus1_emulator *emulator;
 };
 
-typedef int (*ranges_fn)(const struct call *c, const struct call_range *v, size_t n);
-
 /* Whether it was the caller's memory is asked once, before anything comes of it: codec_commit(). */
-static int codec_move(const struct bus1_call *bc, ranges_fn move, const struct b1_range *v,
-                      size_t n)
+static int codec_read(void *ctx, const struct vm_range *v, size_t n)
 {
-    struct call_range some[CALL_RANGES];
-    int r = 0;
+    const struct bus1_call *bc = ctx;
 
-    while (n && r == 0) {
-        size_t k = MIN(n, (size_t)CALL_RANGES);
-
-        for (size_t i = 0; i < k; i++)
-            some[i] = (struct call_range){v[i].remote, v[i].local, v[i].n};
-        r = move(bc->call, some, k);
-        v += k;
-        n -= k;
-    }
-    return r;
+    return call_read_ranges(bc->call, v, n);
 }
 
-static int codec_read(void *ctx, const struct b1_range *v, size_t n)
+static int codec_write(void *ctx, const struct vm_range *v, size_t n)
 {
-    return codec_move(ctx, call_read_ranges, v, n);
-}
+    const struct bus1_call *bc = ctx;
 
-static int codec_write(void *ctx, const struct b1_range *v, size_t n)
-{
-    return codec_move(ctx, call_write_ranges, v, n);
+    return call_write_ranges(bc->call, v, n);
 }
 
 static int codec_peer(void *ctx, uint64_t fd, struct b1_peer **ret)
@@ -482,7 +466,7 @@ int64_t bus1_ioctl(struct bus1_emulator *b, const struct call *c)
     case BUS1_CMD_RELEASE:
     case BUS1_CMD_SEND:
     case BUS1_CMD_RECV:
-        r = codec_read(&bc, &(struct b1_range){c->args[2], arg, _IOC_SIZE(cmd)}, 1);
+        r = codec_read(&bc, &(struct vm_range){c->args[2], arg, _IOC_SIZE(cmd)}, 1);
         if (r == 0)
             r = b1_ioctl(peer, cmd, arg, &ops, &bc);
         break;

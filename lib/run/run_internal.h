@@ -11,6 +11,7 @@
 
 #include "buf.h"
 #include "run.h"
+#include "vmcopy.h"
 
 /* ---- the supervisor, as the emulators see it ---- */
 
@@ -19,7 +20,8 @@
  * @opts: with defaults filled in
  * @listener: the filter's notifications
  * @stop: readable when it is time to end
- * @crew: the threads that answer (crew.c)
+ * @ending: no more calls are to be received; atomic
+ * @pool: the threads that answer (threads.c)
  * @mq: NULL when message queues are not answered
  * @bus1: NULL when bus1 is not
  * @uring: NULL when io_uring channels are not
@@ -29,7 +31,8 @@ struct run {
     int listener;
     int stop;
     int failed; /* -errno: calls are no longer answered, and the command has to end */
-    struct crew *crew;
+    bool ending;
+    struct pool *pool;
     struct mq_emulator *mq;
     struct bus1_emulator *bus1;
     struct uring_emulator *uring;
@@ -118,22 +121,13 @@ int call_getfd(const struct call *c, int fd);
 int call_read(const struct call *c, uint64_t from, void *to, size_t n);
 int call_write(const struct call *c, uint64_t to, const void *from, size_t n);
 
-/* Some bytes of the caller, and where they go to or come from here. */
-struct call_range {
-    uint64_t theirs;
-    void *ours;
-    size_t n;
-};
-
-enum { CALL_RANGES = 16 };
-
 /*
- * The same for up to CALL_RANGES at once, but without a look at whether the caller still waited
- * when they had been copied: that is left to who lets something come of it. Return: as above;
+ * The same for some ranges at once, but without checking that the caller still waited when they had
+ * been copied: the function's caller has to, before it does anything with them. Return: as above;
  * -EFAULT also when some of it has been copied.
  */
-int call_read_ranges(const struct call *c, const struct call_range *v, size_t n);
-int call_write_ranges(const struct call *c, const struct call_range *v, size_t n);
+int call_read_ranges(const struct call *c, const struct vm_range *v, size_t n);
+int call_write_ranges(const struct call *c, const struct vm_range *v, size_t n);
 
 /* The caller's string. Return: 0; -EFAULT; -ENAMETOOLONG. */
 int call_read_string(const struct call *c, uint64_t at, char out[PATH_MAX]);
@@ -146,9 +140,9 @@ int64_t call_give_fd(const struct call *c, int fd, bool cloexec);
 
 /* ---- the threads that answer ---- */
 
-/* Return: 0, or -errno; to be freed either way. */
-int crew_new(struct run *run);
-void crew_free(struct run *run);
+/* Return: 0, or -errno when none of them runs. */
+int run_threads_start(struct run *run);
+void run_threads_stop(struct run *run);
 
 /* What a thread of them does with a call: answers it. @resp is blank; the rest as in struct call.
  */

@@ -355,7 +355,7 @@ static int run_started(struct run *run, pid_t child, int sock, int signals, cons
 
     r = start(run, sock, command, e);
     if (r == 0)
-        r = crew_new(run);
+        r = run_threads_start(run);
     if (r == 0 && write(sock, "g", 1) != 1)
         r = -EPIPE;
     if (r == 0 && receive_report(sock, &report, &none) > 0)
@@ -371,7 +371,7 @@ static int run_started(struct run *run, pid_t child, int sock, int signals, cons
         kill(child, SIGKILL);
         waitpid(child, &s, 0);
     }
-    crew_free(run);
+    run_threads_stop(run);
     return r;
 }
 

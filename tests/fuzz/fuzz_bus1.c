@@ -18,14 +18,14 @@ struct client {
     unsigned int commits;
 };
 
-static uint8_t *at(struct client *c, const struct b1_range *v)
+static uint8_t *at(struct client *c, const struct vm_range *v)
 {
     if (v->remote < BASE || v->remote - BASE > MEMORY || v->n > MEMORY - (v->remote - BASE))
         return NULL;
     return c->memory + (v->remote - BASE);
 }
 
-static int fuzz_read(void *ctx, const struct b1_range *v, size_t n)
+static int fuzz_read(void *ctx, const struct vm_range *v, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         const uint8_t *p = at(ctx, &v[i]);
@@ -37,7 +37,7 @@ static int fuzz_read(void *ctx, const struct b1_range *v, size_t n)
     return 0;
 }
 
-static int fuzz_write(void *ctx, const struct b1_range *v, size_t n)
+static int fuzz_write(void *ctx, const struct vm_range *v, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         uint8_t *p = at(ctx, &v[i]);

@@ -65,7 +65,7 @@ unsigned int b1_embedded_oopses(const struct b1_embedded *m)
     return m->oopses;
 }
 
-static int own_read(void *ctx _unused_, const struct b1_range *v, size_t n)
+static int own_read(void *ctx _unused_, const struct vm_range *v, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         if (v[i].n) {
@@ -76,7 +76,7 @@ static int own_read(void *ctx _unused_, const struct b1_range *v, size_t n)
     return 0;
 }
 
-static int own_write(void *ctx _unused_, const struct b1_range *v, size_t n)
+static int own_write(void *ctx _unused_, const struct vm_range *v, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         if (v[i].n) {

@@ -29,12 +29,12 @@ struct call {
 
 static int client_read(const struct call *c, uint64_t from, void *to, size_t n)
 {
-    return n ? c->ops->read(c->ctx, &(struct b1_range){from, to, n}, 1) : 0;
+    return n ? c->ops->read(c->ctx, &(struct vm_range){from, to, n}, 1) : 0;
 }
 
 static int client_write(const struct call *c, uint64_t to, void *from, size_t n)
 {
-    return n ? c->ops->write(c->ctx, &(struct b1_range){to, from, n}, 1) : 0;
+    return n ? c->ops->write(c->ctx, &(struct vm_range){to, from, n}, 1) : 0;
 }
 
 static int commit(const struct call *c)
@@ -248,7 +248,7 @@ static uint64_t vecs_total(const struct vec *v, size_t n)
 
 /* The ranges of the first @n bytes of the iovecs, for @data. Return: how many. */
 static size_t vecs_ranges(const struct vec *v, size_t n_vecs, void *data, size_t n,
-                          struct b1_range *out)
+                          struct vm_range *out)
 {
     char *at = data;
     size_t k = 0;
@@ -258,7 +258,7 @@ static size_t vecs_ranges(const struct vec *v, size_t n_vecs, void *data, size_t
 
         if (!take)
             continue;
-        out[k++] = (struct b1_range){v[i].base, at, take};
+        out[k++] = (struct vm_range){v[i].base, at, take};
         at += take;
         n -= take;
     }
@@ -270,7 +270,7 @@ static int send_read_data(const struct call *c, struct send *s, size_t n_destina
     const struct b1_limits *limits = b1_bus_limits(b1_peer_bus(c->peer));
     _cleanup_(freep) void *heap = NULL, *heap_ranges = NULL;
     struct vec few[FEW], *v;
-    struct b1_range few_ranges[FEW], *ranges;
+    struct vm_range few_ranges[FEW], *ranges;
     uint64_t n_data = s->msg.n_data, total;
     size_t k;
     int r = vecs_read(c, s->msg.ptr_data_vecs, s->msg.n_data_vecs, few, &heap, &v);
@@ -376,7 +376,7 @@ static int do_send(const struct call *c, const struct bus1_cmd_send *cmd)
         return -ENOMEM;
     if (!(c->defects & B1_DEFECT_STRIDE)) /* most often both can be read at once */
         whole = c->ops->read(c->ctx,
-                             (struct b1_range[]){
+                             (struct vm_range[]){
                                  {cmd->ptr_destinations, s.destinations, n * sizeof(uint64_t)},
                                  {cmd->ptr_message, &s.msg, sizeof(s.msg)},
                              },
@@ -428,7 +428,7 @@ static int recv_copy_out(const struct call *c, const struct bus1_cmd_recv *cmd, 
     _cleanup_(freep) void *heap_transfers = NULL, *heap_ranges = NULL;
     struct bus1_metadata meta = {.id = v->id, .account = v->account};
     struct bus1_transfer few[FEW], *t;
-    struct b1_range few_ranges[FEW + 2], *ranges = few_ranges;
+    struct vm_range few_ranges[FEW + 2], *ranges = few_ranges;
     size_t k;
     int r;
 
@@ -448,8 +448,8 @@ static int recv_copy_out(const struct call *c, const struct bus1_cmd_recv *cmd, 
     rc->msg.n_data = v->n_data;
     rc->msg.n_transfers = v->n_transfers;
     k = vecs_ranges(rc->vecs, rc->msg.n_data_vecs, (void *)(uintptr_t)v->data, v->n_data, ranges);
-    ranges[k++] = (struct b1_range){cmd->ptr_metadata, &meta, sizeof(meta)};
-    ranges[k++] = (struct b1_range){cmd->ptr_message, &rc->msg, sizeof(rc->msg)};
+    ranges[k++] = (struct vm_range){cmd->ptr_metadata, &meta, sizeof(meta)};
+    ranges[k++] = (struct vm_range){cmd->ptr_message, &rc->msg, sizeof(rc->msg)};
     return c->ops->write(c->ctx, ranges, k);
 }
 

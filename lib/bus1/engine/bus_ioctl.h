@@ -10,13 +10,7 @@
 #include <stdint.h>
 
 #include "bus.h"
-
-/* Some bytes of the client and where they go to or come from here. */
-struct b1_range {
-    uint64_t remote;
-    void *local;
-    size_t n;
-};
+#include "vmcopy.h"
 
 /**
  * struct b1_client_ops - what the codec asks of whoever runs it
@@ -27,8 +21,8 @@ struct b1_range {
  * @oops: called where a defective bus would crash its kernel; its result is the call's. May be NULL
  */
 struct b1_client_ops {
-    int (*read)(void *ctx, const struct b1_range *v, size_t n);
-    int (*write)(void *ctx, const struct b1_range *v, size_t n);
+    int (*read)(void *ctx, const struct vm_range *v, size_t n);
+    int (*write)(void *ctx, const struct vm_range *v, size_t n);
     int (*peer)(void *ctx, uint64_t fd, struct b1_peer **ret);
     int (*commit)(void *ctx);
     int (*oops)(void *ctx);

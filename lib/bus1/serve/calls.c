@@ -8,18 +8,11 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <sys/uio.h>
 
 #include "fileio.h"
 #include "macros.h"
 #include "serve_private.h"
-
-enum { IOVS = 64 };
-
-static bool abandoned(const struct b1_call *c)
-{
-    return atomic_load(&c->state) == B1_CALL_ABANDONED;
-}
+#include "vmcopy.h"
 
 /* What a failed access to a client means, in words where they help. */
 static int access_error(struct b1_call *c, int error)
@@ -34,43 +27,20 @@ static int access_error(struct b1_call *c, int error)
     return error == ESRCH || error == ENOMEM ? -error : -EFAULT;
 }
 
-typedef ssize_t (*vm_fn)(pid_t pid, const struct iovec *l, unsigned long nl, const struct iovec *r,
-                         unsigned long nr, unsigned long flags);
-
-static int vm_copy(struct b1_call *c, vm_fn fn, const struct b1_range *v, size_t n)
+static int call_read(void *ctx, const struct vm_range *v, size_t n)
 {
-    struct iovec local[IOVS], remote[IOVS];
+    struct b1_call *c = ctx;
+    int r = vm_read(c->pid, v, n);
 
-    while (n) {
-        size_t k = MIN(n, (size_t)IOVS), bytes = 0;
-        ssize_t got;
-
-        for (size_t i = 0; i < k; i++) {
-            local[i] = (struct iovec){v[i].local, v[i].n};
-            remote[i] = (struct iovec){(void *)(uintptr_t)v[i].remote, v[i].n};
-            bytes += v[i].n;
-        }
-        if (abandoned(c))
-            return -EINTR;
-        got = fn(c->pid, local, k, remote, k, 0);
-        if (got < 0)
-            return access_error(c, errno);
-        if ((size_t)got != bytes)
-            return -EFAULT;
-        v += k;
-        n -= k;
-    }
-    return 0;
+    return r < 0 ? access_error(c, -r) : 0;
 }
 
-static int call_read(void *ctx, const struct b1_range *v, size_t n)
+static int call_write(void *ctx, const struct vm_range *v, size_t n)
 {
-    return vm_copy(ctx, process_vm_readv, v, n);
-}
+    struct b1_call *c = ctx;
+    int r = vm_write(c->pid, v, n);
 
-static int call_write(void *ctx, const struct b1_range *v, size_t n)
-{
-    return vm_copy(ctx, process_vm_writev, v, n);
+    return r < 0 ? access_error(c, -r) : 0;
 }
 
 /* An fd opened with O_PATH is no open file to an ioctl. */

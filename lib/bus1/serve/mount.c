@@ -180,7 +180,6 @@ int b1_serve_open(const struct b1_serve_config *cfg, struct b1_serve **ret, stru
     s->end_fd = -1;
     pthread_mutex_init(&s->lock, NULL);
     pthread_mutex_init(&s->tap_lock, NULL);
-    pthread_cond_init(&s->workers_gone, NULL);
     r = b1_bus_new(&bus, &s->bus);
     if (r == 0)
         r = serve_start(s, e);
@@ -227,21 +226,6 @@ int b1_serve_run(struct b1_serve *s, int stop_fd)
     return r;
 }
 
-/* Waits a little for threads that a client's memory holds. Return: whether all have ended. */
-static bool workers_end(struct b1_serve *s)
-{
-    struct timespec until;
-    int r = 0;
-
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec++;
-    pthread_mutex_lock(&s->lock);
-    while (s->n_workers && r == 0)
-        r = pthread_cond_timedwait(&s->workers_gone, &s->lock, &until);
-    pthread_mutex_unlock(&s->lock);
-    return r == 0;
-}
-
 static void close_files(struct b1_serve *s)
 {
     for (size_t i = 0; i < B1_FILE_BUCKETS; i++)
@@ -257,16 +241,21 @@ static void close_files(struct b1_serve *s)
 
 void b1_serve_close(struct b1_serve *s)
 {
+    bool ended;
+
     if (!s)
         return;
+    /* Whoever answers at once still has the mount for it. */
+    ended = pool_close(s->pool, 0, NSEC_PER_SEC / 10);
     if (s->made_link)
         unlink(s->path);
     if (s->mounted)
         fuse_session_unmount(s->se);
     if (s->made_dir)
         rmdir(s->dir);
-    if (!workers_end(s))
-        return; /* a thread still uses it, until its client or this process ends */
+    /* A thread that a client's memory holds up uses the server until that or this process ends. */
+    if (!ended && !pool_close(s->pool, 0, NSEC_PER_SEC))
+        return;
     close_files(s);
     while (s->taps)
         b1_tap_close(s->taps);
@@ -275,7 +264,6 @@ void b1_serve_close(struct b1_serve *s)
     b1_bus_free(s->bus);
     if (s->end_fd >= 0)
         close(s->end_fd);
-    pthread_cond_destroy(&s->workers_gone);
     pthread_mutex_destroy(&s->tap_lock);
     pthread_mutex_destroy(&s->lock);
     free(s->path);

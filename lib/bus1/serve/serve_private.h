@@ -1,19 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * The insides of the server, shared by its files only.
- *
- * One thread, the leader, reads requests and answers them itself: a hand-over to another thread
- * would cost more than the work. What can make it wait is the memory of a client that never faults
- * in. The keeper, another thread, notices that the leader has been at one ioctl for too long, and
- * appoints a new one; the old one ends when the client's memory answers, or the client dies.
- */
+/* The insides of the server, shared by its files only. */
 #pragma once
 
 #define FUSE_USE_VERSION 314
 
 #include <fuse_lowlevel.h>
 #include <pthread.h>
-#include <semaphore.h>
 #include <stdatomic.h>
 #include <sys/types.h>
 
@@ -22,6 +14,7 @@
 #include "bus1_abi.h"
 #include "bus_ioctl.h"
 #include "bus_serve.h"
+#include "pool.h"
 
 enum {
     B1_FILE_BUCKETS = 4096,
@@ -73,16 +66,6 @@ struct b1_call {
     struct b1_call *next; /* of the stuck, or of the parked */
 };
 
-/* A thread that answers. */
-struct b1_worker {
-    struct b1_worker *next; /* idle ones */
-    struct b1_serve *s;
-    struct b1_call *call; /* guarded by the server's lock, set while @seq is odd */
-    atomic_uint seq;      /* bit 0: in an ioctl; bit 1: no longer the leader */
-    pthread_cond_t wake;
-    atomic_bool leads;
-};
-
 struct b1_serve {
     struct b1_serve_config cfg;
     struct b1_bus *bus;
@@ -97,24 +80,17 @@ struct b1_serve {
     dev_t dev;
     uid_t uid;
 
+    struct pool *pool; /* NULL: it does not run */
     pthread_mutex_t lock;
     struct b1_file *files[B1_FILE_BUCKETS];
     uint64_t last_open;
-    struct b1_worker *leader;
-    struct b1_worker *idle;
     struct b1_call *stuck;
     struct b1_call *parked;
-    size_t n_workers;
     pthread_mutex_t tap_lock; /* after the bus's */
     struct b1_tap *taps;
     atomic_uint n_taps;
-    pthread_cond_t workers_gone;
     atomic_bool stop;      /* wanted */
     atomic_bool stop_seen; /* by the leader */
-    atomic_bool stopping;  /* nobody leads any more */
-    atomic_bool keeper_sleeps;
-    atomic_bool leader_sleeps;
-    sem_t keeper_wake;
     _Atomic uint64_t note_after;
 };
 
