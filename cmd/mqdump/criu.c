@@ -14,8 +14,8 @@
 #include "cleanup.h"
 #include "fileio.h"
 #include "mqdump_verbs.h"
+#include "msgdump_criu.h"
 #include "parse.h"
-#include "pmqdump_criu.h"
 #include "qcmd.h"
 
 struct criu_args {
@@ -64,20 +64,20 @@ static int finish_output(struct cli_ctx *ctx)
 
 static int run_args(struct cli_ctx *ctx)
 {
-    struct pmqdump_tree tree;
+    struct msgdump_tree tree;
     struct err e = ERR_INIT;
     uint64_t pid;
     int r;
 
     if (ctx->n_operands != 2 || parse_u64_max(ctx->operands[1], INT32_MAX, &pid) < 0 || !pid)
         return cli_usage(ctx, "criu args needs PID");
-    r = pmqdump_tree_read((pid_t)pid, &tree, &e);
+    r = msgdump_tree_read((pid_t)pid, &tree, &e);
     if (r < 0)
         return cli_fail(ctx, r, &e, "process %" PRIu64, pid);
     for (size_t i = 0; i < tree.n; i++)
         printf("--external file[%" PRIx64 ":%" PRIx64 "]\n", tree.files[i].mnt_id,
                tree.files[i].ino);
-    pmqdump_tree_done(&tree);
+    msgdump_tree_done(&tree);
     return finish_output(ctx);
 }
 
@@ -91,17 +91,17 @@ static void tell_notify(void *ctxp, const char *queue, pid_t pid)
 
 static int save_tree(struct cli_ctx *ctx, const struct criu_args *args, pid_t pid, const char *path)
 {
-    _cleanup_(pmqdump_tree_done) struct pmqdump_tree tree = {0};
+    _cleanup_(msgdump_tree_done) struct msgdump_tree tree = {0};
     _cleanup_(file_out_closep) struct file_out *out = NULL;
     const struct msgq_peek_opts opts = peek_opts(ctx, args);
     struct err e = ERR_INIT;
-    int r = pmqdump_tree_read(pid, &tree, &e);
+    int r = msgdump_tree_read(pid, &tree, &e);
 
     qcmd_tell_journals(ctx, NULL);
     if (r == 0)
         r = file_out_open(path, 0600, &out);
     if (r == 0)
-        r = pmqdump_tree_save(&tree, &opts, ctx->applet->name, file_out_stream(out), tell_notify,
+        r = msgdump_tree_save(&tree, &opts, ctx->applet->name, file_out_stream(out), tell_notify,
                               ctx, &e);
     if (r == 0)
         r = file_out_commit(out);
@@ -122,7 +122,7 @@ static int run_action(struct cli_ctx *ctx, const struct criu_args *args)
         return CLI_OK;
     if (!dir || !pid || parse_u64_max(pid, INT32_MAX, &root) < 0 || !root)
         return cli_fail_status(ctx, CLI_FAILED, "criu tells neither images nor process");
-    if (snprintf(path, sizeof(path), "%s/" PMQDUMP_CRIU_FILE, dir) >= (int)sizeof(path))
+    if (snprintf(path, sizeof(path), "%s/" MSGDUMP_CRIU_FILE, dir) >= (int)sizeof(path))
         return cli_fail(ctx, -ENAMETOOLONG, NULL, "%s", dir);
     return save_tree(ctx, args, (pid_t)root, path);
 }
@@ -140,7 +140,8 @@ static int run_script(struct cli_ctx *ctx)
     fputs("#!/bin/sh\nexec '", stdout);
     for (const char *p = self; *p; p++)
         *p == '\'' ? fputs("'\\''", stdout) : fputc(*p, stdout);
-    fputs("' mqdump criu action\n", stdout);
+    /* A copy or hard link that is called as the applet takes no applet's name. */
+    printf("'%s criu action\n", strcmp(basename(self), ctx->applet->name) == 0 ? "" : " mqdump");
     return finish_output(ctx);
 }
 
@@ -235,11 +236,11 @@ static int add_mount(struct launch *l, const char *key, struct err *e)
 }
 
 /* One inherited descriptor for each name that CRIU has for a queue. */
-static int hand_over(const struct pmqdump_plan *plan, const struct pmqdump_checkpoint *c,
+static int hand_over(const struct msgdump_plan *plan, const struct msgdump_checkpoint *c,
                      struct launch *l, struct err *e)
 {
     for (size_t i = 0; i < c->n; i++) {
-        int fd = fcntl(pmqdump_plan_fd(plan, c->files[i].queue), F_DUPFD, 10);
+        int fd = fcntl(msgdump_plan_fd(plan, c->files[i].queue), F_DUPFD, 10);
 
         if (fd < 0)
             return err_set(e, -errno, "raise ulimit -n", "cannot hand a queue over: %s",
@@ -254,7 +255,7 @@ static int make_queues(struct cli_ctx *ctx, const struct criu_args *args, const 
                        struct launch *l, struct err *e)
 {
     const struct msgq_peek_opts peek = peek_opts(ctx, args);
-    const struct pmqdump_opts opts = {
+    const struct msgdump_opts opts = {
         .keep = true,
         .hide_unlinked = true,
         .replace = args->replace,
@@ -262,27 +263,27 @@ static int make_queues(struct cli_ctx *ctx, const struct criu_args *args, const 
         .tool = ctx->applet->name,
     };
     _cleanup_(dump_reader_freep) struct dump_reader *reader = NULL;
-    _cleanup_(pmqdump_plan_freep) struct pmqdump_plan *plan = NULL;
-    _cleanup_(pmqdump_checkpoint_done) struct pmqdump_checkpoint c = {0};
+    _cleanup_(msgdump_plan_freep) struct msgdump_plan *plan = NULL;
+    _cleanup_(msgdump_checkpoint_done) struct msgdump_checkpoint c = {0};
     _cleanup_(closep) int home = open("/proc/self/ns/ipc", O_RDONLY | O_CLOEXEC);
-    const struct pmqdump_item *items;
+    const struct msgdump_item *items;
     int ns = -1;
     size_t n;
     int r = dump_reader_open(path, DUMP_REWIND, &reader, e);
 
     if (r == 0)
-        r = pmqdump_checkpoint_read(reader, &c, e);
+        r = msgdump_checkpoint_read(reader, &c, e);
     if (r == 0 && c.own_ipc_ns)
         r = ns = new_namespace(&c.limits, e);
     if (r >= 0)
-        r = pmqdump_plan_new(reader, &opts, &plan, e);
+        r = msgdump_plan_new(reader, &opts, &plan, e);
     if (r == 0 && args->mount)
         r = add_mount(l, args->mount, e);
     if (r == 0)
-        r = pmqdump_plan_run(plan, e);
+        r = msgdump_plan_run(plan, e);
     if (r < 0)
         return r;
-    items = pmqdump_plan_items(plan, &n);
+    items = msgdump_plan_items(plan, &n);
     for (size_t i = 0; i < n; i++)
         if (items[i].saved)
             cli_note(ctx, "%s: what was there is in %s", items[i].name, items[i].saved);
@@ -303,7 +304,7 @@ static int run_restore(struct cli_ctx *ctx, const struct criu_args *args)
     struct err e = ERR_INIT;
     int r;
 
-    if (snprintf(path, sizeof(path), "%s/" PMQDUMP_CRIU_FILE, args->dir) >= (int)sizeof(path))
+    if (snprintf(path, sizeof(path), "%s/" MSGDUMP_CRIU_FILE, args->dir) >= (int)sizeof(path))
         return cli_fail(ctx, -ENAMETOOLONG, NULL, "%s", args->dir);
     qcmd_tell_journals(ctx, NULL);
     add_arg(&l, "%s", args->program);

@@ -11,8 +11,8 @@
 #include "cleanup.h"
 #include "fileio.h"
 #include "mqdump_verbs.h"
+#include "msgdump.h"
 #include "pmq_follow.h"
-#include "pmqdump.h"
 #include "privileges.h"
 #include "qcmd.h"
 #include "timefmt.h"
@@ -45,6 +45,7 @@ struct recording {
     struct pmq_follow *follow;
     struct dump_writer *w;
     uint64_t events;
+    int signal; /* that ended it, or 0 */
 };
 
 static void put_traffic(struct dump_writer *w, const struct pmq_event *ev)
@@ -90,7 +91,7 @@ static int write_event(const struct pmq_event *ev, void *ctx)
     return r->events >= r->args->count || dump_writer_error(r->w) < 0;
 }
 
-/* SIGINT and SIGTERM end a recording as it should end. */
+/* SIGINT, SIGTERM and SIGHUP end a recording as it should end. */
 static int catch_signals(void)
 {
     sigset_t set;
@@ -98,9 +99,18 @@ static int catch_signals(void)
     sigemptyset(&set);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
     if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
         return -errno;
     return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static void take_signal(struct recording *r, int signals)
+{
+    struct signalfd_siginfo info;
+
+    if (read(signals, &info, sizeof(info)) == sizeof(info))
+        r->signal = (int)info.ssi_signo;
 }
 
 static int follow_until_told(struct recording *r, int signals, struct err *e)
@@ -122,7 +132,9 @@ static int follow_until_told(struct recording *r, int signals, struct err *e)
             k = dump_writer_flush(r->w);
         if (k < 0)
             return k;
-        if (k > 0 || p[1].revents || gone >= r->args->duration)
+        if (p[1].revents)
+            take_signal(r, signals);
+        if (k > 0 || r->signal || gone >= r->args->duration)
             break;
     }
     pmq_follow_stop(r->follow);
@@ -162,6 +174,31 @@ static void tell_totals(const struct recording *r)
         cli_note(r->ctx, "%" PRIu64 " calls of 32-bit programs could not be recorded", t.uncovered);
 }
 
+/* Of what cannot be finished, what was recorded stays beside the file. */
+static int finish(struct recording *r, struct file_out *out)
+{
+    struct cli_ctx *ctx = r->ctx;
+    int k = dump_writer_finish(r->w);
+    const char *partial;
+
+    if (k == 0 && out)
+        k = file_out_commit(out);
+    if (k == -EPIPE)
+        return ctx->status;
+    if (k < 0) {
+        cli_fail_write(ctx, k, r->args->file);
+        partial = out ? file_out_keep(out) : NULL;
+        if (partial)
+            cli_note(ctx, "what was recorded is in %s (mqdump seal --partial makes it whole)",
+                     partial);
+        return ctx->status;
+    }
+    tell_totals(r);
+    /* A signal is a usual end, unless so many events were asked for. */
+    return r->signal && r->args->count != UINT64_MAX && r->events < r->args->count ? 128 + r->signal
+                                                                                   : CLI_OK;
+}
+
 static int record_stream(struct recording *r, struct file_out *out)
 {
     _cleanup_(cli_progress_end) struct cli_progress progress = {.ctx = NULL};
@@ -171,7 +208,7 @@ static int record_stream(struct recording *r, struct file_out *out)
     int k = signals < 0 ? signals : 0;
 
     if (k == 0)
-        k = dump_writer_new(out ? file_out_stream(out) : stdout, PMQDUMP_KIND_TRAFFIC,
+        k = dump_writer_new(out ? file_out_stream(out) : stdout, MSGDUMP_KIND_TRAFFIC,
                             ctx->applet->name, pmq_follow_backend(r->follow), &r->w);
     if (k == 0) {
         cli_progress_begin(ctx, "records", !out, &progress);
@@ -179,6 +216,10 @@ static int record_stream(struct recording *r, struct file_out *out)
     }
     if (k == 0)
         k = pmq_follow_start(r->follow, &e);
+    if (k == 0 && out)
+        (void)file_out_keep(out);
+    if (k == 0) /* with the header it can be made whole, whatever happens */
+        k = dump_writer_flush(r->w);
     /* What is left is to put the file in its place. */
     if (k == 0 && out)
         k = privileges_keep(PRIVILEGE(CAP_DAC_OVERRIDE) | PRIVILEGE(CAP_FOWNER), 0);
@@ -186,16 +227,9 @@ static int record_stream(struct recording *r, struct file_out *out)
         k = privileges_keep(0, 0);
     if (k == 0)
         k = follow_until_told(r, signals, &e);
-    if (k == 0)
-        k = dump_writer_finish(r->w);
-    if (k == 0 && out)
-        k = file_out_commit(out);
-    if (k == -EPIPE)
-        return ctx->status;
-    if (k < 0)
-        return cli_fail(ctx, k, &e, "cannot record");
-    tell_totals(r);
-    return CLI_OK;
+    if (k == 0 || (r->w && dump_writer_error(r->w) == k))
+        return finish(r, out);
+    return cli_fail(ctx, k, &e, "cannot record");
 }
 
 static void recording_done(struct recording *r)
@@ -218,9 +252,9 @@ static int record_run(struct cli_ctx *ctx, const void *argp)
     if (add_queues(&r) != CLI_OK)
         return ctx->status;
     if (args->file) {
-        k = file_out_open(args->file, 0600, &out);
+        k = file_out_open_long(args->file, 0600, &out);
         if (k < 0)
-            return cli_fail(ctx, k, NULL, "%s: cannot write", args->file);
+            return cli_fail_write(ctx, k, args->file);
     }
     return record_stream(&r, out);
 }

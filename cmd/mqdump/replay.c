@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "mqdump_verbs.h"
-#include "pmqdump_replay.h"
+#include "msgdump_replay.h"
 #include "qcmd.h"
 #include "timefmt.h"
 
@@ -46,14 +46,14 @@ static const struct cli_opt replay_opts[] = {
 };
 
 static const struct out_col replay_cols[] = {
-    OUT_U64(struct pmqdump_replay_result, sent, "sent", "messages"),
-    OUT_U64(struct pmqdump_replay_result, received, "received", "messages"),
-    OUT_SIZE(struct pmqdump_replay_result, bytes, "bytes", "content sent"),
-    OUT_U64(struct pmqdump_replay_result, skipped, "skipped", "records that were left out"),
-    OUT_SPAN(struct pmqdump_replay_result, span, "span", "time it took"),
-    OUT_SPAN(struct pmqdump_replay_result, late_median, "late_median", "behind the recorded times"),
-    OUT_SPAN(struct pmqdump_replay_result, late_p99, "late_p99", "99th percentile"),
-    OUT_SPAN(struct pmqdump_replay_result, late_worst, "late_worst", "worst"),
+    OUT_U64(struct msgdump_replay_result, sent, "sent", "messages"),
+    OUT_U64(struct msgdump_replay_result, received, "received", "messages"),
+    OUT_SIZE(struct msgdump_replay_result, bytes, "bytes", "content sent"),
+    OUT_U64(struct msgdump_replay_result, skipped, "skipped", "records that were left out"),
+    OUT_SPAN(struct msgdump_replay_result, span, "span", "time it took"),
+    OUT_SPAN(struct msgdump_replay_result, late_median, "late_median", "behind the recorded times"),
+    OUT_SPAN(struct msgdump_replay_result, late_p99, "late_p99", "99th percentile"),
+    OUT_SPAN(struct msgdump_replay_result, late_worst, "late_worst", "worst"),
     OUT_END,
 };
 
@@ -81,7 +81,7 @@ static int replay_run(struct cli_ctx *ctx, const void *argp)
 {
     const struct replay_args *args = argp;
     const char *path = ctx->operands[0];
-    struct pmqdump_replay_opts opts = {
+    struct msgdump_replay_opts opts = {
         .to = args->to,
         .receive = args->only == 1,
         .speed = parse_speed(args->speed),
@@ -91,9 +91,9 @@ static int replay_run(struct cli_ctx *ctx, const void *argp)
         .ctx = ctx,
     };
     _cleanup_(dump_reader_freep) struct dump_reader *reader = NULL;
-    _cleanup_(pmqdump_replay_freep) struct pmqdump_replay *replay = NULL;
+    _cleanup_(msgdump_replay_freep) struct msgdump_replay *replay = NULL;
     _cleanup_(cli_progress_end) struct cli_progress progress = {.ctx = NULL};
-    struct pmqdump_replay_result result;
+    struct msgdump_replay_result result;
     struct err e = ERR_INIT;
     int r;
 
@@ -107,14 +107,14 @@ static int replay_run(struct cli_ctx *ctx, const void *argp)
     if (r == 0) {
         cli_progress_begin(ctx, "records", false, &progress);
         dump_reader_watch(reader, cli_progress_at, &progress);
-        r = pmqdump_replay_new(reader, &opts, &replay, &e);
+        r = msgdump_replay_new(reader, &opts, &replay, &e);
     }
     if (r < 0)
         return cli_fail(ctx, r, &e, "%s: nothing was sent", path);
     for (uint64_t i = 0; i < args->loop && r == 0; i++)
-        r = pmqdump_replay_run(replay, &e);
+        r = msgdump_replay_run(replay, &e);
     cli_progress_end(&progress);
-    pmqdump_replay_result(replay, &result);
+    msgdump_replay_result(replay, &result);
     if (args->dry_run)
         result.span = OUT_UNKNOWN_U64;
     if (opts.speed == 0 || args->dry_run)

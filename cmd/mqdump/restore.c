@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "mqdump_verbs.h"
-#include "pmqdump.h"
+#include "msgdump.h"
 #include "qcmd.h"
 
 struct restore_args {
@@ -54,23 +54,24 @@ struct restore_row {
 static const struct out_col restore_cols[] = {
     OUT_STR(struct restore_row, name, "name", "queue name"),
     OUT_STR(struct restore_row, action, "action", "create, replace, append or skip"),
-    OUT_U64(struct restore_row, messages, "messages", "messages of the dump"),
+    OUT_U64(struct restore_row, messages, "message_count", "messages of the dump",
+            .heading = "MESSAGES"),
     OUT_SIZE(struct restore_row, bytes, "bytes", "their content"),
     OUT_STR(struct restore_row, saved, "saved", "where the queue that was replaced is"),
     OUT_STR(struct restore_row, from, "from", "its name in the dump", .flags = OUT_HIDDEN),
     OUT_END,
 };
 
-static void show_plan(struct cli_ctx *ctx, const struct pmqdump_plan *plan)
+static void show_plan(struct cli_ctx *ctx, const struct msgdump_plan *plan)
 {
     size_t n;
-    const struct pmqdump_item *items = pmqdump_plan_items(plan, &n);
+    const struct msgdump_item *items = msgdump_plan_items(plan, &n);
 
     out_list_begin(ctx->out, "queues", restore_cols, OUT_RECORDS);
     for (size_t i = 0; i < n; i++)
         out_row(ctx->out, &(const struct restore_row){
                               .name = items[i].name,
-                              .action = pmqdump_action_name(items[i].action),
+                              .action = msgdump_action_name(items[i].action),
                               .messages = items[i].messages,
                               .bytes = items[i].bytes,
                               .saved = items[i].saved,
@@ -79,15 +80,15 @@ static void show_plan(struct cli_ctx *ctx, const struct pmqdump_plan *plan)
     out_list_end(ctx->out);
 }
 
-static void tell_notes(struct cli_ctx *ctx, const struct pmqdump_plan *plan, bool done)
+static void tell_notes(struct cli_ctx *ctx, const struct msgdump_plan *plan, bool done)
 {
     size_t n;
-    const struct pmqdump_item *items = pmqdump_plan_items(plan, &n);
+    const struct msgdump_item *items = msgdump_plan_items(plan, &n);
 
     for (size_t i = 0; i < n; i++) {
-        const struct pmqdump_item *item = &items[i];
+        const struct msgdump_item *item = &items[i];
 
-        if (item->queue.torn && item->action != PMQDUMP_SKIP)
+        if (item->queue.torn && item->action != MSGDUMP_SKIP)
             cli_note(ctx, "%s: messages were moving when it was saved: it may mix several moments",
                      item->name);
         if (done && item->foreign_owner)
@@ -96,10 +97,13 @@ static void tell_notes(struct cli_ctx *ctx, const struct pmqdump_plan *plan, boo
     }
 }
 
-static void tell_recovered(void *ctxp, const struct pmqdump_recovered *what)
+static void tell_recovered(void *ctxp, const struct msgdump_recovered *what)
 {
     struct cli_ctx *ctx = ctxp;
 
+    /* What another namespace has to see to is of interest to who asks for it. */
+    if (what->elsewhere && ctx->n_operands)
+        return;
     cli_note(ctx, "%s: left by an interrupted restore: %s%s%s", what->name, what->what,
              what->detail[0] ? ": " : "", what->detail);
 }
@@ -111,7 +115,7 @@ static int restore_file(struct cli_ctx *ctx, const struct restore_args *args, co
         .max_snapshot = args->common.max_snapshot,
         .mq_syscall = (long)args->common.mq_syscall,
     };
-    const struct pmqdump_opts opts = {
+    const struct msgdump_opts opts = {
         .only = (const char *const *)(ctx->operands + 1),
         .n_only = ctx->n_operands - 1,
         .renames = args->renames.v,
@@ -124,7 +128,7 @@ static int restore_file(struct cli_ctx *ctx, const struct restore_args *args, co
         .tool = ctx->applet->name,
     };
     _cleanup_(dump_reader_freep) struct dump_reader *reader = NULL;
-    _cleanup_(pmqdump_plan_freep) struct pmqdump_plan *plan = NULL;
+    _cleanup_(msgdump_plan_freep) struct msgdump_plan *plan = NULL;
     _cleanup_(cli_progress_end) struct cli_progress progress = {.ctx = NULL};
     unsigned int flags = DUMP_REWIND | (args->partial ? DUMP_PARTIAL : 0);
     struct err e = ERR_INIT;
@@ -133,7 +137,7 @@ static int restore_file(struct cli_ctx *ctx, const struct restore_args *args, co
     if (r == 0) {
         cli_progress_begin(ctx, "records", false, &progress);
         dump_reader_watch(reader, cli_progress_at, &progress);
-        r = pmqdump_plan_new(reader, &opts, &plan, &e);
+        r = msgdump_plan_new(reader, &opts, &plan, &e);
     }
     if (r < 0) {
         if (r == -ENODATA && reader && !args->partial)
@@ -142,7 +146,7 @@ static int restore_file(struct cli_ctx *ctx, const struct restore_args *args, co
                         args->dry_run ? "nothing would be restored" : "nothing was restored");
     }
     if (!args->dry_run) {
-        r = pmqdump_plan_run(plan, &e);
+        r = msgdump_plan_run(plan, &e);
         if (r < 0)
             return cli_fail(ctx, r, &e, "%s: %s was restored", path,
                             args->append ? "not all" : "nothing");
@@ -168,7 +172,7 @@ static int restore_run(struct cli_ctx *ctx, const void *argp)
         return cli_usage(ctx, "--append and --replace exclude each other");
     qcmd_tell_journals(ctx, NULL);
     if (!args->dry_run) {
-        r = pmqdump_recover(tell_recovered, ctx, &e);
+        r = msgdump_recover(tell_recovered, ctx, &e);
         if (r < 0)
             return cli_fail(ctx, r, &e, "cannot look for interrupted restores");
     }

@@ -8,7 +8,7 @@
 
 #include "fileio.h"
 #include "mqdump_verbs.h"
-#include "pmqdump.h"
+#include "msgdump.h"
 #include "qcmd.h"
 
 struct save_args {
@@ -89,10 +89,10 @@ static int begin(struct save *s, const struct pmq_queue *q)
     s->opts.force = s->args->force;
     if (q && qcmd_peeker(s->ctx, &s->args->common, q, &s->opts, &s->peeker) != CLI_OK)
         return s->ctx->status;
-    r = dump_writer_new(s->stream, PMQDUMP_KIND, s->ctx->applet->name,
+    r = dump_writer_new(s->stream, MSGDUMP_KIND, s->ctx->applet->name,
                         q ? msgq_peeker_backend(s->peeker) : NULL, &s->w);
     if (r < 0)
-        return cli_fail(s->ctx, r, NULL, "cannot write");
+        return cli_fail_write(s->ctx, r, s->args->file);
     cli_progress_begin(s->ctx, "records", !s->args->file, &s->progress);
     dump_writer_watch(s->w, cli_progress_at, &s->progress);
     return CLI_OK;
@@ -110,7 +110,7 @@ static int save_queue(struct save *s, const struct pmq_queue *q, uint64_t ipc_ns
         return cli_fail(s->ctx, r, NULL, "%s", pmq_queue_label(q));
     if (begin(s, q) != CLI_OK)
         return s->ctx->status;
-    r = pmqdump_save_queue(s->w, s->peeker, q, ipc_ns, &info, &e);
+    r = msgdump_save_queue(s->w, s->peeker, q, ipc_ns, &info, &e);
     if (r < 0)
         return cli_fail(s->ctx, r, &e, "%s: cannot save", pmq_queue_label(q));
     if (info.consistency == MSGQ_TORN)
@@ -211,13 +211,16 @@ static int save_run(struct cli_ctx *ctx, const void *argp)
     bool listed = args->all || args->all_namespaces || args->pid;
     int r;
 
+    if (args->pid && (args->all || args->all_namespaces))
+        return cli_usage(ctx, "--pid and %s exclude each other",
+                         args->all ? "--all" : "--all-namespaces");
     if (listed == (ctx->n_operands > 0))
         return cli_usage(ctx, listed ? "name queues, or take --all, not both"
                                      : "save needs QUEUE…, --all or --pid");
     if (args->file) {
         r = file_out_open(args->file, 0600, &out);
         if (r < 0)
-            return cli_fail(ctx, r, NULL, "%s: cannot write", args->file);
+            return cli_fail_write(ctx, r, args->file);
         s.stream = file_out_stream(out);
     }
     if (save_all(&s) != CLI_OK)
@@ -227,9 +230,7 @@ static int save_run(struct cli_ctx *ctx, const void *argp)
         r = file_out_commit(out);
     if (r == -EPIPE)
         return ctx->status;
-    if (r < 0)
-        return cli_fail(ctx, r, NULL, "%s: cannot write", args->file ? args->file : "output");
-    return ctx->status;
+    return r < 0 ? cli_fail_write(ctx, r, args->file) : ctx->status;
 }
 
 static const struct cli_example save_examples[] = {

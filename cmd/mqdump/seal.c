@@ -35,14 +35,16 @@ static int seal_run(struct cli_ctx *ctx, const void *argp)
     if (args->file) {
         r = file_out_open(args->file, 0600, &out);
         if (r < 0)
-            return cli_fail(ctx, r, NULL, "%s: cannot write", args->file);
+            return cli_fail_write(ctx, r, args->file);
     }
     r = dump_seal(reader, out ? file_out_stream(out) : stdout, &e);
+    if (r < 0 && r != -EPIPE)
+        return cli_fail(ctx, r, &e, "%s: cannot seal", path);
     if (r == 0 && out)
         r = file_out_commit(out);
     if (r == -EPIPE)
         return ctx->status;
-    return r < 0 ? cli_fail(ctx, r, &e, "%s: cannot seal", path) : CLI_OK;
+    return r < 0 ? cli_fail_write(ctx, r, args->file) : CLI_OK;
 }
 
 static const struct cli_example seal_examples[] = {

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "mqdump_verbs.h"
-#include "pmqdump.h"
+#include "msgdump.h"
 #include "qcmd.h"
 
 struct show_args {
@@ -29,7 +29,7 @@ static const struct out_col head_cols[] = {
 };
 
 struct show_row {
-    struct pmqdump_queue queue;
+    struct msgdump_queue queue;
     uint64_t messages;
     uint64_t bytes;
     uint64_t ipc_ns;
@@ -38,9 +38,10 @@ struct show_row {
 
 static const struct out_col show_cols[] = {
     OUT_CHARS(struct show_row, queue.name, "name", "queue name"),
-    OUT_U64(struct show_row, messages, "messages", "messages in the dump"),
-    OUT_U64(struct show_row, queue.maxmsg, "maxmsg", "most messages"),
-    OUT_SIZE(struct show_row, queue.msgsize, "msgsize", "largest message, bytes"),
+    OUT_U64(struct show_row, messages, "depth", "messages in the dump", .heading = "MSGS"),
+    OUT_U64(struct show_row, queue.maxmsg, "maxmsg", "most messages", .heading = "MAX"),
+    OUT_SIZE(struct show_row, queue.msgsize, "msgsize", "largest message, bytes",
+             .heading = "SIZE"),
     OUT_SIZE(struct show_row, bytes, "bytes", "content of the messages"),
     OUT_U32(struct show_row, queue.uid, "uid", "owner"),
     OUT_U32(struct show_row, queue.gid, "gid", "group"),
@@ -48,7 +49,7 @@ static const struct out_col show_cols[] = {
     OUT_BOOL(struct show_row, queue.unlinked, "unlinked", "it had no name any more",
              .flags = OUT_HIDDEN),
     OUT_BOOL(struct show_row, consistent, "consistent", "read at one moment", .flags = OUT_HIDDEN),
-    OUT_U64(struct show_row, ipc_ns, "ipc_ns", "IPC namespace, of dumps of several",
+    OUT_U64(struct show_row, ipc_ns, "ipc_namespace", "IPC namespace, of dumps of several",
             .flags = OUT_HIDDEN),
     OUT_END,
 };
@@ -102,7 +103,7 @@ struct type_row {
 
 static const struct out_col type_cols[] = {
     OUT_STR(struct type_row, type, "type", "type of record"),
-    OUT_U64(struct type_row, records, "records", "how many"),
+    OUT_U64(struct type_row, records, "record_count", "how many", .heading = "RECORDS"),
     OUT_END,
 };
 
@@ -122,7 +123,7 @@ static bool is_wanted(const struct show *s, const char *name)
     return s->n_names == 0;
 }
 
-static int find_queue(void *ctx, const struct pmqdump_queue *q, struct err *e)
+static int find_queue(void *ctx, const struct msgdump_queue *q, struct err *e)
 {
     const struct show *s = ctx;
 
@@ -139,7 +140,7 @@ static void tell_missing(const struct show *s)
             cli_fail_status(s->ctx, CLI_NOT_FOUND, "%s is not in the dump", s->names[i]);
 }
 
-static int show_message(void *ctx, const struct pmqdump_queue *q, const struct msgq_message *m,
+static int show_message(void *ctx, const struct msgdump_queue *q, const struct msgq_message *m,
                         struct err *e)
 {
     const struct show *s = ctx;
@@ -156,7 +157,7 @@ static int show_message(void *ctx, const struct pmqdump_queue *q, const struct m
     return out_error(s->ctx->out) != 0;
 }
 
-static int show_queue(void *ctx, const struct pmqdump_queue *q, uint64_t messages, uint64_t bytes,
+static int show_queue(void *ctx, const struct msgdump_queue *q, uint64_t messages, uint64_t bytes,
                       struct err *e)
 {
     const struct show *s = ctx;
@@ -176,8 +177,8 @@ static int show_queue(void *ctx, const struct pmqdump_queue *q, uint64_t message
 static int show_queues(struct show *s, const struct show_args *args, struct dump_reader *reader,
                        struct err *e)
 {
-    static const struct pmqdump_visitor queues = {.queue = find_queue, .queue_end = show_queue};
-    static const struct pmqdump_visitor messages = {.queue = find_queue, .message = show_message};
+    static const struct msgdump_visitor queues = {.queue = find_queue, .queue_end = show_queue};
+    static const struct msgdump_visitor messages = {.queue = find_queue, .message = show_message};
     int r;
 
     s->found = calloc(s->n_names + 1, sizeof(*s->found));
@@ -187,7 +188,7 @@ static int show_queues(struct show *s, const struct show_args *args, struct dump
         out_list_begin(s->ctx->out, "messages", message_cols, OUT_RECORDS);
     else
         out_list_begin(s->ctx->out, "queues", show_cols, OUT_RECORDS);
-    r = pmqdump_walk(reader, args->messages ? &messages : &queues, s, e);
+    r = msgdump_walk(reader, args->messages ? &messages : &queues, s, e);
     out_list_end(s->ctx->out);
     if (r == 0)
         tell_missing(s);
@@ -280,10 +281,11 @@ static int show_run(struct cli_ctx *ctx, const void *argp)
     dump_reader_watch(reader, cli_progress_at, &progress);
     head = *dump_reader_header(reader);
     head.time = head.time ? head.time : OUT_UNKNOWN_U64;
+    out_name(ctx->out, "dump");
     out_fields(ctx->out, head_cols, &head);
-    if (strcmp(head.kind, PMQDUMP_KIND) == 0)
+    if (strcmp(head.kind, MSGDUMP_KIND) == 0)
         r = show_queues(&show, args, reader, &e);
-    else if (args->messages && strcmp(head.kind, PMQDUMP_KIND_TRAFFIC) == 0)
+    else if (args->messages && strcmp(head.kind, MSGDUMP_KIND_TRAFFIC) == 0)
         r = show_events(&show, reader, &e);
     else
         r = show_types(&show, reader, &e);

@@ -1,32 +1,40 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* mqdump verify: whether dumps are whole. */
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "mqdump_verbs.h"
-#include "pmqdump.h"
+#include "msgdump.h"
 #include "qcmd.h"
 
 struct verify_row {
     const char *file;
+    bool whole;
+    const char *problem;
     const char *kind;
     const char *tool;
     const char *host;
     uint64_t time;
     uint64_t records;
     uint64_t bytes;
-    uint64_t crc;
+    char crc[sizeof("0x00000000")];
 };
 
 static const struct out_col verify_cols[] = {
     OUT_STR(struct verify_row, file, "file", "the dump"),
+    OUT_BOOL(struct verify_row, whole, "whole", "every line, payload, count and checksum is right"),
+    OUT_STR(struct verify_row, problem, "problem", "what is wrong with it; null if it is whole",
+            .flags = OUT_HIDDEN),
     OUT_STR(struct verify_row, kind, "kind", "queues, traffic, bus1 or channel"),
     OUT_STR(struct verify_row, tool, "tool", "who wrote it"),
     OUT_STR(struct verify_row, host, "host", "where"),
     OUT_TIME(struct verify_row, time, "time", "when", .flags = OUT_DATE),
-    OUT_U64(struct verify_row, records, "records", "between header and end record"),
+    OUT_U64(struct verify_row, records, "record_count", "between header and end record",
+            .heading = "RECORDS"),
     OUT_SIZE(struct verify_row, bytes, "bytes", "size"),
-    OUT_HEX64(struct verify_row, crc, "crc32", "of all lines before the end record",
+    OUT_CHARS(struct verify_row, crc, "crc32", "of all lines before the end record",
               .flags = OUT_HIDDEN),
     OUT_END,
 };
@@ -34,23 +42,37 @@ static const struct out_col verify_cols[] = {
 /* Any kind: every line and every payload. Queues: also what a restore needs. */
 static int check(struct dump_reader *reader, struct err *e)
 {
-    static const struct pmqdump_visitor nothing = {0};
+    static const struct msgdump_visitor nothing = {0};
     struct dump_record *rec;
     int r;
 
-    if (strcmp(dump_reader_header(reader)->kind, PMQDUMP_KIND) == 0)
-        return pmqdump_walk(reader, &nothing, NULL, e);
+    if (strcmp(dump_reader_header(reader)->kind, MSGDUMP_KIND) == 0)
+        return msgdump_walk(reader, &nothing, NULL, e);
     while ((r = dump_reader_next(reader, &rec, e)) > 0)
         ;
     return r;
+}
+
+static void show_whole(struct cli_ctx *ctx, const char *path, const struct dump_reader *reader)
+{
+    const struct dump_header *h = dump_reader_header(reader);
+    struct verify_row row = {.file = path, .whole = true, .kind = h->kind};
+    struct dump_totals totals;
+
+    dump_reader_totals(reader, &totals);
+    row.tool = h->tool[0] ? h->tool : NULL;
+    row.host = h->host[0] ? h->host : NULL;
+    row.time = h->time ? h->time : OUT_UNKNOWN_U64;
+    row.records = totals.records;
+    row.bytes = totals.bytes;
+    snprintf(row.crc, sizeof(row.crc), "0x%08" PRIx32, totals.crc);
+    out_row(ctx->out, &row);
 }
 
 static void verify_file(struct cli_ctx *ctx, const char *path)
 {
     _cleanup_(dump_reader_freep) struct dump_reader *reader = NULL;
     _cleanup_(cli_progress_end) struct cli_progress progress = {.ctx = NULL};
-    const struct dump_header *h;
-    struct dump_totals totals;
     struct err e = ERR_INIT;
     int r = dump_reader_open(path, DUMP_DEEP, &reader, &e);
 
@@ -60,22 +82,18 @@ static void verify_file(struct cli_ctx *ctx, const char *path)
         r = check(reader, &e);
         cli_progress_end(&progress);
     }
-    if (r < 0) {
-        cli_fail(ctx, r, &e, "%s", path);
+    if (r == 0) {
+        show_whole(ctx, path, reader);
         return;
     }
-    h = dump_reader_header(reader);
-    dump_reader_totals(reader, &totals);
     out_row(ctx->out, &(const struct verify_row){
                           .file = path,
-                          .kind = h->kind,
-                          .tool = h->tool[0] ? h->tool : NULL,
-                          .host = h->host[0] ? h->host : NULL,
-                          .time = h->time ? h->time : OUT_UNKNOWN_U64,
-                          .records = totals.records,
-                          .bytes = totals.bytes,
-                          .crc = totals.crc,
+                          .problem = err_text(&e, r),
+                          .time = OUT_UNKNOWN_U64,
+                          .records = OUT_UNKNOWN_U64,
+                          .bytes = OUT_UNKNOWN_U64,
                       });
+    cli_fail(ctx, r, &e, "%s", path);
 }
 
 static int verify_run(struct cli_ctx *ctx, const void *argp)
@@ -89,7 +107,7 @@ static int verify_run(struct cli_ctx *ctx, const void *argp)
 }
 
 static const struct cli_example verify_examples[] = {
-    {"mqdump verify *.dump", "list those that are whole, and say what is wrong with the others"},
+    {"mqdump verify *.dump", "which are whole, and what is wrong with the others"},
     {NULL, NULL},
 };
 

@@ -43,9 +43,9 @@ static const struct out_col info_cols[] = {
     INFO(CHARS, queue.reference, "reference", "the operand that leads to it"),
     INFO(BOOL, queue.attr.unlinked, "unlinked", "it has no name any more"),
     INFO(U64, queue.ipc_ns, "ipc_namespace", "inode number of its IPC namespace"),
-    INFO(U64, queue.attr.curmsgs, "messages", "messages waiting"),
-    INFO(U64, queue.attr.maxmsg, "maxmsg", "most messages"),
-    INFO(SIZE, queue.attr.msgsize, "msgsize", "largest message, bytes"),
+    INFO(U64, queue.attr.curmsgs, "depth", "messages waiting", .heading = "MSGS"),
+    INFO(U64, queue.attr.maxmsg, "maxmsg", "most messages", .heading = "MAX"),
+    INFO(SIZE, queue.attr.msgsize, "msgsize", "largest message, bytes", .heading = "SIZE"),
     INFO(SIZE, queue.attr.bytes, "bytes", "bytes waiting"),
     INFO(CHARS, queue.owner, "owner", "owner's name, or number"),
     INFO(U32, queue.attr.uid, "uid", "owner"),
@@ -95,11 +95,10 @@ struct waiter_row {
 };
 
 static const struct out_col waiter_cols[] = {
-    OUT_U32(struct waiter_row, tid, "tid", "blocked thread; null for one that is not visible here",
-            .heading = "THREAD"),
-    OUT_U32(struct waiter_row, pid, "pid", "its process", .heading = "PROCESS"),
+    OUT_U32(struct waiter_row, tid, "tid", "blocked thread; null for one that is not visible here"),
+    OUT_U32(struct waiter_row, pid, "pid", "its process"),
     OUT_CHARS(struct waiter_row, w.comm, "comm", "the thread's name"),
-    OUT_STR(struct waiter_row, direction, "direction", "send or receive"),
+    OUT_STR(struct waiter_row, direction, "direction", "send or recv"),
     OUT_SPAN(struct waiter_row, w.since, "blocked", "for how long; null when that is not known"),
     OUT_END,
 };

@@ -87,14 +87,6 @@ static int by_column(const void *a, const void *b, void *colp)
     return r ? r : (x > y) - (x < y);
 }
 
-static const struct out_col *find_column(const char *key)
-{
-    for (const struct out_col *c = queue_row_cols; c->type != OUT_TYPE_END; c++)
-        if (!strcmp(c->key, key))
-            return c;
-    return NULL;
-}
-
 static int no_column(struct cli_ctx *ctx, const char *key)
 {
     const char *keys[64] = {NULL};
@@ -199,7 +191,7 @@ static int list_run(struct cli_ctx *ctx, const void *argp)
 {
     const struct list_args *args = argp;
     unsigned int flags = PMQ_SCAN_HOLDERS | PMQ_SCAN_WAITERS | PMQ_SCAN_UNLINKED;
-    const struct out_col *sort = args->sort ? find_column(args->sort) : NULL;
+    const struct out_col *sort = args->sort ? out_column(queue_row_cols, args->sort) : NULL;
     _cleanup_(sysv_set_freep) struct sysv_set *sysv = NULL;
     _cleanup_(pmq_set_freep) struct pmq_set *set = NULL;
     struct err e = ERR_INIT;
@@ -236,7 +228,7 @@ static const struct cli_example list_examples[] = {
     {"mqpeek", "every queue"},
     {"mqpeek list --sort messages", "the fullest first"},
     {"mqpeek list -o +charged,reference", "two more columns"},
-    {"mqpeek -J | jq -r '.queues[] | select(.messages == .maxmsg) | .name'", "full queues"},
+    {"mqpeek -J | jq -r '.queues[] | select(.depth == .maxmsg) | .name'", "full queues"},
     {NULL, NULL},
 };
 

@@ -217,7 +217,7 @@ static int metrics_run(struct cli_ctx *ctx, const void *argp)
     } else {
         r = write_file(args->file, &b);
         if (r < 0)
-            return cli_fail(ctx, r, NULL, "%s", args->file);
+            return cli_fail_write(ctx, r, args->file);
     }
     qcmd_tell_journals(ctx, set);
     if (set->note[0])

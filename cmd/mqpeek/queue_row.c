@@ -25,7 +25,7 @@ const struct out_col queue_row_cols[] = {
               .flags = OUT_HIDDEN),
     OUT_BOOL(struct queue_row, attr.unlinked, "unlinked", "it has no name any more",
              .flags = OUT_HIDDEN),
-    OUT_U64(struct queue_row, attr.curmsgs, "messages", "messages waiting", .heading = "MSGS"),
+    OUT_U64(struct queue_row, attr.curmsgs, "depth", "messages waiting", .heading = "MSGS"),
     OUT_U64(struct queue_row, attr.maxmsg, "maxmsg", "most messages", .heading = "MAX"),
     OUT_SIZE(struct queue_row, attr.msgsize, "msgsize", "largest message, bytes",
              .heading = "SIZE"),
@@ -37,14 +37,14 @@ const struct out_col queue_row_cols[] = {
     OUT_MODE(struct queue_row, attr.mode, "mode", "permissions"),
     OUT_SPAN(struct queue_row, age, "age", "since the last send or receive, or the creation"),
     OUT_TIME(struct queue_row, attr.changed, "changed", "when that was", .flags = OUT_HIDDEN),
-    OUT_U64(struct queue_row, holders, "holders",
+    OUT_U64(struct queue_row, holders, "holder_count",
             "open descriptors; where the caller may not see every process: those it may see, null "
             "for none",
             .heading = "HELD"),
-    OUT_U64(struct queue_row, senders, "senders", "threads blocked in mq_send(3), likewise",
+    OUT_U64(struct queue_row, senders, "sender_count", "threads blocked in mq_send(3), likewise",
             .heading = "SEND"),
-    OUT_U64(struct queue_row, receivers, "receivers", "threads blocked in mq_receive(3), likewise",
-            .heading = "RECV"),
+    OUT_U64(struct queue_row, receivers, "receiver_count",
+            "threads blocked in mq_receive(3), likewise", .heading = "RECV"),
     OUT_STR(struct queue_row, notify, "notify",
             "registered notification: signal, thread, none (SIGEV_NONE)"),
     OUT_U32(struct queue_row, notify_pid, "notify_pid",
@@ -106,7 +106,7 @@ void queue_row_user(uint32_t uid, char *out, size_t size)
 
 const char *queue_row_direction(enum pmq_direction d)
 {
-    return d == PMQ_SEND ? "send" : "receive";
+    return d == PMQ_SEND ? "send" : "recv";
 }
 
 static void fill_notify(struct queue_row *row)

@@ -58,7 +58,7 @@ void queue_row_fill_sysv(struct queue_row *row, const struct sysv_set *set,
 /* The name of a user, or the number. */
 void queue_row_user(uint32_t uid, char *out, size_t size);
 
-/* "send" or "receive" */
+/* "send" or "recv" */
 const char *queue_row_direction(enum pmq_direction d);
 
 /* How complete a listing is: members of the JSON that holds it. */

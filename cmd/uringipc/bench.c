@@ -37,8 +37,8 @@ struct bench_row {
 
 static const struct out_col bench_cols[] = {
     OUT_STR(struct bench_row, what, "what", "one way to so many receivers, or there and back"),
-    OUT_U32(struct bench_row, receivers, "receivers", "each gets every message",
-            .flags = OUT_HIDDEN),
+    OUT_U32(struct bench_row, receivers, "receiver_count", "each gets every message",
+            .heading = "RECV", .flags = OUT_HIDDEN),
     OUT_SIZE(struct bench_row, size, "size", "of a message, bytes"),
     OUT_U64(struct bench_row, channel, "channel", "ns for a message to all its receivers"),
     OUT_U64(struct bench_row, pipe, "pipe", "the same, written to each"),
@@ -121,7 +121,7 @@ struct bench_head {
 
 static const struct out_col head_cols[] = {
     OUT_STR(struct bench_head, backend, "backend", "whose channels they are: kernel or embedded"),
-    OUT_U32(struct bench_head, idle_receivers, "idle_receivers", "that wait at once"),
+    OUT_U32(struct bench_head, idle_receivers, "idle_receiver_count", "that wait at once"),
     OUT_F64(struct bench_head, idle_percent, "idle_percent",
             "of a core, used by the one of them that used most"),
     OUT_END,

@@ -71,7 +71,7 @@ static void put_message(struct dump_writer *w, const struct ucmd_msg *m)
     dump_put_u64(w, "position", m->position);
     dump_put_u64(w, "msg_id", m->msg_id);
     dump_put_u64(w, "target", m->target);
-    dump_put_u64(w, "user_data", m->user_data);
+    dump_put_hex64(w, "user_data", m->user_data);
     if (m->lost)
         dump_put_u64(w, "missed", m->lost);
     dump_put_payload(w, m->content.data, m->content.len, m->length);
@@ -226,7 +226,7 @@ struct replay_row {
 };
 
 static const struct out_col replay_cols[] = {
-    OUT_U64(struct replay_row, messages, "messages", "sent"),
+    OUT_U64(struct replay_row, messages, "message_count", "sent", .heading = "MESSAGES"),
     OUT_SIZE(struct replay_row, bytes, "bytes", "in them"),
     OUT_SPAN(struct replay_row, late, "late", "how late the latest was"),
     OUT_END,

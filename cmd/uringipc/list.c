@@ -38,34 +38,37 @@ struct channel_row {
 };
 
 /* The columns; @more: flags of those that a list has no room for. */
-#define CHANNEL_COLS(more)                                                                        \
-    OUT_STR(struct channel_row, channel, "channel",                                               \
-            "what to call it by: its id; pid:PID:FD where that is not known"),                    \
-        OUT_U64(struct channel_row, id, "id", "its number; not known of others' kernel channels", \
-                .flags = OUT_JSON),                                                               \
-        OUT_STR(struct channel_row, key_text, "key", "what it is found by, besides the id"),      \
-        OUT_STR(struct channel_row, name, "name", "what the key was made from"),                  \
-        OUT_STR(struct channel_row, delivery, "delivery", "unicast, broadcast or multicast"),     \
-        OUT_STR(struct channel_row, backend, "backend", "kernel or embedded"),                    \
-        OUT_U32(struct channel_row, entries, "entries", "messages that the ring holds"),          \
-        OUT_SIZE(struct channel_row, size, "size", "largest message, bytes"),                     \
-        OUT_STR(struct channel_row, owner, "owner", "user that made it"),                         \
-        OUT_MODE(struct channel_row, mode, "mode", "read: receive; read and write: send"),        \
-        OUT_U64(struct channel_row, messages, "messages", "waiting to be received"),              \
-        OUT_U32(struct channel_row, senders, "senders", "handles open for sending"),              \
-        OUT_U32(struct channel_row, receivers, "receivers", "subscribed"),                        \
-        OUT_U32(struct channel_row, processes, "processes", "that have it open"),                 \
-        OUT_I32(struct channel_row, pid, "pid", "a process that has a kernel channel open",       \
-                .flags = (more)),                                                                 \
-        OUT_I32(struct channel_row, fd, "fd", "its descriptor", .flags = (more)),                 \
-        OUT_U32(struct channel_row, uid, "uid", "owner's number", .flags = (more)),               \
-        OUT_U64(struct channel_row, sent, "sent", "messages ever sent; kernel: modulo 2^32",      \
-                .flags = (more)),                                                                 \
-        OUT_U64(struct channel_row, lost, "lost",                                                 \
-                "messages whose sender died while it wrote them", .flags = (more)),               \
-        OUT_TIME(struct channel_row, created, "created", "when it was made", .flags = (more)),    \
-        OUT_STR(struct channel_row, problem, "problem", "why one cannot look into it",            \
-                .flags = OUT_HIDDEN | OUT_OPTIONAL),                                              \
+#define CHANNEL_COLS(more)                                                                         \
+    OUT_STR(struct channel_row, channel, "channel",                                                \
+            "what to call it by: its id; pid:PID:FD where that is not known"),                     \
+        OUT_U64(struct channel_row, id, "id", "its number; not known of others' kernel channels",  \
+                .flags = OUT_JSON),                                                                \
+        OUT_STR(struct channel_row, key_text, "key", "what it is found by, besides the id"),       \
+        OUT_STR(struct channel_row, name, "name", "what the key was made from"),                   \
+        OUT_STR(struct channel_row, delivery, "delivery", "unicast, broadcast or multicast"),      \
+        OUT_STR(struct channel_row, backend, "backend", "kernel or embedded"),                     \
+        OUT_U32(struct channel_row, entries, "entries", "messages that the ring holds"),           \
+        OUT_SIZE(struct channel_row, size, "size", "largest message, bytes"),                      \
+        OUT_STR(struct channel_row, owner, "owner", "user that made it"),                          \
+        OUT_MODE(struct channel_row, mode, "mode", "read: receive; read and write: send"),         \
+        OUT_U64(struct channel_row, messages, "depth", "waiting to be received",                   \
+                .heading = "MSGS"),                                                                \
+        OUT_U32(struct channel_row, senders, "sender_count", "handles open for sending",           \
+                .heading = "SEND"),                                                                \
+        OUT_U32(struct channel_row, receivers, "receiver_count", "subscribed", .heading = "RECV"), \
+        OUT_U32(struct channel_row, processes, "process_count", "that have it open",               \
+                .heading = "PROCESSES"),                                                           \
+        OUT_I32(struct channel_row, pid, "pid", "a process that has a kernel channel open",        \
+                .flags = (more)),                                                                  \
+        OUT_I32(struct channel_row, fd, "fd", "its descriptor", .flags = (more)),                  \
+        OUT_U32(struct channel_row, uid, "uid", "owner's number", .flags = (more)),                \
+        OUT_U64(struct channel_row, sent, "sent", "messages ever sent; kernel: modulo 2^32",       \
+                .flags = (more)),                                                                  \
+        OUT_U64(struct channel_row, lost, "lost",                                                  \
+                "messages whose sender died while it wrote them", .flags = (more)),                \
+        OUT_TIME(struct channel_row, created, "created", "when it was made", .flags = (more)),     \
+        OUT_STR(struct channel_row, problem, "problem", "why one cannot look into it",             \
+                .flags = OUT_HIDDEN | OUT_OPTIONAL),                                               \
         OUT_END
 
 static const struct out_col list_cols[] = {CHANNEL_COLS(OUT_HIDDEN)};
@@ -170,7 +173,7 @@ static int list_run(struct cli_ctx *ctx, const void *argp _unused_)
 
 static const struct cli_example list_examples[] = {
     {"uringipc", "the channels that can be seen"},
-    {"uringipc -J | jq -r '.channels[] | select(.messages > 0) | .id'", "those with messages"},
+    {"uringipc -J | jq -r '.channels[] | select(.depth > 0) | .id'", "those with messages"},
     {NULL, NULL},
 };
 
@@ -208,7 +211,7 @@ static const struct out_col peer_cols[] = {
     OUT_I32(struct peer_row, fd, "fd", "of a holder: its descriptor"),
     OUT_U32(struct peer_row, id, "subscriber", "id to send to"),
     OUT_U64(struct peer_row, position, "position", "of the message it receives next"),
-    OUT_U64(struct peer_row, messages, "messages", "sent or received"),
+    OUT_U64(struct peer_row, messages, "message_count", "sent or received", .heading = "MESSAGES"),
     OUT_U64(struct peer_row, lost, "lost", "messages that it found lost"),
     OUT_END,
 };
@@ -275,6 +278,7 @@ static int info_run(struct cli_ctx *ctx, const void *argp _unused_)
         info.c.processes = n.processes;
     }
     fill(&row, &info);
+    out_name(ctx->out, "channel");
     out_fields(ctx->out, info_cols, &row);
     out_list_begin(ctx->out, "peers", peer_cols, OUT_RECORDS);
     r = uipc_visit_peers(u, show_peer, &p, &hidden);

@@ -34,7 +34,8 @@ struct send_row {
 };
 
 static const struct out_col send_cols[] = {
-    OUT_U64(struct send_row, messages, "messages", "sent", .flags = OUT_JSON),
+    OUT_U64(struct send_row, messages, "message_count", "sent", .heading = "MESSAGES",
+            .flags = OUT_JSON),
     OUT_SIZE(struct send_row, bytes, "bytes", "in them", .flags = OUT_JSON),
     OUT_END,
 };

@@ -128,6 +128,7 @@ struct file_out {
     char *path;
     char *tmp; /* NULL when there is no name yet, or the target is written directly */
     char *dir; /* NULL when the target is written directly */
+    bool keep; /* @tmp stays when it is not committed */
 };
 
 void file_out_close(struct file_out *o)
@@ -137,7 +138,7 @@ void file_out_close(struct file_out *o)
     if (o->stream)
         fclose(o->stream);
     closep(&o->fd);
-    if (o->tmp)
+    if (o->tmp && !o->keep)
         unlink(o->tmp);
     free(o->tmp);
     free(o->path);
@@ -164,14 +165,42 @@ static int choose_temporary(struct file_out *o)
     return 0;
 }
 
+/* The target's name with a suffix, and a number where that is taken: nothing is written over. */
+static int create_beside(struct file_out *o, const char *suffix)
+{
+    for (unsigned int i = 0; i < 1000; i++) {
+        char number[16] = "";
+        int fd;
+
+        if (i)
+            snprintf(number, sizeof(number), ".%u", i);
+        free(TAKE_PTR(o->tmp));
+        if (asprintf(&o->tmp, "%s%s%s", o->path, suffix, number) < 0) {
+            o->tmp = NULL;
+            return -ENOMEM;
+        }
+        fd = open(o->tmp, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+        if (fd >= 0 || errno != EEXIST) {
+            int r = fd < 0 ? -errno : fd;
+
+            if (r < 0)
+                free(TAKE_PTR(o->tmp));
+            return r;
+        }
+    }
+    return -EEXIST;
+}
+
 /*
  * A file without a name, so that a kill leaves nothing of it; file_out_commit() gives it one. Where
  * the file system cannot do that it has a name from the start. Return: a descriptor or -errno.
  */
-static int create_temporary(struct file_out *o)
+static int create_temporary(struct file_out *o, const char *suffix)
 {
     int fd = -1, r = 0;
 
+    if (suffix)
+        return create_beside(o, suffix);
     if (access("/proc/self/fd", X_OK) == 0)
         fd = open(o->dir, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
     while (fd < 0 && r == 0) {
@@ -204,7 +233,8 @@ static ssize_t write_out(void *cookie, const char *data, size_t n)
     return o->error ? 0 : (ssize_t)n;
 }
 
-static int make_temporary(struct file_out *o, mode_t mode, const struct stat *old)
+static int make_temporary(struct file_out *o, mode_t mode, const struct stat *old,
+                          const char *suffix)
 {
     _cleanup_(freep) char *copy = strdup(o->path);
     mode_t mask;
@@ -214,7 +244,7 @@ static int make_temporary(struct file_out *o, mode_t mode, const struct stat *ol
     o->dir = strdup(dirname(copy));
     if (!o->dir)
         return -ENOMEM;
-    o->fd = create_temporary(o);
+    o->fd = create_temporary(o, suffix);
     if (o->fd < 0)
         return o->fd;
     mask = umask(0);
@@ -227,37 +257,77 @@ static int make_temporary(struct file_out *o, mode_t mode, const struct stat *ol
     return 0;
 }
 
-int file_out_open(const char *path, mode_t mode, struct file_out **ret)
+/* The descriptor of this process that a path names, as "-" does standard output; -1 for none. */
+static int own_descriptor(const char *path)
+{
+    int fd, end = 0;
+
+    if (!strcmp(path, "-") || !strcmp(path, "/dev/stdout"))
+        return STDOUT_FILENO;
+    if (!strcmp(path, "/dev/stderr"))
+        return STDERR_FILENO;
+    if ((sscanf(path, "/dev/fd/%d%n", &fd, &end) == 1 ||
+         sscanf(path, "/proc/self/fd/%d%n", &fd, &end) == 1) &&
+        !path[end])
+        return fd;
+    return -1;
+}
+
+/*
+ * What cannot be replaced by another file is written as it is. What the shell has opened already
+ * goes on where that is: it may be a pipe, or the end of a file.
+ */
+static int open_target(struct file_out *o, const char *path, mode_t mode, const char *suffix)
+{
+    struct stat st;
+    bool exists = stat(path, &st) == 0;
+    int own = own_descriptor(path);
+
+    if (own >= 0)
+        o->fd = fcntl(own, F_DUPFD_CLOEXEC, 3);
+    else if (exists && S_ISDIR(st.st_mode))
+        return -EISDIR;
+    else if (exists && !S_ISREG(st.st_mode))
+        o->fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (own >= 0 || (exists && !S_ISREG(st.st_mode)))
+        return o->fd < 0 ? -errno : 0;
+    /* A symbolic link stays one: what it points to is replaced. */
+    o->path = exists ? realpath(path, NULL) : strdup(path);
+    return o->path ? make_temporary(o, mode, exists ? &st : NULL, suffix) : -errno;
+}
+
+static int open_out(const char *path, mode_t mode, const char *suffix, struct file_out **ret)
 {
     _cleanup_(file_out_closep) struct file_out *o = calloc(1, sizeof(*o));
-    bool exists;
-    struct stat st;
     int r;
 
     if (!o)
         return -ENOMEM;
     o->fd = -1;
-    exists = stat(path, &st) == 0;
-    /* A symbolic link stays one: what it points to is replaced. */
-    o->path = exists ? realpath(path, NULL) : strdup(path);
-    if (!o->path)
-        return -errno;
-    if (exists && !S_ISREG(st.st_mode)) {
-        if (S_ISDIR(st.st_mode))
-            return -EISDIR;
-        o->fd = open(path, O_WRONLY | O_CLOEXEC);
-        if (o->fd < 0)
-            return -errno;
-    } else {
-        r = make_temporary(o, mode, exists ? &st : NULL);
-        if (r < 0)
-            return r;
-    }
+    r = open_target(o, path, mode, suffix);
+    if (r < 0)
+        return r;
     o->stream = fopencookie(o, "w", (cookie_io_functions_t){.write = write_out});
     if (!o->stream)
         return -errno;
     *ret = TAKE_PTR(o);
     return 0;
+}
+
+int file_out_open(const char *path, mode_t mode, struct file_out **ret)
+{
+    return open_out(path, mode, NULL, ret);
+}
+
+int file_out_open_long(const char *path, mode_t mode, struct file_out **ret)
+{
+    return open_out(path, mode, ".partial", ret);
+}
+
+const char *file_out_keep(struct file_out *o)
+{
+    o->keep = true;
+    return o->tmp;
 }
 
 FILE *file_out_stream(struct file_out *o)

@@ -48,12 +48,25 @@ struct file_out;
 
 /**
  * file_out_open() - begin
- * @path: the final name. A name that exists and is no regular file (a device, a pipe) is written
- *   directly, since it cannot be replaced
+ * @path: the final name. A name that exists and is not a regular file (a device, a pipe) is written
+ *   directly, since it cannot be replaced; so is a descriptor that the process has already:
+ *   /dev/stdout, /dev/fd/N, and "-" for standard output
  * @mode: permission bits of the new file; an existing file's are kept
  * @ret: the handle
  */
 int file_out_open(const char *path, mode_t mode, struct file_out **ret);
+
+/*
+ * The same for what takes long: until the commit it lies beside the target as PATH.partial, so that
+ * it is there after a kill, too.
+ */
+int file_out_open_long(const char *path, mode_t mode, struct file_out **ret);
+
+/*
+ * From now on what was written stays when it is not committed. Return: where it lies, owned by the
+ * handle; NULL for what is written directly.
+ */
+const char *file_out_keep(struct file_out *o);
 
 /* The stream to write to, owned by the handle. */
 FILE *file_out_stream(struct file_out *o);

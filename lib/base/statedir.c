@@ -36,7 +36,7 @@ int statedir_path(char *out, size_t size, struct err *e)
     else if (home)
         n = snprintf(out, size, "%s/.local/state/ipcbox", home);
     else
-        return err_set(e, -ENOENT, "set HOME, XDG_STATE_HOME or IPCBOX_STATE_DIR",
+        return err_set(e, -ENOTDIR, "set HOME, XDG_STATE_HOME or IPCBOX_STATE_DIR",
                        "no place to keep a journal");
     return n < (int)size ? 0 : -ENAMETOOLONG;
 }
@@ -50,7 +50,7 @@ static int make_path(char *path)
         if (*p && *p != '/')
             continue;
         *p = '\0';
-        if (mkdir(path, 0755) < 0 && errno != EEXIST)
+        if (mkdir(path, last && geteuid() != 0 ? 0700 : 0755) < 0 && errno != EEXIST)
             return -errno;
         if (last)
             return 0;
@@ -72,9 +72,10 @@ int statedir_open(struct err *e)
         fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         r = fd < 0 || fstat(fd, &st) < 0 ? -errno : 0;
     }
+    /* That it is missing says nothing of the queue that the command is about. */
     if (r < 0)
-        return err_set(e, r, "set IPCBOX_STATE_DIR", "cannot use %s: %s", path,
-                       strerrordesc_np(-r));
+        return err_set(e, r == -ENOENT ? -ENOTDIR : r, "set IPCBOX_STATE_DIR", "cannot use %s: %s",
+                       path, strerrordesc_np(-r));
     if (st.st_uid != geteuid() || st.st_mode & 0022)
         return err_set(e, -EPERM, "set IPCBOX_STATE_DIR",
                        "%s belongs to somebody else, or others may write to it", path);

@@ -13,14 +13,15 @@
  * statedir_path() - its name
  * @out: room for @size bytes
  *
- * Return: 0; -ENOENT when the environment does not tell; -ENAMETOOLONG.
+ * Return: 0; -ENOTDIR when the environment does not tell; -ENAMETOOLONG.
  */
 int statedir_path(char *out, size_t size, struct err *e);
 
 /**
  * statedir_open() - open it, and make it first if need be
  *
- * Made so that only its owner writes to it; one that others may write to is refused.
+ * Made so that only its owner writes to it, and only its owner reads it unless that is root; one
+ * that others may write to is refused.
  *
  * Return: a directory's descriptor, or -errno with a reason.
  */

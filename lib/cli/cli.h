@@ -352,6 +352,12 @@ int cli_interrupted_status(void);
 /* What the signal's handler does besides, at once: only async-signal-safe things. NULL: nothing. */
 void cli_at_interrupt(void (*fn)(void *ctx), void *ctx);
 
+/*
+ * Says that an output file (NULL: standard output) cannot be written. Whatever @r is, the status is
+ * 1: the others tell of what the command is about.
+ */
+int cli_fail_write(struct cli_ctx *ctx, int r, const char *path);
+
 /* Writes to @f. @whole: set when it may be put into its place. Return: an exit status, told. */
 typedef int (*cli_write_fn)(FILE *f, void *arg, bool *whole);
 

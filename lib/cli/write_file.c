@@ -3,6 +3,12 @@
 #include "cli.h"
 #include "fileio.h"
 
+int cli_fail_write(struct cli_ctx *ctx, int r, const char *path)
+{
+    return cli_fail_status(ctx, CLI_FAILED, "%s: cannot write: %s", path ? path : "output",
+                           err_text(NULL, r));
+}
+
 int cli_write_file(struct cli_ctx *ctx, const char *path, mode_t mode, cli_write_fn write,
                    void *arg)
 {
@@ -14,10 +20,10 @@ int cli_write_file(struct cli_ctx *ctx, const char *path, mode_t mode, cli_write
         return write(stdout, arg, &whole);
     r = file_out_open(path, mode, &file);
     if (r < 0)
-        return cli_fail(ctx, r, NULL, "%s", path);
+        return cli_fail_write(ctx, r, path);
     status = write(file_out_stream(file), arg, &whole);
     if (!whole)
         return status;
     r = file_out_commit(file);
-    return r < 0 ? cli_fail(ctx, r, NULL, "%s", path) : status;
+    return r < 0 ? cli_fail_write(ctx, r, path) : status;
 }

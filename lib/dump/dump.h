@@ -5,7 +5,7 @@
  *     {"type":"header","format":"ipcbox-dump","version":1,"kind":"queues","tool":…,"time":…,…}
  *     {"type":"queue","name":"/jobs","maxmsg":10,…}            records, of any types
  *     {"type":"message","queue":"/jobs","priority":5,"length":2,"data_base64":"aGk=","text":"hi"}
- *     {"type":"end","records":2,"counts":{"queue":1,"message":1},"crc32":"9ae0daaf"}
+ *     {"type":"end","records":2,"counts":{"queue":1,"message":1},"crc32":"0x9ae0daaf"}
  *
  * The CRC-32 is zlib's, over all lines before the end record, newlines included. Unknown members
  * and unknown types of records are ignored; an unknown version is refused.
@@ -69,6 +69,7 @@ void dump_end(struct dump_writer *w);
  * and exactly as a second member, KEY_base64, which dump_get_str() then takes.
  */
 void dump_put_str(struct dump_writer *w, const char *key, const char *value);
+/* A number; beyond 2^53 a string, which dump_get_u64() takes as well. */
 void dump_put_u64(struct dump_writer *w, const char *key, uint64_t value);
 void dump_put_i64(struct dump_writer *w, const char *key, int64_t value);
 void dump_put_bool(struct dump_writer *w, const char *key, bool value);

@@ -61,14 +61,18 @@ static int get(const struct dump_record *rec, const char *key, const struct json
     return -ENOENT;
 }
 
-/* Digits only: JSON's fractions and exponents would make a u64 inexact. */
-static int slice_u64(const char *text, size_t n, uint64_t *out)
+/*
+ * Digits only: JSON's fractions and exponents would make a u64 inexact. A string may hold them,
+ * too, or be hexadecimal: a number beyond 2^53 is one.
+ */
+static int slice_u64(const char *text, size_t n, bool string, uint64_t *out)
 {
     char digits[24];
+    bool hex = string && n > 2 && text[0] == '0' && text[1] == 'x';
 
     if (!n || n >= sizeof(digits))
         return -EINVAL;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n && !hex; i++)
         if (text[i] < '0' || text[i] > '9')
             return -EINVAL;
     memcpy(digits, text, n);
@@ -85,7 +89,8 @@ int dump_get_u64(const struct dump_record *rec, const char *key, uint64_t max, u
 
     if (r < 0)
         return r;
-    if (m->type != JSON_NUMBER || slice_u64(m->text, m->len, &v) < 0)
+    if ((m->type != JSON_NUMBER && m->type != JSON_STRING) ||
+        slice_u64(m->text, m->len, m->type == JSON_STRING, &v) < 0)
         return dump_bad(rec, e, "\"%s\" is no whole number", key);
     if (v > max)
         return dump_bad(rec, e, "\"%s\" is %" PRIu64 ", more than %" PRIu64, key, v, max);
@@ -103,7 +108,7 @@ int dump_get_i64(const struct dump_record *rec, const char *key, int64_t *out, s
     if (r < 0)
         return r;
     minus = m->type == JSON_NUMBER && m->text[0] == '-';
-    if (m->type != JSON_NUMBER || slice_u64(m->text + minus, m->len - minus, &v) < 0 ||
+    if (m->type != JSON_NUMBER || slice_u64(m->text + minus, m->len - minus, false, &v) < 0 ||
         v > (uint64_t)INT64_MAX + minus)
         return dump_bad(rec, e, "\"%s\" is no whole number of 64 bits", key);
     *out = minus ? (int64_t)(0 - v) : (int64_t)v;
@@ -254,6 +259,7 @@ int dump_get_u64_array(const struct dump_record *rec, const char *key, uint64_t 
     const struct json_member *m;
     const char *pos, *text;
     size_t len, count = 0;
+    bool string;
     int r = get(rec, key, &m, e);
 
     if (r < 0)
@@ -264,7 +270,8 @@ int dump_get_u64_array(const struct dump_record *rec, const char *key, uint64_t 
     while (json_array_next(&pos, m->text + m->len, &text, &len)) {
         if (count == max)
             return dump_bad(rec, e, "\"%s\" has more than %zu elements", key, max);
-        if (slice_u64(text, len, &out[count++]) < 0)
+        string = len >= 2 && text[0] == '"';
+        if (slice_u64(text + string, len - 2 * string, string, &out[count++]) < 0)
             return dump_bad(rec, e, "\"%s\" holds what is no whole number", key);
     }
     *n = count;

@@ -63,5 +63,5 @@ void dump_tally_end_line(const struct dump_tally *t, struct buf *b)
 {
     buf_printf(b, "{\"type\":\"end\",\"records\":%" PRIu64 ",\"counts\":", t->records);
     dump_tally_counts(t, b);
-    buf_printf(b, ",\"crc32\":\"%08" PRIx32 "\"}\n", t->crc);
+    buf_printf(b, ",\"crc32\":\"0x%08" PRIx32 "\"}\n", t->crc);
 }

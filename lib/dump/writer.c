@@ -95,6 +95,12 @@ static void put_base64(struct buf *b, const void *data, size_t n)
     buf_add_char(b, '"');
 }
 
+/* Tools that edit dumps read numbers as doubles, which are exact up to 2^53: more is a string. */
+static void put_u64(struct buf *b, uint64_t value)
+{
+    buf_printf(b, value > UINT64_C(1) << 53 ? "\"%" PRIu64 "\"" : "%" PRIu64, value);
+}
+
 void dump_put_str(struct dump_writer *w, const char *key, const char *value)
 {
     put_key(w, key);
@@ -107,7 +113,7 @@ void dump_put_str(struct dump_writer *w, const char *key, const char *value)
 void dump_put_u64(struct dump_writer *w, const char *key, uint64_t value)
 {
     put_key(w, key);
-    buf_printf(&w->line, "%" PRIu64, value);
+    put_u64(&w->line, value);
 }
 
 void dump_put_i64(struct dump_writer *w, const char *key, int64_t value)
@@ -147,8 +153,11 @@ void dump_put_u64_array(struct dump_writer *w, const char *key, const uint64_t *
 {
     put_key(w, key);
     buf_add_char(&w->line, '[');
-    for (size_t i = 0; i < n; i++)
-        buf_printf(&w->line, i ? ",%" PRIu64 : "%" PRIu64, v[i]);
+    for (size_t i = 0; i < n; i++) {
+        if (i)
+            buf_add_char(&w->line, ',');
+        put_u64(&w->line, v[i]);
+    }
     buf_add_char(&w->line, ']');
 }
 

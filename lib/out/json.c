@@ -133,15 +133,20 @@ static void number(struct out *o, const char *fmt, ...)
 static void unsigned_number(struct out *o, uint64_t v)
 {
     char text[DECIMAL_MAX];
+    /* Most readers keep numbers as doubles, which are exact up to 2^53: more is a string. */
+    const char *quote = v > UINT64_C(1) << 53 ? "\"" : "";
 
+    emit_str(o, quote);
     emit(o, text, decimal_u64(text, v));
+    emit_str(o, quote);
 }
 
 static void signed_number(struct out *o, int64_t v)
 {
-    if (v < 0)
-        emit(o, "-", 1);
-    unsigned_number(o, v < 0 ? 0 - (uint64_t)v : (uint64_t)v);
+    if (v >= 0)
+        unsigned_number(o, (uint64_t)v);
+    else
+        number(o, v < -(INT64_C(1) << 53) ? "\"%" PRId64 "\"" : "%" PRId64, v);
 }
 
 static void time_text(struct out *o, uint64_t ns)

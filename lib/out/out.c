@@ -2,6 +2,8 @@
 /* The document as a tree, written as it grows: what is open, where it goes, what to put between. */
 #include "out.h"
 
+#include <assert.h>
+#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -101,6 +103,39 @@ static void pop(struct out *o)
 
     table_free(l->table);
     buf_done(&l->members);
+    buf_done(&l->prefixed);
+    buf_done(&l->lists);
+}
+
+/* The object that a list belongs to. */
+static struct level *owner(struct out *o)
+{
+    return &o->levels[o->depth - 2];
+}
+
+/* Whether JSON Lines are written, and no line is open: what comes is kept for a later one. */
+static bool between_lines(const struct out *o)
+{
+    return o->opts.mode == OUT_MODE_JSONL && !o->record_open;
+}
+
+/*
+ * Notes that the open object has a member of that name. A second one of the same name would make
+ * an object that parsers read in different ways: it is a mistake in a verb's tables.
+ */
+static bool claim(struct out *o, const char *name)
+{
+    struct level *l = top(o);
+
+    for (size_t i = 0; i < l->n_keys; i++)
+        if (strcmp(l->keys[i], name) == 0) {
+            assert(!"an object has a member twice");
+            return false;
+        }
+    if (l->n_keys == KEYS_MAX)
+        abort(); /* an object with more members than any has */
+    l->keys[l->n_keys++] = name;
+    return true;
 }
 
 /* The document's own bracket is written with its first member. */
@@ -109,7 +144,7 @@ static void start(struct out *o)
     if (o->started)
         return;
     o->started = true;
-    if (o->opts.mode != OUT_MODE_TABLE)
+    if (o->opts.mode == OUT_MODE_JSON)
         emit(o, "{", 1);
 }
 
@@ -122,9 +157,7 @@ int out_new(const struct out_opts *opts, struct out **ret)
     if (!o)
         return -ENOMEM;
     o->opts = *opts;
-    push(o, LEVEL_DOCUMENT);
-    if (opts->mode == OUT_MODE_JSONL)
-        o->target = &o->doc;
+    push(o, LEVEL_DOCUMENT)->noun = "document";
     *ret = o;
     return 0;
 }
@@ -135,7 +168,6 @@ void out_free(struct out *o)
         return;
     while (o->depth)
         pop(o);
-    buf_done(&o->doc);
     buf_done(&o->row);
     free(o);
 }
@@ -160,21 +192,61 @@ bool out_get_headings(const struct out *o)
     return !o->opts.noheadings;
 }
 
+void out_name(struct out *o, const char *noun)
+{
+    o->levels[0].noun = noun;
+}
+
 /* ---- choosing columns ---- */
+
+/* Whether a name that a user typed is that of a column: in any case, '_' and ' ' alike. */
+static bool same_name(const char *column, const char *name, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        char c = column[i] == ' ' ? '_' : column[i], d = name[i] == ' ' ? '_' : name[i];
+
+        if (!c || tolower((unsigned char)c) != tolower((unsigned char)d))
+            return false;
+    }
+    return column[n] == '\0';
+}
 
 static size_t find_column(const struct out_col *cols, const char *name, size_t n)
 {
     size_t i = 0;
 
-    while (cols[i].type != OUT_TYPE_END &&
-           (strlen(cols[i].key) != n || strncmp(cols[i].key, name, n) != 0))
+    while (cols[i].type != OUT_TYPE_END && !same_name(cols[i].key, name, n))
         i++;
+    if (cols[i].type != OUT_TYPE_END)
+        return i;
+    for (i = 0; cols[i].type != OUT_TYPE_END; i++)
+        if (cols[i].heading && same_name(cols[i].heading, name, n))
+            break;
     return i;
 }
 
-/* Calls for each name in "a,b"; stops at the first that is no column. */
-static int choose(const char *names, const struct out_col *cols, struct level *l, const char **bad,
-                  size_t *bad_n)
+const struct out_col *out_column(const struct out_col *cols, const char *name)
+{
+    const struct out_col *col = &cols[find_column(cols, name, strlen(name))];
+
+    return col->type == OUT_TYPE_END ? NULL : col;
+}
+
+static void pick(struct level *l, size_t col, bool again)
+{
+    for (size_t i = 0; !again && i < l->n_pick; i++)
+        if (l->pick[i] == col)
+            return;
+    if (l->n_pick < COLS_MAX)
+        l->pick[l->n_pick++] = col;
+}
+
+/*
+ * Picks each column that is named in "a,b"; stops at the first name that no column has. A table
+ * may show a column @again, a JSON object may not.
+ */
+static int choose(const char *names, const struct out_col *cols, struct level *l, bool again,
+                  const char **bad, size_t *bad_n)
 {
     for (const char *p = names;; p++) {
         size_t n = strcspn(p, ",");
@@ -185,8 +257,8 @@ static int choose(const char *names, const struct out_col *cols, struct level *l
             *bad_n = n;
             return -EINVAL;
         }
-        if (l && l->n_pick < COLS_MAX)
-            l->pick[l->n_pick++] = i;
+        if (l)
+            pick(l, i, again);
         p += n;
         if (!*p)
             return 0;
@@ -195,7 +267,7 @@ static int choose(const char *names, const struct out_col *cols, struct level *l
 
 int out_columns_check(const char *columns, const struct out_col *cols, const char **bad, size_t *n)
 {
-    return choose(columns + (columns[0] == '+'), cols, NULL, bad, n);
+    return choose(columns + (columns[0] == '+'), cols, NULL, false, bad, n);
 }
 
 static void pick_columns(const struct out *o, struct level *l)
@@ -211,19 +283,42 @@ static void pick_columns(const struct out *o, struct level *l)
                 l->pick[l->n_pick++] = i;
     if (!names || (names[0] == '+' && !table))
         return;
-    (void)choose(names + (names[0] == '+'), l->cols, l, &bad, &n);
+    (void)choose(names + (names[0] == '+'), l->cols, l, table, &bad, &n);
 }
 
 /* ---- JSON ---- */
 
+/* The name of a column's member. */
+static const char *member_name(const struct out_col *col)
+{
+    return col->type == OUT_TYPE_BYTES ? "data_base64" : col->key;
+}
+
+static bool left_out(const struct out_col *col, const void *row)
+{
+    return col->flags & OUT_TEXT || (col->flags & OUT_OPTIONAL && value_unknown(col, row));
+}
+
 static void json_members(struct out *o, const struct out_col *cols, const void *row)
 {
     for (size_t i = 0; cols && cols[i].type != OUT_TYPE_END; i++) {
-        if (cols[i].flags & OUT_TEXT ||
-            (value_unknown(&cols[i], row) && cols[i].flags & OUT_OPTIONAL))
+        if (left_out(&cols[i], row) || !claim(o, member_name(&cols[i])))
             continue;
         separate(o);
         json_member(o, &cols[i], row, false);
+    }
+}
+
+/* Those of an item that --output chose. */
+static void json_picked_members(struct out *o, const struct level *list, const void *row)
+{
+    for (size_t i = 0; i < list->n_pick; i++) {
+        const struct out_col *col = &list->cols[list->pick[i]];
+
+        if (left_out(col, row) || !claim(o, member_name(col)))
+            continue;
+        separate(o);
+        json_member(o, col, row, false);
     }
 }
 
@@ -233,23 +328,61 @@ static void json_picked(struct out *o, const struct level *l, const void *row, b
         comma |= json_member(o, &l->cols[l->pick[i]], row, comma);
 }
 
-/* Opens a line and puts in it what stands around the record. Return: whether there was anything. */
-static bool record_begin(struct out *o)
+static bool is_member(const struct out_col *cols, const char *name)
+{
+    for (size_t i = 0; cols && cols[i].type != OUT_TYPE_END; i++)
+        if (!(cols[i].flags & OUT_TEXT) && strcmp(member_name(&cols[i]), name) == 0)
+            return true;
+    return false;
+}
+
+/* Whether what stands inside of an object has a member of that name, too. */
+static bool is_inside(const struct out *o, size_t level, const struct out_col *cols,
+                      const char *name)
+{
+    for (size_t i = level + 1; i < o->depth; i++)
+        for (size_t k = 0; k < o->levels[i].n_kept; k++)
+            if (strcmp(o->levels[i].kept[k].name, name) == 0)
+                return true;
+    return is_member(cols, name);
+}
+
+/*
+ * Puts the members of the open objects in a line, with the object's name before those that the
+ * record has itself. @cols are the record's. Return: whether there was anything.
+ */
+static bool put_kept(struct out *o, const struct out_col *cols)
 {
     bool any = false;
 
+    for (size_t i = 0; i < o->depth; i++) {
+        const struct level *l = &o->levels[i];
+
+        for (size_t k = 0; k < l->n_kept; k++) {
+            const struct kept *m = &l->kept[k];
+            bool inside = is_inside(o, i, cols, m->name);
+
+            if (any)
+                emit(o, ",", 1);
+            if (inside)
+                emit(o, buf_str(&l->prefixed) + m->prefixed_at, m->prefixed_len);
+            else
+                emit(o, buf_str(&l->members) + m->at, m->len);
+            any = true;
+        }
+    }
+    return any;
+}
+
+/* Opens a line and puts in it what stands around the record. Return: whether there was anything. */
+static bool record_begin(struct out *o, const struct out_col *cols)
+{
+    for (size_t i = 0; i < o->depth; i++)
+        o->levels[i].has_records = true;
     o->record_open = true;
     o->target = &o->row;
     emit(o, "{", 1);
-    for (size_t i = 0; i < o->depth; i++) {
-        if (!o->levels[i].members.len)
-            continue;
-        if (any)
-            emit(o, ",", 1);
-        emit(o, o->levels[i].members.data, o->levels[i].members.len);
-        any = true;
-    }
-    return any;
+    return put_kept(o, cols);
 }
 
 static void stream_flush(struct out *o)
@@ -271,21 +404,75 @@ static void record_end(struct out *o)
     if (flush_each(top(o)))
         stream_flush(o);
     o->record_open = false;
-    o->target = &o->doc;
+    o->target = NULL;
 }
 
-/* Members outside of records, kept for the records that follow. */
-static void remember(struct out *o, const struct out_col *cols, const void *row)
+/* Keeps members for the lines that follow. Those after the records come in a line of their own. */
+static void keep(struct out *o, const struct out_col *cols, const void *row)
 {
     struct level *l = top(o);
-    struct buf *saved = o->target;
 
-    if (o->opts.mode != OUT_MODE_JSONL || o->record_open)
+    l->owed |= l->has_records;
+    for (size_t i = 0; cols && cols[i].type != OUT_TYPE_END; i++) {
+        struct kept m = {.name = member_name(&cols[i])};
+        char name[NAME_SIZE];
+        struct out_col renamed = cols[i];
+
+        if (left_out(&cols[i], row) || !claim(o, m.name))
+            continue;
+        snprintf(name, sizeof(name), "%s_%s", l->noun, cols[i].key);
+        renamed.key = name;
+        m.at = l->members.len;
+        m.prefixed_at = l->prefixed.len;
+        o->target = &l->members;
+        json_member(o, &cols[i], row, false);
+        o->target = &l->prefixed;
+        json_member(o, &renamed, row, false);
+        m.len = l->members.len - m.at;
+        m.prefixed_len = l->prefixed.len - m.prefixed_at;
+        l->kept[l->n_kept++] = m;
+    }
+    o->target = NULL;
+}
+
+/* A record's columns as null, in the line of an object that has no records. */
+static void put_nulls(struct out *o, const struct out_col *cols, bool comma)
+{
+    struct level none = {.cols = cols, .flags = OUT_RECORDS};
+
+    pick_columns(o, &none);
+    for (size_t i = 0; i < none.n_pick; i++) {
+        const struct out_col *col = &cols[none.pick[i]];
+
+        if (col->flags & (OUT_TEXT | OUT_OPTIONAL))
+            continue;
+        emit_str(o, comma ? ",\"" : "\"");
+        emit_str(o, member_name(col));
+        emit_str(o, "\":null");
+        comma = true;
+    }
+}
+
+/*
+ * Ends an object of JSON Lines: when its records did not carry all of it, a line has its members,
+ * its other lists, and null for what a record would have.
+ */
+static void object_line(struct out *o)
+{
+    struct level *l = top(o);
+    bool comma;
+
+    if ((l->has_records && !l->owed) || (!l->n_kept && !l->lists.len))
         return;
-    o->target = &l->members;
-    for (size_t i = 0; cols && cols[i].type != OUT_TYPE_END; i++)
-        json_member(o, &cols[i], row, l->members.len > 0);
-    o->target = saved;
+    comma = record_begin(o, l->record_cols);
+    if (l->record_cols)
+        put_nulls(o, l->record_cols, comma);
+    if (l->lists.len) {
+        if (comma || l->record_cols)
+            emit(o, ",", 1);
+        emit(o, buf_str(&l->lists), l->lists.len);
+    }
+    record_end(o);
 }
 
 /* ---- tables ---- */
@@ -305,19 +492,18 @@ static void text_members(struct out *o, const struct out_col *cols, const void *
         return;
     for (size_t i = 0; cols && cols[i].type != OUT_TYPE_END; i++)
         if (!(cols[i].flags & (OUT_JSON | OUT_HIDDEN)))
-            width = MAX(width, strlen(cols[i].heading ? cols[i].heading : cols[i].key));
+            width = MAX(width, strlen(cols[i].key));
     for (size_t i = 0; cols && cols[i].type != OUT_TYPE_END; i++) {
-        const char *name = cols[i].heading ? cols[i].heading : cols[i].key;
         size_t start = b.len;
 
         if (cols[i].flags & (OUT_JSON | OUT_HIDDEN))
             continue;
-        buf_add_str(&b, name);
-        for (; !cols[i].heading && start < b.len; start++)
+        buf_add_str(&b, cols[i].key);
+        for (; start < b.len; start++)
             if (b.data[start] == '_')
                 b.data[start] = ' ';
         buf_add_char(&b, ':');
-        buf_add_repeat(&b, ' ', width - strlen(name) + 1);
+        buf_add_repeat(&b, ' ', width - strlen(cols[i].key) + 1);
         value_text(&b, &cols[i], row, 4096);
         buf_add_char(&b, '\n');
     }
@@ -335,24 +521,44 @@ void out_fields(struct out *o, const struct out_col *cols, const void *row)
         text_members(o, cols, row);
         return;
     }
-    remember(o, cols, row);
-    json_members(o, cols, row);
+    if (between_lines(o))
+        keep(o, cols, row);
+    else
+        json_members(o, cols, row);
+}
+
+static void json_list_begin(struct out *o, const char *key)
+{
+    struct level *l = top(o);
+
+    if (!claim(o, key))
+        return;
+    if (between_lines(o)) {
+        o->target = &l->lists;
+        if (l->lists.len)
+            emit(o, ",", 1);
+    } else {
+        separate(o);
+    }
+    json_string(o, key, strlen(key));
+    emit_str(o, out_pretty(o) ? ": [" : ":[");
+    if (between_lines(o))
+        o->target = NULL;
 }
 
 void out_list_begin(struct out *o, const char *key, const struct out_col *cols, unsigned int flags)
 {
+    size_t lists_len = top(o)->lists.len;
     struct level *l;
 
     start(o);
-    o->had_records |= (flags & OUT_RECORDS) != 0;
-    if (o->opts.mode != OUT_MODE_TABLE) {
-        separate(o);
-        json_string(o, key, strlen(key));
-        emit_str(o, out_pretty(o) ? ": [" : ":[");
-    }
+    if (o->opts.mode != OUT_MODE_TABLE)
+        json_list_begin(o, key);
     l = push(o, LEVEL_LIST);
     l->cols = cols;
     l->flags = flags;
+    l->noun = key;
+    l->text_at = lists_len;
     if (!cols)
         return;
     pick_columns(o, l);
@@ -366,18 +572,21 @@ void out_list_begin(struct out *o, const char *key, const struct out_col *cols, 
 /* A row of a list inside a document, or inside a record. */
 static void json_row(struct out *o, const struct level *l, const void *row)
 {
-    bool alone = !o->target;
+    bool alone = !o->target && !between_lines(o);
+    struct buf *saved = o->target;
 
     if (alone)
         o->target = &o->row;
+    else if (between_lines(o))
+        o->target = &owner(o)->lists;
     separate(o);
     emit(o, "{", 1);
     json_picked(o, l, row, false);
     emit(o, "}", 1);
+    o->target = saved;
     if (!alone)
         return;
     row_write(o);
-    o->target = NULL;
     if (flush_each(l))
         stream_flush(o);
 }
@@ -397,12 +606,34 @@ void out_row(struct out *o, const void *row)
             stream_flush(o);
         return;
     }
-    if (o->opts.mode == OUT_MODE_JSONL && l->flags & OUT_RECORDS && !o->record_open) {
-        json_picked(o, l, row, record_begin(o));
+    if (between_lines(o) && l->flags & OUT_RECORDS) {
+        json_picked(o, l, row, record_begin(o, l->cols));
         record_end(o);
         return;
     }
     json_row(o, l, row);
+}
+
+/*
+ * Ends a list outside of records: one of records, or around records, has gone out in lines; any
+ * other is kept for the line of its object.
+ */
+static void list_end_between_lines(struct out *o)
+{
+    struct level *l = top(o), *object = owner(o);
+
+    if (l->flags & OUT_RECORDS) {
+        object->record_cols = l->cols;
+        object->owed |= !l->has_records && l->cols && !(l->flags & OUT_STREAM);
+        object->has_records = true;
+    }
+    if (l->flags & OUT_RECORDS || l->has_records || (!l->cols && !l->filled)) {
+        object->lists.len = l->text_at;
+        return;
+    }
+    buf_add_char(&object->lists, ']');
+    object->owed = true;
+    out_latch(o, buf_error(&object->lists));
 }
 
 void out_list_end(struct out *o)
@@ -416,6 +647,11 @@ void out_list_end(struct out *o)
         out_latch(o, table_flush(l->table, &b));
         write_text(o, &b);
     }
+    if (between_lines(o)) {
+        list_end_between_lines(o);
+        pop(o);
+        return;
+    }
     pop(o);
     if (o->opts.mode != OUT_MODE_TABLE)
         close_bracket(o, "]", filled);
@@ -423,8 +659,7 @@ void out_list_end(struct out *o)
 
 void out_item_begin(struct out *o, const struct out_col *cols, const void *row)
 {
-    struct level *list = top(o);
-    bool record = o->opts.mode == OUT_MODE_JSONL && list->flags & OUT_RECORDS && !o->record_open;
+    struct level *list = top(o), *item;
     bool comma = false;
 
     if (o->opts.mode == OUT_MODE_TABLE) {
@@ -432,25 +667,65 @@ void out_item_begin(struct out *o, const struct out_col *cols, const void *row)
         text_members(o, cols, row);
         return;
     }
-    if (record) {
-        comma = record_begin(o);
+    if (between_lines(o) && !(list->flags & OUT_RECORDS)) {
+        item = push(o, LEVEL_ITEM);
+        /* Its name is the list's without the s of the plural. */
+        snprintf(item->item_noun, sizeof(item->item_noun), "%.*s", (int)strlen(list->noun) - 1,
+                 list->noun);
+        item->noun = item->item_noun;
+        keep(o, cols, row);
+        return;
+    }
+    if (between_lines(o)) {
+        comma = record_begin(o, cols);
+        o->record_depth = o->depth;
     } else {
         separate(o);
         emit(o, "{", 1);
     }
-    push(o, LEVEL_ITEM)->filled = comma;
-    remember(o, cols, row);
-    json_members(o, cols, row);
+    item = push(o, LEVEL_ITEM);
+    item->filled = comma;
+    list = &o->levels[o->depth - 2];
+    if (cols && cols == list->cols && list->flags & OUT_RECORDS)
+        json_picked_members(o, list, row);
+    else
+        json_members(o, cols, row);
+}
+
+/* Ends an item outside of records: a line of its own, or a part of the list that is kept. */
+static void item_end_between_lines(struct out *o)
+{
+    struct level *item = top(o), *list = &o->levels[o->depth - 2];
+    struct buf *text = &o->levels[o->depth - 3].lists;
+
+    if (item->has_records) {
+        object_line(o);
+        return;
+    }
+    buf_add_str(text, list->filled ? ",{" : "{");
+    for (size_t i = 0; i < item->n_kept; i++) {
+        if (i)
+            buf_add_char(text, ',');
+        buf_add(text, buf_str(&item->members) + item->kept[i].at, item->kept[i].len);
+    }
+    if (item->members.len && item->lists.len)
+        buf_add_char(text, ',');
+    buf_add(text, buf_str(&item->lists), item->lists.len);
+    buf_add_char(text, '}');
+    list->filled = true;
+    out_latch(o, buf_error(text));
 }
 
 void out_item_end(struct out *o)
 {
     bool filled = top(o)->filled;
 
+    if (between_lines(o))
+        item_end_between_lines(o);
     pop(o);
-    if (o->opts.mode == OUT_MODE_TABLE)
+    if (o->opts.mode == OUT_MODE_TABLE || between_lines(o))
         return;
-    if (o->opts.mode == OUT_MODE_JSONL && top(o)->flags & OUT_RECORDS)
+    if (o->opts.mode == OUT_MODE_JSONL && o->depth == o->record_depth)
         record_end(o);
     else
         close_bracket(o, "}", filled);
@@ -589,14 +864,13 @@ int out_finish(struct out *o)
     if (o->depth == 1) {
         bool filled = top(o)->filled;
 
+        if (o->opts.mode == OUT_MODE_JSONL)
+            object_line(o);
         pop(o);
-        if (o->opts.mode != OUT_MODE_TABLE) {
+        if (o->opts.mode == OUT_MODE_JSON) {
             close_bracket(o, "}", filled);
             emit(o, "\n", 1);
         }
-        /* Without records the document as a whole is the one line. */
-        if (o->opts.mode == OUT_MODE_JSONL && !o->had_records && filled)
-            write_stream(o, buf_str(&o->doc), o->doc.len);
     }
     stream_flush(o);
     return o->error;

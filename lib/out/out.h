@@ -16,8 +16,14 @@
  *
  * In JSON that is what is written, in this order, row by row: nothing grows with the number of
  * rows. As JSON Lines each row or item of the list that has OUT_RECORDS is one line; the members of
- * the objects around it are put into each line, so that a line stands alone. As a table, members
- * are "key: value" lines and a list is a table of aligned columns.
+ * the objects around it are put into each line, so that a line stands alone. Where the record has a
+ * member of that name itself, the outer one is called after its object: "dump_time". An object
+ * without records, or with other lists beside them, gets a line of its own: its members and those
+ * lists, and null for what a record would have. As a table, members are "key: value" lines and a
+ * list is a table of aligned columns.
+ *
+ * No object has two members of one name: a column that is chosen twice comes once in JSON, and
+ * assert() finds a verb whose tables disagree.
  *
  * Every string is escaped for where it goes. The first failed write latches and silences all later
  * ones; out_finish() returns it.
@@ -85,7 +91,7 @@ enum out_col_flags {
 /**
  * struct out_col - one column
  * @key: JSON key and name for --output: lower case, words joined by '_'
- * @heading: in the table; NULL for @key in capitals
+ * @heading: in the table, and another name for --output; NULL for @key in capitals
  * @help: a phrase for --help and the man page
  * @type: how to read and show the field
  * @offset: of the field in the row
@@ -183,8 +189,11 @@ bool out_get_color(const struct out *o);
 /* Whether headings and what stands around a table are wanted. */
 bool out_get_headings(const struct out *o);
 
+/* Names the object that the document is, in one word, e.g. "dump". @noun is borrowed. */
+void out_name(struct out *o, const char *noun);
+
 /**
- * out_columns_check() - whether --output names columns that exist
+ * out_columns_check() - whether --output names columns that exist, in any case
  * @columns: the option's text
  * @cols: the table
  * @bad: on failure, the first name that is in no column; @n its length
@@ -192,6 +201,9 @@ bool out_get_headings(const struct out *o);
  * Return: 0 or -EINVAL.
  */
 int out_columns_check(const char *columns, const struct out_col *cols, const char **bad, size_t *n);
+
+/* The column that a user calls by its key or heading, in any case; NULL for none. */
+const struct out_col *out_column(const struct out_col *cols, const char *name);
 
 void out_fields(struct out *o, const struct out_col *cols, const void *row);
 void out_list_begin(struct out *o, const char *key, const struct out_col *cols, unsigned int flags);

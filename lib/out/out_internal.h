@@ -7,12 +7,27 @@
 
 enum {
     COLS_MAX = 64, /* columns of a list */
+    KEYS_MAX = 80, /* members of an object: columns and lists */
+    NAME_SIZE = 64,
     DEPTH_MAX = 8,
 };
 
 typedef const char *str_t;
 
 enum level_kind { LEVEL_DOCUMENT, LEVEL_LIST, LEVEL_ITEM };
+
+/**
+ * struct kept - a member of an object around records, which each line repeats
+ * @name: its key
+ * @at, @len: `"key":value` in the object's @members
+ * @prefixed_at, @prefixed_len: `"object_key":value` in its @prefixed, for records that have a
+ *   member of that name themselves
+ */
+struct kept {
+    const char *name;
+    size_t at, len;
+    size_t prefixed_at, prefixed_len;
+};
 
 struct level {
     enum level_kind kind;
@@ -22,19 +37,33 @@ struct level {
     size_t n_pick;
     bool filled;         /* something stands before the next member: a comma is needed */
     struct table *table; /* of a list, as a table */
-    struct buf members;  /* JSON Lines: `"k":v,…` that each record inside repeats */
+
+    /* Of an object. */
+    const char *noun; /* its name in one word; of a list its key */
+    char item_noun[NAME_SIZE];
+    const char *keys[KEYS_MAX]; /* the names that its members have */
+    size_t n_keys;
+
+    /* JSON Lines, of an object outside of records. */
+    struct kept kept[KEYS_MAX];
+    size_t n_kept;
+    struct buf members, prefixed;
+    struct buf lists; /* `"key":[…],…`: lists that hold no records */
+    size_t text_at;   /* of a list: where it begins in the object's @lists */
+    const struct out_col *record_cols;
+    bool has_records; /* lines were written of it, or of what it contains */
+    bool owed;        /* something of it is in no line yet */
 };
 
 struct out {
     struct out_opts opts;
     int error;
     struct level levels[DEPTH_MAX];
-    size_t depth;       /* levels in use; the document is the first */
-    struct buf *target; /* where emit() writes; NULL for the stream */
-    struct buf row;     /* a row in JSON, for the stream; a large one goes there in parts */
-    struct buf doc;     /* JSON Lines: what stands outside of records */
-    bool record_open;   /* JSON Lines: inside a record */
-    bool had_records;
+    size_t depth;        /* levels in use; the document is the first */
+    struct buf *target;  /* where emit() writes; NULL for the stream */
+    struct buf row;      /* a row in JSON, for the stream; a large one goes there in parts */
+    bool record_open;    /* JSON Lines: inside a record */
+    size_t record_depth; /* of the list that an item which is a record belongs to */
     bool started;
 };
 

@@ -17,6 +17,7 @@
 #include "buf.h"
 #include "cleanup.h"
 #include "fileio.h"
+#include "statedir.h"
 #include "timefmt.h"
 
 static const char magic[8] = {'i', 'p', 'c', 'b', 'o', 'x', 'd', 'j'};
@@ -25,18 +26,9 @@ static const char magic[8] = {'i', 'p', 'c', 'b', 'o', 'x', 'd', 'j'};
 
 int journal_dir(bool of_root, char *out, size_t n)
 {
-    const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
-    int len;
-
-    if (of_root)
-        len = snprintf(out, n, "/var/lib/ipcbox");
-    else if (state && state[0] == '/')
-        len = snprintf(out, n, "%s/ipcbox", state);
-    else if (home && home[0] == '/')
-        len = snprintf(out, n, "%s/.local/state/ipcbox", home);
-    else
-        return -ENOENT;
-    return len < 0 || (size_t)len >= n ? -ENAMETOOLONG : 0;
+    if (!of_root || getuid() == 0)
+        return statedir_path(out, n, NULL);
+    return snprintf(out, n, "/var/lib/ipcbox") < (int)n ? 0 : -ENAMETOOLONG;
 }
 
 int journal_boot_id(char out[40])
@@ -80,24 +72,6 @@ bool journal_this_boot(const struct journal_head *h)
     char boot[40];
 
     return journal_boot_id(boot) == 0 && !strncmp(boot, h->boot, sizeof(boot));
-}
-
-static int make_dir(const char *dir, mode_t mode)
-{
-    char part[4096];
-    struct stat st;
-
-    for (const char *p = strchr(dir + 1, '/');; p = strchr(p + 1, '/')) {
-        snprintf(part, sizeof(part), "%.*s", p ? (int)(p - dir) : (int)strlen(dir), dir);
-        if (mkdir(part, p ? 0755 : mode) < 0 && errno != EEXIST)
-            return -errno;
-        if (!p)
-            break;
-    }
-    if (stat(dir, &st) < 0)
-        return -errno;
-    /* Whoever else may write there could put messages into our mouth. */
-    return st.st_uid == getuid() && !(st.st_mode & 022) ? 0 : -EPERM;
 }
 
 /* ---- the pattern ---- */
@@ -245,14 +219,12 @@ int journal_create(const struct pmq_queue *q, const struct pmq_attr *a, struct j
                    struct err *e)
 {
     char dir[4096 - 256];
-    int r = journal_dir(getuid() == 0, dir, sizeof(dir));
+    int r = statedir_path(dir, sizeof(dir), e);
+    _cleanup_(closep) int fd = r < 0 ? r : statedir_open(e);
 
     *j = (struct journal){.fd = -1};
-    if (r < 0)
-        return err_set(e, r, "set XDG_STATE_HOME", "there is no folder for the journal");
-    r = make_dir(dir, getuid() == 0 ? 0755 : 0700);
-    if (r < 0)
-        return err_set(e, r, NULL, "no journal can be kept in %s: %s", dir, err_text(NULL, r));
+    if (fd < 0)
+        return fd;
     r = journal_path(dir, a->dev, a->ino, j->path, sizeof(j->path));
     if (r < 0)
         return r;

@@ -100,7 +100,7 @@ static int list_dir(bool of_root, pmq_journal_fn visit, void *ctx, struct err *e
     int r = journal_dir(of_root, dir, sizeof(dir));
 
     if (r < 0)
-        return r == -ENOENT ? 0 : r;
+        return r == -ENOTDIR ? 0 : r;
     d = opendir(dir);
     if (!d)
         return errno == ENOENT ? 0

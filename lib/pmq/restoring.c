@@ -116,6 +116,19 @@ static void release(struct pmq_restoring *j)
     free(j);
 }
 
+static int explain(int r, struct err *e)
+{
+    char path[4096];
+
+    if (pmq_own_ipc_ns() == 0)
+        return err_set(e, r, "mount /proc", "cannot tell which IPC namespace this is: %s",
+                       err_text(NULL, r));
+    if (statedir_path(path, sizeof(path), e) < 0)
+        return r;
+    return err_set(e, r, "set IPCBOX_STATE_DIR to another directory",
+                   "cannot keep a journal in %s: %s", path, err_text(NULL, r));
+}
+
 int pmq_restoring_new(struct pmq_restoring **ret, struct err *e)
 {
     _cleanup_(buf_done) struct buf b = BUF_INIT;
@@ -141,8 +154,7 @@ int pmq_restoring_new(struct pmq_restoring **ret, struct err *e)
     }
     if (r < 0) {
         release(j);
-        return e && e->why[0] ? r
-                              : err_set(e, r, NULL, "cannot keep a journal: %s", err_text(NULL, r));
+        return e && e->why[0] ? r : explain(r, e);
     }
     *ret = j;
     return 0;

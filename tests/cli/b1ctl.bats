@@ -121,17 +121,16 @@ a node-release back  "
     shell=$!
     exec 9>"$BATS_TEST_TMPDIR/cmds"
     printf 'peer a b\nnode a.n\ngive a.n b as h\nsend b.h "waits here" with b.h\n' >&9
-    waiting() { "$IPCBOX" b1ctl -q -J list | jq -e --arg b "$bus.d" '.peers | map(select(.bus == $b).messages) | add == 1'; }
+    waiting() { "$IPCBOX" b1ctl -q -J list | jq -e --arg b "$bus.d" '.peers | map(select(.bus == $b).depth) | add == 1'; }
     within 20 waiting
     # Other buses of the machine do not matter.
     here() { "$IPCBOX" b1ctl -J "$1" | jq -c --arg b "$bus.d" "{$2: [.$2[] | select(.bus == \$b)]}"; }
     expect 0 b1ctl -J list
     "$SRC/tests/schema/validate" b1ctl-list <<<"$out"
     out=$(here list peers)
-    is "$(jq -c '[.peers | sort_by(.messages)[] | .messages] | length' <<<"$out")" 3
-    fd=$(jq -r --arg p "$shell" '.peers[] | select(.messages == 1) | .holders' <<<"$out" |
-        sed "s/^$shell:\([0-9]*\) ipcbox$/\1/")
-    is "$(jq -c '.peers[] | select(.messages == 1) | [.nodes, .handles, .bytes, .uid]' <<<"$out")" \
+    is "$(jq -c '[.peers | sort_by(.depth)[] | .depth] | length' <<<"$out")" 3
+    fd=$(jq --argjson p "$shell" '.peers[] | select(.depth == 1).holders[] | select(.pid == $p and .comm == "ipcbox").fd' <<<"$out")
+    is "$(jq -c '.peers[] | select(.depth == 1) | [.node_count, .handle_count, .bytes, .uid]' <<<"$out")" \
         '[1,2,10,0]'
     expect 0 b1ctl -J peek --pid "$shell" --fd "$fd"
     is "$(jq -c '.messages[] | [.type, .length, .text]' <<<"$out")" '["message",10,"waits here"]'
@@ -202,7 +201,7 @@ mknod /dev/bus1 c 10 "$(awk '$2 == "fuse" {print $1}' /proc/misc)"
 exec 7<>/dev/bus1 8<>/dev/bus1 9>&7
 sleep 1000 &
 "$IPCBOX" b1ctl -J list | jq -c --arg shell "$$" --arg child "$!" '[.peers[] | select(.bus == "/dev/bus1") |
-    .holders | tostring | [scan($shell), scan($child)] | length] | sort'
+    [.holders[].pid | tostring | select(. == $shell or . == $child)] | length] | sort'
 kill $!
 EOF
     expect 0 unshare -m --propagation private bash "$BATS_TEST_TMPDIR/inner"

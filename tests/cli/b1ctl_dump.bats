@@ -34,7 +34,7 @@ recording() { readlink /proc/"$watch_pid"/fd/* 2>/dev/null | grep -q "$bus.d/rec
 peer a b c; node a.n b.m a.o c.p; give a.n b as h; give b.m a as back; give a.o c as oo; give c.p a as cp
 send b.h "waits 1" with b.m; send b.h w2; drop a.o; release a.o; send a.cp late; give a.n c as dead; release c.p
 EOF
-    waiting() { "$IPCBOX" b1ctl -q -J list | jq -e --arg b "$bus.d" '.peers | map(select(.bus == $b).messages) | add == 5'; }
+    waiting() { "$IPCBOX" b1ctl -q -J list | jq -e --arg b "$bus.d" '.peers | map(select(.bus == $b).depth) | add == 5'; }
     within 20 waiting
     record -O "$dump"
     # Transferred handles, multicast, releases, notifications, a peer that comes and goes.
@@ -268,7 +268,7 @@ EOF
     shell=$!
     exec 7>"$BATS_TEST_TMPDIR/in"
     echo 'peer a b; node a.n; give a.n b as h; send b.h early' >&7
-    waiting() { "$IPCBOX" b1ctl -q -J list | jq -e --arg b "$bus.d" '.peers | map(select(.bus == $b).messages) | add == 1'; }
+    waiting() { "$IPCBOX" b1ctl -q -J list | jq -e --arg b "$bus.d" '.peers | map(select(.bus == $b).depth) | add == 1'; }
     within 20 waiting
     record --backend calls -O "$dump"
     printf 'recv a\nsend b.h old; recv a; node a.m; give a.m b as k; send b.k new; recv a; send b.k,b.h half; recv a\n' >&7

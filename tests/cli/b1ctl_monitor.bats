@@ -94,7 +94,7 @@ divide() {
     done
     has "$(cat "$note")" "$(wc -l <"$events") calls, 0 lost"
     # What failed, and why.
-    is "$(jq -c 'select(.error == "EMSGSIZE" and .event == "recv") | [.length, .n_transfers, .room_bytes, .room_transfers]' "$events" | head -n 1)" '[4,1,2,4]'
+    is "$(jq -c 'select(.error == "EMSGSIZE" and .event == "recv") | [.length, .transfer_count, .room_bytes, .room_transfers]' "$events" | head -n 1)" '[4,1,2,4]'
     is "$(jq -c 'select(.error == "EBADRQC" and .event == "send" and (.destinations | length) == 2) | [.destinations[].error]' "$events" | head -n 1)" '[0,-56]'
     is "$(jq -r 'select(.event == "ioctl") | .cmd' "$events" | xargs)" \
         "0xc0189704 0xc0289703 0x80189703 0x9703"

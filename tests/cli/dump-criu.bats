@@ -140,7 +140,7 @@ DUMP
     begin unshare -i
     ! "$HELPERS/mqmake" -u "$a" 2>/dev/null
     checkpoint || { cat img/dump.log; false; }
-    is "$(jq 'select(.type == "criu_tree").own_ipc_ns' img/mqueues.dump)" true
+    is "$(jq 'select(.type == "criu_tree").own_ipc_namespace' img/mqueues.dump)" true
     wait "$reaper" || true
     back
     within 30 restored
@@ -257,6 +257,16 @@ PY
     kill $!
     has "$err" "$a: the notification that process $! has registered is lost by a restore"
     expect 0 mqdump verify img/mqueues.dump
+}
+
+@test "mqdump criu script: runs itself, however it is called" {
+    cp "$IPCBOX" copy && ln "$IPCBOX" hard 2>/dev/null || cp "$IPCBOX" hard
+    mkdir links && cp copy links/mqdump
+    for self in "$IPCBOX mqdump" ./copy\ mqdump ./hard\ mqdump ./links/mqdump; do
+        # shellcheck disable=SC2086 # words
+        $self criu script >script && chmod +x script
+        CRTOOLS_SCRIPT_ACTION=pre-dump ./script
+    done
 }
 
 @test "mqdump criu: other actions do nothing, wrong words are usage" {

@@ -159,6 +159,57 @@ SH
     is "$(texts "$q")" a,a
 }
 
+@test "mqdump: output to pipes, descriptors and files that cannot be made" {
+    make "$q" 5 20 1:a
+    dumps() { mqdump verify -J "$1" | jq -e '.dumps[0].whole' >/dev/null; }
+    for target in - /dev/stdout /dev/fd/1 /proc/self/fd/1; do
+        "$IPCBOX" mqdump save "$q" -O "$target" | cat >piped.dump
+        dumps piped.dump
+        # What the shell appends to stays, and goes on.
+        echo before >appended
+        "$IPCBOX" mqdump save "$q" -O "$target" >>appended
+        is "$(head -n 1 appended)" before
+        tail -n +2 appended >rest.dump
+        dumps rest.dump
+        "$IPCBOX" mqdump seal piped.dump -O "$target" | cmp - piped.dump
+        "$IPCBOX" mqpeek metrics -O "$target" | grep -q '^# EOF'
+    done
+    "$IPCBOX" mqdump save "$q" -O >(cat >substituted.dump)
+    filled() { dumps substituted.dump; }
+    within 10 filled
+    is "$(ls -A)" "$(ls -A | grep -vxe -)" # no file has the name of an option
+    runs=("mqdump save $q" "mqdump seal piped.dump" "mqpeek metrics")
+    [ "$(id -u)" != 0 ] || runs+=("mqdump record $q")
+    for run in "${runs[@]}"; do
+        # shellcheck disable=SC2086 # words
+        expect 1 $run -O "$BATS_TEST_TMPDIR/absent/file"
+        has "$err" "$BATS_TEST_TMPDIR/absent/file: cannot write: No such file or directory"
+        # shellcheck disable=SC2086 # words
+        expect 1 $run -O "$BATS_TEST_TMPDIR"
+        has "$err" "$BATS_TEST_TMPDIR: cannot write: Is a directory"
+    done
+    # A limit on the size of files is an error, and not a death without a word.
+    is "$(sh -c 'ulimit -f 0; exec "$IPCBOX" mqdump save "$1" -O limited.dump 2>&1' sh "$q")" \
+        "mqdump: limited.dump: cannot write: File too large"
+    expect 2 mqdump save --pid 1 --all
+    has "$err" "--pid and --all exclude each other"
+    [ ! -e limited.dump ]
+}
+
+@test "mqdump restore --dry-run: fails for an owner that the user namespace does not have" {
+    root
+    make "$q" 5 20 1:a
+    mqdump save "$q" -O a.dump
+    jq -c 'if .type == "queue" then .uid = 54321 else . end' a.dump | mqdump seal >owned.dump
+    for how in --dry-run ""; do
+        # shellcheck disable=SC2086 # a word or none
+        expect 5 unshare -Uri "$IPCBOX" mqdump restore $how owned.dump
+        has "$err" "its owner 54321:"
+        # shellcheck disable=SC2086 # a word or none
+        expect 0 unshare -i "$IPCBOX" mqdump restore $how owned.dump
+    done
+}
+
 @test "mqdump: without rights nothing is shown, changed or followed, and it says what would help" {
     root
     make "$q" 5 20 1:secret
@@ -179,6 +230,11 @@ SH
     # A journal where others may write is none.
     expect 5 as_user env IPCBOX_STATE_DIR=/tmp "$IPCBOX" mqdump restore --rename "$q=$q-2" - <a.dump
     has "$err" "set IPCBOX_STATE_DIR"
+    for verb in "mqdump restore --rename $q=$q-2 a.dump" "mqpeek --backend drain --force $q"; do
+        # shellcheck disable=SC2086 # words
+        expect 1 env IPCBOX_STATE_DIR=/proc/none "$IPCBOX" $verb
+        has "$err" "cannot use /proc/none: No such file or directory (set IPCBOX_STATE_DIR)"
+    done
     expect 5 as_user env -u IPCBOX_STATE_DIR HOME=/nonexistent "$IPCBOX" mqdump restore --rename "$q=$q-2" - <a.dump
     ! exists "$q-2"
     is "$(texts "$q")" secret

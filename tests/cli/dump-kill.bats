@@ -20,7 +20,7 @@ teardown() {
 make() { "$HELPERS/mqmake" "$@"; }
 unlink() { "$HELPERS/mqmake" -u "$1"; }
 exists() { mqdump save "$1" >/dev/null 2>&1; }
-content() { mqdump save "$1" | jq -c 'select(.type == "queue" or .type == "message") | del(.taken)'; }
+content() { mqdump save "$1" | jq -c 'select(.type == "queue" or .type == "message") | del(.time)'; }
 texts() { content "$1" | jq -r 'select(.type == "message").text' | paste -sd,; }
 root() { [ "$(id -u)" = 0 ] || skip "needs root"; }
 
@@ -37,6 +37,24 @@ storm() {
     expect 0 timeout 600 "$HELPERS/dumpstorm" "kill-$1" "$IPCBOX" . $kills "$RANDOM"
     is "$out" "$kills killed"
     is "$(find "$IPCBOX_STATE_DIR" -name 'restore-*')" ""
+}
+
+@test "mqdump restore --recover: journals of other namespaces, and of those that are gone" {
+    state=$BATS_TEST_TMPDIR/elsewhere
+    mkdir "$state"
+    echo saved >"$state/old.dump"
+    # No namespace has this number.
+    printf 'restore 1 %s 1\nmake %s 384\nreplaces %s %s 1 1\n' "$(cat /proc/sys/kernel/random/boot_id)" \
+        "$(printf /gone | base64)" "$(printf /gone | base64)" \
+        "$(printf %s "$state/old.dump" | base64 -w 0)" >"$state/restore-1-0"
+    expect 0 env IPCBOX_STATE_DIR="$state" "$IPCBOX" mqdump restore --recover
+    # Who may look at every process knows that it is gone; who may not says where it belongs.
+    if [ -e "$state/restore-1-0" ]; then
+        has "$err" "/gone: left by an interrupted restore: in IPC namespace 1: it is recovered there"
+    else
+        has "$err" "/gone: left by an interrupted restore: no process is in its IPC namespace any more: what it replaced is in $state/old.dump"
+    fi
+    [ -e "$state/old.dump" ]
 }
 
 @test "mqdump: SIGKILL at random moments of save and seal: no half file" {
@@ -68,7 +86,7 @@ storm() {
     unlink "$q"
     expect 137 strace -qq -o /dev/null -e inject=mq_timedsend:signal=KILL:when=2 "$IPCBOX" mqdump restore a.dump
     expect 0 mqpeek -J list
-    jq -e --arg q "$q" '.queues[] | select(.name == $q) | .incomplete and .mode == "0000" and .messages == 1' <<<"$out"
+    jq -e --arg q "$q" '.queues[] | select(.name == $q) | .incomplete and .mode == "0000" and .depth == 1' <<<"$out"
     has "$err" "$q is incomplete"
     expect 0 mqpeek list
     has "$out$err" "$q is incomplete"

@@ -73,7 +73,7 @@ done
 "$HELPERS/bigqueue" drain "$q" payloads >order
 SH
         expect 0 unshare -i bash -eu big.sh "$count" "$size" "$q"
-        jq -e --argjson n "$count" '.dumps | map(.records == $n + 1) | all' <<<"$out"
+        jq -e --argjson n "$count" '.dumps | map(.record_count == $n + 1) | all' <<<"$out"
         mapfile -t peaks < <(grep -x '[0-9]*' <<<"$err")
         echo "peaks: ${peaks[*]} KiB of $((count * size / 1024)) KiB"
         if ! sanitized; then

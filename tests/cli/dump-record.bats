@@ -84,7 +84,7 @@ attached() { grep -q anon_inode:bpf /proc/$job/fd/ 2>/dev/null || find "/proc/$j
     has "$(cat record.err)" "2 events recorded"
 }
 
-@test "mqdump record: an interrupt ends it with a whole file, a kill leaves none" {
+@test "mqdump record: an interrupt ends it with a whole file, a kill leaves what was there beside it" {
     root
     record
     send 1:a
@@ -99,6 +99,31 @@ attached() { grep -q anon_inode:bpf /proc/$job/fd/ 2>/dev/null || find "/proc/$j
     kill -KILL "$job"
     wait "$job" || true
     [ ! -e r.traffic ]
+    mqdump seal --partial r.traffic.partial -O killed.traffic
+    is "$(jq -r 'select(.type == "event").text' killed.traffic)" b
+    # What a killed one left is not written over.
+    record
+    send 1:c
+    kill -KILL "$job"
+    wait "$job" || true
+    is "$(jq -r 'select(.type == "event").text' r.traffic.partial) $(ls r.traffic.partial*)" "b r.traffic.partial
+r.traffic.partial.1"
+}
+
+@test "mqdump record: each signal is a usual end, unless so many events were asked for" {
+    root
+    for signal in INT TERM HUP; do
+        record
+        kill "-$signal" "$job"
+        wait "$job"
+        expect 0 mqdump verify r.traffic
+        record -N 5
+        kill "-$signal" "$job"
+        status=0
+        wait "$job" || status=$?
+        is "$status" "$((128 + $(kill -l "$signal")))"
+        expect 0 mqdump verify r.traffic
+    done
 }
 
 @test "mqdump replay: keeps the spacing, faster when told" {

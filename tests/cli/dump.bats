@@ -22,7 +22,7 @@ make() { "$HELPERS/mqmake" "$@"; }
 unlink() { "$HELPERS/mqmake" -u "$1"; }
 exists() { mqdump save "$1" >/dev/null 2>&1; }
 # What a queue holds, its sizes included; times and tools left out.
-content() { mqdump save "$1" | jq -c 'select(.type == "queue" or .type == "message") | del(.taken)'; }
+content() { mqdump save "$1" | jq -c 'select(.type == "queue" or .type == "message") | del(.time)'; }
 
 @test "mqdump: save, unlink, restore: as it was" {
     make "$q" 5 20 3:low 9:high 9:later 0:
@@ -62,7 +62,7 @@ content() { mqdump save "$1" | jq -c 'select(.type == "queue" or .type == "messa
     mqdump save "$q" -O a.dump
     unlink "$q"
     expect 0 mqdump -J restore --dry-run a.dump
-    jq -e '.queues | length == 1 and .[0].action == "create" and .[0].messages == 1' <<<"$out"
+    jq -e '.queues | length == 1 and .[0].action == "create" and .[0].message_count == 1' <<<"$out"
     ! exists "$q"
 }
 
@@ -77,7 +77,7 @@ content() { mqdump save "$1" | jq -c 'select(.type == "queue" or .type == "messa
     is "$(content "$q" | jq -r 'select(.type == "message").text' | paste -sd,)" zero,one,two
 }
 
-has_messages() { [ "$(mqpeek -J info "$q" | jq '.queues[0].messages')" = "$1" ]; }
+has_messages() { [ "$(mqpeek -J info "$q" | jq '.queues[0].depth')" = "$1" ]; }
 
 # after N COMMAND…: in the background ($job), stopped behind its Nth message; goes on with resume.
 after() {
@@ -276,7 +276,7 @@ resume() {
     make "$q" 5 20 1:a 8:bb
     mqdump save "$q" -O a.dump
     expect 0 mqdump -J show a.dump
-    jq -e '.kind == "queues" and (.queues[0] | .messages == 2 and .bytes == 3 and .maxmsg == 5)' <<<"$out"
+    jq -e '.kind == "queues" and (.queues[0] | .depth == 2 and .bytes == 3 and .maxmsg == 5)' <<<"$out"
     expect 0 mqdump -J show --messages a.dump "$q"
     jq -e '[.messages[].text] == ["bb", "a"]' <<<"$out"
     # The day too: a dump may be old.
@@ -330,7 +330,7 @@ resume() {
     expect 0 u dump jobs -O c.dump
     expect 0 u destroy jobs
     expect 0 mqdump -J verify c.dump
-    jq -e '.dumps[0] | .kind == "channel" and .tool == "uringipc" and .records == 2' <<<"$out"
+    jq -e '.dumps[0] | .kind == "channel" and .tool == "uringipc" and .record_count == 2' <<<"$out"
     expect 0 mqdump -J show c.dump
     jq -e '.types == [{type: "channel", records: 1}, {type: "message", records: 1}]' <<<"$out"
     sed 's/"data_base64":"aGVsbG8="/"data_base64":"aGVsbG8"/' c.dump | mqdump seal >/dev/null 2>err && false
@@ -371,8 +371,8 @@ resume() {
     expect 0 mqdump save "pid:$inside:$q" -O one.dump
     echo >go
     wait
-    jq -s -e --arg q "$q" '[.[] | select(.name == $q) | .ipc_ns] | unique | length == 2' all.dump
-    ns=$(jq -r 'select(.type == "queue").ipc_ns' one.dump)
+    jq -s -e --arg q "$q" '[.[] | select(.name == $q) | .ipc_namespace] | unique | length == 2' all.dump
+    ns=$(jq -r 'select(.type == "queue").ipc_namespace' one.dump)
     [ "$ns" != "$(stat -Lc %i /proc/self/ns/ipc)" ]
     unlink "$q"
     expect 0 mqdump restore all.dump --namespace "$ns" "$q"

@@ -225,7 +225,7 @@ waiting() {
     "$HELPERS/mqmake" "/$q" 8 64
     actor one
     screen_start 80 24 "$IPCBOX mqpeek follow /$q"
-    sends() { tells one "send 5 hello-world-and-all" && tells one recv && shows "PRIO  CONTENT" "5  hello-worl"; }
+    sends() { tells one "send 5 hello-world-and-all" && tells one recv && shows "PRIORITY  CONTENT" "5  hello-worl"; }
     within 60 sends
     tell one "exit 3"
     # The kernel tells nobody in another pid namespace of processes that end.

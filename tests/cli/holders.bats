@@ -35,7 +35,7 @@ row() { jq -c --arg n "$q" '.queues[] | select(.name == $n) | '"$1" <<<"$out"; }
 for_tables() {
     start "$HELPERS/mqtables" "$1" "$q" block
     expect 0 mqpeek -J list
-    is "$(row '[.holders,.receivers]')" '[1,1]'
+    is "$(row '[.holder_count,.receiver_count]')" '[1,1]'
     # It is listed as the process's, and the operand that leads to it works.
     expect 0 mqpeek -J info "$q"
     is "$(jq -c '.queues[0].holders | map([.pid,.fd])' <<<"$out")" "$(tell '[[.pid,.fd]] | tojson')"
@@ -54,7 +54,7 @@ for_tables() {
     # Without a name it is still found.
     "$HELPERS/mqmake" -u "$q"
     expect 0 mqpeek -J list
-    is "$(row '[.unlinked,.holders]')" '[true,1]'
+    is "$(row '[.unlinked,.holder_count]')" '[true,1]'
     expect 0 mqpeek info -J "$(row .reference | tr -d \")"
 }
 
@@ -71,7 +71,7 @@ for_tables() {
         chmod 1777 "$BATS_TEST_TMPDIR" 2>/dev/null || true
         start setpriv --reuid 54333 --regid 54333 --clear-groups "$HELPERS/mqtables" "$kind" "$q$kind" block
         expect 0 setpriv --reuid 54333 --regid 54333 --clear-groups "$IPCBOX" mqpeek -J list
-        is "$(jq -c --arg n "$q$kind" '.queues[] | select(.name == $n) | .holders' <<<"$out")" 1
+        is "$(jq -c --arg n "$q$kind" '.queues[] | select(.name == $n) | .holder_count' <<<"$out")" 1
         expect 0 setpriv --reuid 54333 --regid 54333 --clear-groups "$IPCBOX" mqpeek info -J "pid:$(tell .pid):77"
     done
 }
@@ -79,5 +79,5 @@ for_tables() {
 @test "holders: where kcmp() is refused, one table that threads share counts once" {
     start "$HELPERS/mqtables" own "$q" block
     expect 0 strace -f -q -e trace=kcmp -e inject=kcmp:error=EPERM -o /dev/null "$IPCBOX" mqpeek -J list
-    is "$(row '[.holders,.receivers]')" '[1,1]'
+    is "$(row '[.holder_count,.receiver_count]')" '[1,1]'
 }

@@ -9,7 +9,7 @@ teardown() { scene_stop; }
 
 @test "info: a blocked sender: who, where, since when, whose memory" {
     expect 0 mqpeek -J info "/$scene-full"
-    is "$(jq -c '.queues[0] | [.messages,.maxmsg,.msgsize,.bytes,.charged,.mode]' <<<"$out")" '[1,1,16,3,112,"0640"]'
+    is "$(jq -c '.queues[0] | [.depth,.maxmsg,.msgsize,.bytes,.charged,.mode]' <<<"$out")" '[1,1,16,3,112,"0640"]'
     is "$(jq -c '[.queues[0].holders[] | [.pid,.fd,.access,.nonblock]]' <<<"$out")" \
         "$(wanted '[[.sender.pid,.sender.fd,"write",false]]|tojson')"
     is "$(jq -c '[.queues[0].waiters[] | [.pid,.tid,.direction]]' <<<"$out")" \
@@ -25,7 +25,7 @@ teardown() { scene_stop; }
 @test "info: a receiver blocked in a second thread" {
     expect 0 mqpeek -J info "/$scene-empty"
     is "$(jq -c '[.queues[0].waiters[] | [.pid,.tid,.comm,.direction]]' <<<"$out")" \
-        "$(wanted '[[.receiver.pid,.receiver.tid,"receiver","receive"]]|tojson')"
+        "$(wanted '[[.receiver.pid,.receiver.tid,"receiver","recv"]]|tojson')"
 }
 
 @test "info: what BPF tells, it tells exactly" {
@@ -43,16 +43,16 @@ teardown() { scene_stop; }
     expect 0 setpriv --inh-caps=-all --bounding-set=-bpf,-perfmon,-sys_admin "$IPCBOX" mqpeek -J info "/$scene-empty"
     is "$(jq -c '.queues[0] | [.waiters_from,.charged_estimated,.charged_total,(.waiters_reason|type)]' <<<"$out")" '["proc",true,null,"string"]'
     is "$(jq -c '[.queues[0].waiters[] | [.pid,.tid,.direction,.blocked]]' <<<"$out")" \
-        "$(wanted '[[.receiver.pid,.receiver.tid,"receive",null]]|tojson')"
+        "$(wanted '[[.receiver.pid,.receiver.tid,"recv",null]]|tojson')"
 }
 
 @test "info: notification, an unlinked queue by its holder, an orphan" {
     expect 0 mqpeek -J info "/$scene-notify" "$(wanted '"pid:\(.pid):\(.gone_fd)"')" "$scene-orphan"
     has "$err" "taking \"$scene-orphan\" as /$scene-orphan"
     is "$(jq -c '.queues[0] | [.notify,.notify_pid,.notify_signo]' <<<"$out")" "$(wanted '["signal",.pid,.signo]|tojson')"
-    is "$(jq -c '.queues[1] | [.unlinked,.name,.messages,(.holders|length),([.holders[]|[.access,.nonblock]]|unique)]' <<<"$out")" \
+    is "$(jq -c '.queues[1] | [.unlinked,.name,.depth,(.holders|length),([.holders[]|[.access,.nonblock]]|unique)]' <<<"$out")" \
         "$(jq -nc --arg n "/$scene-gone" '[true,$n,1,3,[["write",true]]]')"
-    is "$(jq -c '.queues[2] | [.messages,.holders,.waiters]' <<<"$out")" '[2,[],[]]'
+    is "$(jq -c '.queues[2] | [.depth,.holders,.waiters]' <<<"$out")" '[2,[],[]]'
     expect 0 mqpeek info --jsonl "/$scene-notify" "/$scene-orphan"
     is "$(jq -sc 'map(.name)' <<<"$out")" "[\"/$scene-notify\",\"/$scene-orphan\"]"
 }

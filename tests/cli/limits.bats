@@ -47,7 +47,7 @@ user_alone() { alone sh -c "$with_mqueue" "$BATS_TEST_TMPDIR/dev$RANDOM" setpriv
     out=$(alone sh -c "$with_mqueue" "$BATS_TEST_TMPDIR/dev" sh -c 'echo 2 >/proc/sys/fs/mqueue/queues_max && exec setpriv --reuid 54332 --regid 54332 --clear-groups sh -c "
         \"\$HELPERS/mqmake\" /a 1 1; \"\$HELPERS/mqmake\" /b 1 1; \"\$IPCBOX\" mqpeek -J -q limits; \"\$HELPERS/mqmake\" /c 1 1; true"' 2>&1)
     has "$out" "No space left on device"
-    jq -e '.queues == 2 and .queues_max == 2 and (.errors[] | select(.error == "ENOSPC").result == "fails")' <<<"${out%%$'\n'*}"
+    jq -e '.queue_count == 2 and .queues_max == 2 and (.errors[] | select(.error == "ENOSPC").result == "fails")' <<<"${out%%$'\n'*}"
     out=$(user_alone 54333 '"$IPCBOX" mqpeek -J -q limits $(($(cat /proc/sys/fs/mqueue/msg_max) + 1)) 1
         "$HELPERS/mqmake" /c $(($(cat /proc/sys/fs/mqueue/msg_max) + 1)) 1; true' 2>&1)
     has "$out" "Invalid argument"
@@ -55,7 +55,7 @@ user_alone() { alone sh -c "$with_mqueue" "$BATS_TEST_TMPDIR/dev$RANDOM" setpriv
     # The queues that nobody has open are those that could go.
     out=$(user_alone 54334 '"$HELPERS/mqmake" /left 1 1; "$IPCBOX" mqpeek -J -q limits')
     is "$(jq -c '[.orphans[].name]' <<<"$out")" '["/left"]'
-    is "$(jq -c '[.users[] | [.uid,.queues,.charged,.unread]]' <<<"$out")" '[[54334,1,97,0]]'
+    is "$(jq -c '[.users[] | [.uid,.queue_count,.charged,.unread]]' <<<"$out")" '[[54334,1,97,0]]'
 }
 
 @test "limits --exact: the kernel's account, also of queues that were given away" {

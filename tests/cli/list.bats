@@ -12,11 +12,11 @@ queue() { jq -e --arg name "/$scene-$1" '.queues[] | select(.name == $name)' <<<
 
 @test "list: every queue with what is in it, who holds it, who is blocked" {
     expect 0 mqpeek -J
-    is "$(queue full | jq -c '[.messages,.maxmsg,.msgsize,.bytes,.mode,.holders,.senders]')" '[1,1,16,3,"0640",1,1]'
-    is "$(queue empty | jq -c '[.messages,.maxmsg,.bytes,.holders,.receivers]')" '[0,4,0,1,1]'
-    is "$(queue orphan | jq -c '[.messages,.bytes,.unlinked]')" '[2,6,false]'
+    is "$(queue full | jq -c '[.depth,.maxmsg,.msgsize,.bytes,.mode,.holder_count,.sender_count]')" '[1,1,16,3,"0640",1,1]'
+    is "$(queue empty | jq -c '[.depth,.maxmsg,.bytes,.holder_count,.receiver_count]')" '[0,4,0,1,1]'
+    is "$(queue orphan | jq -c '[.depth,.bytes,.unlinked]')" '[2,6,false]'
     is "$(queue notify | jq -c '[.notify,.notify_pid,.notify_signo]')" "$(wanted '["signal",.pid,.signo]|tojson')"
-    is "$(queue gone | jq -c '[.unlinked,.reference,.holders]')" "$(wanted '[true,"pid:\(.pid):\(.gone_fd)",3]|tojson')"
+    is "$(queue gone | jq -c '[.unlinked,.reference,.holder_count]')" "$(wanted '[true,"pid:\(.pid):\(.gone_fd)",3]|tojson')"
     is "$(queue full | jq -c '[.owner,.uid,.charged]')" "$(jq -nc --arg u "$(id -un)" --argjson i "$(id -u)" '[$u,$i,112]')"
     is "$(queue full | jq .ipc_namespace)" "$(readlink /proc/self/ns/ipc | tr -dc 0-9)"
     # What changed last is the message, also after it has been listed.
@@ -37,7 +37,7 @@ queue() { jq -e --arg name "/$scene-$1" '.queues[] | select(.name == $name)' <<<
     expect 0 mqpeek list --jsonl
     is "$(jq -s --arg p "/$scene-" '[.[] | select(.name | startswith($p))] | length' <<<"$out")" 5
     jq -se 'all(has("names_complete"))' <<<"$out"
-    expect 0 mqpeek list -o name,messages --noheadings
+    expect 0 mqpeek list -o Name,MSGS --noheadings
     has "$out" "/$scene-orphan"
     is "$(grep -F "/$scene-orphan " <<<"$out" | tr -s ' ')" "/$scene-orphan 2"
     expect 0 mqpeek list -o +uid
@@ -51,21 +51,21 @@ queue() { jq -e --arg name "/$scene-$1" '.queues[] | select(.name == $name)' <<<
     is "$(jq -c --arg p "/$scene-" '[.queues[].name | select(startswith($p)) | ltrimstr($p)]' <<<"$out")" '["orphan"]'
     expect 0 mqpeek -J list --pid "$(wanted .sender.pid)"
     is "$(jq -c --arg p "/$scene-" '[.queues[].name | ltrimstr($p)]' <<<"$out")" '["full","gone"]'
-    expect 0 mqpeek -J list --sort messages
-    jq -e '[.queues[].messages] | . == (sort | reverse)' <<<"$out"
+    expect 0 mqpeek -J list --sort MSGS
+    jq -e '[.queues[].depth] | . == (sort | reverse)' <<<"$out"
     expect 0 mqpeek -J list --sort name
     jq -e '[.queues[].name] | . == sort' <<<"$out"
     expect 0 mqpeek -J list --sort age
     jq -e '[.queues[].age] | . == (sort | reverse)' <<<"$out"
-    for column in reference unlinked uid mode notify notify_pid holders changed; do
+    for column in reference unlinked uid mode notify notify_pid holder_count changed; do
         expect 0 mqpeek -J list --sort "$column"
         jq -e --arg p "/$scene-" '[.queues[].name | select(startswith($p))] | length == 5' <<<"$out"
     done
 }
 
 @test "list: wrong usage and processes that are not there" {
-    expect 2 mqpeek list --sort mesages
-    has "$err" 'no column "mesages"' 'did you mean "messages"?'
+    expect 2 mqpeek list --sort dept
+    has "$err" 'no column "dept"' 'did you mean "depth"?'
     expect 2 mqpeek list --sort zzzzzz
     expect 2 mqpeek list --pid 0
     expect 2 mqpeek list --pid x
@@ -87,7 +87,7 @@ queue() { jq -e --arg name "/$scene-$1" '.queues[] | select(.name == $name)' <<<
     expect 0 alone sh -c '"$HELPERS/mqscene" inner >"$1" & while ! test -s "$1"; do sleep 0.05; done; "$IPCBOX" mqpeek -J; kill $!; wait' sh "$BATS_TEST_TMPDIR/inner"
     is "$err" ""
     jq -e '.names_complete and .holders_complete and .waiters_complete and .note == null' <<<"$out"
-    is "$(jq -c '[.queues[] | [.name,.holders,.senders,.receivers]]' <<<"$out")" \
+    is "$(jq -c '[.queues[] | [.name,.holder_count,.sender_count,.receiver_count]]' <<<"$out")" \
         '[["/inner-empty",1,0,1],["/inner-full",1,1,0],["/inner-gone",3,0,0],["/inner-notify",1,0,0],["/inner-orphan",0,0,0]]'
 }
 
@@ -95,7 +95,7 @@ queue() { jq -e --arg name "/$scene-$1" '.queues[] | select(.name == $name)' <<<
     expect 0 setpriv --reuid 54321 --regid 54321 --clear-groups "$IPCBOX" mqpeek -J
     has "$err" "run as root"
     jq -e '.holders_complete == false and .waiters_complete == false' <<<"$out"
-    jq -e --arg n "/$scene-orphan" '[.queues[] | select(.name == $n)] | all(.holders == null and .messages == null)' <<<"$out"
+    jq -e --arg n "/$scene-orphan" '[.queues[] | select(.name == $n)] | all(.holder_count == null and .depth == null)' <<<"$out"
 }
 
 @test "list: a user's own queues where nothing is mounted" {
@@ -117,7 +117,7 @@ queue() { jq -e --arg name "/$scene-$1" '.queues[] | select(.name == $name)' <<<
     # The own mount is.
     expect 0 unshare -m sh -c 'mount -t tmpfs none /dev && mkdir /dev/mqueue &&
         mount -t mqueue none /dev/mqueue && exec setpriv --reuid 54321 --regid 54321 --clear-groups "$IPCBOX" mqpeek -J'
-    jq -e --arg n "/$scene-orphan" '.names_complete and any(.queues[]; .name == $n and .messages == null and .mode == "0640")' <<<"$out"
+    jq -e --arg n "/$scene-orphan" '.names_complete and any(.queues[]; .name == $n and .depth == null and .mode == "0640")' <<<"$out"
 }
 
 @test "list -A: other namespaces, entered and left" {
@@ -132,7 +132,7 @@ queue() { jq -e --arg name "/$scene-$1" '.queues[] | select(.name == $name)' <<<
     expect 0 mqpeek -J list -A
     is "$(jq -c --arg p "/$scene-in-" '[.queues[] | select(.name | startswith($p)) | .name | ltrimstr($p)] | sort' <<<"$out")" '["empty","full","gone","notify","orphan"]'
     is "$(jq --arg n "/$scene-in-orphan" '.queues[] | select(.name == $n) | .ipc_namespace' <<<"$out")" "$(readlink "/proc/$inner/ns/ipc" | tr -dc 0-9)"
-    jq -e --arg n "/$scene-in-full" '.queues[] | select(.name == $n) | .senders == 1 and (.reference | startswith("pid:"))' <<<"$out"
+    jq -e --arg n "/$scene-in-full" '.queues[] | select(.name == $n) | .sender_count == 1 and (.reference | startswith("pid:"))' <<<"$out"
     jq -e --arg n "/$scene-full" 'any(.queues[]; .name == $n)' <<<"$out"
     # The table has what leads there; of the own namespace that is the name.
     reference=$(jq -r --arg n "/$scene-in-full" '.queues[] | select(.name == $n).reference' <<<"$out")
@@ -163,7 +163,7 @@ queue() { jq -e --arg name "/$scene-$1" '.queues[] | select(.name == $name)' <<<
         setpriv --reuid 54323 --clear-groups "$HELPERS/mqmany" many 5000 500 20 >"$1" &
         while ! test -s "$1"; do kill -0 $! || exit 8; sleep 0.1; done
         "$IPCBOX" mqpeek -J; s=$?; kill $!; wait; exit $s' sh "$BATS_TEST_TMPDIR/many"
-    is "$(jq -c '[(.queues | length), ([.queues[].holders] | add), ([.queues[].holders] | max), .holders_complete]' <<<"$out")" '[5000,10000,2,true]'
+    is "$(jq -c '[(.queues | length), ([.queues[].holder_count] | add), ([.queues[].holder_count] | max), .holders_complete]' <<<"$out")" '[5000,10000,2,true]'
 }
 
 # list_calls QUEUES PROCESSES: how many system calls a listing makes
@@ -174,7 +174,7 @@ list_calls()
         while ! test -s "$1-many"; do kill -0 $! || exit 8; sleep 0.1; done
         ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 strace -qq -o "$1" "$IPCBOX" mqpeek -J
         s=$?; kill $!; wait; exit $s' sh "$BATS_TEST_TMPDIR/calls-$1" "$1" "$2"
-    is "$(jq -c '[(.queues | length), ([.queues[].holders] | add)]' <<<"$out")" "[$1,$((20 * $2))]"
+    is "$(jq -c '[(.queues | length), ([.queues[].holder_count] | add)]' <<<"$out")" "[$1,$((20 * $2))]"
     calls=$(wc -l <"$BATS_TEST_TMPDIR/calls-$1")
 }
 
@@ -197,7 +197,7 @@ list_calls()
         mount -t proc -o hidepid=2 none /proc
         setpriv --reuid 54324 --regid 54324 --clear-groups "$IPCBOX" mqpeek -J; s=$?; kill $!; wait; exit $s' sh "$BATS_TEST_TMPDIR/hid"
     has "$err" "run as root"
-    jq -e '.holders_complete == false and (.queues | all(.holders == null))' <<<"$out"
+    jq -e '.holders_complete == false and (.queues | all(.holder_count == null))' <<<"$out"
 }
 
 @test "list: while queues and processes come and go" {
@@ -210,7 +210,7 @@ list_calls()
     churn=$!
     while kill -0 "$churn" 2>/dev/null; do
         expect 0 mqpeek -J list -A
-        jq -e --arg n "/$scene-full" 'any(.queues[]; .name == $n and .senders == 1)' <<<"$out" >/dev/null
+        jq -e --arg n "/$scene-full" 'any(.queues[]; .name == $n and .sender_count == 1)' <<<"$out" >/dev/null
     done
     wait "$churn"
 }

@@ -50,7 +50,7 @@ INDEX  PRIORITY  LENGTH  CONTENT
     expect 0 mqpeek "$q"
     is "$out" "$q: empty (bpf, verified)"
     expect 0 mqpeek -J "$q"
-    is "$(jq -c '.queues[0] | [.total, .messages]' <<<"$out")" "[0,[]]"
+    is "$(jq -c '.queues[0] | [.depth, .messages]' <<<"$out")" "[0,[]]"
 }
 
 @test "peek: JSON has every byte, and text only where it is text" {
@@ -59,7 +59,7 @@ INDEX  PRIORITY  LENGTH  CONTENT
     is "$(jq -c '[.queues[0].messages[] | [.index, .priority, .length, .data_base64, .text]]' <<<"$out")" \
         '[[0,9,7,"eyJhIjoxfQ==","{\"a\":1}"],[1,8,4,"AAH+/w==",null],[2,7,5,"Y2Fmw6k=","café"],[3,6,4,"bnVsAA==",null],[4,5,0,"",""]]'
     is "$(jq -c '.queues[0].messages | map(has("text"))' <<<"$out")" "[true,false,true,false,true]"
-    is "$(jq -c '.queues[0] | [.queue, .name, .total, .bytes, .maxmsg, .msgsize, .backend, .consistent]' <<<"$out")" \
+    is "$(jq -c '.queues[0] | [.queue, .name, .depth, .bytes, .maxmsg, .msgsize, .backend, .consistent]' <<<"$out")" \
         "[\"$q\",\"$q\",5,20,10,64,\"bpf\",true]"
     # A JSON Lines record stands alone.
     expect 0 mqpeek --jsonl "$q"
@@ -251,7 +251,7 @@ lines"
     whole=$(mqpeek --raw "$q" | cksum)
     for max in 1 9000 20K; do
         expect 0 mqpeek -J --max-snapshot "$max" "$q"
-        is "$(jq -c '.queues[0] | [.consistent, .consistency, .total, .bytes, (.messages | length)]' <<<"$out")" \
+        is "$(jq -c '.queues[0] | [.consistent, .consistency, .depth, .bytes, (.messages | length)]' <<<"$out")" \
             '[false,"torn",null,null,10]'
         is "$(mqpeek -q --raw --max-snapshot "$max" "$q" | cksum)" "$whole"
     done

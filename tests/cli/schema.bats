@@ -106,11 +106,61 @@ lines() {
         # It may have no end: one object a line, with -J too.
         lines mqpeek-top mqpeek top -b -J -N 2 -d 0.1 --rates "$rates"
         jq -se --arg p "/$scene-" '[.[] | select(.name // "" | startswith($p)).name] | unique | length == 5' <<<"$out"
-        jq -se --arg n "/$scene-full" 'map(select(.name == $n)) | length == 2 and all(.senders == 1)' <<<"$out"
+        jq -se --arg n "/$scene-full" 'map(select(.name == $n)) | length == 2 and all(.sender_count == 1)' <<<"$out"
     done
     lines mqpeek-top mqpeek top -b --jsonl -N 1 -d 0.1 --filter "$scene"
     lines mqpeek-top setpriv --inh-caps=-all --bounding-set=-bpf,-perfmon,-sys_admin "$IPCBOX" \
         mqpeek top -b -J -N 1 -d 0.1 --filter "$scene"
+}
+
+# told COMMAND…: what -J tells, --jsonl tells, too; and no object has a member twice.
+told() {
+    "$IPCBOX" "$1" -J "${@:2}" >"$BATS_TEST_TMPDIR/j" || true
+    "$IPCBOX" "$1" --jsonl "${@:2}" >"$BATS_TEST_TMPDIR/l" || true
+    "$SRC/tests/schema/lossless" "$BATS_TEST_TMPDIR/j" "$BATS_TEST_TMPDIR/l" || { echo "$*"; return 1; }
+}
+
+@test "schema: JSON Lines lose nothing that the document has" {
+    cd "$BATS_TEST_TMPDIR"
+    ! "$SRC/tests/schema/lossless" <(echo '{"a":1,"a":1}') <(echo '{"a":1}')
+    ! "$SRC/tests/schema/lossless" <(echo '{"a":1,"b":[{"c":2}]}') <(echo '{"a":1}')
+    "$SRC/tests/schema/lossless" <(echo '{"a":1,"b":[{"a":2}]}') <(echo '{"b_a":1,"a":2}')
+    scene_start
+    q=$(unique)
+    "$HELPERS/mqmake" "/$q" 4 32 1:text
+    "$HELPERS/mqmake" "/$q-2" 4 32
+    told mqpeek list
+    told mqpeek list --pid "$$"
+    told mqpeek "/$q" "/$q-2"
+    told mqpeek "/$q-2"
+    told mqpeek "/$q" -o length,LENGTH,content,content
+    told mqpeek info "/$scene-full" "/$q-2"
+    told mqpeek limits
+    is "$(jq -s --arg n "/$scene-orphan" '[.[].orphans // [] | .[] | select(.name == $n)] | length' l)" 1
+    is "$(mqpeek --jsonl "/$q-2" | jq -c '[.name, .depth, .index, .data_base64, has("priority")]')" \
+        "[\"/$q-2\",0,null,null,true]"
+    mqdump save "/$q" "/$q-2" -O a.dump
+    head -n 2 a.dump >bad.dump
+    told mqdump show a.dump
+    told mqdump show --messages a.dump
+    told mqdump verify a.dump bad.dump
+    is "$(mqdump -J verify a.dump bad.dump absent.dump | jq -c '[.dumps[] | [.file, .whole, .problem == null]]')" \
+        '[["a.dump",true,true],["bad.dump",false,false],["absent.dump",false,false]]'
+    printf '%s\n' '{"type":"header","format":"ipcbox-dump","version":1,"kind":"traffic","time":"2026-01-01T00:00:00.000Z"}' \
+        "{\"type\":\"event\",\"event\":\"send\",\"time\":\"2026-01-02T00:00:00.000Z\",\"queue\":\"/$q\",\"priority\":1,\"text\":\"x\"}" |
+        mqdump seal >t.traffic
+    told mqdump show t.traffic
+    told mqdump show --messages t.traffic
+    is "$(jq -r '.dump_time, .time' l)" $'2026-01-01T00:00:00.000000000Z\n2026-01-02T00:00:00.000000000Z'
+    told mqdump replay --dry-run t.traffic
+    told mqdump restore --dry-run --append a.dump
+    told ipcbox doctor
+    "$IPCBOX" install "$BATS_TEST_TMPDIR"
+    told ipcbox install "$BATS_TEST_TMPDIR"
+    told b1ctl list
+    told b1ctl graph
+    told mqpeek recover
+    "$HELPERS/mqmake" -u "/$q" && "$HELPERS/mqmake" -u "/$q-2"
 }
 
 @test "schema: mqdump show, verify, restore" {
@@ -121,15 +171,15 @@ lines() {
     "$HELPERS/mqmake" "/$q-2" 4 32
     mqdump save "/$q" "/$q-2" -O a.dump
     valid mqdump-show mqdump -J show a.dump
-    jq -e '[.queues[].messages] == [3, 0]' <<<"$out"
+    jq -e '[.queues[].depth] == [3, 0]' <<<"$out"
     lines mqdump-show mqdump --jsonl show a.dump
     valid mqdump-show-messages mqdump -J show --messages a.dump
     jq -e '[.messages[] | has("text")] == [false, true, true]' <<<"$out"
     lines mqdump-show-messages mqdump --jsonl show --messages a.dump
-    jq -c 'if .type == "queue" then .consistent = false | .unlinked = true | .ipc_ns = 4026531839 else . end' a.dump |
+    jq -c 'if .type == "queue" then .consistent = false | .unlinked = true | .ipc_namespace = 4026531839 else . end' a.dump |
         mqdump seal >torn.dump
     valid mqdump-show mqdump -J show torn.dump
-    jq -e '.queues[0] | .consistent == false and .unlinked and .ipc_ns > 0' <<<"$out"
+    jq -e '.queues[0] | .consistent == false and .unlinked and .ipc_namespace > 0' <<<"$out"
     valid mqdump-verify mqdump -J verify a.dump torn.dump
     lines mqdump-verify mqdump --jsonl verify a.dump torn.dump
     for how in --replace --append; do

@@ -304,7 +304,7 @@ QUEUE        FILLv     MESSAGES MINUTE              IN/S   OUT/S SND RCV    WAIT
 
 @test "snapshots in a pipe: as text and as JSON Lines" {
     three
-    expect 0 mqpeek top --rates sampled --filter "$q" --sort name -N 2 -d 0.2 --noheadings -o name,messages,maxmsg,rates
+    expect 0 mqpeek top --rates sampled --filter "$q" --sort name -N 2 -d 0.2 --noheadings -o name,depth,maxmsg,rates
     is "$(sed -E 's/ +/ /g' <<<"$out")" "/$q-a 2 4 sampled
 /$q-b 2 2 sampled
 /$q-c 0 8 sampled
@@ -313,7 +313,7 @@ QUEUE        FILLv     MESSAGES MINUTE              IN/S   OUT/S SND RCV    WAIT
 /$q-c 0 8 sampled"
     has "$err" "at least"
     expect 0 mqpeek top --rates sampled --filter "$q-B" -N 1 -d 0.2 -J
-    is "$(jq -c '[.name, .messages, .maxmsg, .sent, .received, .rates, .oldest_wait, .unlinked]' <<<"$out")" \
+    is "$(jq -c '[.name, .depth, .maxmsg, .sent, .received, .rates, .oldest_wait, .unlinked]' <<<"$out")" \
         "[\"/$q-b\",2,2,0,0,\"sampled\",null,false]"
     jq -e '(.time | test("^20..-..-..T..:..:..\\.[0-9]{9}Z$")) and .interval >= 0.2 and .in_per_second == 0' <<<"$out"
 }
@@ -325,7 +325,7 @@ QUEUE        FILLv     MESSAGES MINUTE              IN/S   OUT/S SND RCV    WAIT
     two() { [ "$(wc -l <"$BATS_TEST_TMPDIR/stream")" -ge 2 ]; }
     within 30 two
     kill "$actors"
-    jq -e '.messages == 2' <"$BATS_TEST_TMPDIR/stream" >/dev/null
+    jq -e '.depth == 2' <"$BATS_TEST_TMPDIR/stream" >/dev/null
 }
 
 @test "a reader that closes the pipe ends it" {

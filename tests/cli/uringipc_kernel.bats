@@ -16,7 +16,7 @@ k() { "$IPCBOX" uringipc --backend kernel "$@"; }
 kb() { exec "$IPCBOX" uringipc --backend kernel "$@" 3>&-; }
 ends() { local got=0; wait "$1" || got=$?; is "$got" "${2-0}"; }
 trap 'k -q -J list | jq ".channels[].pid | numbers" | xargs -r kill' EXIT # those that --detach left
-holders_are() { [ "$(k -J info "$1" | jq .processes)" = "$2" ]; }
+holders_are() { [ "$(k -J info "$1" | jq .process_count)" = "$2" ]; }
 END
 }
 
@@ -38,22 +38,22 @@ expect 0 k -J create --detach --key jobs --entries 8 --size 100 --pid-file "$D/p
 id=$(jq .id <<<"$out")
 is "$(jq .pid <<<"$out") $(jq -r .backend <<<"$out")" "$(cat "$D/pid") kernel"
 is "$(k -J list | jq -c '.channels[] | [.channel, .id, .name, .delivery, .backend, .mode, .entries,
-    .size, .processes, .messages, .owner]')" \
+    .size, .process_count, .depth, .owner]')" \
     "[\"$id\",$id,\"jobs\",\"unicast\",\"kernel\",\"0600\",8,100,1,0,\"$(id -un)\"]"
 k send jobs one
 k send "$id" two --user-data 7
 key=$(k -J list | jq -r '.channels[0].key')
 expect 0 k -J send "$key" ""
-is "$out" '{"messages":1,"bytes":0}'
+is "$out" '{"message_count":1,"bytes":0}'
 for again in 1 2; do
     expect 0 k -J peek jobs
     is "$(jq -c '[.messages[] | [.position, .msg_id, .length, .text, .user_data]]' <<<"$out")" \
-        '[[0,2,3,"one",0],[1,3,3,"two",7],[2,4,0,"",0]]'
+        '[[0,2,3,"one","0x0"],[1,3,3,"two","0x7"],[2,4,0,"","0x0"]]'
 done
 # One after the other: what has been received is not received again.
 is "$(k recv jobs)" one
 expect 0 k -J recv jobs -N 2
-is "$(jq -sc 'map([.position, .text, .user_data])' <<<"$out")" '[[1,"two",7],[2,"",0]]'
+is "$(jq -sc 'map([.position, .text, .user_data])' <<<"$out")" '[[1,"two","0x7"],[2,"","0x0"]]'
 expect 1 k recv jobs --timeout 0.3
 has "$err" "0 of 1 messages came in time"
 expect 0 k destroy jobs
@@ -218,7 +218,7 @@ expect 5 n destroy open
 expect 5 k send mute x
 has "$err" "root is no exception"
 expect 5 k peek mute
-is "$(n -J list | jq -c '[.channels[] | select(.name == "secret") | .messages]')" '[null]'
+is "$(n -J list | jq -c '[.channels[] | select(.name == "secret") | .depth]')" '[null]'
 END
 }
 
@@ -272,7 +272,7 @@ END
 stranger 0666 0x4711
 id=$told
 expect 0 k -J list
-is "$(jq -c '.channels[] | [.channel, .id, .key, .owner, .entries, .size, .processes, .pid]' <<<"$out")" \
+is "$(jq -c '.channels[] | [.channel, .id, .key, .owner, .entries, .size, .process_count, .pid]' <<<"$out")" \
     "[\"$id\",$id,null,null,8,64,null,null]"
 k send 0x4711 one
 k send "$id" two
@@ -287,7 +287,7 @@ has "$err" "no such channel"
 tell attach
 # Its descriptor and its id are one channel.
 expect 0 k -J list
-is "$(jq -c '.channels[] | [.id, .pid, .fd, .processes]' <<<"$out")" "[$id,$stranger,$told,1]"
+is "$(jq -c '.channels[] | [.id, .pid, .fd, .process_count]' <<<"$out")" "[$id,$stranger,$told,1]"
 for ch in "$id" 0x4711 "pid:$stranger:$told"; do
     kb --jsonl monitor --backlog "$ch" >"$D/seen" &
     monitors+=($!)

@@ -9,13 +9,13 @@
 
 #include "cleanup.h"
 #include "fuzz.h"
-#include "pmqdump.h"
+#include "msgdump.h"
 
 struct walked {
     uint64_t messages, bytes;
 };
 
-static int on_queue(void *ctx, const struct pmqdump_queue *q, struct err *e)
+static int on_queue(void *ctx, const struct msgdump_queue *q, struct err *e)
 {
     (void)e;
     *(struct walked *)ctx = (struct walked){0};
@@ -25,7 +25,7 @@ static int on_queue(void *ctx, const struct pmqdump_queue *q, struct err *e)
     return 0;
 }
 
-static int on_message(void *ctx, const struct pmqdump_queue *q, const struct msgq_message *m,
+static int on_message(void *ctx, const struct msgdump_queue *q, const struct msgq_message *m,
                       struct err *e)
 {
     struct walked *w = ctx;
@@ -40,7 +40,7 @@ static int on_message(void *ctx, const struct pmqdump_queue *q, const struct msg
     return 0;
 }
 
-static int on_end(void *ctx, const struct pmqdump_queue *q, uint64_t messages, uint64_t bytes,
+static int on_end(void *ctx, const struct msgdump_queue *q, uint64_t messages, uint64_t bytes,
                   struct err *e)
 {
     const struct walked *w = ctx;
@@ -53,7 +53,7 @@ static int on_end(void *ctx, const struct pmqdump_queue *q, uint64_t messages, u
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct pmqdump_visitor visitor = {on_queue, on_message, on_end};
+    static const struct msgdump_visitor visitor = {on_queue, on_message, on_end};
     _cleanup_(dump_reader_freep) struct dump_reader *r = NULL;
     struct walked w = {0};
     struct err e = ERR_INIT;
@@ -61,7 +61,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     MUST(fd >= 0 && write(fd, data, size) == (ssize_t)size && lseek(fd, 0, SEEK_SET) == 0);
     /* Without an end record, so that the checksum is in nobody's way. */
-    if (dump_reader_open_fd(fd, DUMP_PARTIAL, &r, &e) == 0 && pmqdump_walk(r, &visitor, &w, &e) < 0)
+    if (dump_reader_open_fd(fd, DUMP_PARTIAL, &r, &e) == 0 && msgdump_walk(r, &visitor, &w, &e) < 0)
         MUST(e.why[0]);
     return 0;
 }

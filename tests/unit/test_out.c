@@ -155,7 +155,7 @@ static void check_render(const struct out_opts *opts, fill_fn fill, const char *
 }
 
 #define ROW                                                                                \
-    "\"name\":\"/jobs\",\"comm\":\"wor\\\"ker\",\"count\":18446744073709551614,"           \
+    "\"name\":\"/jobs\",\"comm\":\"wor\\\"ker\",\"count\":\"18446744073709551614\","       \
     "\"priority\":7,\"delta\":-3,\"pid\":42,\"open\":true,\"key\":\"0xffffffffffffffff\"," \
     "\"mode\":\"0640\",\"at\":\"2026-11-22T22:33:22.000000001Z\",\"age\":1.500000000,"     \
     "\"size\":9,\"data_base64\":\"aGkbWzMxbQo=\",\"text\":\"hi\\u001b[31m\\n\""
@@ -187,6 +187,134 @@ static void test_json(void)
     check_render(&chosen, fill_rows,
                  "{\"backend\":\"bpf\",\"rows\":[{\"mode\":\"0640\",\"name\":\"/jobs\"},"
                  "{\"mode\":null,\"name\":null}]}\n");
+}
+
+/* ---- lines that lose nothing, and objects without a name twice ---- */
+
+struct head {
+    const char *name;
+    uint64_t at;
+};
+
+static const struct out_col outer_cols[] = {
+    OUT_STR(struct head, name, "name", "as the rows have it, too"),
+    OUT_U64(struct head, at, "only", "which no row has"),
+    OUT_END,
+};
+
+static const struct out_col inner_cols[] = {
+    OUT_STR(struct head, name, "name", "a name"),
+    OUT_U64(struct head, at, "at", "a number"),
+    OUT_BYTES(struct row, data, "content", "a payload"),
+    OUT_STR(struct row, name, "hint", "left out when unknown", .flags = OUT_OPTIONAL),
+    OUT_END,
+};
+
+static const struct out_col small_cols[] = {
+    OUT_U64(struct head, at, "at", "a number"),
+    OUT_END,
+};
+
+static const struct head outer = {"out\xff", 1}, inner = {"in", 2};
+
+static void small_list(struct out *o, const char *key, size_t n)
+{
+    out_list_begin(o, key, small_cols, 0);
+    while (n--)
+        out_row(o, &inner);
+    out_list_end(o);
+}
+
+/* A record has a member of the name that the document has, too. */
+static void fill_clash(struct out *o)
+{
+    out_name(o, "dump");
+    out_fields(o, outer_cols, &outer);
+    out_list_begin(o, "rows", small_cols, OUT_RECORDS);
+    out_row(o, &inner);
+    out_list_end(o);
+    out_list_begin(o, "more", NULL, 0);
+    out_item_begin(o, outer_cols, &outer);
+    out_list_begin(o, "things", small_cols, 0);
+    out_row(o, &inner);
+    out_list_end(o);
+    out_item_end(o);
+    out_list_end(o);
+    small_list(o, "none", 0);
+}
+
+static void fill_clash_in_lines(struct out *o)
+{
+    static const struct out_col row_cols[] = {
+        OUT_STR(struct head, name, "name", "a name"),
+        OUT_END,
+    };
+
+    out_name(o, "dump");
+    out_fields(o, outer_cols, &outer);
+    out_list_begin(o, "rows", row_cols, OUT_RECORDS);
+    out_row(o, &inner);
+    out_item_begin(o, row_cols, &inner);
+    small_list(o, "list", 1);
+    out_item_end(o);
+    out_list_end(o);
+}
+
+/* Objects of which one has no records. */
+static void fill_empty(struct out *o)
+{
+    out_list_begin(o, "queues", NULL, 0);
+    for (size_t i = 0; i < 2; i++) {
+        out_item_begin(o, outer_cols, &inner);
+        out_list_begin(o, "rows", inner_cols, OUT_RECORDS);
+        out_list_end(o);
+        out_item_end(o);
+    }
+    out_list_end(o);
+}
+
+/* What comes behind the records is in no line of theirs. */
+static void fill_late(struct out *o)
+{
+    out_list_begin(o, "rows", small_cols, OUT_RECORDS);
+    out_row(o, &inner);
+    out_list_end(o);
+    out_fields(o, outer_cols, &inner);
+}
+
+static void fill_quiet_stream(struct out *o)
+{
+    out_list_begin(o, "rows", small_cols, OUT_RECORDS | OUT_STREAM);
+    out_list_end(o);
+}
+
+static void test_lines(void)
+{
+    static const struct out_opts lines = {.mode = OUT_MODE_JSONL};
+    static const struct out_opts twice = {.mode = OUT_MODE_JSONL, .columns = "at,AT,at"};
+    static const struct out_opts table = {.columns = "at,at", .noheadings = true};
+    static const char name[] = "\"name\":\"out\xef\xbf\xbd\",\"name_base64\":\"b3V0/w==\"";
+    char want[400];
+
+    snprintf(want, sizeof(want),
+             "{%s,\"only\":1,\"at\":2}\n{%s,\"only\":1,\"at\":null,"
+             "\"more\":[{%s,\"only\":1,\"things\":[{\"at\":2}]}],\"none\":[]}\n",
+             name, name, name);
+    check_render(&lines, fill_clash, want);
+    check_render(&lines, fill_clash_in_lines,
+                 "{\"dump_name\":\"out\xef\xbf\xbd\",\"dump_name_base64\":\"b3V0/w==\","
+                 "\"only\":1,\"name\":\"in\"}\n"
+                 "{\"dump_name\":\"out\xef\xbf\xbd\",\"dump_name_base64\":\"b3V0/w==\","
+                 "\"only\":1,\"name\":\"in\",\"list\":[{\"at\":2}]}\n");
+    check_render(&lines, fill_empty,
+                 "{\"queue_name\":\"in\",\"only\":2,\"name\":null,\"at\":null,"
+                 "\"data_base64\":null}\n"
+                 "{\"queue_name\":\"in\",\"only\":2,\"name\":null,\"at\":null,"
+                 "\"data_base64\":null}\n");
+    check_render(&lines, fill_late, "{\"at\":2}\n{\"name\":\"in\",\"only\":2,\"at\":null}\n");
+    check_render(&lines, fill_quiet_stream, "");
+    check_render(&twice, fill_late, "{\"at\":2}\n{\"name\":\"in\",\"only\":2,\"at\":null}\n");
+    check_render(&table, fill_late, "2  2\n");
 }
 
 /* On a terminal the document has line breaks, and is still the same document. */
@@ -386,6 +514,9 @@ static void test_columns(void)
 
     CHECK_INT(out_columns_check("name,count", cols, &bad, &n), 0);
     CHECK_INT(out_columns_check("+name", cols, &bad, &n), 0);
+    CHECK_INT(out_columns_check("NAME,Prio,PRIORITY", cols, &bad, &n), 0);
+    CHECK(out_column(cols, "prio") == out_column(cols, "Priority"));
+    CHECK(!out_column(cols, "pri") && !out_column(cols, "priority_"));
     CHECK_INT(out_columns_check("name,nam", cols, &bad, &n), -EINVAL);
     CHECK(n == 3 && bad && !strncmp(bad, "nam", 3));
     CHECK_INT(out_columns_check("", cols, &bad, &n), -EINVAL);
@@ -411,6 +542,7 @@ int main(void)
 {
     setlocale(LC_CTYPE, "C.UTF-8");
     test_json();
+    test_lines();
     test_json_terminal();
     test_table();
     test_hostile();

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The tables of all applets keep the rules that parser, help and documentation count on. */
 #include <ctype.h>
+#include <strings.h>
 
 #include "applets.h"
 #include "check.h"
@@ -29,12 +30,98 @@ static void check_phrase(const char *where, const char *name, const char *text)
     need(text[strlen(text) - 1] != '.', where, "ends with a full stop", name);
 }
 
+/* Every column with a heading that was seen: a key has no two of them. */
+static const struct out_col *seen[2000];
+static size_t n_seen;
+
+static void check_one_name(const char *where, const struct out_col *col)
+{
+    if (!col->heading || col->flags & OUT_TEXT)
+        return;
+    for (size_t i = 0; i < n_seen; i++)
+        if (strcmp(seen[i]->key, col->key) == 0) {
+            need(strcmp(seen[i]->heading, col->heading) == 0, where,
+                 "has another heading elsewhere", col->key);
+            return;
+        }
+    if (n_seen < sizeof(seen) / sizeof(seen[0]))
+        seen[n_seen++] = col;
+}
+
+/* A heading is a name for --output: it may not be that of another column of the table. */
+static void check_heading(const char *where, const struct out_col *cols, size_t n)
+{
+    const char *bad;
+    size_t len;
+
+    if (!cols[n].heading || cols[n].flags & OUT_TEXT)
+        return;
+    need(out_columns_check(cols[n].heading, cols, &bad, &len) == 0, where, "heading is no name",
+         cols[n].heading);
+    for (size_t i = 0; cols[i].type != OUT_TYPE_END; i++)
+        need(i == n ||
+                 (strcasecmp(cols[n].heading, cols[i].key) != 0 &&
+                  (!cols[i].heading || strcmp(cols[n].heading, cols[i].heading) != 0)) ||
+                 cols[i].flags & (OUT_HIDDEN | OUT_JSON | OUT_TEXT),
+             where, "heading of two columns", cols[n].heading);
+}
+
+/*
+ * The members that a column gives in JSON: strings that are not UTF-8 have a second one, and a
+ * payload has two.
+ */
+static int gives(const struct out_col *col, const char *member)
+{
+    size_t n = strlen(col->key);
+
+    if (col->flags & OUT_TEXT)
+        return 0;
+    if (col->type == OUT_TYPE_BYTES)
+        return !strcmp(member, "data_base64") || !strcmp(member, "text");
+    if (!strcmp(col->key, member))
+        return 1;
+    return (col->type == OUT_TYPE_STR || col->type == OUT_TYPE_CHARS) &&
+           !strncmp(col->key, member, n) && !strcmp(member + n, "_base64");
+}
+
+static void check_members(const char *where, const struct out_col *cols)
+{
+    for (size_t i = 0; cols[i].type != OUT_TYPE_END; i++) {
+        const char *name = cols[i].type == OUT_TYPE_BYTES ? "data_base64" : cols[i].key;
+
+        for (size_t k = 0; cols[k].type != OUT_TYPE_END; k++)
+            need(k == i || cols[i].flags & OUT_TEXT || !gives(&cols[k], name), where,
+                 "a JSON member twice", name);
+    }
+}
+
+/* Words that mean one thing in all of the tools: how many there are is never called as they are. */
+static void check_words(const char *where, const struct out_col *col)
+{
+    static const char *const lists[] = {
+        "messages", "holders",   "senders", "receivers", "waiters",   "readers",      "queues",
+        "nodes",    "processes", "peers",   "records",   "transfers", "destinations", "threads",
+    };
+    static const char *const old[] = {"ipc_ns", "taken", "receive", "total", "n_transfers"};
+
+    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
+        need(strcmp(col->key, lists[i]) != 0 || col->flags & OUT_TEXT ||
+                 col->type == OUT_TYPE_VALUE,
+             where, "named as a list", col->key);
+    for (size_t i = 0; i < sizeof(old) / sizeof(old[0]); i++)
+        need(strcmp(col->key, old[i]) != 0, where, "has another name in the other tools", col->key);
+}
+
 static void check_columns(const char *where, const struct out_col *cols)
 {
+    check_members(where, cols);
     for (size_t i = 0; cols[i].type != OUT_TYPE_END; i++) {
         need(strspn(cols[i].key, "abcdefghijklmnopqrstuvwxyz0123456789_") == strlen(cols[i].key),
              where, "key", cols[i].key);
         check_phrase(where, cols[i].key, cols[i].help);
+        check_one_name(where, &cols[i]);
+        check_heading(where, cols, i);
+        check_words(where, &cols[i]);
         for (size_t k = 0; k < i; k++)
             need(strcmp(cols[i].key, cols[k].key) != 0, where, "twice", cols[i].key);
     }

@@ -36,7 +36,7 @@ void view_done(struct view *v)
         free(v->peers[i].bus);
         free(v->peers[i].nodes);
         free(v->peers[i].handles);
-        buf_done(&v->peers[i].holders);
+        free(v->peers[i].holders);
     }
     free(v->peers);
 }
@@ -151,7 +151,8 @@ static int add_bus(void *ctx, const struct b1_mount *m)
 static int compare_files(const struct scan *s, const struct proc_fd *fd, size_t i)
 {
     const struct view_peer *p = &s->v->peers[s->ordered[i]];
-    long r = syscall(SYS_kcmp, fd->pid, p->holder_pid, KCMP_FILE, fd->fd, p->holder_fd);
+    const struct view_holder *h = &p->holders[0];
+    long r = syscall(SYS_kcmp, fd->pid, h->pid, KCMP_FILE, fd->fd, h->fd);
 
     return r < 0 ? -errno : (int)r;
 }
@@ -216,19 +217,19 @@ static int add_holder(const struct proc_fd *fd, void *ctx)
 {
     struct scan *s = ctx;
     struct view_peer *p = NULL;
-    char comm[PROC_COMM_SIZE] = "?";
+    struct view_holder *h;
     int r = holder_peer(s, fd, &p);
 
     if (r < 0 || !p)
         return r;
-    if (!p->holders.len) {
-        p->holder_pid = fd->pid;
-        p->holder_fd = fd->fd;
-    }
-    (void)proc_comm(s->proc, fd->pid, fd->pid, comm); /* it may have gone: "?" */
-    buf_printf(&p->holders, "%s%d:%d ", p->holders.len ? ", " : "", (int)fd->pid, fd->fd);
-    buf_add_str(&p->holders, comm);
-    return buf_error(&p->holders);
+    h = grow(p->holders, p->n_holders, sizeof(*h));
+    if (!h)
+        return -ENOMEM;
+    p->holders = h;
+    h += p->n_holders++;
+    *h = (struct view_holder){.pid = (uint32_t)fd->pid, .fd = (uint32_t)fd->fd, .comm = "?"};
+    (void)proc_comm(s->proc, fd->pid, fd->pid, h->comm); /* it may have gone: "?" */
+    return 0;
 }
 
 static int add_process(pid_t pid, void *ctx)

@@ -7,8 +7,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "buf.h"
 #include "errinfo.h"
+#include "proc.h"
 
 /* A handle of a peer, and what it refers to: index of the peer, or -1 when that is not known. */
 struct view_handle {
@@ -19,13 +19,18 @@ struct view_handle {
     bool waiting;
 };
 
+struct view_holder {
+    uint32_t pid;
+    uint32_t fd;
+    char comm[PROC_COMM_SIZE];
+};
+
 /**
  * struct view_peer - a peer; of a bus that does not tell, one for each open file
  * @bus: where it is mounted, or the device
  * @dev, @ino: identity of its file on a served bus
  * @known: the counts and arrays below are
- * @holders: "PID:FD COMM, …"
- * @holder_pid, @holder_fd: the first of them
+ * @holders: the descriptors that are open on it
  */
 struct view_peer {
     char *bus;
@@ -41,9 +46,8 @@ struct view_peer {
     size_t n_nodes;
     struct view_handle *handles;
     size_t n_handles;
-    struct buf holders;
-    pid_t holder_pid;
-    int holder_fd;
+    struct view_holder *holders;
+    size_t n_holders;
 };
 
 /**

@@ -13,11 +13,11 @@
 
 enum { ITEMS_MAX = 16384 }; /* a dump is hostile: its queues are kept in memory */
 
-const char *pmqdump_action_name(enum pmqdump_action a)
+const char *msgdump_action_name(enum msgdump_action a)
 {
     static const char *const names[] = {
-        [PMQDUMP_CREATE] = "create", [PMQDUMP_REPLACE] = "replace", [PMQDUMP_APPEND] = "append",
-        [PMQDUMP_KEEP] = "keep",     [PMQDUMP_SKIP] = "skip",
+        [MSGDUMP_CREATE] = "create", [MSGDUMP_REPLACE] = "replace", [MSGDUMP_APPEND] = "append",
+        [MSGDUMP_KEEP] = "keep",     [MSGDUMP_SKIP] = "skip",
     };
 
     return names[a];
@@ -29,7 +29,7 @@ static bool is_name(const char *word, const char *name)
     return strcmp(word, name + (word[0] != '/')) == 0;
 }
 
-static bool is_wanted(const struct pmqdump_opts *o, const struct pmqdump_queue *q)
+static bool is_wanted(const struct msgdump_opts *o, const struct msgdump_queue *q)
 {
     if (o->ipc_ns && q->ipc_ns != o->ipc_ns)
         return false;
@@ -49,7 +49,7 @@ static const char *new_name(const char *rename, const char *name)
     return strncmp(rename, name, n) == 0 && rename[n] == '=' ? rename + n + 1 : NULL;
 }
 
-static char *renamed(const struct pmqdump_opts *o, const char *name)
+static char *renamed(const struct msgdump_opts *o, const char *name)
 {
     const char *new = NULL;
     char *full;
@@ -62,7 +62,7 @@ static char *renamed(const struct pmqdump_opts *o, const char *name)
 }
 
 /* What to call a queue: a new name, its own, or one that nobody else has for a while. */
-static char *choose_name(const struct pmqdump_opts *o, const struct pmqdump_queue *q, size_t index)
+static char *choose_name(const struct msgdump_opts *o, const struct msgdump_queue *q, size_t index)
 {
     char *name;
 
@@ -71,10 +71,10 @@ static char *choose_name(const struct pmqdump_opts *o, const struct pmqdump_queu
     return asprintf(&name, "/.ipcbox-unlinked-%d-%zu", (int)getpid(), index) < 0 ? NULL : name;
 }
 
-static int add_item(void *ctx, const struct pmqdump_queue *q, struct err *e)
+static int add_item(void *ctx, const struct msgdump_queue *q, struct err *e)
 {
-    struct pmqdump_plan *p = ctx;
-    struct pmqdump_item *items;
+    struct msgdump_plan *p = ctx;
+    struct msgdump_item *items;
 
     if (p->n == ITEMS_MAX)
         return err_set(e, -E2BIG, NULL, "line %" PRIu64 ": more than %d queues", q->line,
@@ -85,9 +85,9 @@ static int add_item(void *ctx, const struct pmqdump_queue *q, struct err *e)
             return -ENOMEM;
         p->items = items;
     }
-    p->items[p->n] = (struct pmqdump_item){.queue = *q, .fd = -1, .action = PMQDUMP_SKIP};
+    p->items[p->n] = (struct msgdump_item){.queue = *q, .fd = -1, .action = MSGDUMP_SKIP};
     if (is_wanted(p->opts, q)) {
-        p->items[p->n].action = PMQDUMP_CREATE;
+        p->items[p->n].action = MSGDUMP_CREATE;
         p->items[p->n].name = choose_name(p->opts, q, p->n);
     } else {
         p->items[p->n].name = strdup(q->name);
@@ -95,23 +95,23 @@ static int add_item(void *ctx, const struct pmqdump_queue *q, struct err *e)
     return p->items[p->n++].name ? 0 : -ENOMEM;
 }
 
-static int digest_item(void *ctx, const struct pmqdump_queue *q, const struct msgq_message *m,
+static int digest_item(void *ctx, const struct msgdump_queue *q, const struct msgq_message *m,
                        struct err *e)
 {
-    struct pmqdump_plan *p = ctx;
-    struct pmqdump_item *item = &p->items[p->n - 1];
+    struct msgdump_plan *p = ctx;
+    struct msgdump_item *item = &p->items[p->n - 1];
 
     (void)q;
     (void)e;
     if (p->opts->keep)
-        item->digest = pmqdump_digest(item->digest, m);
+        item->digest = msgdump_digest(item->digest, m);
     return 0;
 }
 
-static int count_item(void *ctx, const struct pmqdump_queue *q, uint64_t messages, uint64_t bytes,
+static int count_item(void *ctx, const struct msgdump_queue *q, uint64_t messages, uint64_t bytes,
                       struct err *e)
 {
-    struct pmqdump_plan *p = ctx;
+    struct msgdump_plan *p = ctx;
 
     (void)q;
     (void)e;
@@ -122,9 +122,9 @@ static int count_item(void *ctx, const struct pmqdump_queue *q, uint64_t message
 
 /* ---- names ---- */
 
-static int check_renames(const struct pmqdump_plan *p, struct err *e)
+static int check_renames(const struct msgdump_plan *p, struct err *e)
 {
-    const struct pmqdump_opts *o = p->opts;
+    const struct msgdump_opts *o = p->opts;
     int r;
 
     for (size_t i = 0; i < o->n_renames; i++) {
@@ -146,7 +146,7 @@ static int check_renames(const struct pmqdump_plan *p, struct err *e)
         bool found = false;
 
         for (size_t k = 0; k < p->n && !found; k++)
-            found = p->items[k].action != PMQDUMP_SKIP &&
+            found = p->items[k].action != MSGDUMP_SKIP &&
                     is_name(o->only[i], p->items[k].queue.name);
         if (!found)
             return err_set(e, -ENOENT, NULL, "%s is not in the dump", o->only[i]);
@@ -156,22 +156,22 @@ static int check_renames(const struct pmqdump_plan *p, struct err *e)
 
 static int compare_names(const void *a, const void *b)
 {
-    const struct pmqdump_item *const *x = a, *const *y = b;
+    const struct msgdump_item *const *x = a, *const *y = b;
 
     return strcmp((*x)->name, (*y)->name);
 }
 
 /* The same name twice: from several namespaces, a rename, or a merge. */
-static int check_twice(const struct pmqdump_plan *p, struct err *e)
+static int check_twice(const struct msgdump_plan *p, struct err *e)
 {
-    const struct pmqdump_item **v = calloc(p->n + 1, sizeof(const struct pmqdump_item *));
+    const struct msgdump_item **v = calloc(p->n + 1, sizeof(const struct msgdump_item *));
     size_t n = 0;
     int r = 0;
 
     if (!v)
         return -ENOMEM;
     for (size_t i = 0; i < p->n; i++)
-        if (p->items[i].action != PMQDUMP_SKIP)
+        if (p->items[i].action != MSGDUMP_SKIP)
             v[n++] = &p->items[i];
     qsort(v, n, sizeof(*v), compare_names);
     for (size_t i = 1; i < n && r == 0; i++)
@@ -186,7 +186,7 @@ static int check_twice(const struct pmqdump_plan *p, struct err *e)
 
 /* ---- what exists ---- */
 
-static int check_append(const struct pmqdump_item *item, int fd, struct err *e)
+static int check_append(const struct msgdump_item *item, int fd, struct err *e)
 {
     struct mq_attr attr;
 
@@ -203,22 +203,22 @@ static int check_append(const struct pmqdump_item *item, int fd, struct err *e)
 }
 
 /* Return: 1 when the queue is kept, 0 when it has to be made, or -errno. */
-static int check_keep(struct pmqdump_plan *p, struct pmqdump_item *item, struct err *e)
+static int check_keep(struct msgdump_plan *p, struct msgdump_item *item, struct err *e)
 {
-    int r = pmqdump_is_equal(p, item, e);
+    int r = msgdump_is_equal(p, item, e);
 
     if (r == 0 && !p->opts->replace)
         return err_set(e, -EEXIST, "--replace saves it and makes it anew",
                        "%s exists, and is not what was saved", item->name);
     if (r <= 0)
         return r;
-    item->action = PMQDUMP_KEEP;
+    item->action = MSGDUMP_KEEP;
     item->fd = mq_open(item->name, O_RDWR | O_NONBLOCK | O_CLOEXEC);
     return item->fd < 0 ? err_set(e, -errno, NULL, "%s: %s", item->name, strerrordesc_np(errno))
                         : 1;
 }
 
-static int check_exists(struct pmqdump_plan *p, struct pmqdump_item *item, struct err *e)
+static int check_exists(struct msgdump_plan *p, struct msgdump_item *item, struct err *e)
 {
     int fd = mq_open(item->name, (p->opts->append ? O_RDWR : O_RDONLY) | O_NONBLOCK | O_CLOEXEC);
     struct stat st;
@@ -235,10 +235,10 @@ static int check_exists(struct pmqdump_plan *p, struct pmqdump_item *item, struc
     if (r != 0) {
         r = MIN(r, 0);
     } else if (p->opts->append) {
-        item->action = PMQDUMP_APPEND;
+        item->action = MSGDUMP_APPEND;
         r = check_append(item, fd, e);
     } else if (p->opts->replace) {
-        item->action = PMQDUMP_REPLACE;
+        item->action = MSGDUMP_REPLACE;
         if (fstat(fd, &st) == 0 && geteuid() != 0 && st.st_uid != geteuid())
             r = err_set(e, -EPERM, NULL, "%s belongs to somebody else: it cannot be replaced",
                         item->name);
@@ -251,24 +251,26 @@ static int check_exists(struct pmqdump_plan *p, struct pmqdump_item *item, struc
     return r;
 }
 
-static int check_plan(struct pmqdump_plan *p, struct err *e)
+static int check_plan(struct msgdump_plan *p, struct err *e)
 {
     int r = check_renames(p, e);
 
     if (r == 0)
         r = check_twice(p, e);
     for (size_t i = 0; i < p->n && r == 0; i++)
-        if (p->items[i].action != PMQDUMP_SKIP)
+        if (p->items[i].action != MSGDUMP_SKIP)
             r = check_exists(p, &p->items[i], e);
-    return r == 0 ? pmqdump_check_limits(p, e) : r;
+    if (r == 0)
+        r = msgdump_check_owners(p, e);
+    return r == 0 ? msgdump_check_limits(p, e) : r;
 }
 
-int pmqdump_plan_new(struct dump_reader *r, const struct pmqdump_opts *opts,
-                     struct pmqdump_plan **ret, struct err *e)
+int msgdump_plan_new(struct dump_reader *r, const struct msgdump_opts *opts,
+                     struct msgdump_plan **ret, struct err *e)
 {
-    static const struct pmqdump_visitor visitor = {
+    static const struct msgdump_visitor visitor = {
         .queue = add_item, .message = digest_item, .queue_end = count_item};
-    _cleanup_(pmqdump_plan_freep) struct pmqdump_plan *p = calloc(1, sizeof(*p));
+    _cleanup_(msgdump_plan_freep) struct msgdump_plan *p = calloc(1, sizeof(*p));
     struct dump_totals totals;
     int k;
 
@@ -276,7 +278,7 @@ int pmqdump_plan_new(struct dump_reader *r, const struct pmqdump_opts *opts,
         return -ENOMEM;
     p->reader = r;
     p->opts = opts;
-    k = pmqdump_walk(r, &visitor, p, e);
+    k = msgdump_walk(r, &visitor, p, e);
     if (k < 0)
         return k;
     dump_reader_totals(r, &totals);
@@ -288,18 +290,18 @@ int pmqdump_plan_new(struct dump_reader *r, const struct pmqdump_opts *opts,
     return 0;
 }
 
-const struct pmqdump_item *pmqdump_plan_items(const struct pmqdump_plan *p, size_t *n)
+const struct msgdump_item *msgdump_plan_items(const struct msgdump_plan *p, size_t *n)
 {
     *n = p->n;
     return p->items;
 }
 
-int pmqdump_plan_fd(const struct pmqdump_plan *p, size_t item)
+int msgdump_plan_fd(const struct msgdump_plan *p, size_t item)
 {
     return item < p->n ? p->items[item].fd : -1;
 }
 
-void pmqdump_plan_free(struct pmqdump_plan *p)
+void msgdump_plan_free(struct msgdump_plan *p)
 {
     if (!p)
         return;
@@ -313,7 +315,7 @@ void pmqdump_plan_free(struct pmqdump_plan *p)
     free(p);
 }
 
-void pmqdump_plan_freep(struct pmqdump_plan **p)
+void msgdump_plan_freep(struct msgdump_plan **p)
 {
-    pmqdump_plan_free(*p);
+    msgdump_plan_free(*p);
 }

@@ -14,7 +14,7 @@
 #include "cleanup.h"
 #include "fileio.h"
 #include "ipcns.h"
-#include "pmqdump_criu.h"
+#include "msgdump_criu.h"
 #include "proc.h"
 
 enum {
@@ -87,7 +87,7 @@ static bool mark_tree(struct family *f, pid_t root)
 /* ---- descriptors ---- */
 
 struct collect {
-    struct pmqdump_tree *tree;
+    struct msgdump_tree *tree;
     struct err *e;
 };
 
@@ -120,8 +120,8 @@ static bool is_queue(const struct proc_fd *fd, uint64_t *ino)
 static int add_file(const struct proc_fd *fd, void *ctx)
 {
     const struct collect *c = ctx;
-    struct pmqdump_tree *t = c->tree;
-    struct pmqdump_file f = {.pid = fd->pid, .fd = fd->fd};
+    struct msgdump_tree *t = c->tree;
+    struct msgdump_file f = {.pid = fd->pid, .fd = fd->fd};
     size_t at = t->n;
     void *v;
     int r;
@@ -152,7 +152,7 @@ static int add_file(const struct proc_fd *fd, void *ctx)
     return 0;
 }
 
-static int collect_tree(int proc, const struct family *f, struct pmqdump_tree *t, struct err *e)
+static int collect_tree(int proc, const struct family *f, struct msgdump_tree *t, struct err *e)
 {
     struct collect c = {.tree = t, .e = e};
 
@@ -172,10 +172,10 @@ static int collect_tree(int proc, const struct family *f, struct pmqdump_tree *t
     return 0;
 }
 
-int pmqdump_tree_read(pid_t root, struct pmqdump_tree *out, struct err *e)
+int msgdump_tree_read(pid_t root, struct msgdump_tree *out, struct err *e)
 {
     _cleanup_(closep) int proc = proc_open(NULL);
-    struct pmqdump_tree t = {.root = root};
+    struct msgdump_tree t = {.root = root};
     struct family f = {.proc = proc};
     uint64_t own;
     int r;
@@ -197,22 +197,22 @@ int pmqdump_tree_read(pid_t root, struct pmqdump_tree *out, struct err *e)
     if ((r == -EACCES || r == -EPERM) && e && !e->why[0])
         err_set(e, r, "run as root", "not permitted to look into it");
     if (r < 0)
-        pmqdump_tree_done(&t);
+        msgdump_tree_done(&t);
     else
         *out = t;
     return r;
 }
 
-void pmqdump_tree_done(struct pmqdump_tree *t)
+void msgdump_tree_done(struct msgdump_tree *t)
 {
     free(t->files);
-    *t = (struct pmqdump_tree){0};
+    *t = (struct msgdump_tree){0};
 }
 
 /* ---- saving ---- */
 
 struct tree_save {
-    const struct pmqdump_tree *tree;
+    const struct msgdump_tree *tree;
     struct msgq_peek_opts opts;
     const char *tool;
     FILE *stream;
@@ -235,7 +235,7 @@ static int limits_inside(const void *ctx)
     return r < 0 ? r : fd;
 }
 
-static int read_limits(const struct pmqdump_tree *t, struct pmq_limits *out)
+static int read_limits(const struct msgdump_tree *t, struct pmq_limits *out)
 {
     _cleanup_(closep) int ns = -1, fd = -1;
     char path[64];
@@ -262,7 +262,7 @@ static int put_tree(struct tree_save *s, struct err *e)
         return err_set(e, r, NULL, "the limits of the tree's IPC namespace cannot be read: %s",
                        err_text(NULL, r));
     dump_begin(s->w, "criu_tree");
-    dump_put_bool(s->w, "own_ipc_ns", s->tree->ipc_ns != 0);
+    dump_put_bool(s->w, "own_ipc_namespace", s->tree->ipc_ns != 0);
     dump_put_u64(s->w, "queues_max", l.queues_max);
     dump_put_u64(s->w, "msg_max", l.msg_max);
     dump_put_u64(s->w, "msgsize_max", l.msgsize_max);
@@ -281,7 +281,7 @@ static int begin(struct tree_save *s, const struct pmq_queue *q, struct err *e)
     if (q)
         r = pmq_peeker_new(&s->opts, &s->peeker, e);
     if (r == 0)
-        r = dump_writer_new(s->stream, PMQDUMP_KIND, s->tool,
+        r = dump_writer_new(s->stream, MSGDUMP_KIND, s->tool,
                             q ? msgq_peeker_backend(s->peeker) : NULL, &s->w);
     return r == 0 ? put_tree(s, e) : r;
 }
@@ -296,7 +296,7 @@ static int save_ref(struct tree_save *s, const struct pmq_ref *ref, struct err *
     if (r == 0)
         r = begin(s, q, e);
     if (r == 0)
-        r = pmqdump_save_queue(s->w, s->peeker, q, 0, &info, e);
+        r = msgdump_save_queue(s->w, s->peeker, q, 0, &info, e);
     if (r < 0)
         return r;
     if (info.consistency == MSGQ_TORN)
@@ -310,7 +310,7 @@ static int save_ref(struct tree_save *s, const struct pmq_ref *ref, struct err *
 static int save_open(struct tree_save *s, struct err *e)
 {
     for (size_t i = 0; i < s->tree->n; i++) {
-        const struct pmqdump_file *f = &s->tree->files[i];
+        const struct msgdump_file *f = &s->tree->files[i];
         const struct pmq_ref ref = {.kind = PMQ_REF_PID_FD, .pid = f->pid, .fd = f->fd};
         int r = 0;
 
@@ -348,7 +348,7 @@ static int save_closed(struct tree_save *s, struct err *e)
     return r;
 }
 
-int pmqdump_tree_save(const struct pmqdump_tree *t, const struct msgq_peek_opts *peek,
+int msgdump_tree_save(const struct msgdump_tree *t, const struct msgq_peek_opts *peek,
                       const char *tool, FILE *stream,
                       void (*tell)(void *ctx, const char *queue, pid_t pid), void *ctx,
                       struct err *e)
@@ -370,9 +370,11 @@ int pmqdump_tree_save(const struct pmqdump_tree *t, const struct msgq_peek_opts 
 
 /* ---- reading back ---- */
 
-static int take_tree(struct pmqdump_checkpoint *c, const struct dump_record *rec, struct err *e)
+static int take_tree(struct msgdump_checkpoint *c, const struct dump_record *rec, struct err *e)
 {
-    int r = dump_get_bool(rec, "own_ipc_ns", &c->own_ipc_ns, e);
+    /* Images of earlier releases have the shorter name. */
+    const char *own = dump_has(rec, "own_ipc_ns") ? "own_ipc_ns" : "own_ipc_namespace";
+    int r = dump_get_bool(rec, own, &c->own_ipc_ns, e);
 
     if (r == 0)
         r = dump_get_u64(rec, "queues_max", UINT64_MAX, &c->limits.queues_max, e);
@@ -383,10 +385,10 @@ static int take_tree(struct pmqdump_checkpoint *c, const struct dump_record *rec
     return r;
 }
 
-static int take_file(struct pmqdump_checkpoint *c, size_t queues, const struct dump_record *rec,
+static int take_file(struct msgdump_checkpoint *c, size_t queues, const struct dump_record *rec,
                      struct err *e)
 {
-    struct pmqdump_file f = {.queue = queues - 1};
+    struct msgdump_file f = {.queue = queues - 1};
     void *v;
     int r;
 
@@ -407,10 +409,10 @@ static int take_file(struct pmqdump_checkpoint *c, size_t queues, const struct d
     return 0;
 }
 
-int pmqdump_checkpoint_read(struct dump_reader *reader, struct pmqdump_checkpoint *out,
+int msgdump_checkpoint_read(struct dump_reader *reader, struct msgdump_checkpoint *out,
                             struct err *e)
 {
-    struct pmqdump_checkpoint c = {0};
+    struct msgdump_checkpoint c = {0};
     struct dump_record *rec;
     bool tree = false;
     size_t queues = 0;
@@ -433,14 +435,14 @@ int pmqdump_checkpoint_read(struct dump_reader *reader, struct pmqdump_checkpoin
     if (r == 0)
         r = dump_reader_rewind(reader, e);
     if (r < 0)
-        pmqdump_checkpoint_done(&c);
+        msgdump_checkpoint_done(&c);
     else
         *out = c;
     return r == -ENOENT ? -EBADMSG : r;
 }
 
-void pmqdump_checkpoint_done(struct pmqdump_checkpoint *c)
+void msgdump_checkpoint_done(struct msgdump_checkpoint *c)
 {
     free(c->files);
-    *c = (struct pmqdump_checkpoint){0};
+    *c = (struct msgdump_checkpoint){0};
 }

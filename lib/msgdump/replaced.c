@@ -20,7 +20,7 @@
 #include "statedir.h"
 #include "timefmt.h"
 
-uint32_t pmqdump_digest(uint32_t crc, const struct msgq_message *m)
+uint32_t msgdump_digest(uint32_t crc, const struct msgq_message *m)
 {
     const uint64_t head[] = {m->priority, m->length};
 
@@ -28,14 +28,14 @@ uint32_t pmqdump_digest(uint32_t crc, const struct msgq_message *m)
     return m->length ? (uint32_t)crc32_z(crc, m->data, m->length) : crc;
 }
 
-static int digest_dumped(void *ctx, const struct pmqdump_queue *q, const struct msgq_message *m,
+static int digest_dumped(void *ctx, const struct msgdump_queue *q, const struct msgq_message *m,
                          struct err *e)
 {
     uint32_t *crc = ctx;
 
     (void)q;
     (void)e;
-    *crc = pmqdump_digest(*crc, m);
+    *crc = msgdump_digest(*crc, m);
     return 0;
 }
 
@@ -43,14 +43,14 @@ static int digest_peeked(const struct msgq_message *m, void *ctx)
 {
     uint32_t *crc = ctx;
 
-    *crc = pmqdump_digest(*crc, m);
+    *crc = msgdump_digest(*crc, m);
     return 0;
 }
 
 static int save_to(const char *path, const char *tool, struct msgq_peeker *peeker,
                    const struct pmq_queue *q, uint32_t *crc, struct err *e)
 {
-    static const struct pmqdump_visitor visitor = {.message = digest_dumped};
+    static const struct msgdump_visitor visitor = {.message = digest_dumped};
     _cleanup_(dump_reader_freep) struct dump_reader *reader = NULL;
     _cleanup_(dump_writer_freep) struct dump_writer *w = NULL;
     _cleanup_(file_out_closep) struct file_out *out = NULL;
@@ -58,10 +58,10 @@ static int save_to(const char *path, const char *tool, struct msgq_peeker *peeke
     int r = file_out_open(path, 0600, &out);
 
     if (r == 0)
-        r = dump_writer_new(file_out_stream(out), PMQDUMP_KIND, tool, msgq_peeker_backend(peeker),
+        r = dump_writer_new(file_out_stream(out), MSGDUMP_KIND, tool, msgq_peeker_backend(peeker),
                             &w);
     if (r == 0)
-        r = pmqdump_save_queue(w, peeker, q, 0, &info, e);
+        r = msgdump_save_queue(w, peeker, q, 0, &info, e);
     if (r == 0)
         r = dump_writer_finish(w);
     if (r == 0)
@@ -69,7 +69,7 @@ static int save_to(const char *path, const char *tool, struct msgq_peeker *peeke
     if (r == 0)
         r = dump_reader_open(path, 0, &reader, e);
     *crc = 0;
-    return r == 0 ? pmqdump_walk(reader, &visitor, crc, e) : r;
+    return r == 0 ? msgdump_walk(reader, &visitor, crc, e) : r;
 }
 
 static int digest_now(struct msgq_peeker *peeker, const struct pmq_queue *q, uint32_t *crc,
@@ -83,7 +83,7 @@ static int digest_now(struct msgq_peeker *peeker, const struct pmq_queue *q, uin
 }
 
 /* The queue that has the name now, and a peeker for it; @opts must outlive that. */
-static int look(const struct pmqdump_plan *p, const char *name, struct msgq_peek_opts *opts,
+static int look(const struct msgdump_plan *p, const char *name, struct msgq_peek_opts *opts,
                 struct pmq_queue **q, struct msgq_peeker **peeker, struct err *e)
 {
     struct pmq_ref ref;
@@ -96,11 +96,11 @@ static int look(const struct pmqdump_plan *p, const char *name, struct msgq_peek
     return r == 0 ? pmq_peeker_new(opts, peeker, e) : r;
 }
 
-int pmqdump_is_equal(const struct pmqdump_plan *p, const struct pmqdump_item *item, struct err *e)
+int msgdump_is_equal(const struct msgdump_plan *p, const struct msgdump_item *item, struct err *e)
 {
     _cleanup_(pmq_queue_closep) struct pmq_queue *q = NULL;
     _cleanup_(msgq_peeker_freep) struct msgq_peeker *peeker = NULL;
-    const struct pmqdump_queue *want = &item->queue;
+    const struct msgdump_queue *want = &item->queue;
     struct msgq_peek_opts opts;
     struct pmq_attr a;
     uint32_t crc;
@@ -140,7 +140,7 @@ static int choose_path(const char *name, char **ret, struct err *e)
     return 0;
 }
 
-static int unlink_checked(struct pmqdump_plan *p, struct pmqdump_item *item,
+static int unlink_checked(struct msgdump_plan *p, struct msgdump_item *item,
                           struct msgq_peeker *peeker, const struct pmq_queue *q, uint32_t saved,
                           struct err *e)
 {
@@ -162,7 +162,7 @@ static int unlink_checked(struct pmqdump_plan *p, struct pmqdump_item *item,
     return r;
 }
 
-int pmqdump_set_aside(struct pmqdump_plan *p, struct pmqdump_item *item, struct err *e)
+int msgdump_replace(struct msgdump_plan *p, struct msgdump_item *item, struct err *e)
 {
     _cleanup_(pmq_queue_closep) struct pmq_queue *q = NULL;
     _cleanup_(msgq_peeker_freep) struct msgq_peeker *peeker = NULL;
@@ -181,16 +181,16 @@ int pmqdump_set_aside(struct pmqdump_plan *p, struct pmqdump_item *item, struct 
     return unlink_checked(p, item, peeker, q, crc, e);
 }
 
-int pmqdump_put_back(const char *path, struct err *e)
+int msgdump_put_back(const char *path, struct err *e)
 {
-    const struct pmqdump_opts opts = {.puts_back = path};
+    const struct msgdump_opts opts = {.puts_back = path};
     _cleanup_(dump_reader_freep) struct dump_reader *reader = NULL;
-    _cleanup_(pmqdump_plan_freep) struct pmqdump_plan *plan = NULL;
+    _cleanup_(msgdump_plan_freep) struct msgdump_plan *plan = NULL;
     int r = dump_reader_open(path, DUMP_REWIND, &reader, e);
 
     if (r == 0)
-        r = pmqdump_plan_new(reader, &opts, &plan, e);
+        r = msgdump_plan_new(reader, &opts, &plan, e);
     if (r == 0)
-        r = pmqdump_plan_run(plan, e);
+        r = msgdump_plan_run(plan, e);
     return r;
 }

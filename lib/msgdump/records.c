@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "pmqdump.h"
+#include "msgdump.h"
 
 /* ---- saving ---- */
 
@@ -38,14 +38,14 @@ static void put_queue(struct dump_writer *w, const struct pmq_attr *a, uint64_t 
     if (a->unlinked)
         dump_put_bool(w, "unlinked", true);
     if (ipc_ns)
-        dump_put_u64(w, "ipc_ns", ipc_ns);
+        dump_put_u64(w, "ipc_namespace", ipc_ns);
     dump_put_bool(w, "consistent", info->consistency != MSGQ_TORN);
     dump_put_str(w, "consistency", msgq_consistency_name(info->consistency));
-    dump_put_time(w, "taken", info->taken);
+    dump_put_time(w, "time", info->taken);
     dump_end(w);
 }
 
-int pmqdump_save_queue(struct dump_writer *w, struct msgq_peeker *p, const struct pmq_queue *q,
+int msgdump_save_queue(struct dump_writer *w, struct msgq_peeker *p, const struct pmq_queue *q,
                        uint64_t ipc_ns, struct msgq_snapshot_info *info, struct err *e)
 {
     _cleanup_(msgq_snapshot_freep) struct msgq_snapshot *s = NULL;
@@ -69,9 +69,9 @@ int pmqdump_save_queue(struct dump_writer *w, struct msgq_peeker *p, const struc
 /* ---- walking ---- */
 
 struct walk {
-    const struct pmqdump_visitor *v;
+    const struct msgdump_visitor *v;
     void *ctx;
-    struct pmqdump_queue queue;
+    struct msgdump_queue queue;
     bool open;
     uint64_t messages;
     uint64_t bytes;
@@ -102,12 +102,12 @@ static int get_name(const struct dump_record *rec, const char *key, char name[PM
     return r < 0 ? dump_bad(rec, e, "\"%s\": %s", key, err_text(&why, r)) : 0;
 }
 
-static int get_queue(const struct dump_record *rec, struct pmqdump_queue *q, struct err *e)
+static int get_queue(const struct dump_record *rec, struct msgdump_queue *q, struct err *e)
 {
     bool consistent = true;
     int r;
 
-    *q = (struct pmqdump_queue){.line = rec->line};
+    *q = (struct msgdump_queue){.line = rec->line};
     r = get_name(rec, "name", q->name, e);
     if (r == 0)
         r = dump_get_u64(rec, "maxmsg", PMQ_HARD_MSGMAX, &q->maxmsg, e);
@@ -123,7 +123,9 @@ static int get_queue(const struct dump_record *rec, struct pmqdump_queue *q, str
         r = dump_get_bool(rec, "unlinked", &q->unlinked, e);
     if (r == 0 && dump_has(rec, "consistent"))
         r = dump_get_bool(rec, "consistent", &consistent, e);
-    if (r == 0 && dump_has(rec, "ipc_ns"))
+    if (r == 0 && dump_has(rec, "ipc_namespace"))
+        r = dump_get_u64(rec, "ipc_namespace", UINT64_MAX, &q->ipc_ns, e);
+    else if (r == 0 && dump_has(rec, "ipc_ns")) /* as earlier releases call it */
         r = dump_get_u64(rec, "ipc_ns", UINT64_MAX, &q->ipc_ns, e);
     if (r < 0)
         return r;
@@ -143,7 +145,7 @@ static int end_queue(struct walk *w, struct err *e)
 
 static int walk_queue(struct walk *w, const struct dump_record *rec, struct err *e)
 {
-    struct pmqdump_queue next;
+    struct msgdump_queue next;
     int r = get_queue(rec, &next, e);
 
     if (r == 0)
@@ -211,14 +213,14 @@ static int walk_record(struct walk *w, struct dump_record *rec, struct err *e)
     return w->v->message ? w->v->message(w->ctx, &w->queue, &m, e) : 0;
 }
 
-int pmqdump_walk(struct dump_reader *r, const struct pmqdump_visitor *v, void *ctx, struct err *e)
+int msgdump_walk(struct dump_reader *r, const struct msgdump_visitor *v, void *ctx, struct err *e)
 {
     const struct dump_header *h = dump_reader_header(r);
     struct walk w = {.v = v, .ctx = ctx};
     struct dump_record *rec;
     int k;
 
-    if (strcmp(h->kind, PMQDUMP_KIND) != 0)
+    if (strcmp(h->kind, MSGDUMP_KIND) != 0)
         return err_set(e, -EBADMSG, NULL, "a dump of kind \"%s\", not of queues", h->kind);
     while ((k = dump_reader_next(r, &rec, e)) > 0) {
         k = walk_record(&w, rec, e);

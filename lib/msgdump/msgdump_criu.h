@@ -5,17 +5,17 @@
  */
 #pragma once
 
-#include "pmqdump.h"
+#include "msgdump.h"
 
-#define PMQDUMP_CRIU_FILE "mqueues.dump"
+#define MSGDUMP_CRIU_FILE "mqueues.dump"
 
 /**
- * struct pmqdump_file - a queue as CRIU names it
+ * struct msgdump_file - a queue as CRIU names it
  * @mnt_id, @ino: of a descriptor
  * @pid, @fd: one descriptor of that kind, for a tree
  * @queue: number of the queue in the dump, when it was read back
  */
-struct pmqdump_file {
+struct msgdump_file {
     uint64_t mnt_id;
     uint64_t ino;
     pid_t pid;
@@ -24,46 +24,46 @@ struct pmqdump_file {
 };
 
 /**
- * struct pmqdump_tree - a process tree's queues
+ * struct msgdump_tree - a process tree's queues
  * @root: its first process
  * @files, @n: each pair of mount and inode once, those of an inode together
  * @ipc_ns: the tree's IPC namespace; 0 when it is the caller's
  */
-struct pmqdump_tree {
+struct msgdump_tree {
     pid_t root;
-    struct pmqdump_file *files;
+    struct msgdump_file *files;
     size_t n;
     uint64_t ipc_ns;
 };
 
 /* Looks at the process and all its descendants. Return: 0; -ESRCH, -EACCES, … with a reason. */
-int pmqdump_tree_read(pid_t root, struct pmqdump_tree *out, struct err *e);
-void pmqdump_tree_done(struct pmqdump_tree *t);
+int msgdump_tree_read(pid_t root, struct msgdump_tree *out, struct err *e);
+void msgdump_tree_done(struct msgdump_tree *t);
 
 /**
- * pmqdump_tree_save() - write its queues, and how CRIU names them
+ * msgdump_tree_save() - write its queues, and how CRIU names them
  * @tell: called for each registered notification, which a checkpoint loses
  *
  * The tasks must be frozen. Messages that others moved meanwhile are an error: -EBUSY.
  */
-int pmqdump_tree_save(const struct pmqdump_tree *t, const struct msgq_peek_opts *peek,
+int msgdump_tree_save(const struct msgdump_tree *t, const struct msgq_peek_opts *peek,
                       const char *tool, FILE *stream,
                       void (*tell)(void *ctx, const char *queue, pid_t pid), void *ctx,
                       struct err *e);
 
 /**
- * struct pmqdump_checkpoint - what pmqdump_tree_save() wrote beside the queues
+ * struct msgdump_checkpoint - what msgdump_tree_save() wrote beside the queues
  * @own_ipc_ns: the tree had an IPC namespace of its own
  * @limits: that namespace's
  * @files, @n: descriptors, by the number of their queue
  */
-struct pmqdump_checkpoint {
+struct msgdump_checkpoint {
     bool own_ipc_ns;
     struct pmq_limits limits;
-    struct pmqdump_file *files;
+    struct msgdump_file *files;
     size_t n;
 };
 
 /* Reads all of it and rewinds. */
-int pmqdump_checkpoint_read(struct dump_reader *r, struct pmqdump_checkpoint *out, struct err *e);
-void pmqdump_checkpoint_done(struct pmqdump_checkpoint *c);
+int msgdump_checkpoint_read(struct dump_reader *r, struct msgdump_checkpoint *out, struct err *e);
+void msgdump_checkpoint_done(struct msgdump_checkpoint *c);

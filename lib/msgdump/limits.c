@@ -19,7 +19,7 @@ static bool may_exceed(void)
     return syscall(SYS_capget, &header, data) == 0 && data[0].effective & 1u << CAP_SYS_RESOURCE;
 }
 
-static int check_one(const struct pmqdump_item *item, const struct pmq_limits *l, struct err *e)
+static int check_one(const struct msgdump_item *item, const struct pmq_limits *l, struct err *e)
 {
     if (item->queue.maxmsg > l->msg_max)
         return err_set(e, -ENOSPC, "raise /proc/sys/fs/mqueue/msg_max",
@@ -33,17 +33,17 @@ static int check_one(const struct pmqdump_item *item, const struct pmq_limits *l
 }
 
 /* What the queues of one owner cost, new and old ones. */
-static uint64_t charge_of(const struct pmqdump_plan *p, const struct pmq_set *set, uint32_t uid,
+static uint64_t charge_of(const struct msgdump_plan *p, const struct pmq_set *set, uint32_t uid,
                           uint64_t *new)
 {
     uint64_t old = 0;
 
     *new = 0;
     for (size_t i = 0; i < p->n; i++) {
-        const struct pmqdump_item *item = &p->items[i];
+        const struct msgdump_item *item = &p->items[i];
         uint32_t owner = geteuid() == 0 ? item->queue.uid : geteuid();
 
-        if (owner == uid && (item->action == PMQDUMP_CREATE || item->action == PMQDUMP_REPLACE))
+        if (owner == uid && (item->action == MSGDUMP_CREATE || item->action == MSGDUMP_REPLACE))
             *new += pmq_charge(item->queue.maxmsg, item->queue.msgsize);
     }
     for (size_t i = 0; i < set->n; i++) {
@@ -54,7 +54,7 @@ static uint64_t charge_of(const struct pmqdump_plan *p, const struct pmq_set *se
             continue;
         /* A queue that is replaced stays charged as long as somebody has it open. */
         for (size_t k = 0; k < p->n && !freed; k++)
-            freed = p->items[k].action == PMQDUMP_REPLACE && info->n_holders == 0 &&
+            freed = p->items[k].action == MSGDUMP_REPLACE && info->n_holders == 0 &&
                     info->ns_pid == 0 && strcmp(p->items[k].name, info->attr.name) == 0;
         if (!freed)
             old += pmq_charge(info->attr.maxmsg, info->attr.msgsize);
@@ -62,7 +62,7 @@ static uint64_t charge_of(const struct pmqdump_plan *p, const struct pmq_set *se
     return old;
 }
 
-static int check_charges(const struct pmqdump_plan *p, const struct pmq_set *set,
+static int check_charges(const struct msgdump_plan *p, const struct pmq_set *set,
                          const struct pmq_limits *l, struct err *e)
 {
     uint64_t limit = l->rlimit_hard;
@@ -74,7 +74,7 @@ static int check_charges(const struct pmqdump_plan *p, const struct pmq_set *set
         uint32_t uid = geteuid() == 0 ? p->items[i].queue.uid : geteuid();
         uint64_t old, new;
 
-        if (uid == last || p->items[i].action == PMQDUMP_SKIP)
+        if (uid == last || p->items[i].action == MSGDUMP_SKIP)
             continue;
         last = uid;
         old = charge_of(p, set, uid, &new);
@@ -87,7 +87,7 @@ static int check_charges(const struct pmqdump_plan *p, const struct pmq_set *set
     return 0;
 }
 
-static int check_count(const struct pmqdump_plan *p, const struct pmq_set *set,
+static int check_count(const struct msgdump_plan *p, const struct pmq_set *set,
                        const struct pmq_limits *l, struct err *e)
 {
     uint64_t have = 0, more = 0;
@@ -95,7 +95,7 @@ static int check_count(const struct pmqdump_plan *p, const struct pmq_set *set,
     for (size_t i = 0; i < set->n; i++)
         have += set->v[i].ns_pid == 0 && !set->v[i].attr.unlinked;
     for (size_t i = 0; i < p->n; i++)
-        more += p->items[i].action == PMQDUMP_CREATE;
+        more += p->items[i].action == MSGDUMP_CREATE;
     if (more > 0 && have + more > l->queues_max)
         return err_set(e, -ENOSPC, "raise /proc/sys/fs/mqueue/queues_max",
                        "%" PRIu64 " queues exist, %" PRIu64
@@ -104,7 +104,7 @@ static int check_count(const struct pmqdump_plan *p, const struct pmq_set *set,
     return 0;
 }
 
-int pmqdump_check_limits(const struct pmqdump_plan *p, struct err *e)
+int msgdump_check_limits(const struct msgdump_plan *p, struct err *e)
 {
     _cleanup_(pmq_set_freep) struct pmq_set *set = NULL;
     bool exempt = may_exceed();
@@ -112,7 +112,7 @@ int pmqdump_check_limits(const struct pmqdump_plan *p, struct err *e)
     int r = pmq_limits_read(&l);
 
     for (size_t i = 0; i < p->n && r == 0 && !exempt; i++)
-        if (p->items[i].action == PMQDUMP_CREATE || p->items[i].action == PMQDUMP_REPLACE)
+        if (p->items[i].action == MSGDUMP_CREATE || p->items[i].action == MSGDUMP_REPLACE)
             r = check_one(&p->items[i], &l, e);
     if (r < 0)
         return r;

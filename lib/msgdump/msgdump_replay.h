@@ -2,10 +2,10 @@
 /* Recorded traffic, sent again with its timing. */
 #pragma once
 
-#include "pmqdump.h"
+#include "msgdump.h"
 
 /**
- * struct pmqdump_replay_opts - how
+ * struct msgdump_replay_opts - how
  * @to: send everything there; NULL: to the queues that were recorded
  * @receive: also receive where the recording did, from the same queue, what is first there
  * @speed: 2 is twice as fast; 0 as fast as it can
@@ -13,7 +13,7 @@
  * @dry_run: open and send nothing, only check
  * @blocked: called when a queue is full or empty (@on), and when it goes on
  */
-struct pmqdump_replay_opts {
+struct msgdump_replay_opts {
     const char *to;
     bool receive;
     double speed;
@@ -24,13 +24,13 @@ struct pmqdump_replay_opts {
 };
 
 /**
- * struct pmqdump_replay_result - what was done
+ * struct msgdump_replay_result - what was done
  * @sent, @received, @bytes: messages, and payload sent; of a dry run what would be
  * @skipped: events that were left out
  * @span: from the first to the last, ns
  * @late_median, @late_p99, @late_worst: behind the recorded times, ns; the first two within 2 %
  */
-struct pmqdump_replay_result {
+struct msgdump_replay_result {
     uint64_t sent;
     uint64_t received;
     uint64_t bytes;
@@ -41,22 +41,22 @@ struct pmqdump_replay_result {
     uint64_t late_worst;
 };
 
-struct pmqdump_replay;
+struct msgdump_replay;
 
 /**
- * pmqdump_replay_new() - check the whole recording, and open the queues
+ * msgdump_replay_new() - check the whole recording, and open the queues
  * @r: opened with DUMP_REWIND; must outlive the replay
  * @opts: must outlive it too
  */
-int pmqdump_replay_new(struct dump_reader *r, const struct pmqdump_replay_opts *opts,
-                       struct pmqdump_replay **ret, struct err *e);
+int msgdump_replay_new(struct dump_reader *r, const struct msgdump_replay_opts *opts,
+                       struct msgdump_replay **ret, struct err *e);
 
 /**
- * pmqdump_replay_run() - send all of it once; may be called again
+ * msgdump_replay_run() - send all of it once; may be called again
  *
  * Return: 0; -ETIMEDOUT, -EMSGSIZE, …
  */
-int pmqdump_replay_run(struct pmqdump_replay *p, struct err *e);
-void pmqdump_replay_result(const struct pmqdump_replay *p, struct pmqdump_replay_result *out);
-void pmqdump_replay_free(struct pmqdump_replay *p);
-void pmqdump_replay_freep(struct pmqdump_replay **p);
+int msgdump_replay_run(struct msgdump_replay *p, struct err *e);
+void msgdump_replay_result(const struct msgdump_replay *p, struct msgdump_replay_result *out);
+void msgdump_replay_free(struct msgdump_replay *p);
+void msgdump_replay_freep(struct msgdump_replay **p);

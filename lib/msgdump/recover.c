@@ -10,8 +10,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "buf.h"
 #include "cleanup.h"
+#include "fileio.h"
 #include "plan_internal.h"
+#include "privileges.h"
+#include "proc.h"
 
 enum {
     DONE = 1 << 0, /* of a journal: at least one queue was seen to */
@@ -19,7 +23,7 @@ enum {
 };
 
 struct recovery {
-    void (*tell)(void *ctx, const struct pmqdump_recovered *what);
+    void (*tell)(void *ctx, const struct msgdump_recovered *what);
     void *ctx;
     struct pmq_unfinished_set set;
 };
@@ -27,7 +31,7 @@ struct recovery {
 static void tell(const struct recovery *rc, const struct pmq_unfinished *u, const char *what,
                  const char *detail)
 {
-    const struct pmqdump_recovered told = {.name = u->name, .what = what, .detail = detail};
+    const struct msgdump_recovered told = {.name = u->name, .what = what, .detail = detail};
 
     if (rc->tell)
         rc->tell(rc->ctx, &told);
@@ -114,7 +118,7 @@ static bool finish(const struct recovery *rc, const struct pmq_unfinished *u)
 static bool put_back(const struct recovery *rc, const struct pmq_unfinished *u)
 {
     struct err e = ERR_INIT;
-    int r = pmqdump_put_back(u->replaces, &e);
+    int r = msgdump_put_back(u->replaces, &e);
 
     if (r < 0)
         tell_with_saved(rc, u, "not put back", err_text(&e, r));
@@ -207,7 +211,72 @@ static bool recover_one(const struct recovery *rc, const struct pmq_unfinished *
     return true;
 }
 
-int pmqdump_recover(void (*told)(void *ctx, const struct pmqdump_recovered *what), void *ctx,
+/* ---- namespaces that are gone ---- */
+
+struct search {
+    uint64_t ipc_ns;
+    bool found; /* or it may be there: a process may not be looked at */
+};
+
+static int look_at_process(pid_t pid, void *ctx)
+{
+    struct search *s = ctx;
+    char path[64];
+    struct stat st;
+
+    snprintf(path, sizeof(path), "/proc/%d/ns/ipc", (int)pid);
+    if (stat(path, &st) == 0)
+        s->found |= st.st_ino == s->ipc_ns;
+    else
+        s->found |= errno != ENOENT && errno != ESRCH;
+    return s->found;
+}
+
+/*
+ * Whether no process is in the namespace, and no mount keeps it. Only who sees every process can
+ * tell: root in the first user namespace and the first pid namespace, which has a fixed number.
+ */
+static bool is_gone(uint64_t ipc_ns)
+{
+    static const ino_t first_pid_namespace = 0xeffffffc;
+    _cleanup_(buf_done) struct buf mounts = BUF_INIT;
+    _cleanup_(closep) int proc = proc_open(NULL);
+    struct search s = {.ipc_ns = ipc_ns};
+    char name[40];
+    struct stat st;
+
+    if (geteuid() != 0 || !privileges_of_machine() || proc < 0 ||
+        stat("/proc/self/ns/pid", &st) < 0 || st.st_ino != first_pid_namespace ||
+        file_read(AT_FDCWD, "/proc/self/mountinfo", 64 << 20, &mounts) < 0)
+        return false;
+    snprintf(name, sizeof(name), " ipc:[%" PRIu64 "] ", ipc_ns);
+    return !strstr(buf_str(&mounts), name) && proc_visit_pids(proc, look_at_process, &s) == 0 &&
+           !s.found;
+}
+
+/* Its queues went with it; a saved queue that was replaced is the user's, and stays. */
+static void give_up(const struct recovery *rc, const struct pmq_unfinished *u)
+{
+    if (u->replaces)
+        tell_with_saved(rc, u, "no process is in its IPC namespace any more", "");
+}
+
+static void tell_elsewhere(const struct recovery *rc, const struct pmq_unfinished *u)
+{
+    char what[64];
+    const struct msgdump_recovered told = {
+        .name = u->name,
+        .what = what,
+        .detail = "it is recovered there (nsenter -t PID -i mqdump restore --recover)",
+        .elsewhere = true,
+    };
+
+    snprintf(what, sizeof(what), "in IPC namespace %" PRIu64, u->ipc_ns);
+    if (rc->tell)
+        rc->tell(rc->ctx, &told);
+}
+
+int msgdump_recover(void (*told)(void *ctx, const struct msgdump_recovered *what), void *ctx,
                     struct err *e)
 {
     struct recovery rc = {.tell = told, .ctx = ctx};
@@ -226,9 +295,16 @@ int pmqdump_recover(void (*told)(void *ctx, const struct pmqdump_recovered *what
         for (size_t i = 0; i < rc.set.n; i++) {
             const struct pmq_unfinished *u = &rc.set.v[i];
 
-            if (u->running || u->ipc_ns != ipc_ns || (u->replaces != NULL) != replaced)
+            if (u->running || (u->replaces != NULL) != replaced)
                 continue;
-            state[u->journal] |= recover_one(&rc, u) ? DONE : KEPT;
+            if (u->ipc_ns == ipc_ns) {
+                state[u->journal] |= recover_one(&rc, u) ? DONE : KEPT;
+            } else if (is_gone(u->ipc_ns)) {
+                give_up(&rc, u);
+                state[u->journal] |= DONE;
+            } else {
+                tell_elsewhere(&rc, u);
+            }
         }
     }
     for (size_t i = 0; state && i < rc.set.n_journals; i++)

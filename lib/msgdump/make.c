@@ -30,7 +30,7 @@ static void raise_limit(void)
     }
 }
 
-static int create(const char *name, const struct pmqdump_queue *q)
+static int create(const char *name, const struct msgdump_queue *q)
 {
     struct mq_attr attr = {.mq_maxmsg = (long)q->maxmsg, .mq_msgsize = (long)q->msgsize};
     int fd = mq_open(name, O_CREAT | O_EXCL | O_RDWR | O_NONBLOCK | O_CLOEXEC, 0, &attr);
@@ -51,8 +51,11 @@ static void keep_capabilities(void)
     (void)syscall(SYS_capset, &header, data);
 }
 
-/* A child of @parent, with which it ends: what it makes belongs to the journal of that. */
-static int create_as_owner(const char *name, const struct pmqdump_queue *q, pid_t parent)
+/*
+ * A child of @parent, with which it ends: what it makes belongs to the journal of that. Without a
+ * @name it only finds out whether it could.
+ */
+static int create_as_owner(const char *name, const struct msgdump_queue *q, pid_t parent)
 {
     if (setgroups(0, NULL) < 0 || prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0 ||
         setresgid(q->gid, q->gid, q->gid) < 0 || setresuid(q->uid, q->uid, q->uid) < 0)
@@ -61,14 +64,14 @@ static int create_as_owner(const char *name, const struct pmqdump_queue *q, pid_
     /* Only now: a change of ids clears it. */
     if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || getppid() != parent)
         return -ESRCH;
-    return create(name, q);
+    return name ? create(name, q) : 0;
 }
 
 /*
  * The charge follows the real uid of who creates it, so a child takes the owner's ids on. It shares
  * the table of descriptors: what it opens is open here.
  */
-static int create_by_child(const char *name, const struct pmqdump_queue *q)
+static int create_by_child(const char *name, const struct msgdump_queue *q)
 {
     int *result = mmap(NULL, sizeof(*result), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
                        -1, 0);
@@ -92,7 +95,7 @@ static int create_by_child(const char *name, const struct pmqdump_queue *q)
     return r;
 }
 
-static int explain(int r, const char *name, const struct pmqdump_queue *q, struct err *e)
+static int explain(int r, const char *name, const struct msgdump_queue *q, struct err *e)
 {
     struct pmq_limits l = {0};
 
@@ -116,13 +119,43 @@ static int explain(int r, const char *name, const struct pmqdump_queue *q, struc
     }
 }
 
-int pmqdump_make(const char *name, const struct pmqdump_queue *q, bool *owned, struct err *e)
+static bool needs_child(const struct msgdump_queue *q)
+{
+    return geteuid() == 0 && (q->uid != 0 || q->gid != getegid());
+}
+
+int msgdump_check_owners(const struct msgdump_plan *p, struct err *e)
+{
+    const struct msgdump_queue *last = NULL;
+
+    for (size_t i = 0; i < p->n; i++) {
+        const struct msgdump_item *item = &p->items[i];
+        const struct msgdump_queue *q = &item->queue;
+        int r;
+
+        if ((item->action != MSGDUMP_CREATE && item->action != MSGDUMP_REPLACE) ||
+            !needs_child(q) || (last && last->uid == q->uid && last->gid == q->gid))
+            continue;
+        last = q;
+        r = create_by_child(NULL, q);
+        if (r == -EINVAL)
+            return err_set(e, -EPERM, "restore it outside of this user namespace",
+                           "%s: its owner %u:%u does not exist in this user namespace", item->name,
+                           q->uid, q->gid);
+        if (r < 0)
+            return err_set(e, r, NULL, "%s cannot be made for its owner %u:%u: %s", item->name,
+                           q->uid, q->gid, err_text(NULL, r));
+    }
+    return 0;
+}
+
+int msgdump_make(const char *name, const struct msgdump_queue *q, bool *owned, struct err *e)
 {
     struct stat st;
     int fd;
 
     raise_limit();
-    if (geteuid() == 0 && (q->uid != 0 || q->gid != getegid()))
+    if (needs_child(q))
         fd = create_by_child(name, q);
     else
         fd = create(name, q);

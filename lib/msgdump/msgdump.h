@@ -15,11 +15,11 @@
 #include "errinfo.h"
 #include "pmq.h"
 
-#define PMQDUMP_KIND         "queues"
-#define PMQDUMP_KIND_TRAFFIC "traffic"
+#define MSGDUMP_KIND         "queues"
+#define MSGDUMP_KIND_TRAFFIC "traffic"
 
 /**
- * struct pmqdump_queue - a queue as a dump has it
+ * struct msgdump_queue - a queue as a dump has it
  * @name: with its slash
  * @maxmsg, @msgsize, @mode, @uid, @gid: what it was
  * @unlinked: it had no name any more; @name is the last one
@@ -27,7 +27,7 @@
  * @ipc_ns: its IPC namespace, 0 for the saver's own
  * @line: where it stands
  */
-struct pmqdump_queue {
+struct msgdump_queue {
     char name[PMQ_NAME_MAX + 2];
     uint64_t maxmsg;
     uint64_t msgsize;
@@ -43,59 +43,59 @@ struct pmqdump_queue {
 /* ---- saving ---- */
 
 /**
- * pmqdump_save_queue() - write a queue and its messages
+ * msgdump_save_queue() - write a queue and its messages
  * @w: the dump
  * @p: the peeker
  * @q: the queue
- * @ipc_ns: as in struct pmqdump_queue
+ * @ipc_ns: as in struct msgdump_queue
  * @info: what the snapshot was, on success
  * @e: why not
  *
  * A failed write latches in @w and is not reported here.
  */
-int pmqdump_save_queue(struct dump_writer *w, struct msgq_peeker *p, const struct pmq_queue *q,
+int msgdump_save_queue(struct dump_writer *w, struct msgq_peeker *p, const struct pmq_queue *q,
                        uint64_t ipc_ns, struct msgq_snapshot_info *info, struct err *e);
 
 /* ---- walking ---- */
 
 /**
- * struct pmqdump_visitor - called for each queue, each of its messages, and behind the last
+ * struct msgdump_visitor - called for each queue, each of its messages, and behind the last
  *
  * What they return other than 0 stops the walk and is returned. They set a reason themselves.
  */
-struct pmqdump_visitor {
-    int (*queue)(void *ctx, const struct pmqdump_queue *q, struct err *e);
-    int (*message)(void *ctx, const struct pmqdump_queue *q, const struct msgq_message *m,
+struct msgdump_visitor {
+    int (*queue)(void *ctx, const struct msgdump_queue *q, struct err *e);
+    int (*message)(void *ctx, const struct msgdump_queue *q, const struct msgq_message *m,
                    struct err *e);
-    int (*queue_end)(void *ctx, const struct pmqdump_queue *q, uint64_t messages, uint64_t bytes,
+    int (*queue_end)(void *ctx, const struct msgdump_queue *q, uint64_t messages, uint64_t bytes,
                      struct err *e);
 };
 
 /**
- * pmqdump_walk() - read a dump of queues to its end, and check all of it
+ * msgdump_walk() - read a dump of queues to its end, and check all of it
  * @r: just opened or rewound
  * @v: may have NULL members
  *
  * Everything that is wrong in the file is found: names, priorities, sizes, more messages than the
  * queue holds, and what dump_reader_next() finds.
  */
-int pmqdump_walk(struct dump_reader *r, const struct pmqdump_visitor *v, void *ctx, struct err *e);
+int msgdump_walk(struct dump_reader *r, const struct msgdump_visitor *v, void *ctx, struct err *e);
 
 /* ---- restoring ---- */
 
-enum pmqdump_action {
-    PMQDUMP_CREATE,
-    PMQDUMP_REPLACE, /* save the queue that exists, unlink it, create */
-    PMQDUMP_APPEND,
-    PMQDUMP_KEEP, /* the queue that exists is equal */
-    PMQDUMP_SKIP, /* not asked for */
+enum msgdump_action {
+    MSGDUMP_CREATE,
+    MSGDUMP_REPLACE, /* save the queue that exists, unlink it, create */
+    MSGDUMP_APPEND,
+    MSGDUMP_KEEP, /* the queue that exists is equal */
+    MSGDUMP_SKIP, /* not asked for */
 };
 
 /* "create", "replace", "append", "keep", "skip" */
-const char *pmqdump_action_name(enum pmqdump_action a);
+const char *msgdump_action_name(enum msgdump_action a);
 
 /**
- * struct pmqdump_item - what is to be done with one queue of a dump
+ * struct msgdump_item - what is to be done with one queue of a dump
  * @name: what it will be called
  * @queue: what the dump says
  * @messages, @bytes: what the dump has for it
@@ -104,12 +104,12 @@ const char *pmqdump_action_name(enum pmqdump_action a);
  * @done: messages that are in the queue
  * @foreign_owner: it belongs to the caller, not to its owner: only root can give it away
  */
-struct pmqdump_item {
+struct msgdump_item {
     char *name;
-    struct pmqdump_queue queue;
+    struct msgdump_queue queue;
     uint64_t messages;
     uint64_t bytes;
-    enum pmqdump_action action;
+    enum msgdump_action action;
     char *saved;
     uint64_t done;
     bool foreign_owner;
@@ -122,7 +122,7 @@ struct pmqdump_item {
 };
 
 /**
- * struct pmqdump_opts - how to restore
+ * struct msgdump_opts - how to restore
  * @only, @n_only: names (in the dump) of the queues to take; none: all
  * @renames, @n_renames: "OLD=NEW"
  * @replace, @append: what to do with queues that exist
@@ -135,7 +135,7 @@ struct pmqdump_item {
  * @peek: for saving what is replaced; NULL where nothing is
  * @tool: the applet's name, for dumps
  */
-struct pmqdump_opts {
+struct msgdump_opts {
     const char *const *only;
     size_t n_only;
     const char *const *renames;
@@ -151,47 +151,49 @@ struct pmqdump_opts {
     const char *tool;
 };
 
-struct pmqdump_plan;
+struct msgdump_plan;
 
 /**
- * pmqdump_plan_new() - read the whole dump, check it, the limits, and what exists
+ * msgdump_plan_new() - read the whole dump, check it, the limits, and what exists
  * @r: opened with DUMP_REWIND; must outlive the plan
  * @opts: must outlive the plan
  *
  * Nothing is changed. Return: 0; -EEXIST, -EBADMSG, -ENOSPC, …
  */
-int pmqdump_plan_new(struct dump_reader *r, const struct pmqdump_opts *opts,
-                     struct pmqdump_plan **ret, struct err *e);
+int msgdump_plan_new(struct dump_reader *r, const struct msgdump_opts *opts,
+                     struct msgdump_plan **ret, struct err *e);
 
-const struct pmqdump_item *pmqdump_plan_items(const struct pmqdump_plan *p, size_t *n);
+const struct msgdump_item *msgdump_plan_items(const struct msgdump_plan *p, size_t *n);
 
 /**
- * pmqdump_plan_run() - do it: all or nothing
+ * msgdump_plan_run() - do it: all or nothing
  *
  * Queues are created with mode 0000, filled, and get their modes when all are full. On a failure,
  * also by a signal (-EINTR), what was made is removed, and what was replaced is put back. What was
- * appended stays: @e says how much. A journal is kept, so that pmqdump_recover() can do the same
+ * appended stays: @e says how much. A journal is kept, so that msgdump_recover() can do the same
  * after a kill.
  */
-int pmqdump_plan_run(struct pmqdump_plan *p, struct err *e);
+int msgdump_plan_run(struct msgdump_plan *p, struct err *e);
 
 /* A descriptor (O_RDWR) of a queue that was made or kept, owned by the plan; -1 for none. */
-int pmqdump_plan_fd(const struct pmqdump_plan *p, size_t item);
-void pmqdump_plan_free(struct pmqdump_plan *p);
-void pmqdump_plan_freep(struct pmqdump_plan **p);
+int msgdump_plan_fd(const struct msgdump_plan *p, size_t item);
+void msgdump_plan_free(struct msgdump_plan *p);
+void msgdump_plan_freep(struct msgdump_plan **p);
 
 /**
- * struct pmqdump_recovered - what became of a queue of an interrupted restore
+ * struct msgdump_recovered - what became of a queue of an interrupted restore
  * @name: the queue
  * @what: "finished", "removed", "put back", "append interrupted", …
  * @detail: more words, or ""
+ * @elsewhere: nothing was done, since it belongs to another IPC namespace
  */
-struct pmqdump_recovered {
+struct msgdump_recovered {
     const char *name;
     const char *what;
     const char *detail;
+    bool elsewhere;
 };
 
 /* Finishes or undoes restores that were killed; calls @tell for each queue. 0 or -errno. */
-int pmqdump_recover(void (*tell)(void *ctx, const struct pmqdump_recovered *what), void *ctx,
+int msgdump_recover(void (*tell)(void *ctx, const struct msgdump_recovered *what), void *ctx,
                     struct err *e);

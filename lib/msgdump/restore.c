@@ -22,33 +22,33 @@
 static const char still_there[] = "what was appended stays; the rest is still in the dump";
 
 struct pass {
-    struct pmqdump_plan *plan;
-    enum pmqdump_action action;
+    struct msgdump_plan *plan;
+    enum msgdump_action action;
     size_t next; /* item of the next queue record */
 };
 
-static bool of_pass(const struct pass *p, const struct pmqdump_item *item)
+static bool of_pass(const struct pass *p, const struct msgdump_item *item)
 {
     return item->action == p->action;
 }
 
 /* ---- making ---- */
 
-static int make_item(struct pmqdump_plan *p, struct pmqdump_item *item, struct err *e)
+static int make_item(struct msgdump_plan *p, struct msgdump_item *item, struct err *e)
 {
     struct stat st;
     bool owned;
     int r;
 
     /* What "make" names may be removed after a kill, so the old one must be gone by then. */
-    r = item->action == PMQDUMP_REPLACE ? pmqdump_set_aside(p, item, e) : 0;
+    r = item->action == MSGDUMP_REPLACE ? msgdump_replace(p, item, e) : 0;
     if (r == 0 && p->opts->puts_back)
         r = pmq_restoring_from(p->journal, item->name, p->opts->puts_back);
     if (r == 0)
         r = pmq_restoring_make(p->journal, item->name, item->queue.mode);
     if (r < 0)
         return r;
-    item->fd = pmqdump_make(item->name, &item->queue, &owned, e);
+    item->fd = msgdump_make(item->name, &item->queue, &owned, e);
     item->unsure = item->fd == -EIO;
     if (item->fd < 0)
         return item->fd;
@@ -60,7 +60,7 @@ static int make_item(struct pmqdump_plan *p, struct pmqdump_item *item, struct e
     return pmq_restoring_made(p->journal, item->name, item->dev, item->ino);
 }
 
-static int open_for_append(struct pmqdump_plan *p, struct pmqdump_item *item, struct err *e)
+static int open_for_append(struct msgdump_plan *p, struct msgdump_item *item, struct err *e)
 {
     item->fd = mq_open(item->name, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
     if (item->fd < 0)
@@ -68,11 +68,11 @@ static int open_for_append(struct pmqdump_plan *p, struct pmqdump_item *item, st
     return pmq_restoring_append(p->journal, item->name, item->messages);
 }
 
-static int begin_queue(void *ctx, const struct pmqdump_queue *q, struct err *e)
+static int begin_queue(void *ctx, const struct msgdump_queue *q, struct err *e)
 {
     struct pass *pass = ctx;
-    struct pmqdump_plan *p = pass->plan;
-    struct pmqdump_item *item;
+    struct msgdump_plan *p = pass->plan;
+    struct msgdump_item *item;
 
     if (pass->next == p->n || p->items[pass->next].queue.line != q->line)
         return err_set(e, -EBADMSG, NULL, "the file has changed while it was read");
@@ -80,12 +80,12 @@ static int begin_queue(void *ctx, const struct pmqdump_queue *q, struct err *e)
     if (!of_pass(pass, item))
         return 0;
     memcpy(p->failed, item->name, strlen(item->name) + 1);
-    return item->action == PMQDUMP_APPEND ? open_for_append(p, item, e) : make_item(p, item, e);
+    return item->action == MSGDUMP_APPEND ? open_for_append(p, item, e) : make_item(p, item, e);
 }
 
 /* ---- filling ---- */
 
-static bool is_interrupted(const struct pmqdump_plan *p)
+static bool is_interrupted(const struct msgdump_plan *p)
 {
     struct pollfd signals = {.fd = p->signals, .events = POLLIN};
 
@@ -93,7 +93,7 @@ static bool is_interrupted(const struct pmqdump_plan *p)
 }
 
 /* Waits until there is room. Return: 0, -ETIMEDOUT, -EINTR or -errno. */
-static int wait_for_room(const struct pmqdump_plan *plan, int fd)
+static int wait_for_room(const struct msgdump_plan *plan, int fd)
 {
     uint64_t deadline;
     struct pollfd p[] = {{.fd = fd, .events = POLLOUT}, {.fd = plan->signals, .events = POLLIN}};
@@ -114,7 +114,7 @@ static int wait_for_room(const struct pmqdump_plan *plan, int fd)
     }
 }
 
-static int send_one(struct pmqdump_plan *p, struct pmqdump_item *item, const struct msgq_message *m,
+static int send_one(struct msgdump_plan *p, struct msgdump_item *item, const struct msgq_message *m,
                     struct err *e)
 {
     int r;
@@ -127,7 +127,7 @@ static int send_one(struct pmqdump_plan *p, struct pmqdump_item *item, const str
         r = -errno;
         if (r != -EAGAIN)
             return err_set(e, r, NULL, "%s: %s", item->name, err_text(NULL, r));
-        if (item->action != PMQDUMP_APPEND)
+        if (item->action != MSGDUMP_APPEND)
             return err_set(e, -EBUSY, NULL, "%s: somebody else sends to it while it is filled",
                            item->name);
         errno = 0;
@@ -139,41 +139,41 @@ static int send_one(struct pmqdump_plan *p, struct pmqdump_item *item, const str
                            item->done, item->messages);
     }
     item->done++;
-    return item->action == PMQDUMP_APPEND
+    return item->action == MSGDUMP_APPEND
                ? pmq_restoring_appended(p->journal, item->name, item->done)
                : 0;
 }
 
-static int fill_queue(void *ctx, const struct pmqdump_queue *q, const struct msgq_message *m,
+static int fill_queue(void *ctx, const struct msgdump_queue *q, const struct msgq_message *m,
                       struct err *e)
 {
     struct pass *pass = ctx;
-    struct pmqdump_item *item = &pass->plan->items[pass->next - 1];
+    struct msgdump_item *item = &pass->plan->items[pass->next - 1];
 
     (void)q;
     if (!of_pass(pass, item))
         return 0;
     if (!is_interrupted(pass->plan))
         return send_one(pass->plan, item, m, e);
-    if (item->action != PMQDUMP_APPEND)
+    if (item->action != MSGDUMP_APPEND)
         return err_set(e, -EINTR, NULL, "interrupted");
     return err_set(e, -EINTR, still_there,
                    "interrupted: %" PRIu64 " of %" PRIu64 " messages were appended to %s",
                    item->done, item->messages, item->name);
 }
 
-static int end_queue(void *ctx, const struct pmqdump_queue *q, uint64_t messages, uint64_t bytes,
+static int end_queue(void *ctx, const struct msgdump_queue *q, uint64_t messages, uint64_t bytes,
                      struct err *e)
 {
     struct pass *pass = ctx;
-    struct pmqdump_item *item = &pass->plan->items[pass->next - 1];
+    struct msgdump_item *item = &pass->plan->items[pass->next - 1];
     struct mq_attr attr;
     struct stat st;
 
     (void)q;
     (void)messages;
     (void)bytes;
-    if (!of_pass(pass, item) || item->action == PMQDUMP_APPEND)
+    if (!of_pass(pass, item) || item->action == MSGDUMP_APPEND)
         return 0;
     if (mq_getattr(item->fd, &attr) < 0 || fstat(item->fd, &st) < 0)
         return -errno;
@@ -183,9 +183,9 @@ static int end_queue(void *ctx, const struct pmqdump_queue *q, uint64_t messages
     return 0;
 }
 
-static int run_pass(struct pmqdump_plan *p, enum pmqdump_action action, struct err *e)
+static int run_pass(struct msgdump_plan *p, enum msgdump_action action, struct err *e)
 {
-    static const struct pmqdump_visitor visitor = {
+    static const struct msgdump_visitor visitor = {
         .queue = begin_queue, .message = fill_queue, .queue_end = end_queue};
     struct pass pass = {.plan = p, .action = action};
     struct dump_totals totals;
@@ -198,7 +198,7 @@ static int run_pass(struct pmqdump_plan *p, enum pmqdump_action action, struct e
         return 0;
     r = dump_reader_rewind(p->reader, e);
     if (r == 0)
-        r = pmqdump_walk(p->reader, &visitor, &pass, e);
+        r = msgdump_walk(p->reader, &visitor, &pass, e);
     if (r < 0)
         return r;
     dump_reader_totals(p->reader, &totals);
@@ -209,14 +209,14 @@ static int run_pass(struct pmqdump_plan *p, enum pmqdump_action action, struct e
 
 /* ---- the end, one way or the other ---- */
 
-static int publish(struct pmqdump_plan *p, struct err *e)
+static int publish(struct msgdump_plan *p, struct err *e)
 {
     int r = pmq_restoring_filled(p->journal);
 
     for (size_t i = 0; i < p->n && r == 0; i++) {
-        const struct pmqdump_item *item = &p->items[i];
+        const struct msgdump_item *item = &p->items[i];
 
-        if (item->action != PMQDUMP_CREATE && item->action != PMQDUMP_REPLACE)
+        if (item->action != MSGDUMP_CREATE && item->action != MSGDUMP_REPLACE)
             continue;
         if (fchmod(item->fd, item->queue.mode) < 0)
             r = err_set(e, -errno, NULL, "%s: cannot give it its mode: %s", item->name,
@@ -226,20 +226,20 @@ static int publish(struct pmqdump_plan *p, struct err *e)
 }
 
 /* What had no name loses it again; the descriptors keep it. */
-static void hide_unlinked(struct pmqdump_plan *p)
+static void hide_unlinked(struct msgdump_plan *p)
 {
     for (size_t i = 0; i < p->n; i++)
         if (p->items[i].queue.unlinked && p->items[i].ino)
             mq_unlink(p->items[i].name);
 }
 
-static bool is_made(const struct pmqdump_item *item)
+static bool is_made(const struct msgdump_item *item)
 {
-    return (item->action == PMQDUMP_CREATE || item->action == PMQDUMP_REPLACE) && item->fd >= 0;
+    return (item->action == MSGDUMP_CREATE || item->action == MSGDUMP_REPLACE) && item->fd >= 0;
 }
 
 /* Removes what was made: a queue that still has its name is the one we made. */
-static int unmake(const struct pmqdump_item *item)
+static int unmake(const struct msgdump_item *item)
 {
     struct stat st;
 
@@ -253,7 +253,7 @@ static int unmake(const struct pmqdump_item *item)
 }
 
 /* Return: whether all is as it was; what is not is said in @e, and is for a recovery to do. */
-static bool undo(struct pmqdump_plan *p, struct err *e)
+static bool undo(struct msgdump_plan *p, struct err *e)
 {
     bool all = true;
 
@@ -263,7 +263,7 @@ static bool undo(struct pmqdump_plan *p, struct err *e)
         return false;
     }
     for (size_t i = 0; i < p->n; i++) {
-        struct pmqdump_item *item = &p->items[i];
+        struct msgdump_item *item = &p->items[i];
         struct err why = ERR_INIT;
         int r = unmake(item);
 
@@ -278,7 +278,7 @@ static bool undo(struct pmqdump_plan *p, struct err *e)
             unlink(item->saved);
         if (r < 0 || !item->unlinked_old)
             continue;
-        r = pmqdump_put_back(item->saved, &why);
+        r = msgdump_put_back(item->saved, &why);
         if (r < 0)
             snprintf(e->remedy, sizeof(e->remedy),
                      "the old %s could not be put back: %.60s; it is in %s", item->name,
@@ -331,14 +331,14 @@ static void release_signals(int fd, const sigset_t *before)
     sigprocmask(SIG_SETMASK, before, NULL);
 }
 
-static int run_passes(struct pmqdump_plan *p, struct err *e)
+static int run_passes(struct msgdump_plan *p, struct err *e)
 {
-    int r = run_pass(p, PMQDUMP_CREATE, e);
+    int r = run_pass(p, MSGDUMP_CREATE, e);
 
     if (r == 0)
-        r = run_pass(p, PMQDUMP_REPLACE, e);
+        r = run_pass(p, MSGDUMP_REPLACE, e);
     if (r == 0)
-        r = run_pass(p, PMQDUMP_APPEND, e);
+        r = run_pass(p, MSGDUMP_APPEND, e);
     if (r == 0)
         r = publish(p, e);
     if (r < 0 && !e->why[0])
@@ -346,7 +346,7 @@ static int run_passes(struct pmqdump_plan *p, struct err *e)
     return r;
 }
 
-int pmqdump_plan_run(struct pmqdump_plan *p, struct err *e)
+int msgdump_plan_run(struct msgdump_plan *p, struct err *e)
 {
     struct err why = ERR_INIT;
     bool over = true;

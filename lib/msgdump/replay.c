@@ -3,7 +3,7 @@
  * Recorded traffic, sent again. Each event has a time at which it is due; a queue that is full
  * delays it and all behind it, which the lateness shows.
  */
-#include "pmqdump_replay.h"
+#include "msgdump_replay.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -49,9 +49,9 @@ struct window {
     size_t cap, start, stop;
 };
 
-struct pmqdump_replay {
+struct msgdump_replay {
     struct dump_reader *reader;
-    const struct pmqdump_replay_opts *opts;
+    const struct msgdump_replay_opts *opts;
     char to[PMQ_NAME_MAX + 2]; /* "": to where it was recorded */
     struct target *targets;
     size_t n;
@@ -60,7 +60,7 @@ struct pmqdump_replay {
     uint64_t first; /* time of the first event */
     uint64_t start; /* CLOCK_MONOTONIC */
     bool started;
-    struct pmqdump_replay_result result;
+    struct msgdump_replay_result result;
     uint64_t lateness[BUCKETS];
     FILE *spool; /* at full speed: all events */
     struct window window;
@@ -77,7 +77,7 @@ struct event {
 /* ---- events ---- */
 
 /* Return: 1 for one that is to be replayed, 0 for another, or -errno. */
-static int take_event(const struct pmqdump_replay *p, struct dump_record *rec, struct event *ev,
+static int take_event(const struct msgdump_replay *p, struct dump_record *rec, struct event *ev,
                       struct err *e)
 {
     uint64_t priority = 0;
@@ -117,7 +117,7 @@ static uint64_t now(void)
 
 /* ---- targets ---- */
 
-static struct target *find_target(const struct pmqdump_replay *p, const char *name)
+static struct target *find_target(const struct msgdump_replay *p, const char *name)
 {
     for (size_t i = 0; i < p->n; i++)
         if (strcmp(p->targets[i].name, name) == 0)
@@ -125,7 +125,7 @@ static struct target *find_target(const struct pmqdump_replay *p, const char *na
     return NULL;
 }
 
-static int open_target(struct pmqdump_replay *p, struct target *t, struct err *e)
+static int open_target(struct msgdump_replay *p, struct target *t, struct err *e)
 {
     int flags = (p->opts->receive ? O_RDWR : O_WRONLY) | O_CLOEXEC;
     struct mq_attr attr;
@@ -148,7 +148,7 @@ static int open_target(struct pmqdump_replay *p, struct target *t, struct err *e
     return 0;
 }
 
-static int add_target(struct pmqdump_replay *p, const char *name, struct err *e)
+static int add_target(struct msgdump_replay *p, const char *name, struct err *e)
 {
     struct pmq_ref ref;
     struct err why = ERR_INIT;
@@ -173,12 +173,12 @@ static int add_target(struct pmqdump_replay *p, const char *name, struct err *e)
     return p->opts->dry_run ? 0 : open_target(p, v, e);
 }
 
-static const char *target_name(const struct pmqdump_replay *p, const struct event *ev)
+static const char *target_name(const struct msgdump_replay *p, const struct event *ev)
 {
     return p->to[0] ? p->to : ev->queue;
 }
 
-static void count_event(struct pmqdump_replay *p, const struct event *ev)
+static void count_event(struct msgdump_replay *p, const struct event *ev)
 {
     p->result.sent += ev->send;
     p->result.received += !ev->send;
@@ -194,7 +194,7 @@ static int spool_failed(struct err *e)
                    strerrordesc_np(-r));
 }
 
-static int spool_open(struct pmqdump_replay *p, struct err *e)
+static int spool_open(struct msgdump_replay *p, struct err *e)
 {
     int fd = file_spool_open(e);
 
@@ -209,7 +209,7 @@ static int spool_open(struct pmqdump_replay *p, struct err *e)
     return 0;
 }
 
-static int spool_event(struct pmqdump_replay *p, const struct event *ev, struct err *e)
+static int spool_event(struct msgdump_replay *p, const struct event *ev, struct err *e)
 {
     const struct target *t = find_target(p, target_name(p, ev));
     const struct spooled s = {
@@ -227,7 +227,7 @@ static int spool_event(struct pmqdump_replay *p, const struct event *ev, struct 
 }
 
 /* What can be known before the first message is sent. */
-static int check_event(struct pmqdump_replay *p, const struct dump_record *rec,
+static int check_event(struct msgdump_replay *p, const struct dump_record *rec,
                        const struct event *ev, struct err *e)
 {
     const struct target *t;
@@ -266,7 +266,7 @@ static uint64_t bucket_value(size_t i)
     return (uint64_t)(i - (shift << SUB_BITS)) << shift;
 }
 
-static uint64_t percentile(const struct pmqdump_replay *p, uint64_t part)
+static uint64_t percentile(const struct msgdump_replay *p, uint64_t part)
 {
     uint64_t total = p->result.sent + p->result.received, seen = 0;
 
@@ -281,7 +281,7 @@ static uint64_t percentile(const struct pmqdump_replay *p, uint64_t part)
 /* ---- doing ---- */
 
 /* Sleeps until the event is due. Return: when that was, on CLOCK_MONOTONIC. */
-static uint64_t wait_until_due(const struct pmqdump_replay *p, const struct event *ev)
+static uint64_t wait_until_due(const struct msgdump_replay *p, const struct event *ev)
 {
     uint64_t since = ev->time > p->first ? ev->time - p->first : 0;
     uint64_t due = p->start + (uint64_t)((double)since / p->opts->speed);
@@ -292,7 +292,7 @@ static uint64_t wait_until_due(const struct pmqdump_replay *p, const struct even
     return due;
 }
 
-static void count_lateness(struct pmqdump_replay *p, uint64_t due)
+static void count_lateness(struct msgdump_replay *p, uint64_t due)
 {
     uint64_t at = now();
     uint64_t late = at > due ? at - due : 0;
@@ -302,7 +302,7 @@ static void count_lateness(struct pmqdump_replay *p, uint64_t due)
 }
 
 /* One call that sleeps at most until @deadline, on CLOCK_REALTIME; NULL: for ever. 0 or -errno. */
-static int call_until(const struct pmqdump_replay *p, const struct target *t,
+static int call_until(const struct msgdump_replay *p, const struct target *t,
                       const struct event *ev, const struct timespec *deadline)
 {
     const char *data = ev->payload.data ? ev->payload.data : "";
@@ -321,7 +321,7 @@ static int call_until(const struct pmqdump_replay *p, const struct target *t,
 }
 
 /* Sleeps in the call itself, a second at a time: the wall clock, by which it sleeps, may jump. */
-static int call_patiently(const struct pmqdump_replay *p, const struct target *t,
+static int call_patiently(const struct msgdump_replay *p, const struct target *t,
                           const struct event *ev)
 {
     uint64_t end;
@@ -345,7 +345,7 @@ static int call_patiently(const struct pmqdump_replay *p, const struct target *t
     }
 }
 
-static int do_event(struct pmqdump_replay *p, const struct target *t, const struct event *ev,
+static int do_event(struct msgdump_replay *p, const struct target *t, const struct event *ev,
                     struct err *e)
 {
     static const struct timespec past = {0};
@@ -397,7 +397,7 @@ static ssize_t window_fill(struct window *w, int fd, size_t need)
 }
 
 /* The next @n bytes of the spool, together. Return: 1; 0 when there are none; or -errno. */
-static int spool_take(struct pmqdump_replay *p, size_t n, char **at, struct err *e)
+static int spool_take(struct msgdump_replay *p, size_t n, char **at, struct err *e)
 {
     struct window *w = &p->window;
 
@@ -416,7 +416,7 @@ static int spool_take(struct pmqdump_replay *p, size_t n, char **at, struct err 
 }
 
 /* The next event of the spool, with what it is sent to. Return: as spool_take(). */
-static int next_spooled(struct pmqdump_replay *p, struct event *ev, struct target **t,
+static int next_spooled(struct msgdump_replay *p, struct event *ev, struct target **t,
                         struct err *e)
 {
     struct spooled s;
@@ -440,7 +440,7 @@ static int next_spooled(struct pmqdump_replay *p, struct event *ev, struct targe
  * Sends all of them. Time between two messages is paid for more than once: the receiver finds the
  * queue empty, sleeps, and has to be woken.
  */
-static int send_spooled(struct pmqdump_replay *p, struct err *e)
+static int send_spooled(struct msgdump_replay *p, struct err *e)
 {
     struct event ev = {0};
     struct target *t;
@@ -457,7 +457,7 @@ static int send_spooled(struct pmqdump_replay *p, struct err *e)
     return r;
 }
 
-static int replay_event(struct pmqdump_replay *p, const struct event *ev, struct err *e)
+static int replay_event(struct msgdump_replay *p, const struct event *ev, struct err *e)
 {
     const struct target *t = find_target(p, target_name(p, ev));
     uint64_t due;
@@ -478,7 +478,7 @@ static int replay_event(struct pmqdump_replay *p, const struct event *ev, struct
 }
 
 /* Reads the recording once, to check it or to replay it. */
-static int walk(struct pmqdump_replay *p, bool check, struct err *e)
+static int walk(struct msgdump_replay *p, bool check, struct err *e)
 {
     struct dump_record *rec;
     struct event ev;
@@ -498,7 +498,7 @@ static int walk(struct pmqdump_replay *p, bool check, struct err *e)
     return r;
 }
 
-static int choose_target(struct pmqdump_replay *p, const char *name, struct err *e)
+static int choose_target(struct msgdump_replay *p, const char *name, struct err *e)
 {
     struct pmq_ref ref;
     struct err why = ERR_INIT;
@@ -511,16 +511,16 @@ static int choose_target(struct pmqdump_replay *p, const char *name, struct err 
     return 0;
 }
 
-int pmqdump_replay_new(struct dump_reader *reader, const struct pmqdump_replay_opts *opts,
-                       struct pmqdump_replay **ret, struct err *e)
+int msgdump_replay_new(struct dump_reader *reader, const struct msgdump_replay_opts *opts,
+                       struct msgdump_replay **ret, struct err *e)
 {
-    _cleanup_(pmqdump_replay_freep) struct pmqdump_replay *p = calloc(1, sizeof(*p));
+    _cleanup_(msgdump_replay_freep) struct msgdump_replay *p = calloc(1, sizeof(*p));
     const char *kind = dump_reader_header(reader)->kind;
     int r;
 
     if (!p)
         return -ENOMEM;
-    if (strcmp(kind, PMQDUMP_KIND_TRAFFIC) != 0)
+    if (strcmp(kind, MSGDUMP_KIND_TRAFFIC) != 0)
         return err_set(e, -EBADMSG, "mqdump restore is for saved queues",
                        "a dump of kind \"%s\", not of traffic", kind);
     p->reader = reader;
@@ -539,7 +539,7 @@ int pmqdump_replay_new(struct dump_reader *reader, const struct pmqdump_replay_o
     return 0;
 }
 
-int pmqdump_replay_run(struct pmqdump_replay *p, struct err *e)
+int msgdump_replay_run(struct msgdump_replay *p, struct err *e)
 {
     uint64_t begin = now();
     int r;
@@ -554,14 +554,14 @@ int pmqdump_replay_run(struct pmqdump_replay *p, struct err *e)
     return r;
 }
 
-void pmqdump_replay_result(const struct pmqdump_replay *p, struct pmqdump_replay_result *out)
+void msgdump_replay_result(const struct msgdump_replay *p, struct msgdump_replay_result *out)
 {
     *out = p->result;
     out->late_median = percentile(p, 50);
     out->late_p99 = percentile(p, 99);
 }
 
-void pmqdump_replay_free(struct pmqdump_replay *p)
+void msgdump_replay_free(struct msgdump_replay *p)
 {
     if (!p)
         return;
@@ -576,7 +576,7 @@ void pmqdump_replay_free(struct pmqdump_replay *p)
     free(p);
 }
 
-void pmqdump_replay_freep(struct pmqdump_replay **p)
+void msgdump_replay_freep(struct msgdump_replay **p)
 {
-    pmqdump_replay_free(*p);
+    msgdump_replay_free(*p);
 }
