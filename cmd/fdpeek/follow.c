@@ -397,7 +397,7 @@ static int add_targets(struct follow *f)
 {
     _cleanup_(fdq_set_freep) struct fdq_set *set = NULL;
     struct err e = ERR_INIT;
-    int r = fdq_scan(0, &set, &e);
+    int r = fdq_scan(0, 0, &set, &e);
 
     if (r < 0)
         return cli_fail(f->ctx, r, &e, "cannot look for queues");

@@ -120,7 +120,7 @@ static int info_run(struct cli_ctx *ctx, const void *argp _unused_)
 
     if (r != CLI_OK)
         return r;
-    r = fdq_scan(FDQ_SCAN_THREADS | FDQ_SCAN_FILL, &set, &e);
+    r = fdq_scan(FDQ_SCAN_THREADS | FDQ_SCAN_FILL, 0, &set, &e);
     if (r < 0)
         return cli_fail(ctx, r, &e, "cannot look for queues");
     fdview_tell_state(ctx, set);

@@ -77,7 +77,7 @@ static int list_run(struct cli_ctx *ctx, const void *argp)
     const struct list_args *args = argp;
     _cleanup_(fdq_set_freep) struct fdq_set *set = NULL;
     struct err e = ERR_INIT;
-    int r = fdq_scan(FDQ_SCAN_THREADS | FDQ_SCAN_FILL, &set, &e);
+    int r = fdq_scan(FDQ_SCAN_THREADS | FDQ_SCAN_FILL, 0, &set, &e);
 
     if (r < 0)
         return cli_fail(ctx, r, &e, "cannot list queues");

@@ -388,6 +388,27 @@ static int check(struct cli_ctx *ctx, const struct peek_args *args)
     return fdview_check(ctx);
 }
 
+/*
+ * The process that all operands name, where nothing need be known of others: MSG_PEEK would have to
+ * know who is blocked in sending. 0: all processes are to be looked at.
+ */
+static pid_t only_process(const struct cli_ctx *ctx, const struct peek_args *args)
+{
+    pid_t only = 0;
+
+    if (args->peer || (ctx->backend && strcmp(ctx->backend, "bpf")) ||
+        fdq_backend_probe("bpf", NULL) < 0)
+        return 0;
+    for (size_t i = 0; i < ctx->n_operands; i++) {
+        struct fdq_target t;
+
+        if (fdq_target_parse(ctx->operands[i], &t, NULL) < 0 || !t.pid || (only && t.pid != only))
+            return 0;
+        only = t.pid;
+    }
+    return only;
+}
+
 static int peek_run(struct cli_ctx *ctx, const void *argp)
 {
     const struct peek_args *args = argp;
@@ -403,7 +424,7 @@ static int peek_run(struct cli_ctx *ctx, const void *argp)
     if (r < 0)
         return r == -EINVAL ? cli_usage(ctx, "%s", err_text(&e, r))
                             : cli_fail(ctx, r, &e, "cannot peek");
-    r = fdq_scan(FDQ_SCAN_THREADS, &set, &e);
+    r = fdq_scan(FDQ_SCAN_THREADS, only_process(ctx, args), &set, &e);
     if (r < 0)
         return cli_fail(ctx, r, &e, "cannot look for queues");
     if (!args->raw)

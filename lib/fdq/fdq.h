@@ -143,6 +143,8 @@ enum fdq_scan_flags {
 /**
  * fdq_scan() - every unix socket, pipe and FIFO that somebody visible has open
  * @flags: enum fdq_scan_flags
+ * @pid: only this process is looked at: readers, writers and pipes of others are not known, which
+ *   takes a tenth of the time; 0: all
  * @ret: release with fdq_set_free()
  * @e: why not
  *
@@ -151,7 +153,7 @@ enum fdq_scan_flags {
  *
  * Return: 0 or -errno.
  */
-int fdq_scan(unsigned int flags, struct fdq_set **ret, struct err *e);
+int fdq_scan(unsigned int flags, pid_t pid, struct fdq_set **ret, struct err *e);
 void fdq_set_free(struct fdq_set *s);
 void fdq_set_freep(struct fdq_set **s);
 

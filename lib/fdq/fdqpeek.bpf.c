@@ -50,6 +50,11 @@ static struct {
 /* A struct sk_buff, read in one call: calls cost more than bytes. */
 static char skb[512];
 
+/* A struct pipe_buffer, likewise. */
+static char slot[64];
+
+#define SLOT(type, field) (*(type *)(void *)(slot + KOFFSET(pipe_buffer, field)))
+
 #define SKB(type, field) (*(type *)(void *)(skb + KOFFSET(sk_buff, field)))
 #define CB(type, field) \
     (*(type *)(void *)(skb + KOFFSET(sk_buff, cb) + KOFFSET(unix_skb_parms, field)))
@@ -115,6 +120,8 @@ static __always_inline int step_copy(void)
     walk.got.bytes += n;
     walk.from += n;
     walk.left -= n;
+    if (!walk.left)
+        walk.state = walk.bufs ? WALK_RING : WALK_FRAGMENT;
     return 0;
 }
 
@@ -242,36 +249,37 @@ static __always_inline int step_buffer(void)
     walk.skip = skip - here;
     walk.from = SKB(uint64_t, data) + here;
     walk.left = req.heads ? 0 : linear - here;
-    walk.state = WALK_PASSED;
-    return 0;
+    walk.state = fds ? WALK_PASSED : WALK_COPY;
+    return fds ? 0 : step_copy();
 }
 
 static __always_inline int step_ring(void)
 {
-    struct pipe_buffer *buffer = (void *)(walk.bufs + (uint64_t)(walk.ring_at & walk.ring_mask) *
-                                                          bpf_core_type_size(struct pipe_buffer));
+    uint64_t size = bpf_core_type_size(struct pipe_buffer), page;
+    uint64_t at = walk.bufs + (uint64_t)(walk.ring_at & walk.ring_mask) * size;
     struct fdpeek_record *record;
-    uint64_t page;
     uint32_t len;
 
     if (pad())
         return 1;
     if (walk.ring_at == walk.ring_end)
         return STOP(FDPEEK_DONE);
-    page = (uint64_t)BPF_CORE_READ(buffer, page);
-    len = BPF_CORE_READ(buffer, len);
+    if (bpf_probe_read_kernel(slot, size < sizeof(slot) ? size : sizeof(slot), (const void *)at))
+        return STOP(FDPEEK_MOVED);
+    page = SLOT(uint64_t, page);
+    len = SLOT(uint32_t, len);
     if (!in_kernel(page) || len > 1 << 30)
         return STOP(FDPEEK_MOVED);
     record = add_record(page, len, 0);
     if (!record)
         return 1;
-    if (BPF_CORE_READ(buffer, flags) & 8) /* PIPE_BUF_FLAG_PACKET */
+    if (SLOT(uint32_t, flags) & 8) /* PIPE_BUF_FLAG_PACKET */
         record->flags |= FDPEEK_PACKET;
     walk.ring_at++;
-    walk.from = page_address(page) + BPF_CORE_READ(buffer, offset);
+    walk.from = page_address(page) + SLOT(uint32_t, offset);
     walk.left = req.heads ? 0 : len;
     walk.state = WALK_COPY;
-    return 0;
+    return step_copy();
 }
 
 __noinline int step(void)
@@ -343,17 +351,42 @@ static __always_inline uint32_t lock_word(struct sock *sk)
     return word;
 }
 
-/* The connection that is to be the listener's @nth to be accepted. */
-static __always_inline struct sock *child_of(struct sock *sk, uint32_t nth)
-{
-    uint64_t head = (uint64_t)sk + KOFFSET(sock, sk_receive_queue), at = 0;
+/* Where in a listener's queue of connections. */
+struct {
+    uint64_t head;
+    uint64_t at;
+    uint32_t left; /* connections still to be passed over */
+} child;
 
-    KREAD(at, head);
-    for (uint32_t i = 1; i < 4096 && i < nth && at != head && in_kernel(at); i++)
-        at = (uint64_t)BPF_CORE_READ((struct sk_buff *)at, next);
-    if (at == head || !in_kernel(at))
-        return NULL;
-    return BPF_CORE_READ((struct sk_buff *)at, sk);
+__noinline int next_child(void)
+{
+    struct sk_buff *at = (void *)child.at;
+
+    if (!child.left || child.at == child.head || !in_kernel(child.at))
+        return 1;
+    child.left--;
+    child.at = (uint64_t)BPF_CORE_READ(at, next);
+    return 0;
+}
+
+REPEAT(next_32, next_child)
+REPEAT(next_1k, next_32)
+REPEAT(next_32k, next_1k)
+
+/* The connection that is to be the listener's @nth to be accepted. */
+__noinline uint64_t child_of(uint64_t sk, uint32_t nth)
+{
+    struct sk_buff *buffer;
+
+    child.head = sk + KOFFSET(sock, sk_receive_queue);
+    child.at = 0;
+    KREAD(child.at, child.head);
+    child.left = nth - 1;
+    next_32k();
+    if (child.left || child.at == child.head || !in_kernel(child.at))
+        return 0;
+    buffer = (void *)child.at;
+    return (uint64_t)BPF_CORE_READ(buffer, sk);
 }
 
 static __always_inline void peek_socket(struct socket *socket)
@@ -370,7 +403,7 @@ static __always_inline void peek_socket(struct socket *socket)
         req.status = FDPEEK_NO_CHILD;
         if (!req.child)
             return;
-        sk = child_of(own, req.child);
+        sk = (void *)child_of((uint64_t)own, req.child);
         if (!in_kernel((uint64_t)sk))
             return;
     }
@@ -385,7 +418,8 @@ static __always_inline void peek_socket(struct socket *socket)
     collect_twice();
     if (lock_word(sk) || BPF_CORE_READ(sk, sk_receive_queue.qlen) != n ||
         (req.got[0].status == FDPEEK_DONE && req.got[0].messages != n) ||
-        BPF_CORE_READ(socket, sk) != own || (req.child && child_of(own, req.child) != sk))
+        BPF_CORE_READ(socket, sk) != own ||
+        (req.child && child_of((uint64_t)own, req.child) != (uint64_t)sk))
         return;
     req.status = req.got[0].status;
 }

@@ -55,6 +55,7 @@ struct waiting {
 struct scan {
     int proc;
     unsigned int flags;
+    pid_t only; /* 0: all processes */
     struct fdq_set *set;
     size_t room;
     struct process *processes;
@@ -500,7 +501,7 @@ static int scan_all(struct scan *s)
     if (r == 0 && !s->n_spaces)
         r = -ENOENT; /* no /proc that shows this process */
     if (r == 0)
-        r = proc_visit_pids(s->proc, on_process, s);
+        r = s->only ? on_process(s->only, s) : proc_visit_pids(s->proc, on_process, s);
     if (r == 0)
         r = list_sockets(s);
     if (r == 0)
@@ -524,11 +525,11 @@ static void scan_done(struct scan *s)
     free(s->waiting);
 }
 
-int fdq_scan(unsigned int flags, struct fdq_set **ret, struct err *e)
+int fdq_scan(unsigned int flags, pid_t pid, struct fdq_set **ret, struct err *e)
 {
     _cleanup_(fdq_set_freep) struct fdq_set *set = calloc(1, sizeof(*set));
     _cleanup_(closep) int proc = proc_open(NULL);
-    struct scan s = {.proc = proc, .flags = flags, .set = set, .e = e};
+    struct scan s = {.proc = proc, .flags = flags, .only = pid, .set = set, .e = e};
     struct realuser saved;
     int r;
 
