@@ -443,3 +443,45 @@ END
     expect 5 as_nobody "$tool" fdpeek follow --all
     has "$err" "run as root"
 }
+
+@test "schema: list, info, peek and follow" {
+    make_bus
+    valid() {
+        local name=$1
+        shift
+        expect 0 "$@"
+        "$SRC/tests/schema/validate" "$name" <"$BATS_TEST_TMPDIR/out"
+    }
+    lines() {
+        local name=$1
+        shift
+        expect 0 "$@"
+        "$SRC/tests/schema/validate" --lines "$name" <"$BATS_TEST_TMPDIR/out"
+    }
+    kill -STOP "$service"
+    put string:key variant:uint32:1
+    busdir=$dir
+    make_objects
+    valid fdpeek-list fdpeek -J
+    lines fdpeek-list fdpeek list -a --jsonl
+    valid fdpeek-list as_nobody "$IPCBOX" fdpeek -J list -a
+    valid fdpeek-info fdpeek -J info "${at[stream]}" "${at[pipe]}" "${at[read-by-child]}" "$dir/sock"
+    lines fdpeek-info fdpeek info --jsonl "${at[stream]}"
+    valid fdpeek-peek fdpeek -J "$service" "$pid" "${at[dgram]}"
+    jq -e '[.queues[].messages[] | select(.protocol == "dbus")] | length > 0' <<<"$out"
+    lines fdpeek-peek fdpeek --jsonl "$pid"
+    valid fdpeek-peek fdpeek -J --backend tee "${at[pipe]}"
+    kill -CONT "$service"
+    follow --all
+    put string:again
+    /usr/bin/python3 -c 'import socket
+a, b = socket.socketpair()
+a.send(b"unread")
+b.close()'
+    within 20 got 'any(.reason == "unread") and any(.decoded[0].member? == "Put")'
+    stop_following
+    "$SRC/tests/schema/validate" --lines fdpeek-follow <"$events"
+    "$SRC/tests/schema/validate" --lines fdpeek-follow \
+        <<<'{"time":"2026-01-01T00:00:00.000000000Z","event":"lost","reason":"overrun","count":3}'
+    rm -rf "$busdir"
+}
