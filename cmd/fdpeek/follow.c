@@ -446,6 +446,9 @@ static int begin(struct follow *f)
     r = f->wake_fd = cli_catch_signals();
     if (r >= 0)
         r = fdq_follow_start(f->reader, &e);
+    /* To put a file into its place may take what it took to open it. */
+    if (r == 0 && !f->file)
+        r = fdq_keep_privileges();
     return r < 0 ? cli_fail(f->ctx, r, &e, "cannot follow") : CLI_OK;
 }
 

@@ -81,6 +81,9 @@ int fdq_follow_pid(struct fdq_follow *f, pid_t pid);
 int fdq_follow_start(struct fdq_follow *f, struct err *e);
 void fdq_follow_stop(struct fdq_follow *f);
 
+/* Once it has started: gives up for ever all privileges that reading on does not take. */
+int fdq_keep_privileges(void);
+
 /* Stops from a signal handler; fdq_follow_stop() still has to be called. */
 void fdq_follow_cut(struct fdq_follow *f);
 

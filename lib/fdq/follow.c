@@ -18,6 +18,7 @@
 #include "klinks.h"
 #include "kring.h"
 #include "macros.h"
+#include "privileges.h"
 #include "timefmt.h"
 
 #include "fdqfollow.skel.h"
@@ -176,6 +177,11 @@ int fdq_follow_start(struct fdq_follow *f, struct err *e)
 void fdq_follow_stop(struct fdq_follow *f)
 {
     klinks_detach(&f->links);
+}
+
+int fdq_keep_privileges(void)
+{
+    return privileges_keep(kbpf_privileges_loaded(), 0);
 }
 
 void fdq_follow_cut(struct fdq_follow *f)

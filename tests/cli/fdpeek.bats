@@ -359,6 +359,9 @@ got() { jq -se "$1" "$events" >/dev/null; }
 @test "follow: a process, in both directions; what is closed unread" {
     make_bus
     follow "$service"
+    # What loading took is given up.
+    gave_up() { [ "$(sed -n 's/^CapPrm:[[:space:]]*//p' "/proc/$follower/status")" = 0000000000000000 ]; }
+    within 20 gave_up
     put string:key uint32:7
     within 20 got "any(.pid == $service and .decoded[0].member == \"Put\" and .decoded[0].body == [\"key\",7])"
     within 20 got "any(.comm == \"dbus-daemon\" and .sender_pid == $service and .decoded[0].type == \"method_return\")"
