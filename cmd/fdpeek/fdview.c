@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cleanup.h"
@@ -180,4 +181,26 @@ int fdview_find(struct cli_ctx *ctx, const char *operand, const struct fdq_set *
     *found = v;
     *n = (size_t)got;
     return CLI_OK;
+}
+
+const char *fdview_type_name(uint32_t mode)
+{
+    switch (mode & S_IFMT) {
+    case S_IFREG:
+        return "file";
+    case S_IFDIR:
+        return "directory";
+    case S_IFSOCK:
+        return "socket";
+    case S_IFIFO:
+        return "pipe";
+    case S_IFCHR:
+        return "char_device";
+    case S_IFBLK:
+        return "block_device";
+    case S_IFLNK:
+        return "link";
+    default:
+        return "other";
+    }
 }

@@ -46,6 +46,9 @@ extern const struct out_col fdview_cols[];
 void fdview_row_fill(struct fdview_row *row, const struct fdq_queue *q);
 void fdview_row_done(struct fdview_row *row);
 
+/* What a descriptor leads to, by the mode of its inode: "file", "socket", "pipe", … */
+const char *fdview_type_name(uint32_t mode);
+
 /* How complete what is told of holders is: members of the document. */
 struct fdview_state {
     bool holders_complete;

@@ -4,6 +4,7 @@
 
 #include "cleanup.h"
 #include "fdpeek_verbs.h"
+#include "fdq_peek.h"
 #include "fdview.h"
 
 struct holder_row {
@@ -77,6 +78,61 @@ static void show_threads(struct out *out, const struct fdq_queue *q)
     out_list_end(out);
 }
 
+struct passed_row {
+    uint64_t index;
+    const char *type;
+    uint64_t inode;
+    const char *name;
+    uint32_t pid;
+    uint32_t uid;
+};
+
+static const struct out_col passed_cols[] = {
+    OUT_U64(struct passed_row, index, "index", "of the message with which it comes"),
+    OUT_STR(struct passed_row, type, "type", "file, socket, pipe, …"),
+    OUT_U64(struct passed_row, inode, "inode", "what it leads to"),
+    OUT_STR(struct passed_row, name, "name", "last part of its path"),
+    OUT_U32(struct passed_row, pid, "pid", "who sent it; null where the kernel did not note it"),
+    OUT_U32(struct passed_row, uid, "uid", "the sender's user"),
+    OUT_END,
+};
+
+static int on_message(const struct fdq_message *m, void *ctx)
+{
+    struct out *out = ctx;
+
+    for (size_t i = 0; i < m->n_fds; i++) {
+        const struct passed_row row = {
+            .index = m->index,
+            .type = fdview_type_name(m->fds[i].mode),
+            .inode = m->fds[i].inode,
+            .name = m->fds[i].name,
+            .pid = m->pid ? (uint32_t)m->pid : OUT_UNKNOWN_U32,
+            .uid = m->pid ? (uint32_t)m->uid : OUT_UNKNOWN_U32,
+        };
+
+        out_row(out, &row);
+    }
+    return 0;
+}
+
+/* Descriptors that wait in a socket; @p is NULL where only BPF could tell, and that cannot be used.
+ */
+static void show_passed(struct out *out, struct fdq_peeker *p, const struct fdq_queue *q)
+{
+    struct fdq_peek_info info;
+    bool known = p && fdq_is_socket(q->kind) && fdq_peek(p, q, &info, NULL) == 0;
+
+    if (!fdq_is_socket(q->kind))
+        return;
+    if (out_get_headings(out))
+        out_text(out, "\npassed descriptors:%s", known ? "" : " not known");
+    out_list_begin(out, "passed", passed_cols, 0);
+    if (known)
+        fdq_peek_visit(p, on_message, out);
+    out_list_end(out);
+}
+
 /* As in a listing, but with its holders as tables of their own. */
 static const struct out_col info_cols[] = {
     OUT_CHARS(struct fdview_row, target, "target", "what names it on this tool's command line"),
@@ -99,7 +155,7 @@ static const struct out_col info_cols[] = {
     OUT_END,
 };
 
-static void show(struct cli_ctx *ctx, const struct fdq_queue *q)
+static void show(struct cli_ctx *ctx, struct fdq_peeker *p, const struct fdq_queue *q)
 {
     struct fdview_row row;
 
@@ -109,11 +165,14 @@ static void show(struct cli_ctx *ctx, const struct fdq_queue *q)
     show_holders(ctx->out, "readers", "readers", &q->readers);
     show_holders(ctx->out, "writers", "writers", &q->writers);
     show_threads(ctx->out, q);
+    show_passed(ctx->out, p, q);
     out_item_end(ctx->out);
 }
 
 static int info_run(struct cli_ctx *ctx, const void *argp _unused_)
 {
+    const struct fdq_peek_opts heads = {.backend = "bpf", .heads = true};
+    _cleanup_(fdq_peeker_freep) struct fdq_peeker *p = NULL;
     _cleanup_(fdq_set_freep) struct fdq_set *set = NULL;
     struct err e = ERR_INIT;
     int r = fdview_check(ctx);
@@ -123,6 +182,8 @@ static int info_run(struct cli_ctx *ctx, const void *argp _unused_)
     r = fdq_scan(FDQ_SCAN_THREADS | FDQ_SCAN_FILL, 0, &set, &e);
     if (r < 0)
         return cli_fail(ctx, r, &e, "cannot look for queues");
+    if (fdq_backend_probe("bpf", NULL) == 0)
+        (void)fdq_peeker_new(&heads, &p, NULL);
     fdview_tell_state(ctx, set);
     out_list_begin(ctx->out, "queues", NULL, OUT_RECORDS);
     for (size_t i = 0; i < ctx->n_operands && !out_error(ctx->out); i++) {
@@ -134,7 +195,7 @@ static int info_run(struct cli_ctx *ctx, const void *argp _unused_)
         for (size_t k = 0; k < n; k++) {
             if ((i || k) && out_get_headings(ctx->out))
                 out_text(ctx->out, "%s", "");
-            show(ctx, found[k]);
+            show(ctx, p, found[k]);
         }
     }
     out_list_end(ctx->out);
@@ -149,8 +210,13 @@ static const struct cli_example info_examples[] = {
 };
 
 static const struct cli_table info_tables[] = {
-    {"", fdview_state_cols},  {"queues", info_cols},    {"readers", holder_cols},
-    {"writers", holder_cols}, {"threads", thread_cols}, {NULL, NULL},
+    {"", fdview_state_cols},
+    {"queues", info_cols},
+    {"readers", holder_cols},
+    {"writers", holder_cols},
+    {"threads", thread_cols},
+    {"passed", passed_cols},
+    {NULL, NULL},
 };
 
 const struct cli_verb fdpeek_info_verb = {
@@ -161,7 +227,8 @@ const struct cli_verb fdpeek_info_verb = {
     .complete = CLI_COMPLETE_PID,
     .summary = "who reads and writes a queue, and who is blocked",
     .description = "Shows a queue's fill, who has it open for reading, who can write to it, and "
-                   "the threads that are blocked on it.",
+                   "the threads that are blocked on it, and which descriptors wait in a socket to "
+                   "be received.",
     .examples = info_examples,
     .more_cols = info_tables,
     .run = info_run,

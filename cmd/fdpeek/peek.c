@@ -4,7 +4,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cleanup.h"
@@ -126,34 +125,12 @@ struct peek_walk {
     struct decoded decoded;
 };
 
-static const char *type_name(uint32_t mode)
-{
-    switch (mode & S_IFMT) {
-    case S_IFREG:
-        return "file";
-    case S_IFDIR:
-        return "directory";
-    case S_IFSOCK:
-        return "socket";
-    case S_IFIFO:
-        return "pipe";
-    case S_IFCHR:
-        return "char_device";
-    case S_IFBLK:
-        return "block_device";
-    case S_IFLNK:
-        return "link";
-    default:
-        return "other";
-    }
-}
-
 static void fds_json(struct buf *b, const struct fdq_message *m)
 {
     buf_add_char(b, '[');
     for (size_t i = 0; i < m->n_fds; i++) {
         buf_printf(b, "%s{\"inode\":%" PRIu64 ",\"type\":\"%s\",\"name\":", i ? "," : "",
-                   m->fds[i].inode, type_name(m->fds[i].mode));
+                   m->fds[i].inode, fdview_type_name(m->fds[i].mode));
         esc_json(b, m->fds[i].name, strlen(m->fds[i].name));
         buf_add_char(b, '}');
     }

@@ -86,6 +86,10 @@ queue() { jq -c --arg t "${at[$1]}" ".queues[] | select(.target == \$t) | $2" <<
     is "$(jq -c '.queues[0] | [.listening, .pending_count, (.writers | length > 0)]' <<<"$out")" "[true,1,true]"
     expect 0 fdpeek info "${at[fifo]}" "$dir/fifo"
     has "$out" "path:                 $dir/fifo" "PID"
+    expect 0 fdpeek -J info "${at[dgram]}"
+    is "$(jq -c '.queues[0].passed | map([.index, .type])' <<<"$out")" '[[2,"socket"],[2,"file"]]'
+    expect 0 fdpeek info "${at[dgram]}"
+    has "$out" "passed descriptors:" "passwd"
     inode=$(stat -Lc %i "/proc/${at[pipe]/:/\/fd\/}")
     expect 0 fdpeek -J info "pipe:[$inode]"
     is "$(jq -c '.queues[].bytes' <<<"$out")" 5002
