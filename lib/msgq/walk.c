@@ -13,6 +13,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -38,7 +39,8 @@ enum {
  */
 static const uint64_t PATIENCE_NS = 100 * NSEC_PER_MSEC;
 
-enum how { CALLS, LOCKED };
+/* How a program gets to the queue: by itself, or in a system call that holds the lock. */
+enum how { ON_DEMAND, LOCKED, CONTENDED };
 
 /* An object that is loaded, with its map in memory. */
 struct walk_object {
@@ -119,7 +121,6 @@ static int object_open(const struct msgq_walk *s, struct walk_object *o, const s
 {
     LIBBPF_OPTS(bpf_object_open_opts, opts, .btf_custom_path = kbpf_btf_path(k));
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    bool locked = o->how == LOCKED;
     int r = s->ops->open(&opts, &o->p);
 
     if (r < 0)
@@ -129,9 +130,10 @@ static int object_open(const struct msgq_walk *s, struct walk_object *o, const s
         .page_mask = page - 1,
     };
     bpf_map__set_value_size(o->p.records, (uint32_t)(2 * o->room + page));
-    bpf_program__set_autoload(o->p.peek, !locked);
-    bpf_program__set_autoload(o->p.arm, locked);
-    bpf_program__set_autoload(o->p.locked, locked);
+    bpf_program__set_autoload(o->p.peek, o->how == ON_DEMAND);
+    bpf_program__set_autoload(o->p.arm, o->how != ON_DEMAND);
+    bpf_program__set_autoload(o->p.locked, o->how == LOCKED);
+    bpf_program__set_autoload(o->p.contended, o->how == CONTENDED);
     return 0;
 }
 
@@ -144,17 +146,21 @@ static int object_ready(const struct msgq_walk *s, struct walk_object *o, const 
     r = object_map(o, 0);
     if (r < 0)
         return err_set(e, r, NULL, "cannot map the BPF map: %s", err_text(NULL, r));
-    if (o->how != LOCKED)
+    if (o->how == ON_DEMAND)
         return 0;
-    o->link = bpf_program__attach(o->p.locked);
-    return o->link ? 0 : kbpf_explain(k, -errno, "cannot attach to pid_vnr()", e);
+    o->link = bpf_program__attach(o->how == LOCKED ? o->p.locked : o->p.contended);
+    return o->link ? 0 : kbpf_explain(k, -errno, "cannot attach the BPF program", e);
 }
 
 static int object_load(const struct msgq_walk *s, struct walk_object *o, size_t room, enum how how,
                        struct err *e)
 {
     _cleanup_(kbpf_done) struct kbpf k = KBPF_INIT;
-    int r = kbpf_begin(&k, how == LOCKED ? KBPF_TRAMPOLINE : KBPF_SYSCALL, e);
+    int r = kbpf_begin(&k,
+                       how == LOCKED      ? KBPF_TRAMPOLINE
+                       : how == CONTENDED ? KBPF_TRACEPOINT
+                                          : KBPF_SYSCALL,
+                       e);
 
     if (r < 0)
         return r;
@@ -210,7 +216,7 @@ static int grow(struct msgq_walk *s, uint64_t need, struct err *e)
     if (s->obj.p.skel && s->obj.room >= room)
         return 0;
     object_done(s, &s->obj);
-    return object_load(s, &s->obj, room, CALLS, e);
+    return object_load(s, &s->obj, room, ON_DEMAND, e);
 }
 
 /* ---- checking what was read ---- */
@@ -362,29 +368,73 @@ static void take(struct msgq_walk *s, const struct walk_object *o, enum msgq_con
     s->total_bytes = req->bytes;
 }
 
+/* Loads what walks with the lock held: a trampoline, else at the end of a wait for the lock. */
+static int load_locked(struct msgq_walk *s, struct err *e)
+{
+    if (s->locked.p.skel)
+        return 0;
+    if (!s->locked_error && object_load(s, &s->locked, LOCKED_ROOM, LOCKED, NULL) < 0)
+        s->locked_error = object_load(s, &s->locked, LOCKED_ROOM, CONTENDED, NULL);
+    return s->locked_error ? err_set(e, s->locked_error, NULL, "no locked snapshot on this kernel")
+                           : 0;
+}
+
+struct contender {
+    const struct msgq_walk *s;
+    bool stop;
+};
+
+static void *contend(void *ctx)
+{
+    struct contender *c = ctx;
+
+    while (!__atomic_load_n(&c->stop, __ATOMIC_RELAXED))
+        if (c->s->ops->touch(c->s->domain) < 0)
+            break;
+    return NULL;
+}
+
+/*
+ * Makes system calls that take the lock until one had to wait for it. With two threads there is
+ * somebody to wait for even when the queue's users rest; and some processors tell of a wait only
+ * when a third waits.
+ */
+static int touch_until_walked(struct msgq_walk *s, const struct walk_request *req)
+{
+    uint64_t patience = timefmt_now(CLOCK_MONOTONIC) + PATIENCE_NS;
+    struct contender c = {.s = s};
+    pthread_t thread;
+    bool helped = s->locked.how == CONTENDED && pthread_create(&thread, NULL, contend, &c) == 0;
+    int r;
+
+    do
+        r = s->ops->touch(s->domain);
+    while (r == 0 && helped && __atomic_load_n(&req->status, __ATOMIC_ACQUIRE) == WALK_NOT_ASKED &&
+           timefmt_now(CLOCK_MONOTONIC) < patience);
+    __atomic_store_n(&c.stop, true, __ATOMIC_RELAXED);
+    if (helped)
+        pthread_join(thread, NULL);
+    return r;
+}
+
 /* With the queue locked. Return: 0; -EAGAIN when it holds too much for that; or why it cannot be.
  */
 static int collect_locked(struct msgq_walk *s, struct err *e)
 {
     struct walk_request *req;
-    int r;
+    int r = load_locked(s, e);
 
-    if (s->locked_error)
-        return err_set(e, s->locked_error, NULL, "no locked snapshot on this kernel");
-    if (!s->locked.p.skel) {
-        r = object_load(s, &s->locked, LOCKED_ROOM, LOCKED, e);
-        if (r < 0) {
-            s->locked_error = r;
-            return r;
-        }
-    }
+    if (r < 0)
+        return r;
     req = ask(s, &s->locked, s->opts->first);
     req->room = s->locked.room;
     r = run(s->locked.p.arm);
     if (r == 0)
-        r = s->ops->touch(s->domain);
+        r = touch_until_walked(s, req);
     if (r < 0)
         return r;
+    if (req->status == WALK_NOT_ASKED)
+        return err_set(e, -EAGAIN, NULL, "the queue's lock was never waited for");
     if (req->status != WALK_DONE && req->status != WALK_ENOUGH)
         return err_set(e, -EAGAIN, NULL, "the queue holds too much for a locked snapshot");
     r = s->ops->check(s->domain, req, e);

@@ -23,7 +23,9 @@ struct bpf_program;
  * @skeleton: of libbpf
  * @records: the map
  * @peek: runs on demand, collects twice
- * @arm, @locked: for a walk with the lock held
+ * @arm: names the running thread as the one whose system call makes the walk with the lock held
+ * @locked: that walk, at a function that the system call calls there (a trampoline)
+ * @contended: the same walk, when the system call had to wait for the lock (tp_btf/contention_end)
  * @config: read-only data, to be set before loading
  * @request: where requests are made; valid once it is loaded
  */
@@ -31,7 +33,7 @@ struct msgq_programs {
     void *skel;
     struct bpf_object_skeleton *skeleton;
     struct bpf_map *records;
-    struct bpf_program *peek, *arm, *locked;
+    struct bpf_program *peek, *arm, *locked, *contended;
     struct walk_config *config;
     struct walk_request *request;
 };
@@ -60,7 +62,8 @@ struct msgq_limits {
  * @ask: fill in the domain's fields of @req (which queue)
  * @check: what the program read (facts that system calls tell as well) must be the same. Return: 0,
  * or -EIO, also by msgq_walk_wrong()
- * @touch: a system call that takes the queue's lock in this thread, and in which @locked runs
+ * @touch: a system call that takes the queue's lock, and in which @locked and @contended run. Any thread
+ * may call it
  */
 struct msgq_walk_ops {
     int (*open)(const struct bpf_object_open_opts *opts, struct msgq_programs *ret);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * Walks a queue's messages without its lock, twice, for the caller to compare; or once with the
- * lock held, from a function that read(2) on the queue calls there.
+ * lock held, where read(2) on the queue has just got it.
  *
  * Messages lie in a red-black tree of priorities, each node with a list, first in first out. The
  * walk goes from the rightmost node leftwards.
@@ -135,24 +135,42 @@ int peek_arm(void *ctx)
     return 0;
 }
 
+static __always_inline bool is_armed(void)
+{
+    return req.walk.task == bpf_get_current_task() && req.walk.status == WALK_NOT_ASKED;
+}
+
+/* The running task has the lock. */
+static __always_inline void collect_locked(struct mqueue_inode_info *q)
+{
+    req.walk.status = q ? WALK_MOVED : WALK_NO_QUEUE;
+    if (!q || !locked(q))
+        return;
+    read_facts(q);
+    walk_collect(root_of(q), 0);
+    req.walk.got[0] = walk.got;
+    req.walk.status = walk.got.status;
+}
+
 /* mqueue_read_file() calls it with the queue locked. */
 SEC("?fentry/pid_vnr")
 int BPF_PROG(peek_locked)
 {
+    if (is_armed())
+        collect_locked(queue_by_fd(req.fd));
+    return 0;
+}
+
+/* A task that waited for a lock has it now: mqueue_read_file() waits for the queue's. */
+SEC("?tp_btf/contention_end")
+int BPF_PROG(peek_contended, void *lock, int ret)
+{
     struct mqueue_inode_info *q;
 
-    if (req.walk.task != bpf_get_current_task() || req.walk.status != WALK_NOT_ASKED)
+    if (!is_armed())
         return 0;
     q = queue_by_fd(req.fd);
-    req.walk.status = WALK_NO_QUEUE;
-    if (!q)
-        return 0;
-    read_facts(q);
-    req.walk.status = WALK_MOVED;
-    if (!locked(q))
-        return 0;
-    walk_collect(root_of(q), 0);
-    req.walk.got[0] = walk.got;
-    req.walk.status = walk.got.status;
+    if (q && (uint64_t)lock == (uint64_t)q + KOFFSET(mqueue_inode_info, lock))
+        collect_locked(q);
     return 0;
 }
