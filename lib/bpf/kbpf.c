@@ -23,7 +23,7 @@
 #include "kbtf.h"
 #include "privileges.h"
 
-enum { MAX_NAMES = 256 };
+enum { MAX_NAMES = 256, MAX_LOG = 64 << 10 /* bytes of libbpf's messages */ };
 
 /* Where libbpf's messages go; one load at a time in a thread. */
 static _Thread_local struct buf *log_to;
@@ -31,12 +31,16 @@ static _Thread_local struct buf *log_to;
 static int log_line(enum libbpf_print_level level, const char *fmt, va_list ap) _printf_(2, 0);
 static int log_line(enum libbpf_print_level level, const char *fmt, va_list ap)
 {
-    char line[512];
+    _cleanup_(freep) char *text = NULL;
+    int n;
 
-    if (level != LIBBPF_WARN || !log_to)
+    if (level != LIBBPF_WARN || !log_to || log_to->len > MAX_LOG)
         return 0;
-    vsnprintf(line, sizeof(line), fmt, ap);
-    buf_add_str(log_to, line);
+    n = vasprintf(&text, fmt, ap);
+    if (n < 0)
+        return 0;
+    /* Of what the verifier says the end matters. */
+    buf_add_str(log_to, n > MAX_LOG ? text + n - MAX_LOG : text);
     return 0;
 }
 
@@ -94,16 +98,69 @@ static int probe_load(enum bpf_prog_type type, enum bpf_attach_type attach, uint
     return bpf_prog_load(type, "ipcbox_probe", "GPL", nothing, ARRAY_SIZE(nothing), &o);
 }
 
-static int probe_syscall(struct err *e)
+static int probe_run(enum bpf_prog_type type)
 {
-    _cleanup_(closep) int fd = probe_load(BPF_PROG_TYPE_SYSCALL, 0, 0);
+    _cleanup_(closep) int fd = probe_load(type, 0, 0);
+    LIBBPF_OPTS(bpf_test_run_opts, o);
 
-    if (fd >= 0)
+    return fd < 0 ? fd : bpf_prog_test_run_opts(fd, &o);
+}
+
+/*
+ * Programs that run on demand: Linux 5.14 has a type for them; before that a raw tracepoint's
+ * program can be run by hand (5.10). IPCBOX_BPF_OLD, for tests, has the second also where there is
+ * the first.
+ */
+static enum bpf_prog_type on_demand_type(int *why)
+{
+    static enum bpf_prog_type type;
+    int r = secure_getenv("IPCBOX_BPF_OLD") ? -EINVAL : 0;
+
+    if (!type && r == 0) {
+        r = probe_run(BPF_PROG_TYPE_SYSCALL);
+        type = r == 0 ? BPF_PROG_TYPE_SYSCALL : 0;
+    }
+    if (!type && r == -EINVAL) {
+        r = probe_run(BPF_PROG_TYPE_RAW_TRACEPOINT);
+        type = r == 0 ? BPF_PROG_TYPE_RAW_TRACEPOINT : 0;
+    }
+    *why = r;
+    return type;
+}
+
+bool kbpf_is_old(void)
+{
+    int why;
+
+    return on_demand_type(&why) == BPF_PROG_TYPE_RAW_TRACEPOINT;
+}
+
+bool kbpf_has_btf(void)
+{
+    return access(KBTF_PATH, R_OK) == 0;
+}
+
+/* Where programs of the section "syscall" have no type of their own libbpf loads them as the other.
+ */
+static void set_on_demand(void)
+{
+    static bool registered;
+
+    if (!registered && kbpf_is_old())
+        registered = libbpf_register_prog_handler("syscall", BPF_PROG_TYPE_RAW_TRACEPOINT, 0,
+                                                  NULL) >= 0;
+}
+
+static int probe_on_demand(struct err *e)
+{
+    int r;
+
+    if (on_demand_type(&r))
         return 0;
-    if (fd == -EINVAL && !locked_down())
-        return err_set(e, -EOPNOTSUPP, "use Linux 5.17 or later",
+    if (r == -EINVAL && !locked_down())
+        return err_set(e, -EOPNOTSUPP, "use Linux 5.10 or later",
                        "this kernel has no BPF programs that run on demand");
-    return refused(fd, "loading a BPF program", e);
+    return refused(r, "loading a BPF program", e);
 }
 
 /* Of a trampoline the kernel may refuse the attachment, too: try it on a function made for that. */
@@ -128,7 +185,7 @@ static int probe_trampoline(struct err *e)
 
 static int check_btf(enum kbpf_kind kind, struct err *e)
 {
-    const char *path = kind == KBPF_SYSCALL ? btf_source() : KBTF_PATH;
+    const char *path = kind == KBPF_TRAMPOLINE ? KBTF_PATH : btf_source();
 
     if (access(path, R_OK) == 0)
         return 0;
@@ -144,7 +201,7 @@ static int probe(enum kbpf_kind kind, struct err *e)
 
     if (r < 0)
         return r;
-    return kind == KBPF_TRAMPOLINE ? probe_trampoline(e) : probe_syscall(e);
+    return kind == KBPF_TRAMPOLINE ? probe_trampoline(e) : probe_on_demand(e);
 }
 
 int kbpf_probe(enum kbpf_kind kind, struct err *e)
@@ -204,6 +261,7 @@ int kbpf_begin(struct kbpf *k, enum kbpf_kind kind, struct err *e)
     k->raised = caps_raise_bpf();
     libbpf_set_print(log_line);
     log_to = &k->log;
+    set_on_demand();
     return 0;
 }
 
@@ -332,11 +390,33 @@ static int use_whole_btf(const struct kbpf *k)
     return fd < 0 || dup3(fd, k->btf_fd, O_CLOEXEC) < 0 ? -errno : 0;
 }
 
+/*
+ * The line that tells most. What the verifier says stands between two marks; its last line but for
+ * the statistics is why it refused. Without that, libbpf's first complaint is the cause, from which
+ * the others follow.
+ */
+static const char *telling_line(const char *log, size_t *n)
+{
+    const char *begin = strstr(log, "BEGIN PROG LOAD LOG"), *end, *line, *best = NULL;
+
+    end = begin ? strstr(begin, "END PROG LOAD LOG") : NULL;
+    for (line = begin ? strchr(begin, '\n') : NULL; line && end && ++line < end;
+         line = strchr(line, '\n'))
+        if (*line != '\n' && *line != '-' && strncmp(line, "processed ", 10) != 0 &&
+            strncmp(line, "verification time ", 18) != 0 && strncmp(line, "stack depth ", 12) != 0)
+            best = line;
+    if (!best) {
+        best = strstr(log, "libbpf: ");
+        best = best ? best + strlen("libbpf: ") : "";
+    }
+    *n = MIN(strcspn(best, "\n"), (size_t)200);
+    return best;
+}
+
 int kbpf_explain(const struct kbpf *k, int r, const char *doing, struct err *e)
 {
-    const char *log = buf_str(&k->log);
-    const char *line = strstr(log, "libbpf: ");
-    int n;
+    const char *line;
+    size_t n;
 
     if (locked_down() || r == -EPERM || r == -EACCES || r == -ENOSYS) {
         refused(r, doing, e);
@@ -344,10 +424,9 @@ int kbpf_explain(const struct kbpf *k, int r, const char *doing, struct err *e)
     }
     if (r == -ENOMEM)
         return err_set(e, r, NULL, "%s: out of memory", doing);
-    /* The first complaint is the cause, the others follow from it. */
-    line = line ? line + strlen("libbpf: ") : "";
-    n = (int)MIN(strcspn(line, "\n"), (size_t)200);
-    return err_set(e, r, NULL, "%s: %s%s%.*s", doing, err_text(NULL, r), n ? ": " : "", n, line);
+    line = telling_line(buf_str(&k->log), &n);
+    return err_set(e, r, NULL, "%s: %s%s%.*s", doing, err_text(NULL, r), n ? ": " : "", (int)n,
+                   line);
 }
 
 /* libbpf maps the variables of a program only where its own test for that succeeds. */
@@ -377,6 +456,15 @@ int kbpf_load(struct kbpf *k, struct bpf_object_skeleton *s, struct err *e)
     if (r == 0 && !has_memory(s))
         return err_set(e, -ENOMEM, NULL, "the memory of the BPF programs cannot be mapped");
     return r < 0 ? kbpf_explain(k, r, "cannot load the BPF programs", e) : 0;
+}
+
+uint64_t kbpf_misses(const struct bpf_program *prog)
+{
+    struct bpf_prog_info info = {0};
+    uint32_t size = sizeof(info);
+
+    return bpf_obj_get_info_by_fd(bpf_program__fd(prog), &info, &size) < 0 ? 0
+                                                                           : info.recursion_misses;
 }
 
 void kbpf_done(struct kbpf *k)

@@ -36,8 +36,8 @@
 
 /* Kinds of programs; each is probed on its own, since a kernel may have one and refuse another. */
 enum kbpf_kind {
-    KBPF_SYSCALL,    /* run on demand (5.14); all we read comes through it */
-    KBPF_TRACEPOINT, /* tp_btf (5.5) */
+    KBPF_SYSCALL,    /* run on demand (5.10); all we read comes through it */
+    KBPF_TRACEPOINT, /* tp_btf (5.5), or raw tracepoints where the kernel has no BTF of its own */
     KBPF_TRAMPOLINE, /* fentry, fexit (5.5; arm64: 6.0) */
 };
 
@@ -50,6 +50,15 @@ enum kbpf_kind {
  * it.
  */
 int kbpf_probe(enum kbpf_kind kind, struct err *e);
+
+/*
+ * Whether the kernel is older than Linux 5.14: programs of SEC("syscall") then run as raw tracepoints do,
+ * without preemption, and there is no bpf_get_current_task_btf() nor storage of tasks to be relied on.
+ */
+bool kbpf_is_old(void);
+
+/* Whether the kernel has a BTF of its own: without, no program attaches by BTF (tp_btf, fentry). */
+bool kbpf_has_btf(void);
 
 /* Whether the user is root of the machine, who may see everything; not one who runs a set-user-ID
  * program. */
@@ -82,6 +91,7 @@ struct kbpf {
 
 struct bpf_object;
 struct bpf_object_skeleton;
+struct bpf_program;
 
 /**
  * kbpf_begin() - get ready to open a skeleton
@@ -106,6 +116,12 @@ int kbpf_load(struct kbpf *k, struct bpf_object_skeleton *s, struct err *e);
 
 /* The reason of a later step, e.g. attaching, in words. Return: @r. */
 int kbpf_explain(const struct kbpf *k, int r, const char *doing, struct err *e);
+
+/*
+ * How often the kernel did not run a program because it was running on that processor already: from Linux
+ * 6.13 on another thread may come by meanwhile. Nothing else counts what such a program did not see.
+ */
+uint64_t kbpf_misses(const struct bpf_program *prog);
 
 /*
  * Ends the load: what it raised is lowered again. A process that is not root lays all its BPF

@@ -161,12 +161,18 @@ struct sigevent {
 };
 
 enum rlimit_type { UCOUNT_RLIMIT_MSGQUEUE };
+enum ucount_type { UCOUNT_RLIMIT_MSGQUEUE___old }; /* Linux 5.14 to 5.18 */
 
 struct ucounts {
     kuid_t uid;
     struct {
         long counter;
-    } rlimit[1]; /* atomic_long_t */
+    } rlimit[1], ucount[1]; /* atomic_long_t */
+};
+
+struct user_struct {
+    kuid_t uid;
+    unsigned long mq_bytes;
 };
 
 struct spinlock {
@@ -183,6 +189,10 @@ struct mqueue_inode_info {
     struct ucounts *ucounts;
     struct ext_wait_queue e_wait_q[2];
     unsigned long qsize;
+};
+
+struct mqueue_inode_info___old {
+    struct user_struct *user;
 };
 
 #pragma clang attribute pop

@@ -29,6 +29,7 @@ enum {
     FIRST_ROOM = 256 << 10, /* enough for what most queues hold; more is asked for when needed */
     HEAD_ROOM = 64,         /* bytes that a record has at most besides its payload */
     LOCKED_ROOM = 2 << 20,  /* bytes walked with a spinlock held: some hundred microseconds */
+    OLD_ROOM = 1 << 20,     /* what every kernel has for each half */
     MAX_ROOM = 512 << 20,   /* a map takes twice that, and its size is an int */
     TRIES = 50,             /* at least; then as many as fit into PATIENCE */
 };
@@ -152,8 +153,8 @@ static int object_ready(const struct msgq_walk *s, struct walk_object *o, const 
     return o->link ? 0 : kbpf_explain(k, -errno, "cannot attach the BPF program", e);
 }
 
-static int object_load(const struct msgq_walk *s, struct walk_object *o, size_t room, enum how how,
-                       struct err *e)
+static int object_try(const struct msgq_walk *s, struct walk_object *o, size_t room, enum how how,
+                      struct err *e)
 {
     _cleanup_(kbpf_done) struct kbpf k = KBPF_INIT;
     int r = kbpf_begin(&k,
@@ -177,6 +178,21 @@ static int object_load(const struct msgq_walk *s, struct walk_object *o, size_t 
     return r;
 }
 
+/* Before Linux 5.16 a map's value has at most 4 MiB, for both halves. */
+static uint64_t most_room = MAX_ROOM;
+
+static int object_load(const struct msgq_walk *s, struct walk_object *o, size_t room, enum how how,
+                       struct err *e)
+{
+    size_t most = (size_t)MIN((uint64_t)room, most_room);
+    int r = object_try(s, o, most, how, e);
+
+    if (r != -E2BIG || most <= OLD_ROOM)
+        return r;
+    most_room = OLD_ROOM;
+    return object_try(s, o, OLD_ROOM, how, e);
+}
+
 /* ---- how much room ---- */
 
 static uint64_t max_snapshot(const struct msgq_walk *s)
@@ -196,7 +212,7 @@ static uint64_t room_limit(const struct msgq_walk *s)
 {
     uint64_t one = records_size(s, 1, s->limits.msgsize);
 
-    return MIN(MAX(max_snapshot(s), one), (uint64_t)MAX_ROOM);
+    return MIN(MAX(max_snapshot(s), one), most_room);
 }
 
 /* The room for @need bytes, or as many as there may be: a power of two. */
@@ -468,6 +484,12 @@ static int give_up(struct msgq_walk *s, unsigned int tries, struct err *e)
                    "the queue changed during each of %u tries to read it", tries);
 }
 
+static int too_large(struct err *e)
+{
+    return err_set(e, -E2BIG, "use --backend drain, or Linux 5.16 or later",
+                   "a message is larger than this kernel lets BPF read");
+}
+
 /* A window that begins at message @first, agreed upon if at all possible. */
 static int collect_until_agreed(struct msgq_walk *s, uint64_t first, unsigned int *tries,
                                 struct err *e)
@@ -484,7 +506,7 @@ static int collect_until_agreed(struct msgq_walk *s, uint64_t first, unsigned in
             r = grow(s, MAX(2 * s->obj.room, records_size(s, req->messages, req->bytes)), e);
         } else if (r == OUT_AGREED) {
             take(s, &s->obj, MSGQ_VERIFIED);
-            return 0;
+            return s->more && !s->got.messages ? too_large(e) : 0;
         } else if (r == OUT_WRONG_SUM) {
             wrong_sums++;
         }

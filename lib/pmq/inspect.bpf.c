@@ -24,17 +24,20 @@ static __always_inline uint64_t last_ran(struct task_struct *task)
     return BPF_CORE_READ(task, sched_info.last_arrival);
 }
 
-static long next_waiter(uint32_t i, void *ctx)
+/* A global function: the verifier takes it once, not for each turn of the loop. */
+__noinline int next_waiter(void)
 {
     uint32_t n = answer.n_waiters;
     struct ext_wait_queue *wait;
     struct inspect_waiter *w;
     struct task_struct *task;
 
-    if (!walk.entry || walk.entry == walk.head || n >= INSPECT_WAITERS)
+    if (!in_kernel(walk.entry) || walk.entry == walk.head || n >= INSPECT_WAITERS)
         return 1;
     wait = (void *)(walk.entry - KOFFSET(ext_wait_queue, list));
     task = BPF_CORE_READ(wait, task);
+    if (!in_kernel((uint64_t)task))
+        return 1;
     asm volatile("" : "+r"(n));
     w = &answer.waiters[n & (INSPECT_WAITERS - 1)];
     w->ran = last_ran(task);
@@ -54,7 +57,9 @@ static __always_inline void waiters(uint64_t head, uint32_t direction)
     walk.entry = 0;
     walk.direction = direction;
     KREAD(walk.entry, head + KOFFSET(list_head, prev));
-    bpf_loop(INSPECT_WAITERS, next_waiter, NULL, 0);
+    for (int i = 0; i < INSPECT_WAITERS; i++)
+        if (next_waiter())
+            break;
 }
 
 static __always_inline void notification(struct mqueue_inode_info *q)
@@ -67,18 +72,42 @@ static __always_inline void notification(struct mqueue_inode_info *q)
     answer.notify_signo = BPF_CORE_READ(q, notify.sigev_signo);
 }
 
-static __always_inline void account(struct mqueue_inode_info *q)
+static __always_inline void read_charge(uint64_t at)
 {
-    struct ucounts *user = BPF_CORE_READ(q, ucounts);
-    uint64_t index;
+    KREAD(answer.charged, at);
+    answer.charged_known = true;
+}
+
+/* Before Linux 5.14 the account is the user's. */
+static __always_inline void account_of_user(struct mqueue_inode_info___old *q)
+{
+    struct user_struct *user = BPF_CORE_READ(q, user);
 
     answer.charged_uid = BPF_CORE_READ(user, uid.val);
-    answer.charged_known = bpf_core_field_exists(user->rlimit) &&
-                           bpf_core_enum_value_exists(enum rlimit_type, UCOUNT_RLIMIT_MSGQUEUE);
-    if (!answer.charged_known)
+    if (bpf_core_field_exists(user->mq_bytes))
+        read_charge((uint64_t)user + KOFFSET(user_struct, mq_bytes));
+}
+
+static __always_inline void account(struct mqueue_inode_info *q)
+{
+    struct ucounts *user;
+    uint64_t index;
+
+    answer.charged_known = false;
+    if (!bpf_core_field_exists(q->ucounts)) {
+        account_of_user((void *)q);
         return;
-    index = bpf_core_enum_value(enum rlimit_type, UCOUNT_RLIMIT_MSGQUEUE);
-    KREAD(answer.charged, (uint64_t)user + KOFFSET(ucounts, rlimit) + index * sizeof(long));
+    }
+    user = BPF_CORE_READ(q, ucounts);
+    answer.charged_uid = BPF_CORE_READ(user, uid.val);
+    if (bpf_core_field_exists(user->rlimit) &&
+        bpf_core_enum_value_exists(enum rlimit_type, UCOUNT_RLIMIT_MSGQUEUE)) {
+        index = bpf_core_enum_value(enum rlimit_type, UCOUNT_RLIMIT_MSGQUEUE);
+        read_charge((uint64_t)user + KOFFSET(ucounts, rlimit) + index * sizeof(long));
+    } else if (bpf_core_enum_value_exists(enum ucount_type, UCOUNT_RLIMIT_MSGQUEUE___old)) {
+        index = bpf_core_enum_value(enum ucount_type, UCOUNT_RLIMIT_MSGQUEUE___old);
+        read_charge((uint64_t)user + KOFFSET(ucounts, ucount) + index * sizeof(long));
+    }
 }
 
 static __always_inline uint32_t lock_word(struct mqueue_inode_info *q)
@@ -98,6 +127,7 @@ int inspect(void *ctx)
     answer.n_waiters = 0;
     if (!q)
         return 0;
+    kernel_half_init();
     pids_init();
     answer.locked = lock_word(q);
     answer.inode = BPF_CORE_READ(q, vfs_inode.i_ino);
