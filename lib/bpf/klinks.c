@@ -7,6 +7,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "kbpf.h"
+
 int klinks_attach(struct klinks *l, struct bpf_program *const *programs)
 {
     for (int i = 0; programs[i]; i++) {
@@ -17,6 +19,7 @@ int klinks_attach(struct klinks *l, struct bpf_program *const *programs)
             klinks_detach(l);
             return r;
         }
+        l->program[i] = programs[i];
         l->fd[i] = bpf_link__fd(l->link[i]);
         l->n = i + 1;
     }
@@ -31,6 +34,15 @@ void klinks_detach(struct klinks *l)
         bpf_link__destroy(l->link[l->n]);
         l->link[l->n] = NULL;
     }
+}
+
+uint64_t klinks_misses(const struct klinks *l)
+{
+    uint64_t n = 0;
+
+    for (int i = 0; i < KLINKS_MAX && l->program[i]; i++)
+        n += kbpf_misses(l->program[i]);
+    return n;
 }
 
 void klinks_cut(const struct klinks *l, int other)

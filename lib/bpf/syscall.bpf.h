@@ -30,33 +30,47 @@ struct task_struct___info {
 #endif
 #pragma clang attribute pop
 
+/*
+ * How a field of the registers is read. A program that is also attached without BTF (raw_tp), where
+ * their address has no type, defines it before it includes this.
+ */
+#ifndef REG
+#define REG(r, f) ((r)->f)
+#endif
+
 #if defined(__TARGET_ARCH_x86)
 enum {
     NR_X32 = 0x40000000,
     COMPAT = 2, /* TS_COMPAT */
 };
-#define REGS_NR(r)      ((long)((r)->orig_ax & ~(unsigned long)NR_X32))
-#define REGS_ARG1(r)    ((r)->di)
-#define REGS_ARG2(r)    ((r)->si)
-#define REGS_ARG3(r)    ((r)->dx)
-#define REGS_ARG4(r)    ((r)->r10)
-#define REGS_ARG1_32(r) ((r)->bx)
-#define REGS_ARG2_32(r) ((r)->cx)
-#define REGS_ARG3_32(r) ((r)->dx)
+#define REGS_NR(r)      ((long)(REG(r, orig_ax) & ~(unsigned long)NR_X32))
+#define REGS_ARG1(r)    REG(r, di)
+#define REGS_ARG2(r)    REG(r, si)
+#define REGS_ARG3(r)    REG(r, dx)
+#define REGS_ARG4(r)    REG(r, r10)
+#define REGS_ARG1_32(r) REG(r, bx)
+#define REGS_ARG2_32(r) REG(r, cx)
+#define REGS_ARG3_32(r) REG(r, dx)
 #define NR_NATIVE(id)   ((id) & ~(long)NR_X32)
 #elif defined(__TARGET_ARCH_arm64)
 enum {
     COMPAT = 1 << 22, /* TIF_32BIT */
 };
-#define REGS_NR(r)      ((long)(r)->syscallno)
-#define REGS_ARG1(r)    ((r)->orig_x0)
-#define REGS_ARG2(r)    ((r)->regs[1])
-#define REGS_ARG3(r)    ((r)->regs[2])
-#define REGS_ARG4(r)    ((r)->regs[3])
-#define REGS_ARG1_32(r) ((r)->orig_x0)
-#define REGS_ARG2_32(r) ((r)->regs[1])
-#define REGS_ARG3_32(r) ((r)->regs[2])
+#define REGS_NR(r)      ((long)REG(r, syscallno))
+#define REGS_ARG1(r)    REG(r, orig_x0)
+#define REGS_ARG2(r)    REG(r, regs[1])
+#define REGS_ARG3(r)    REG(r, regs[2])
+#define REGS_ARG4(r)    REG(r, regs[3])
+#define REGS_ARG1_32(r) REG(r, orig_x0)
+#define REGS_ARG2_32(r) REG(r, regs[1])
+#define REGS_ARG3_32(r) REG(r, regs[2])
 #define NR_NATIVE(id)   (id)
+#endif
+
+#if defined(__TARGET_ARCH_x86)
+#define TASK_COMPAT thread_info.status
+#else
+#define TASK_COMPAT thread_info.flags
 #endif
 
 /* Without a helper: every system call of the machine comes by here. */
@@ -64,9 +78,13 @@ static __always_inline bool is_compat(void)
 {
     struct task_struct___info *task = (void *)bpf_get_current_task_btf();
 
-#if defined(__TARGET_ARCH_x86)
-    return task->thread_info.status & COMPAT;
-#else
-    return task->thread_info.flags & COMPAT;
-#endif
+    return task->TASK_COMPAT & COMPAT;
+}
+
+/* The same where the running task has no type. */
+static __always_inline bool is_compat_untyped(void)
+{
+    struct task_struct___info *task = (void *)bpf_get_current_task();
+
+    return BPF_CORE_READ(task, TASK_COMPAT) & COMPAT;
 }

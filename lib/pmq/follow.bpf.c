@@ -9,13 +9,15 @@
 #include "follow_abi.h"
 #include "pids.bpf.h"
 #include "queue.bpf.h"
+
+const volatile struct follow_config config = {0};
+
+#define REG(r, f) (config.no_btf ? BPF_CORE_READ(r, f) : (r)->f)
 #include "syscall.bpf.h"
 
 #include <bpf/bpf_tracing.h>
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
-
-const volatile struct follow_config config = {0};
 
 /* Read by the user. */
 uint64_t lost = 0;
@@ -28,7 +30,6 @@ uint64_t uncovered = 0;
 uint64_t inode_filter[FOLLOW_FILTER] = {0};
 
 static uint32_t user_dev; /* of the user's IPC namespace */
-static uint32_t next_index;
 static uint64_t last_wake;
 
 /* Sized, and in named mode filled, by the user. With config.all it forgets the least used. */
@@ -43,6 +44,27 @@ struct {
     __uint(type, BPF_MAP_TYPE_RINGBUF);
     __uint(max_entries, 4096);
 } ring SEC(".maps");
+
+/*
+ * How many queues each program has met for the first time on each CPU. A program does not run twice
+ * at once on one CPU, so that the numbers it gives are its own without an atomic addition, which
+ * returns a value only from Linux 5.12 on.
+ */
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, FOLLOW_PROGRAMS);
+    __type(key, uint32_t);
+    __type(value, uint32_t);
+} numbers SEC(".maps");
+
+enum program {
+    SEND_BEGINS,
+    SEND_ENDS,
+    RECEIVE_BEGINS,
+    RECEIVE_ENDS,
+    CALL_ENTER,
+    CALL_EXIT,
+};
 
 /* A call in progress. */
 struct flight {
@@ -60,6 +82,32 @@ struct {
     __type(key, int);
     __type(value, struct flight);
 } flights SEC(".maps");
+
+/* With config.no_storage the map is a hash by thread, whose key has as many bytes. */
+static __always_inline struct flight *flight_by_thread(bool create)
+{
+    int tid = (int)bpf_get_current_pid_tgid();
+    struct flight *f = bpf_map_lookup_elem(&flights, &tid);
+    struct flight none = {0};
+
+    if (f || !create)
+        return f;
+    bpf_map_update_elem(&flights, &tid, &none, BPF_NOEXIST);
+    return bpf_map_lookup_elem(&flights, &tid);
+}
+
+static __always_inline struct flight *flight_get(bool create)
+{
+    if (config.no_storage)
+        return flight_by_thread(create);
+    return bpf_task_storage_get(&flights, bpf_get_current_task_btf(), NULL,
+                                create ? BPF_LOCAL_STORAGE_GET_F_CREATE : 0);
+}
+
+static __always_inline bool is_32_bit(void)
+{
+    return config.no_storage ? is_compat_untyped() : is_compat();
+}
 
 /* Programs that can be interrupted by another; not by themselves. */
 enum slot { SLOT_SEND, SLOT_RECEIVE, SLOT_CALL };
@@ -131,15 +179,29 @@ static __always_inline void count_lost(void)
     __sync_fetch_and_add(&lost, 1);
 }
 
+/* A number that no other queue has. */
+static __always_inline bool next_index(enum program by, uint32_t *index)
+{
+    uint32_t slot = FOLLOW_PROGRAMS * bpf_get_smp_processor_id() + by;
+    uint32_t *n = bpf_map_lookup_elem(&numbers, &slot);
+
+    if (!n)
+        return false;
+    *index = (*n)++ * config.numbers + slot;
+    return true;
+}
+
 /* A queue that is met for the first time, where all are followed. */
-static __always_inline struct follow_queue *announce(struct file *file, struct inode *inode,
+static __always_inline struct follow_queue *announce(enum program by, struct file *file,
+                                                     struct inode *inode,
                                                      const struct follow_key *key)
 {
     struct follow_queue queue = {0};
     struct follow_announce *a;
 
     if (!config.counters_only) {
-        queue.index = __sync_fetch_and_add(&next_index, 1);
+        if (!next_index(by, &queue.index))
+            return NULL;
         a = bpf_ringbuf_reserve(&ring, sizeof(*a), 0);
         if (!a)
             return NULL;
@@ -159,9 +221,12 @@ static __always_inline struct follow_queue *announce(struct file *file, struct i
 /* As file_by_fd() of the running process, but read as a tracing program may: without helpers. */
 static __always_inline struct file *own_file(unsigned int fd)
 {
-    struct fdtable *table = bpf_get_current_task_btf()->files->fdt;
+    struct fdtable *table;
     struct file *file = NULL;
 
+    if (config.no_storage)
+        return file_by_fd((void *)bpf_get_current_task(), fd);
+    table = bpf_get_current_task_btf()->files->fdt;
     if (fd < table->max_fds)
         KREAD(file, table->fd + fd);
     return file;
@@ -170,7 +235,8 @@ static __always_inline struct file *own_file(unsigned int fd)
 enum which { NOT_FOLLOWED, FOLLOWED, NO_ROOM };
 
 /* Whether the descriptor is of a queue that is followed; with its key. */
-static __always_inline enum which which_queue(unsigned int fd, struct follow_key *key)
+static __always_inline enum which which_queue(enum program by, unsigned int fd,
+                                              struct follow_key *key)
 {
     struct file *file = own_file(fd);
     struct follow_queue *queue;
@@ -188,7 +254,7 @@ static __always_inline enum which which_queue(unsigned int fd, struct follow_key
         return NOT_FOLLOWED;
     queue = bpf_map_lookup_elem(&queues, key);
     if (!queue && config.all && queue_by_inode(inode)) {
-        queue = announce(file, inode, key);
+        queue = announce(by, file, inode, key);
         if (!queue)
             return NO_ROOM;
     }
@@ -206,22 +272,23 @@ static __always_inline bool wanted(enum follow_kind kind)
 
 static __always_inline uint64_t switches(void)
 {
+    if (config.no_storage)
+        return BPF_CORE_READ((struct task_struct *)bpf_get_current_task(), nvcsw);
     return bpf_get_current_task_btf()->nvcsw;
 }
 
-static __always_inline void call_begins(enum follow_kind kind, unsigned int fd)
+static __always_inline void call_begins(enum program by, enum follow_kind kind, unsigned int fd)
 {
     struct follow_key key = {0};
     struct flight *f;
 
     if (!wanted(kind))
         return;
-    f = bpf_task_storage_get(&flights, bpf_get_current_task_btf(), NULL,
-                             BPF_LOCAL_STORAGE_GET_F_CREATE);
+    f = flight_get(true);
     if (!f)
         return;
     f->kind = kind;
-    f->which = which_queue(fd, &key);
+    f->which = which_queue(by, fd, &key);
     if (f->which != FOLLOWED)
         return;
     f->key = key;
@@ -277,8 +344,10 @@ static __always_inline int write_event(struct scratch *s, uint64_t from)
 {
     uint64_t n = s->event.captured;
 
-    if (n > sizeof(s->data))
+    if (n > sizeof(s->data) && !config.no_dynptr)
         return write_long(s, from);
+    if (n > sizeof(s->data))
+        s->event.captured = n = sizeof(s->data); /* the rest is cut off, as the length tells */
     asm volatile("" : "+r"(n));
     n &= FOLLOW_SCRATCH - 1;
     if (bpf_probe_read_user(s->data, n, (const void *)from)) {
@@ -289,6 +358,7 @@ static __always_inline int write_event(struct scratch *s, uint64_t from)
 }
 
 struct call {
+    enum program by;
     enum slot slot;
     enum follow_kind kind;
     uint32_t fd;
@@ -324,7 +394,7 @@ static __always_inline void emit(const struct call *call, uint32_t index, uint64
 /* A call that succeeded. */
 static __always_inline void call_ends(struct call *call)
 {
-    struct flight *f = bpf_task_storage_get(&flights, bpf_get_current_task_btf(), NULL, 0);
+    struct flight *f = flight_get(false);
     uint64_t blocked = FOLLOW_UNKNOWN_SPAN;
     struct follow_key key = {0};
     struct follow_queue *queue;
@@ -342,7 +412,7 @@ static __always_inline void call_ends(struct call *call)
                 call->priority = f->priority;
         }
     } else {
-        which = which_queue(call->fd, &key);
+        which = which_queue(call->by, call->fd, &key);
     }
     if (which == NOT_FOLLOWED)
         return;
@@ -358,7 +428,7 @@ static __always_inline void call_ends(struct call *call)
 
 static __always_inline void call_failed(void)
 {
-    struct flight *f = bpf_task_storage_get(&flights, bpf_get_current_task_btf(), NULL, 0);
+    struct flight *f = flight_get(false);
 
     if (f)
         f->kind = 0;
@@ -369,7 +439,7 @@ static __always_inline void call_failed(void)
 SEC("?fentry/do_mq_timedsend")
 int BPF_PROG(send_begins, int fd)
 {
-    call_begins(FOLLOW_SEND, fd);
+    call_begins(SEND_BEGINS, FOLLOW_SEND, fd);
     return 0;
 }
 
@@ -377,7 +447,7 @@ SEC("?fexit/do_mq_timedsend")
 int BPF_PROG(send_ends, int fd, const char *buffer, size_t length, unsigned int priority,
              void *timeout, int ret)
 {
-    struct call call = {SLOT_SEND, FOLLOW_SEND, fd, priority, (uint64_t)buffer, length};
+    struct call call = {SEND_ENDS, SLOT_SEND, FOLLOW_SEND, fd, priority, (uint64_t)buffer, length};
 
     if (ret < 0)
         call_failed();
@@ -389,7 +459,7 @@ int BPF_PROG(send_ends, int fd, const char *buffer, size_t length, unsigned int 
 SEC("?fentry/do_mq_timedreceive")
 int BPF_PROG(receive_begins, int fd)
 {
-    call_begins(FOLLOW_RECEIVE, fd);
+    call_begins(RECEIVE_BEGINS, FOLLOW_RECEIVE, fd);
     return 0;
 }
 
@@ -397,7 +467,7 @@ int BPF_PROG(receive_begins, int fd)
 SEC("?fentry/store_msg")
 int BPF_PROG(receive_copies, void *to, struct msg_msg *m)
 {
-    struct flight *f = bpf_task_storage_get(&flights, bpf_get_current_task_btf(), NULL, 0);
+    struct flight *f = flight_get(false);
 
     if (f && f->kind == FOLLOW_RECEIVE)
         f->priority = BPF_CORE_READ(m, m_type);
@@ -408,8 +478,8 @@ SEC("?fexit/do_mq_timedreceive")
 int BPF_PROG(receive_ends, int fd, char *buffer, size_t size, unsigned int *priority, void *timeout,
              int ret)
 {
-    struct call call = {SLOT_RECEIVE, FOLLOW_RECEIVE, fd, FOLLOW_UNKNOWN_PRIORITY, (uint64_t)buffer,
-                        ret};
+    struct call call = {RECEIVE_ENDS,     SLOT_RECEIVE, FOLLOW_RECEIVE, fd, FOLLOW_UNKNOWN_PRIORITY,
+                        (uint64_t)buffer, ret};
 
     if (ret < 0)
         call_failed();
@@ -438,13 +508,13 @@ enum {
 enum { NR_SEND_TIME64 = 418, NR_RECEIVE_TIME64 = 419 }; /* only 32-bit programs have them */
 
 /* Says once a process that it calls in a way whose arguments are not understood here. */
-static __always_inline void call_uncovered(enum follow_kind kind, unsigned int fd)
+static __always_inline void call_uncovered(enum program by, enum follow_kind kind, unsigned int fd)
 {
     uint32_t tgid = bpf_get_current_pid_tgid() >> 32, one = 1;
     struct follow_key key = {0};
     struct follow_event *e;
 
-    if (!is_compat() || !wanted(kind) || which_queue(fd, &key) != FOLLOWED)
+    if (!is_32_bit() || !wanted(kind) || which_queue(by, fd, &key) != FOLLOWED)
         return;
     __sync_fetch_and_add(&uncovered, 1);
     if (config.counters_only || bpf_map_update_elem(&warned, &tgid, &one, BPF_NOEXIST))
@@ -470,59 +540,120 @@ static __always_inline void call_uncovered(enum follow_kind kind, unsigned int f
  */
 static __always_inline bool was_missed(enum follow_kind kind)
 {
-    struct flight *f = bpf_task_storage_get(&flights, bpf_get_current_task_btf(), NULL, 0);
+    struct flight *f = flight_get(false);
 
     return !f || f->kind == kind;
+}
+
+/* enum follow_kind of a 64-bit system call, or 0. */
+static __always_inline enum follow_kind kind_of(long id)
+{
+    if (id == NR_SEND)
+        return FOLLOW_SEND;
+    return id == NR_RECEIVE || id == config.receive2 ? FOLLOW_RECEIVE : 0;
+}
+
+static __always_inline enum follow_kind kind_of_32(long id)
+{
+    if (id == NR_SEND_32 || id == NR_SEND_TIME64)
+        return FOLLOW_SEND;
+    return id == NR_RECEIVE_32 || id == NR_RECEIVE_TIME64 ? FOLLOW_RECEIVE : 0;
+}
+
+static __always_inline int enter(struct pt_regs *regs, long id)
+{
+    id = NR_NATIVE(id);
+    if (kind_of(id) && !is_32_bit())
+        call_begins(CALL_ENTER, kind_of(id), REGS_ARG1(regs));
+    else if (kind_of_32(id))
+        call_uncovered(CALL_ENTER, kind_of_32(id), REGS_ARG1_32(regs));
+    return 0;
+}
+
+static __always_inline void read_priority(struct call *call, uint64_t from)
+{
+    uint32_t priority;
+
+    call->priority = FOLLOW_UNKNOWN_PRIORITY;
+    if (from && !bpf_probe_read_user(&priority, sizeof(priority), (const void *)from))
+        call->priority = priority;
+}
+
+/* mq_timedreceive2(): include/uapi of the proposed patches. */
+struct receive2 {
+    uint64_t length, priority, buffer;
+};
+enum { MQ_PEEK = 2 };
+
+/* Return: false for a call that takes no message. */
+static __always_inline bool read_receive2(struct call *call, struct pt_regs *regs)
+{
+    struct receive2 args = {0};
+
+    if (REGS_ARG3(regs) & MQ_PEEK)
+        return false;
+    bpf_probe_read_user(&args, sizeof(args), (const void *)REGS_ARG2(regs));
+    call->buffer = args.buffer;
+    read_priority(call, args.priority);
+    return true;
+}
+
+static __always_inline bool read_call(struct call *call, struct pt_regs *regs, long id, long ret)
+{
+    call->kind = kind_of(id);
+    call->fd = REGS_ARG1(regs);
+    call->buffer = REGS_ARG2(regs);
+    call->length = ret;
+    if (id == NR_SEND) {
+        call->priority = REGS_ARG4(regs);
+        call->length = REGS_ARG3(regs);
+    } else if (id == NR_RECEIVE) {
+        read_priority(call, REGS_ARG4(regs));
+    } else {
+        return read_receive2(call, regs);
+    }
+    return true;
+}
+
+static __always_inline int leave(struct pt_regs *regs, long ret)
+{
+    struct call call = {.by = CALL_EXIT, .slot = SLOT_CALL};
+    long id = REGS_NR(regs);
+
+    if (config.functions && kind_of_32(id) && was_missed(kind_of_32(id)))
+        call_uncovered(CALL_EXIT, kind_of_32(id), REGS_ARG1_32(regs));
+    if (!kind_of(id) || is_32_bit())
+        return 0;
+    if (config.functions && !was_missed(kind_of(id)))
+        return 0;
+    if (ret < 0 || !read_call(&call, regs, id, ret))
+        call_failed();
+    else
+        call_ends(&call);
+    return 0;
 }
 
 SEC("?tp_btf/sys_enter")
 int BPF_PROG(call_enter, struct pt_regs *regs, long id)
 {
-    id = NR_NATIVE(id);
-    if (id == NR_SEND || id == NR_RECEIVE) {
-        if (!is_compat())
-            call_begins(id == NR_SEND ? FOLLOW_SEND : FOLLOW_RECEIVE, REGS_ARG1(regs));
-    } else if (id == NR_SEND_32 || id == NR_SEND_TIME64) {
-        call_uncovered(FOLLOW_SEND, REGS_ARG1_32(regs));
-    } else if (id == NR_RECEIVE_32 || id == NR_RECEIVE_TIME64) {
-        call_uncovered(FOLLOW_RECEIVE, REGS_ARG1_32(regs));
-    }
-    return 0;
+    return enter(regs, id);
 }
 
 SEC("?tp_btf/sys_exit")
 int BPF_PROG(call_exit, struct pt_regs *regs, long ret)
 {
-    long id = REGS_NR(regs);
-    struct call call = {.slot = SLOT_CALL};
-    uint32_t priority;
+    return leave(regs, ret);
+}
 
-    if (config.functions && (id == NR_SEND_32 || id == NR_SEND_TIME64) && was_missed(FOLLOW_SEND))
-        call_uncovered(FOLLOW_SEND, REGS_ARG1_32(regs));
-    if (config.functions && (id == NR_RECEIVE_32 || id == NR_RECEIVE_TIME64) &&
-        was_missed(FOLLOW_RECEIVE))
-        call_uncovered(FOLLOW_RECEIVE, REGS_ARG1_32(regs));
-    if ((id != NR_SEND && id != NR_RECEIVE) || is_compat())
-        return 0;
-    if (config.functions && !was_missed(id == NR_SEND ? FOLLOW_SEND : FOLLOW_RECEIVE))
-        return 0;
-    if (ret < 0) {
-        call_failed();
-        return 0;
-    }
-    call.kind = id == NR_SEND ? FOLLOW_SEND : FOLLOW_RECEIVE;
-    call.fd = REGS_ARG1(regs);
-    call.buffer = REGS_ARG2(regs);
-    if (id == NR_SEND) {
-        call.priority = REGS_ARG4(regs);
-        call.length = REGS_ARG3(regs);
-    } else {
-        call.priority = FOLLOW_UNKNOWN_PRIORITY;
-        call.length = ret;
-        if (REGS_ARG4(regs) &&
-            !bpf_probe_read_user(&priority, sizeof(priority), (const void *)REGS_ARG4(regs)))
-            call.priority = priority;
-    }
-    call_ends(&call);
-    return 0;
+/* For kernels without a BTF of their own. */
+SEC("?raw_tp/sys_enter")
+int BPF_PROG(raw_enter, struct pt_regs *regs, long id)
+{
+    return enter(regs, id);
+}
+
+SEC("?raw_tp/sys_exit")
+int BPF_PROG(raw_exit, struct pt_regs *regs, long ret)
+{
+    return leave(regs, ret);
 }

@@ -18,6 +18,7 @@
 #include "kdev.h"
 #include "klinks.h"
 #include "kring.h"
+#include "pmq_backends.h"
 #include "pmq_follow.h"
 #include "privileges.h"
 #include "timefmt.h"
@@ -48,6 +49,7 @@ struct pmq_follow {
     struct target *targets;
     size_t n_targets;
     uint64_t begun, ended; /* CLOCK_MONOTONIC */
+    uint64_t missed; /* calls for which the last program was not run, as of the last reading */
     struct pmq_follow_totals totals;
     /* While reading. */
     struct kclock clock;
@@ -61,7 +63,13 @@ struct pmq_follow {
 static void configure(struct follow_config *c, const struct pmq_follow_opts *opts)
 {
     gid_t groups[FOLLOW_GROUPS];
+    const struct msgq_peek_opts any = {0};
     int n = getgroups(FOLLOW_GROUPS - 1, groups);
+    long receive2;
+
+    /* A wrong number has been refused before; none stands for no call. */
+    if (pmq_syscall_number(&any, &receive2, NULL) < 0)
+        receive2 = UINT32_MAX;
 
     *c = (struct follow_config){
         .all = opts->all,
@@ -73,6 +81,7 @@ static void configure(struct follow_config *c, const struct pmq_follow_opts *opt
         .uid = getuid(),
         .capture = MIN(opts->capture, (uint64_t)PMQ_HARD_MSGSIZEMAX),
         .ring_wake = kring_size(opts->ring_bytes) / 4,
+        .receive2 = (uint32_t)receive2,
     };
     /* Of a user with more groups than that the rest do not count: less is seen, never more. */
     c->groups[c->n_groups++] = getgid();
@@ -94,10 +103,38 @@ static struct bpf_program **programs(struct follow_bpf *s, bool fexit)
         list[4] = s->progs.receive_ends;
         list[5] = s->progs.call_exit;
     } else {
-        list[0] = s->progs.call_enter;
-        list[1] = s->progs.call_exit;
+        bool raw = s->rodata->config.no_btf;
+
+        list[0] = raw ? s->progs.raw_enter : s->progs.call_enter;
+        list[1] = raw ? s->progs.raw_exit : s->progs.call_exit;
     }
     return list;
+}
+
+/* What this kernel lacks is done in another way. */
+static int adapt(struct follow_bpf *s, bool fexit)
+{
+    struct follow_config *c = &s->rodata->config;
+    int r = 0;
+
+    c->functions = fexit;
+    c->no_btf = !kbpf_has_btf();
+    c->no_storage = c->no_btf || kbpf_is_old();
+    c->no_dynptr = c->no_storage ||
+                   libbpf_probe_bpf_helper(BPF_PROG_TYPE_TRACEPOINT,
+                                           BPF_FUNC_ringbuf_reserve_dynptr, NULL) <= 0;
+    if (!c->no_storage)
+        return 0;
+    r = bpf_map__set_type(s->maps.flights, BPF_MAP_TYPE_LRU_HASH);
+    if (r == 0)
+        r = bpf_map__set_map_flags(s->maps.flights, 0);
+    return r < 0 ? r : bpf_map__set_max_entries(s->maps.flights, FOLLOW_CALLS);
+}
+
+/* The program that sees a call when all others did not. */
+static const struct bpf_program *last_program(const struct pmq_follow *f)
+{
+    return f->skel->rodata->config.no_btf ? f->skel->progs.raw_exit : f->skel->progs.call_exit;
 }
 
 static int prepare(struct pmq_follow *f, bool fexit)
@@ -106,7 +143,11 @@ static int prepare(struct pmq_follow *f, bool fexit)
     int cpus = libbpf_num_possible_cpus(), r = cpus < 0 ? cpus : 0;
 
     configure(&s->rodata->config, &f->opts);
-    s->rodata->config.functions = fexit;
+    s->rodata->config.numbers = FOLLOW_PROGRAMS * (uint32_t)MAX(cpus, 0);
+    if (r == 0)
+        r = adapt(s, fexit);
+    if (r == 0)
+        r = bpf_map__set_max_entries(s->maps.numbers, s->rodata->config.numbers);
     for (struct bpf_program **p = programs(s, fexit); *p && r == 0; p++)
         r = bpf_program__set_autoload(*p, true);
     if (r == 0 && f->opts.all)
@@ -142,7 +183,8 @@ static int load(struct pmq_follow *f, bool fexit, struct err *e)
 
 static int try_backend(struct pmq_follow *f, bool fexit, struct err *e)
 {
-    int r = kbpf_probe(fexit ? KBPF_TRAMPOLINE : KBPF_TRACEPOINT, e);
+    /* A trampoline may be loaded, and then refused when it is to be attached. */
+    int r = fexit ? kbpf_probe(KBPF_TRAMPOLINE, e) : 0;
 
     if (r == 0)
         r = load(f, fexit, e);
@@ -168,9 +210,13 @@ static int choose(struct pmq_follow *f, struct err *e)
     return r < 0 ? try_backend(f, false, e) : 0;
 }
 
+/* Loads what would be loaded: nothing less tells whether the kernel takes it. */
 int pmq_follow_probe(const char *backend, struct err *e)
 {
-    return kbpf_probe(!strcmp(backend, "fexit") ? KBPF_TRAMPOLINE : KBPF_TRACEPOINT, e);
+    const struct pmq_follow_opts opts = {.all = true, .backend = backend, .ring_bytes = 1};
+    _cleanup_(pmq_follow_freep) struct pmq_follow *f = NULL;
+
+    return pmq_follow_new(&opts, &f, e);
 }
 
 static int on_record(void *ctx, void *data, size_t size);
@@ -312,11 +358,16 @@ static int deliver(struct pmq_follow *f, const struct pmq_event *ev)
     return r;
 }
 
-/* Announces what was lost since the last time. */
+/*
+ * Announces what was lost since the last time: @lost that the programs counted, and as many as the
+ * program at the end of calls was not run for, each of which may have been for a queue that is
+ * followed.
+ */
 static int deliver_lost(struct pmq_follow *f, uint64_t lost, uint64_t time)
 {
     struct pmq_event ev = {.kind = PMQ_EVENT_LOST, .time = time, .blocked = PMQ_UNKNOWN};
 
+    lost += f->missed;
     if (lost <= f->totals.lost)
         return 0;
     ev.count = lost - f->totals.lost;
@@ -390,7 +441,7 @@ static int on_record(void *ctx, void *data, size_t size)
 
 int pmq_follow_read(struct pmq_follow *f, pmq_event_fn visit, void *ctx, struct err *e)
 {
-    uint64_t lost;
+    uint64_t lost, missed;
     int r;
 
     f->visit = visit;
@@ -398,9 +449,11 @@ int pmq_follow_read(struct pmq_follow *f, pmq_event_fn visit, void *ctx, struct 
     f->stopped = 0;
     kclock_look(&f->clock);
     lost = __atomic_load_n(&f->skel->bss->lost, __ATOMIC_ACQUIRE);
+    missed = kbpf_misses(last_program(f));
     r = kring_read(f->ring, e);
     if (r < 0)
         return r;
+    f->missed = missed;
     f->totals.uncovered = f->skel->bss->uncovered;
     /* What was lost when all that was read had been written: no later record need come to tell. */
     if (r == 0)

@@ -12,6 +12,8 @@ enum {
     FOLLOW_NAME = 256,
     FOLLOW_FILTER = 16,         /* words of 64 inode numbers */
     FOLLOW_SLOTS = 3,           /* of scratch memory, for each CPU */
+    FOLLOW_PROGRAMS = 6,        /* that can meet a queue for the first time */
+    FOLLOW_CALLS = 16384,       /* in progress, where the kernel cannot keep them with the task */
     FOLLOW_SCRATCH = 64 * 1024, /* a record of this size is written in one go */
     FOLLOW_CHUNKS = 256,        /* of scratch size: 16 MiB, the largest message */
 };
@@ -79,7 +81,12 @@ struct follow_config {
     uint32_t uid;
     uint32_t n_groups;
     uint32_t groups[FOLLOW_GROUPS];
-    uint32_t functions; /* programs run around functions; else around system calls */
+    uint32_t receive2;  /* number of mq_timedreceive2 */
+    uint8_t functions;  /* programs run around functions; else around system calls */
+    uint8_t no_storage; /* Linux before 5.14: no storage of tasks, the running task has no type */
+    uint8_t no_dynptr;  /* before 5.19 */
+    uint8_t no_btf;     /* the kernel has no BTF of its own: registers have no type */
+    uint32_t numbers; /* entries of the map of that name */
     uint32_t unused;
     uint64_t capture;
     uint64_t ring_wake; /* waiting bytes at which a reader is woken at once */
@@ -91,4 +98,4 @@ _Static_assert(sizeof(struct follow_record) == 16, "the same for both sides");
 _Static_assert(sizeof(struct follow_announce) == 288, "the same for both sides");
 _Static_assert(offsetof(struct follow_event, captured) == 40, "the same for both sides");
 _Static_assert(sizeof(struct follow_event) == 72, "the same for both sides");
-_Static_assert(sizeof(struct follow_config) == 312, "the same for both sides");
+_Static_assert(sizeof(struct follow_config) == 320, "the same for both sides");

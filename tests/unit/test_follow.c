@@ -14,6 +14,7 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -215,6 +216,18 @@ static void plain(void)
 }
 
 /* A payload larger than one piece, and one that is cut. */
+/* Before Linux 5.19 what does not fit into one piece of memory is cut off. */
+static uint64_t most_captured(void)
+{
+    unsigned int major = 0, minor = 0;
+    struct utsname u;
+
+    if (getenv("IPCBOX_BPF_OLD"))
+        return 65464;
+    CHECK(uname(&u) == 0 && sscanf(u.release, "%u.%u", &major, &minor) == 2);
+    return major > 5 || (major == 5 && minor >= 19) ? UINT64_MAX : 65464;
+}
+
 static void sizes(void)
 {
     mqd_t q = make(names[0], 1, LARGE, 0600);
@@ -232,7 +245,7 @@ static void sizes(void)
     CHECK_INT(seen.n, 3);
     for (size_t i = 0; i < seen.n; i++) {
         CHECK_INT(seen.ev[i].length, i < 2 ? LARGE : 65536 - 72 + 1);
-        CHECK_INT(seen.ev[i].captured, seen.ev[i].length);
+        CHECK_INT(seen.ev[i].captured, MIN(seen.ev[i].length, most_captured()));
         CHECK(!memcmp(seen.data[i], large, seen.ev[i].captured));
     }
     forget(&seen);

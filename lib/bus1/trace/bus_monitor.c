@@ -43,6 +43,7 @@ struct b1_monitor {
     struct b1_monitor_opts opts;
     struct monitor_bpf *skel;
     struct klinks links;
+    uint64_t missed; /* calls for which a program was not run, as of the last reading */
     struct kring *ring;
     struct call *calls[BUCKETS];
     uint64_t begun, ended; /* CLOCK_MONOTONIC */
@@ -218,12 +219,18 @@ static int deliver(struct b1_monitor *m, const struct b1_monitor_event *ev)
     return r;
 }
 
+/*
+ * What was lost since the last time: @lost that the programs counted, and at most as many as the
+ * kernel did not run them for.
+ */
 static int deliver_lost(struct b1_monitor *m, uint64_t lost, uint64_t time)
 {
-    struct b1_monitor_event ev = {.time = time, .lost = lost - m->totals.lost};
+    struct b1_monitor_event ev = {.time = time};
 
+    lost += m->missed;
     if (lost <= m->totals.lost)
         return 0;
+    ev.lost = lost - m->totals.lost;
     m->totals.lost = lost;
     return deliver(m, &ev);
 }
@@ -369,16 +376,18 @@ static void read_begins(struct b1_monitor *m, b1_monitor_fn visit, void *ctx)
 int b1_monitor_read(struct b1_monitor *m, b1_monitor_fn visit, void *ctx, bool *whole,
                     struct err *e)
 {
-    uint64_t lost;
+    uint64_t lost, missed;
     int r;
 
     read_begins(m, visit, ctx);
     lost = __atomic_load_n(&m->skel->bss->lost, __ATOMIC_ACQUIRE);
+    missed = klinks_misses(&m->links);
     r = kring_read(m->ring, e);
     if (r < 0)
         return r;
     if (whole)
         *whole = r == 0;
+    m->missed = missed;
     /* What was lost when all that was read had been written: no later record need come to tell. */
     if (r == 0)
         deliver_lost(m, lost, timefmt_now(CLOCK_REALTIME));
