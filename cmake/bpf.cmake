@@ -80,6 +80,28 @@ function(ipcbox_bpf target)
       COMMENT "BPF object ${name}"
       VERBATIM)
     target_sources(${target} PRIVATE ${dir}/${name}.skel.h)
+    list(APPEND skeletons ${dir}/${name}.skel.h)
+    set_property(GLOBAL APPEND PROPERTY IPCBOX_BPF_OBJECTS ${object})
   endforeach()
+  # A target for those that need the objects and not the library: see ipcbox_bpf_names().
+  add_custom_target(${target}_bpf DEPENDS ${skeletons})
+  add_dependencies(${target} ${target}_bpf)
+  set_property(GLOBAL APPEND PROPERTY IPCBOX_BPF_TARGETS ${target}_bpf)
   target_include_directories(${target} SYSTEM PRIVATE ${dir})
+endfunction()
+
+# ipcbox_bpf_names(TARGET): "bpf_names.h" for TARGET: the names of all types in all BPF programs that were
+# declared before, a string each.
+function(ipcbox_bpf_names target)
+  get_property(objects GLOBAL PROPERTY IPCBOX_BPF_OBJECTS)
+  get_property(targets GLOBAL PROPERTY IPCBOX_BPF_TARGETS)
+  set(names ${CMAKE_CURRENT_BINARY_DIR}/names/bpf_names.h)
+  add_custom_command(
+    OUTPUT ${names}
+    COMMAND sh ${PROJECT_SOURCE_DIR}/cmake/bpf-names.sh ${IPCBOX_BPFTOOL} ${names} ${objects}
+    DEPENDS ${targets} ${objects} ${PROJECT_SOURCE_DIR}/cmake/bpf-names.sh
+    COMMENT "Names of types in BPF programs"
+    VERBATIM)
+  target_sources(${target} PRIVATE ${names})
+  target_include_directories(${target} PRIVATE ${CMAKE_CURRENT_BINARY_DIR}/names)
 endfunction()

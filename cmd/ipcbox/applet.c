@@ -12,6 +12,9 @@ static const char *const usage[] = {
 };
 
 static const struct cli_verb *const verbs[] = {
+#ifdef IPCBOX_HAVE_BPF
+    &ipcbox_btf_verb,
+#endif
     &ipcbox_doctor_verb,
     &ipcbox_install_verb,
     &ipcbox_run_verb,

@@ -4,6 +4,7 @@
 
 #include "cli.h"
 
+extern const struct cli_verb ipcbox_btf_verb;
 extern const struct cli_verb ipcbox_complete_verb;
 extern const struct cli_verb ipcbox_doctor_verb;
 extern const struct cli_verb ipcbox_install_verb;

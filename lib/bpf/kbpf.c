@@ -14,7 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "caps.h"
@@ -44,6 +46,27 @@ static int log_line(enum libbpf_print_level level, const char *fmt, va_list ap)
     return 0;
 }
 
+/* Whether nobody but root can have written it. */
+static bool is_roots(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && st.st_uid == 0 && !(st.st_mode & (S_IWGRP | S_IWOTH));
+}
+
+/* Where the administrator puts the BTF of a kernel that carries none; NULL when there is no such
+ * file. */
+static const char *installed_btf(void)
+{
+    static _Thread_local char path[sizeof(KBTF_DIR) + sizeof(((struct utsname *)0)->release) + 8];
+    struct utsname u;
+
+    if (uname(&u) < 0 || strchr(u.release, '/'))
+        return NULL;
+    snprintf(path, sizeof(path), "%s/%s.btf", KBTF_DIR, u.release);
+    return is_roots(KBTF_DIR) && is_roots(path) ? path : NULL;
+}
+
 /*
  * The BTF to relocate against. A file may be named for kernels that carry none, but not to a
  * program that has privileges of its own: wrong offsets read wrong memory.
@@ -52,6 +75,8 @@ static const char *btf_source(void)
 {
     const char *path = secure_getenv("IPCBOX_BTF");
 
+    if (!path && !kbpf_has_btf())
+        path = installed_btf();
     return path ? path : KBTF_PATH;
 }
 
@@ -189,10 +214,11 @@ static int check_btf(enum kbpf_kind kind, struct err *e)
 
     if (access(path, R_OK) == 0)
         return 0;
-    return err_set(e, -EOPNOTSUPP,
-                   "use a kernel built with CONFIG_DEBUG_INFO_BTF, or name a BTF file of this very "
-                   "kernel in IPCBOX_BTF",
-                   "no BTF of the kernel: %s: %s", path, err_text(NULL, -errno));
+    return err_set(
+        e, -EOPNOTSUPP,
+        "use a kernel built with CONFIG_DEBUG_INFO_BTF, or put the BTF of this very kernel "
+        "into " KBTF_DIR " (ipcbox btf --help)",
+        "no BTF of the kernel: %s: %s", path, err_text(NULL, -errno));
 }
 
 static int probe(enum kbpf_kind kind, struct err *e)

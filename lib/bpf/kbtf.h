@@ -16,6 +16,9 @@
 
 #define KBTF_PATH "/sys/kernel/btf/vmlinux"
 
+/* Where the BTF of a kernel that has none lies, as RELEASE.btf. */
+#define KBTF_DIR "/usr/lib/ipcbox/btf"
+
 /* A BTF in memory, opened for searching. */
 struct kbtf;
 

@@ -29,6 +29,8 @@ uint64_t uncovered = 0;
  */
 uint64_t inode_filter[FOLLOW_FILTER] = {0};
 
+struct follow_proof proof;
+
 static uint32_t user_dev; /* of the user's IPC namespace */
 static uint64_t last_wake;
 
@@ -137,9 +139,16 @@ SEC("syscall")
 int follow_setup(void *ctx)
 {
     struct task_struct *task = (void *)bpf_get_current_task();
+    struct super_block *queues = BPF_CORE_READ(task, nsproxy, ipc_ns, mq_mnt, mnt_sb);
+    struct file *file = file_by_fd(task, proof.fd);
+    struct inode *inode = BPF_CORE_READ(file, f_inode);
 
     pids_init();
-    user_dev = BPF_CORE_READ(task, nsproxy, ipc_ns, mq_mnt, mnt_sb, s_dev);
+    user_dev = BPF_CORE_READ(queues, s_dev);
+    proof.magic = BPF_CORE_READ(queues, s_magic);
+    proof.dev = BPF_CORE_READ(inode, i_sb, s_dev);
+    proof.ino = BPF_CORE_READ(inode, i_ino);
+    proof.mode = BPF_CORE_READ(inode, i_mode);
     return 0;
 }
 

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,6 +19,7 @@
 #include "kdev.h"
 #include "klinks.h"
 #include "kring.h"
+#include "pmq_attr.h"
 #include "pmq_backends.h"
 #include "pmq_follow.h"
 #include "privileges.h"
@@ -159,6 +161,36 @@ static int prepare(struct pmq_follow *f, bool fexit)
     return r < 0 ? r : bpf_map__set_max_entries(s->maps.scratches, FOLLOW_SLOTS * (uint32_t)cpus);
 }
 
+/* Whether the programs read the memory of this kernel: with the BTF of another they would see
+ * nothing. */
+static int prove(const struct pmq_follow *f, int fd, struct err *e)
+{
+    const struct follow_proof *p = &f->skel->bss->proof;
+    struct stat st;
+
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    if (p->ino == st.st_ino && p->dev == kdev_in_kernel(st.st_dev) && p->mode == st.st_mode &&
+        p->magic == PMQ_FS_MAGIC)
+        return 0;
+    return err_set(e, -EIO, "use the BTF of the running kernel (ipcbox btf --help)",
+                   "what BPF read is not this process: the BTF is that of another kernel");
+}
+
+/* Runs the program that looks at its user once. */
+static int set_up(const struct pmq_follow *f, const struct kbpf *k, struct err *e)
+{
+    _cleanup_(closep) int fd = memfd_create("ipcbox-proof", MFD_CLOEXEC);
+    LIBBPF_OPTS(bpf_test_run_opts, once);
+    int r;
+
+    if (fd < 0)
+        return -errno;
+    f->skel->bss->proof.fd = (uint64_t)fd;
+    r = bpf_prog_test_run_opts(bpf_program__fd(f->skel->progs.follow_setup), &once);
+    return r < 0 ? kbpf_explain(k, r, "cannot run the BPF program", e) : prove(f, fd, e);
+}
+
 static int load(struct pmq_follow *f, bool fexit, struct err *e)
 {
     _cleanup_(kbpf_done) struct kbpf k = KBPF_INIT;
@@ -167,16 +199,15 @@ static int load(struct pmq_follow *f, bool fexit, struct err *e)
     if (r < 0)
         return r;
     LIBBPF_OPTS(bpf_object_open_opts, opts, .btf_custom_path = kbpf_btf_path(&k));
-    LIBBPF_OPTS(bpf_test_run_opts, once);
     f->skel = follow_bpf__open_opts(&opts);
     if (f->skel && prepare(f, fexit) < 0)
         return err_set(e, -EINVAL, NULL, "cannot prepare the BPF programs");
     r = kbpf_load(&k, f->skel ? f->skel->skeleton : NULL, e);
     if (r < 0)
         return r;
-    r = bpf_prog_test_run_opts(bpf_program__fd(f->skel->progs.follow_setup), &once);
+    r = set_up(f, &k, e);
     if (r < 0)
-        return kbpf_explain(&k, r, "cannot run the BPF program", e);
+        return r;
     f->backend = pmq_follow_backends[fexit ? 0 : 1];
     return 0;
 }

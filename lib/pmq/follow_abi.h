@@ -70,6 +70,18 @@ struct follow_event {
     char comm[16];
 };
 
+/*
+ * What the programs read of a file that the user has open, and which a system call tells, too: it is the
+ * same only when the offsets are those of the running kernel.
+ */
+struct follow_proof {
+    uint64_t fd; /* set by the user */
+    uint64_t dev;
+    uint64_t ino;
+    uint64_t magic; /* of the file system of the user's message queues */
+    uint64_t mode;
+};
+
 /* Read-only data, set before loading. */
 struct follow_config {
     uint32_t all;

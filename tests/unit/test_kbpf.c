@@ -21,6 +21,7 @@
 #include "kbpf.h"
 #include "kbtf.h"
 #include "pmq.h"
+#include "pmq_follow.h"
 
 enum { CAP_PERFMON_BIT = 38, CAP_BPF_BIT = 39 };
 
@@ -139,7 +140,7 @@ static void broken_files(const char *path)
     /* No BTF at all: said so. */
     setenv("IPCBOX_BTF", "/nonexistent", 1);
     CHECK_INT(kbpf_probe(KBPF_SYSCALL, &e), -EOPNOTSUPP);
-    CHECK(strstr(e.why, "/nonexistent") && strstr(e.remedy, "IPCBOX_BTF"));
+    CHECK(strstr(e.why, "/nonexistent") && strstr(e.remedy, "ipcbox btf"));
     unsetenv("IPCBOX_BTF");
 }
 
@@ -190,6 +191,36 @@ static enum outcome peek(const struct pmq_queue *q)
     msgq_snapshot_free(s);
     msgq_peeker_free(p);
     return out;
+}
+
+static int count_event(const struct pmq_event *ev, void *ctx)
+{
+    unsigned int *n = ctx;
+
+    *n += ev->kind == PMQ_EVENT_SEND || ev->kind == PMQ_EVENT_RECEIVE;
+    return 0;
+}
+
+/* Following the queue while a message comes and goes: seen, or refused, but never silence. */
+static enum outcome follow(const struct pmq_queue *q, mqd_t fd)
+{
+    const struct pmq_follow_opts opts = {.backend = "tracepoint"};
+    _cleanup_(pmq_follow_freep) struct pmq_follow *f = NULL;
+    struct err e = ERR_INIT;
+    unsigned int n = 0;
+    char buf[64];
+
+    if (pmq_follow_new(&opts, &f, &e) < 0) {
+        CHECK(e.why[0]);
+        return REFUSED;
+    }
+    CHECK_INT(pmq_follow_add(f, q, NULL, &e), 0);
+    CHECK_INT(pmq_follow_start(f, &e), 0);
+    CHECK_INT(mq_send(fd, "fourth", 6, 20), 0);
+    CHECK_INT(mq_receive(fd, buf, sizeof(buf), NULL), 6);
+    pmq_follow_stop(f);
+    CHECK_INT(pmq_follow_read(f, count_event, &n, &e), 0);
+    return n == 2 ? RIGHT : WRONG;
 }
 
 /* Moves the n-th member of a structure; false when there is no such member. */
@@ -244,10 +275,22 @@ static void wrong_offsets(const char *path)
         "mq_attr",
         "rb_node",
         "rb_root",
+        "nsproxy",
+        "ipc_namespace",
+        "vfsmount",
+        "pid",
+        "upid",
+        "pid_namespace",
+        "ns_common",
+        "pt_regs",
+        "thread_info",
+        "path",
+        "dentry",
+        "qstr",
     };
     struct pmq_ref ref = {.kind = PMQ_REF_NAME};
     struct mq_attr attr = {.mq_maxmsg = 8, .mq_msgsize = 64};
-    unsigned int count[3] = {0};
+    unsigned int count[3] = {0}, followed[3] = {0};
     struct pmq_queue *q = NULL;
     struct kbtf *kernel = NULL;
     struct err e = ERR_INIT;
@@ -262,6 +305,7 @@ static void wrong_offsets(const char *path)
     CHECK_INT(pmq_queue_open(&ref, PMQ_OPEN_READ, &q, &e), 0);
     mq_unlink(ref.name);
     CHECK_INT(peek(q), RIGHT);
+    CHECK_INT(follow(q, fd), RIGHT);
     CHECK_INT(kbtf_open(KBTF_PATH, &kernel), 0);
     setenv("IPCBOX_BTF", path, 1);
     for (size_t t = 0; q && kernel && t < ARRAY_SIZE(types); t++)
@@ -275,6 +319,8 @@ static void wrong_offsets(const char *path)
             write_file(path, btf.data, btf.len);
             out = peek(q);
             count[out]++;
+            if (!strcmp(types[t], "fdtable") || (!strcmp(types[t], "super_block") && n < 16))
+                followed[follow(q, fd)]++;
             if (out == WRONG)
                 fprintf(stderr, "member %u of %s at a wrong offset: a wrong snapshot\n", n,
                         types[t]);
@@ -284,6 +330,10 @@ static void wrong_offsets(const char *path)
            "wrong\n",
            count[RIGHT], count[REFUSED], count[WRONG]);
     CHECK_INT(count[WRONG], 0);
+    printf("followed with them: %u right, %u refused, %u in vain\n", followed[RIGHT],
+           followed[REFUSED], followed[WRONG]);
+    CHECK_INT(followed[WRONG], 0);
+    CHECK(followed[REFUSED] > 1);
     CHECK(count[REFUSED] > 10);
     kbtf_close(kernel);
     pmq_queue_close(q);
