@@ -34,6 +34,7 @@ static int open_skeleton(const struct bpf_object_open_opts *opts, struct msgq_pr
         .peek = s->progs.peek,
         .arm = s->progs.peek_arm,
         .locked = s->progs.peek_locked,
+        .contended = s->progs.peek_contended,
         .config = &s->rodata->walk_config,
     };
     return 0;

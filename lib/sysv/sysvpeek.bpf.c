@@ -71,26 +71,51 @@ int peek_arm(void *ctx)
     return 0;
 }
 
+static __always_inline bool is_armed(void)
+{
+    return req.walk.task == bpf_get_current_task() && req.walk.status == WALK_NOT_ASKED;
+}
+
+/* The running task has the lock. */
+static __always_inline void collect_locked(struct ipc_namespace___sysv *ns, struct msg_queue *q)
+{
+    req.walk.status = q ? WALK_MOVED : WALK_NO_QUEUE;
+    if (!q || !sysv_locked(q))
+        return;
+    read_facts(ns, q);
+    walk_collect(list_of(q), 0);
+    req.walk.got[0] = walk.got;
+    req.walk.status = walk.got.status;
+}
+
 /* msgctl(IPC_STAT) calls it with the queue locked, after it has checked the permission. */
 SEC("?fentry/pid_vnr")
 int BPF_PROG(peek_locked)
 {
     struct ipc_namespace___sysv *ns;
+
+    if (!is_armed())
+        return 0;
+    ns = sysv_ns();
+    collect_locked(ns, sysv_by_id(ns, (int)req.id));
+    return 0;
+}
+
+/*
+ * A task that waited for a lock has it now: msgctl(IPC_STAT) waits for the queue's, after it has checked
+ * the permission.
+ */
+SEC("?tp_btf/contention_end")
+int BPF_PROG(peek_contended, void *lock, int ret)
+{
+    struct ipc_namespace___sysv *ns;
     struct msg_queue *q;
 
-    if (req.walk.task != bpf_get_current_task() || req.walk.status != WALK_NOT_ASKED)
+    if (!is_armed())
         return 0;
     ns = sysv_ns();
     q = sysv_by_id(ns, (int)req.id);
-    req.walk.status = WALK_NO_QUEUE;
-    if (!q)
-        return 0;
-    read_facts(ns, q);
-    req.walk.status = WALK_MOVED;
-    if (!sysv_locked(q))
-        return 0;
-    walk_collect(list_of(q), 0);
-    req.walk.got[0] = walk.got;
-    req.walk.status = walk.got.status;
+    if (q && (uint64_t)lock == (uint64_t)q + KOFFSET(msg_queue, q_perm.lock))
+        collect_locked(ns, q);
     return 0;
 }
