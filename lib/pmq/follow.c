@@ -62,6 +62,8 @@ struct pmq_follow {
 
 /* ---- loading ---- */
 
+static int on_record(void *ctx, void *data, size_t size);
+
 static void configure(struct follow_config *c, const struct pmq_follow_opts *opts)
 {
     gid_t groups[FOLLOW_GROUPS];
@@ -208,6 +210,10 @@ static int load(struct pmq_follow *f, bool fexit, struct err *e)
     r = set_up(f, &k, e);
     if (r < 0)
         return r;
+    /* Before Linux 5.19 that takes a privilege, which a user lays down when the load ends. */
+    r = kring_new(bpf_map__fd(f->skel->maps.ring), FOLLOW_LATENCY_NS, on_record, f, &f->ring);
+    if (r < 0)
+        return err_set(e, r, NULL, "cannot open the ring buffer: %s", err_text(NULL, r));
     f->backend = pmq_follow_backends[fexit ? 0 : 1];
     return 0;
 }
@@ -220,6 +226,7 @@ static int try_backend(struct pmq_follow *f, bool fexit, struct err *e)
     if (r == 0)
         r = load(f, fexit, e);
     if (r < 0) {
+        kring_free(TAKE_PTR(f->ring));
         follow_bpf__destroy(f->skel);
         f->skel = NULL;
     }
@@ -250,8 +257,6 @@ int pmq_follow_probe(const char *backend, struct err *e)
     return pmq_follow_new(&opts, &f, e);
 }
 
-static int on_record(void *ctx, void *data, size_t size);
-
 int pmq_follow_new(const struct pmq_follow_opts *opts, struct pmq_follow **ret, struct err *e)
 {
     _cleanup_(pmq_follow_freep) struct pmq_follow *f = calloc(1, sizeof(*f));
@@ -263,9 +268,6 @@ int pmq_follow_new(const struct pmq_follow_opts *opts, struct pmq_follow **ret, 
     r = choose(f, e);
     if (r < 0)
         return r;
-    r = kring_new(bpf_map__fd(f->skel->maps.ring), FOLLOW_LATENCY_NS, on_record, f, &f->ring);
-    if (r < 0)
-        return err_set(e, r, NULL, "cannot open the ring buffer: %s", err_text(NULL, r));
     *ret = TAKE_PTR(f);
     return 0;
 }

@@ -21,6 +21,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -199,9 +200,21 @@ static void content(void)
     done(&t);
 }
 
+/* Bytes of the largest message: before Linux 5.16 BPF cannot read more than 1 MiB with its head. */
+static long largest_readable(void)
+{
+    unsigned int major = 0, minor = 0;
+    struct utsname u;
+
+    if (strcmp(backend, "bpf") != 0)
+        return 16 << 20;
+    CHECK(uname(&u) == 0 && sscanf(u.release, "%u.%u", &major, &minor) == 2);
+    return major > 5 || (major == 5 && minor >= 16) ? 16 << 20 : 1000000;
+}
+
 static void largest(void)
 {
-    static const long sizes[] = {16 << 20, 1 << 20, 700000, 65536, 8192};
+    long sizes[] = {largest_readable(), 700000, 65536, 8192};
     struct queue t;
     size_t i = 0;
     char *data;
@@ -433,7 +446,8 @@ static void times_and_attributes(void)
 
 enum { INITIAL_PID_NAMESPACE = 0xEFFFFFFC }; /* PROC_PID_INIT_INO, include/linux/proc_ns.h */
 
-/* In another pid namespace than the machine's a holder may be invisible, and drain refuses for that first. */
+/* In another pid namespace than the machine's a holder may be invisible, and drain refuses for that
+ * first. */
 static bool sees_every_process(void)
 {
     struct stat st;
