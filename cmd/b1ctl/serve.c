@@ -18,7 +18,6 @@
 
 struct serve_args {
     struct b1_limits limits;
-    bool like_rfc;
 };
 
 static const struct serve_args defaults = {.limits = B1_LIMITS_DEFAULT};
@@ -34,8 +33,6 @@ static const struct cli_opt serve_opts[] = {
              "memory of waiting messages that a user sent"),
     CLI_SIZE(struct serve_args, limits.message_bytes, 0, "max-message", "BYTES",
              "data of one message", .min = 0, .max = 1 << 30),
-    CLI_FLAG(struct serve_args, like_rfc, 0, "like-rfc",
-             "misbehave as the RFC's kernel code does, to test clients"),
     CLI_END,
 };
 
@@ -81,7 +78,6 @@ static int serve_run(struct cli_ctx *ctx, const void *argp)
     _cleanup_(buf_done) struct buf path = BUF_INIT;
     struct b1_serve_config cfg = {
         .limits = args->limits,
-        .defects = args->like_rfc ? B1_DEFECT_ALL : 0,
         .all_users = geteuid() == 0,
         .note = serve_note,
         .ctx = ctx,

@@ -209,7 +209,7 @@ EOF
     is "$out" "[2,4]"
 }
 
-# Each way in which the RFC's kernel code differs (lib/bus1/engine/bus.h), and the page's words.
+# Each way in which the RFC's kernel code differs (lib/bus1/engine/bus_defects.h), and the page's words.
 differences() {
     cat <<'EOF_LIST'
 STRIDE arrays are walked by element
@@ -230,7 +230,7 @@ EOF_LIST
 
 @test "b1ctl(1) lists each difference between the embedded bus and the RFC's code" {
     is "$(differences | cut -d ' ' -f 1)" \
-        "$(sed -nE 's/^ *B1_DEFECT_([A-Z0-9_]+) = 1 << [0-9]+,.*/\1/p' "$SRC/lib/bus1/engine/bus.h")"
+        "$(sed -nE 's/^ *B1_DEFECT_([A-Z0-9_]+) = 1 << [0-9]+,.*/\1/p' "$SRC/lib/bus1/engine/bus_defects.h")"
     page=$(sed 's/\\-/-/g' "$SRC/man/b1ctl.1" | tr '\n' ' ' | tr -s ' ')
     while read -r _ words; do
         has "$page" "$words"

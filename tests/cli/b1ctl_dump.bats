@@ -323,7 +323,7 @@ half false"
 }
 
 @test "b1ctl dump --backend calls: a bus that is like the RFC's kernel code" {
-    serve --like-rfc
+    serve_rfc
     record --backend calls -O "$dump"
     run_script 'peer a b; node a.n; give a.n b as h; send b.h hello; recv a; give b.h b as g; drop b.g; recv a' >/dev/null
     watch_ends 0

@@ -155,7 +155,7 @@ divide() {
 }
 
 @test "b1ctl monitor: a bus that is like the RFC's kernel code: what that means" {
-    serve --like-rfc
+    serve_rfc
     expect 0 b1ctl monitor --device "$bus" -- "$IPCBOX" b1ctl -q --device "$bus" -c 'peer a; node a.n; send a.n x; recv a; drop a.n; recv a'
     has "$err" "$bus: " "HANDLE_RELEASE comes for each handle released" "destroys the node"
     has "$out" "handle-release at node" "EINVAL"

@@ -197,7 +197,9 @@ says() {
 }
 
 @test "b1ctl serve: a client copes with a bus that misbehaves as the RFC's code does" {
-    serve --like-rfc
+    "$HELPERS/rfcbus" "$bus" 2>"$BATS_TEST_TMPDIR/serve.err" 3>&- &
+    serve_pid=$!
+    within 20 test -e "$bus"
     expect 0 b1ctl --device "$bus" --jsonl -c 'peer a b; node a.n; give a.n b as h
         send b.h hello with b.h; recv a; drop a.n; recv a'
     is "$(jq -r .type <<<"$out" | xargs)" "message handle-release"

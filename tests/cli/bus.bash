@@ -25,6 +25,13 @@ serve() {
     within 20 test -e "$bus"
 }
 
+# A bus like the RFC's kernel code.
+serve_rfc() {
+    "$HELPERS/rfcbus" "$bus" 3>&- &
+    serve_pid=$!
+    within 20 test -e "$bus"
+}
+
 serve_ends() {
     kill "$serve_pid"
     wait "$serve_pid"

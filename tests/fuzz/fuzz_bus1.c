@@ -7,6 +7,7 @@
 #include <errno.h>
 
 #include "bus1_abi.h"
+#include "bus_defects.h"
 #include "bus_ioctl.h"
 #include "fuzz.h"
 
@@ -89,7 +90,7 @@ static void call(struct client *c, const uint8_t *in)
             arg[i] = UINT64_MAX;
     }
     MUST(known(b1_ioctl(c->peer[in[1] % PEERS], cmds[in[0] % 5], arg, &ops, c),
-               b1_bus_defects(b1_peer_bus(c->peer[0])) & B1_DEFECT_SEND_OOPS));
+               b1_bus_has(b1_peer_bus(c->peer[0]), B1_DEFECT_SEND_OOPS)));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Scripts of b1ctl, run on a bus of their own. Whatever they do, nothing is left of it. */
 #include "bus_client.h"
+#include "bus_defects.h"
 #include "bus_script.h"
 #include "cleanup.h"
 #include "fuzz.h"

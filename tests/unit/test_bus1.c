@@ -5,6 +5,7 @@
 
 #include "bus.h"
 #include "bus1_abi.h"
+#include "bus_defects.h"
 #include "check.h"
 
 static const struct b1_config plain = {.limits = B1_LIMITS_DEFAULT};

@@ -11,6 +11,7 @@
 
 #include "bus1_abi.h"
 #include "bus_client.h"
+#include "bus_defects.h"
 #include "check.h"
 #include "macros.h"
 

@@ -37,8 +37,10 @@ struct b1_embedded;
 /* A bus in this process. b1_embedded_free() closes what is still open. */
 int b1_embedded_new(const struct b1_config *cfg, struct b1_device *dev, struct b1_embedded **ret);
 void b1_embedded_free(struct b1_embedded *m);
-/* Calls after which a kernel with the RFC's code would not have come back. */
+#ifdef BUS1_RFC_DEFECTS
+/* How many calls were made after which a kernel with the RFC's code would not have come back. */
 unsigned int b1_embedded_oopses(const struct b1_embedded *m);
+#endif
 /* The peer behind a descriptor, for looking; NULL if there is none. */
 struct b1_peer *b1_embedded_peer(const struct b1_embedded *m, int fd);
 

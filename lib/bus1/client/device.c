@@ -52,17 +52,14 @@ struct b1_embedded {
     struct b1_bus *bus;
     struct b1_peer **peers; /* by descriptor; NULL: closed */
     size_t n_peers;
+#ifdef BUS1_RFC_DEFECTS
     unsigned int oopses;
+#endif
 };
 
 struct b1_peer *b1_embedded_peer(const struct b1_embedded *m, int fd)
 {
     return fd >= 0 && (size_t)fd < m->n_peers ? m->peers[fd] : NULL;
-}
-
-unsigned int b1_embedded_oopses(const struct b1_embedded *m)
-{
-    return m->oopses;
 }
 
 static int own_read(void *ctx _unused_, const struct vm_range *v, size_t n)
@@ -97,6 +94,12 @@ static int own_peer(void *ctx, uint64_t fd, struct b1_peer **ret)
     return 0;
 }
 
+#ifdef BUS1_RFC_DEFECTS
+unsigned int b1_embedded_oopses(const struct b1_embedded *m)
+{
+    return m->oopses;
+}
+
 static int own_oops(void *ctx)
 {
     struct b1_embedded *m = ctx;
@@ -104,9 +107,16 @@ static int own_oops(void *ctx)
     m->oopses++;
     return -EIO;
 }
+#endif
 
 static const struct b1_client_ops own_ops = {
-    .read = own_read, .write = own_write, .peer = own_peer, .oops = own_oops};
+    .read = own_read,
+    .write = own_write,
+    .peer = own_peer,
+#ifdef BUS1_RFC_DEFECTS
+    .oops = own_oops,
+#endif
+};
 
 static int own_open(void *ctx)
 {

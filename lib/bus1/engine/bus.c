@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The bus itself: its peers, and the users that are charged for what they make. */
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -22,14 +23,19 @@ void b1_bus_free(struct b1_bus *bus)
 {
     if (!bus)
         return;
+    /* What is charged goes with the last peer that it is of, or was sent by. */
+    assert(!bus->peers && !bus->use.peers && !bus->use.nodes && !bus->use.handles &&
+           !bus->use.messages && !bus->use.bytes);
     pthread_mutex_destroy(&bus->lock);
     free(bus);
 }
 
-unsigned int b1_bus_defects(const struct b1_bus *bus)
+#ifdef BUS1_RFC_DEFECTS
+bool b1_bus_has(const struct b1_bus *bus, unsigned int defect)
 {
-    return bus->cfg.defects;
+    return bus->cfg.defects & defect;
 }
+#endif
 
 const struct b1_limits *b1_bus_limits(const struct b1_bus *bus)
 {
@@ -74,8 +80,10 @@ void b1_user_unref(struct b1_bus *bus, struct b1_user *u)
 {
     struct b1_user **at = &bus->users[u->uid % B1_USER_BUCKETS];
 
+    assert(u->refs > 0);
     if (--u->refs)
         return;
+    assert(!u->use.peers && !u->use.nodes && !u->use.handles && !u->use.messages && !u->use.bytes);
     while (*at != u)
         at = &(*at)->next;
     *at = u->next;
@@ -142,10 +150,13 @@ void b1_peer_unref(struct b1_peer *peer)
     bool last;
 
     pthread_mutex_lock(&peer->bus->lock);
+    assert(peer->refs > 0);
     last = --peer->refs == 0;
     pthread_mutex_unlock(&peer->bus->lock);
-    if (last)
-        free(peer);
+    if (!last)
+        return;
+    assert(peer->closed && !peer->head && !peer->n_queued && !peer->oldest && !peer->n_objs);
+    free(peer);
 }
 
 void b1_peer_close(struct b1_peer *peer)
@@ -153,6 +164,7 @@ void b1_peer_close(struct b1_peer *peer)
     struct b1_bus *bus = peer->bus;
 
     pthread_mutex_lock(&bus->lock);
+    assert(!peer->closed);
     peer->closed = true;
     b1_event_tell(peer, &(struct b1_event){.kind = B1_EVENT_CLOSE});
     b1_release_all(peer);
@@ -200,7 +212,7 @@ bool b1_peer_readable(struct b1_peer *peer)
     bool r;
 
     pthread_mutex_lock(&peer->bus->lock);
-    r = peer->head || (peer->ever_queued && b1_has(peer->bus, B1_DEFECT_POLLIN));
+    r = peer->head || (peer->ever_queued && b1_bus_has(peer->bus, B1_DEFECT_POLLIN));
     pthread_mutex_unlock(&peer->bus->lock);
     return r;
 }

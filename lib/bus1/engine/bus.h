@@ -45,31 +45,10 @@ struct b1_limits {
         .bytes = UINT64_C(512) << 20, .message_bytes = 16 << 20, .batch = 16384,   \
     }
 
-/*
- * Ways in which the kernel code of the RFC differs from its document. A bus made with some of them
- * misbehaves likewise, which shows whether a client can live with it.
- */
-enum {
-    B1_DEFECT_STRIDE = 1 << 0,         /* arrays are walked by bytes, not elements */
-    B1_DEFECT_SEND_OOPS = 1 << 1,      /* a bad message crashes the kernel */
-    B1_DEFECT_WHOLE_VECS = 1 << 2,     /* SEND takes all of the iovecs */
-    B1_DEFECT_ERRORS_U64 = 1 << 3,     /* errors are u64 each */
-    B1_DEFECT_RECV_ONE = 1 << 4,       /* RECV returns 1 */
-    B1_DEFECT_NO_SIZES = 1 << 5,       /* EMSGSIZE reports no size, a retry changes the ids */
-    B1_DEFECT_ALL_TRANSFERS = 1 << 6,  /* RECV ignores the room for transfers */
-    B1_DEFECT_RELEASE_ZERO = 1 << 7,   /* RELEASE of anything returns 0 */
-    B1_DEFECT_HANDLE_RELEASE = 1 << 8, /* each handle notifies; receiving that destroys the node */
-    B1_DEFECT_NODE_DROPS = 1 << 9,     /* releasing a node drops what waits for it */
-    B1_DEFECT_POLLIN = 1 << 10,        /* POLLIN stays after the first message */
-    B1_DEFECT_SEND_CLOSED = 1 << 11,   /* SEND to a closed peer succeeds until it is known */
-    B1_DEFECT_NO_ACCOUNT = 1 << 12,    /* nothing is charged, account is BUS1_INVALID */
-    B1_DEFECT_ALL = (1 << 13) - 1,
-};
-
 /**
  * struct b1_config - how a bus is made
  * @limits: see there
- * @defects: B1_DEFECT_*, for tests
+ * @defects: B1_DEFECT_*; only in a build for tests (bus_defects.h)
  * @on_message: called when a message joined a peer's queue, with the peer's @data of b1_peer_new().
  *   Under the lock of the bus: must be quick and must not call back. May be NULL
  * @on_event: told of all that happens, in its order; as @on_message. May be NULL
@@ -77,7 +56,9 @@ enum {
  */
 struct b1_config {
     struct b1_limits limits;
+#ifdef BUS1_RFC_DEFECTS
     unsigned int defects;
+#endif
     void (*on_message)(void *ctx, void *peer_data);
     void (*on_event)(void *ctx, const struct b1_event *ev);
     void *ctx;
@@ -88,7 +69,6 @@ int b1_bus_new(const struct b1_config *cfg, struct b1_bus **ret);
 /* All peers must have been closed. NULL is fine. */
 void b1_bus_free(struct b1_bus *bus);
 
-unsigned int b1_bus_defects(const struct b1_bus *bus);
 const struct b1_limits *b1_bus_limits(const struct b1_bus *bus);
 
 /**

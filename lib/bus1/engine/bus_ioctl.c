@@ -9,6 +9,7 @@
 #include <sys/uio.h>
 
 #include "bus1_abi.h"
+#include "bus_defects.h"
 #include "cleanup.h"
 #include "macros.h"
 
@@ -24,8 +25,13 @@ struct call {
     struct b1_peer *peer;
     const struct b1_client_ops *ops;
     void *ctx;
-    unsigned int defects;
 };
+
+/* Whether the bus has a defect. */
+static bool has(const struct call *c, unsigned int defect)
+{
+    return b1_bus_has(b1_peer_bus(c->peer), defect);
+}
 
 static int client_read(const struct call *c, uint64_t from, void *to, size_t n)
 {
@@ -48,7 +54,7 @@ static int read_array(const struct call *c, uint64_t from, void *to, size_t n, s
     _cleanup_(freep) char *raw = NULL;
     int r;
 
-    if (!(c->defects & B1_DEFECT_STRIDE) || n < 2)
+    if (!has(c, B1_DEFECT_STRIDE) || n < 2)
         return client_read(c, from, to, n * size);
     raw = malloc(n - 1 + size);
     if (!raw)
@@ -63,7 +69,7 @@ static int write_array(const struct call *c, uint64_t to, void *from, size_t n, 
 {
     int r = 0;
 
-    if (!(c->defects & B1_DEFECT_STRIDE))
+    if (!has(c, B1_DEFECT_STRIDE))
         return client_write(c, to, from, n * size);
     for (size_t i = 0; r == 0 && i < n; i++)
         r = client_write(c, to + i, (char *)from + i * size, size);
@@ -98,7 +104,7 @@ static int do_release(const struct call *c, const struct bus1_cmd_release *cmd)
     if (!ids)
         return -ENOMEM;
     r = read_array(c, cmd->ptr_ids, ids, cmd->n_ids, sizeof(*ids));
-    if (r == -EFAULT && (c->defects & B1_DEFECT_RELEASE_ZERO))
+    if (r == -EFAULT && has(c, B1_DEFECT_RELEASE_ZERO))
         return 0;
     if (r == 0)
         r = commit(c);
@@ -280,7 +286,7 @@ static int send_read_data(const struct call *c, struct send *s, size_t n_destina
     total = vecs_total(v, s->msg.n_data_vecs);
     if (total < n_data)
         return -EMSGSIZE;
-    if (c->defects & B1_DEFECT_WHOLE_VECS)
+    if (has(c, B1_DEFECT_WHOLE_VECS))
         n_data = total;
     if (n_data > limits->message_bytes)
         return -EDQUOT;
@@ -306,7 +312,7 @@ static int send_read_message(const struct call *c, struct send *s, size_t n_dest
 
 static int send_write_errors(const struct call *c, uint64_t to, const int32_t *errors, size_t n)
 {
-    bool wide = c->defects & B1_DEFECT_ERRORS_U64;
+    bool wide = has(c, B1_DEFECT_ERRORS_U64);
     size_t size = wide ? sizeof(uint64_t) : sizeof(int32_t);
     _cleanup_(freep) void *heap = NULL;
     uint64_t few[FEW], *v = array_room(few, n, sizeof(*v), &heap);
@@ -326,10 +332,10 @@ static int send_write_errors(const struct call *c, uint64_t to, const int32_t *e
 /* What a bus that crashes has not looked up before. */
 static int send_defect(const struct call *c, const struct send *s, int r)
 {
-    for (size_t i = 0; r == 0 && c->defects & B1_DEFECT_SEND_OOPS && i < s->msg.n_transfers; i++)
+    for (size_t i = 0; r == 0 && has(c, B1_DEFECT_SEND_OOPS) && i < s->msg.n_transfers; i++)
         if (!b1_peer_has_handle(c->peer, s->transfers[i]))
             r = -EBADRQC;
-    if (r < 0 && (c->defects & B1_DEFECT_SEND_OOPS))
+    if (r < 0 && has(c, B1_DEFECT_SEND_OOPS))
         return c->ops->oops ? c->ops->oops(c->ctx) : -EIO;
     return r;
 }
@@ -374,7 +380,7 @@ static int do_send(const struct call *c, const struct bus1_cmd_send *cmd)
     s.destinations = array_room(s.few_destinations, n, sizeof(uint64_t), &s.heap[0]);
     if (!s.destinations)
         return -ENOMEM;
-    if (!(c->defects & B1_DEFECT_STRIDE)) /* most often both can be read at once */
+    if (!has(c, B1_DEFECT_STRIDE)) /* most often both can be read at once */
         whole = c->ops->read(c->ctx,
                              (struct vm_range[]){
                                  {cmd->ptr_destinations, s.destinations, n * sizeof(uint64_t)},
@@ -414,7 +420,7 @@ static int recv_too_small(const struct call *c, const struct bus1_cmd_recv *cmd,
 {
     int r;
 
-    if (c->defects & B1_DEFECT_NO_SIZES)
+    if (has(c, B1_DEFECT_NO_SIZES))
         return -EMSGSIZE;
     rc->msg.n_data = v->n_data;
     rc->msg.n_transfers = v->n_transfers;
@@ -465,7 +471,7 @@ static int recv_once(const struct call *c, const struct bus1_cmd_recv *cmd, cons
     if (r < 0)
         return r;
     fits = v.n_data <= rc.room &&
-           (v.n_transfers <= rc.msg.n_transfers || (c->defects & B1_DEFECT_ALL_TRANSFERS));
+           (v.n_transfers <= rc.msg.n_transfers || has(c, B1_DEFECT_ALL_TRANSFERS));
     r = fits ? recv_copy_out(c, cmd, &rc, &v) : recv_too_small(c, cmd, &rc, &v);
     if (r == 0)
         r = commit(c);
@@ -502,13 +508,13 @@ static int do_recv(const struct call *c, const struct bus1_cmd_recv *cmd)
         taken = false;
         r = recv_once(c, cmd, &rc, &taken);
     } while (taken);
-    return r == 0 && (c->defects & B1_DEFECT_RECV_ONE) ? 1 : r;
+    return r == 0 && has(c, B1_DEFECT_RECV_ONE) ? 1 : r;
 }
 
 int b1_ioctl(struct b1_peer *peer, unsigned int cmd, const void *arg,
              const struct b1_client_ops *ops, void *ctx)
 {
-    const struct call c = {peer, ops, ctx, b1_bus_defects(b1_peer_bus(peer))};
+    const struct call c = {peer, ops, ctx};
 
     if (!arg)
         return -ENOTTY;

@@ -9,10 +9,12 @@
  */
 #pragma once
 
+#include <assert.h>
 #include <pthread.h>
 
 #include "bus.h"
 #include "bus1_abi.h"
+#include "bus_defects.h"
 #include "bus_event.h"
 
 enum { B1_TABLE_INLINE = 4, B1_USER_BUCKETS = 64 };
@@ -127,11 +129,6 @@ static inline struct b1_handle *b1_obj_handle(struct b1_obj *o)
     return (struct b1_handle *)o;
 }
 
-static inline bool b1_has(const struct b1_bus *bus, unsigned int defect)
-{
-    return bus->cfg.defects & defect;
-}
-
 void b1_user_unref(struct b1_bus *bus, struct b1_user *u);
 
 /* Charging: the user's count and the bus's move together. @field is one of struct b1_usage. */
@@ -140,10 +137,11 @@ void b1_user_unref(struct b1_bus *bus, struct b1_user *u);
         (bus)->use.field += (uint64_t)(n);  \
         (user)->use.field += (uint64_t)(n); \
     } while (0)
-#define b1_uncharge(bus, user, field, n)    \
-    do {                                    \
-        (bus)->use.field -= (uint64_t)(n);  \
-        (user)->use.field -= (uint64_t)(n); \
+#define b1_uncharge(bus, user, field, n)                             \
+    do {                                                             \
+        assert((user)->use.field >= (n) && (bus)->use.field >= (n)); \
+        (bus)->use.field -= (uint64_t)(n);                           \
+        (user)->use.field -= (uint64_t)(n);                          \
     } while (0)
 
 /* Whether @user may have @n more. */
@@ -151,7 +149,7 @@ void b1_user_unref(struct b1_bus *bus, struct b1_user *u);
 
 static inline bool b1_fits(const struct b1_bus *bus, uint64_t used, uint64_t limit, uint64_t n)
 {
-    return b1_has(bus, B1_DEFECT_NO_ACCOUNT) || (used <= limit && n <= limit - used);
+    return b1_bus_has(bus, B1_DEFECT_NO_ACCOUNT) || (used <= limit && n <= limit - used);
 }
 
 /* Tells of something that is about @p. */

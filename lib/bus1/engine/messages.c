@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Messages: sending one to all of its destinations, waiting, and being taken off the queue. */
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -62,6 +63,7 @@ static uint64_t *transfers_of(const struct b1_msg *m)
 
 static void packet_unref(struct b1_bus *bus, struct b1_packet *p)
 {
+    assert(p->refs > 0);
     if (--p->refs)
         return;
     if (p->charged) {
@@ -118,7 +120,7 @@ bool b1_queue_add(struct b1_peer *to, struct b1_msg *m, const struct b1_peer *fr
     if (to->closed)
         return false;
     m->from = from->serial;
-    m->account = b1_has(bus, B1_DEFECT_NO_ACCOUNT) ? BUS1_INVALID : from->user->uid;
+    m->account = b1_bus_has(bus, B1_DEFECT_NO_ACCOUNT) ? BUS1_INVALID : from->user->uid;
     m->next = NULL;
     msg_ref(m);
     if (p && p->charged)
@@ -141,6 +143,7 @@ static void queue_del(struct b1_peer *p, struct b1_msg **at)
     struct b1_msg *m = *at;
     struct b1_packet *pk = packet_of(m);
 
+    assert(p->n_queued > 0 && p->n_bytes >= msg_bytes(m));
     *at = m->next;
     if (!*at)
         p->tail = at;
@@ -185,7 +188,7 @@ void b1_queue_drop_node(struct b1_peer *p, uint64_t id)
 static bool send_vanishes(const struct b1_peer *p, const struct b1_handle *h)
 {
     if (!h->node)
-        return b1_has(p->bus, B1_DEFECT_SEND_CLOSED) && !h->release_seen;
+        return b1_bus_has(p->bus, B1_DEFECT_SEND_CLOSED) && !h->release_seen;
     return h->node->vanished;
 }
 
@@ -380,6 +383,7 @@ static void recv_effects(struct b1_peer *p, struct b1_view *v)
         struct b1_obj *o = b1_table_find(p, v->transfers[i]);
         struct b1_handle *h = b1_obj_handle(o);
 
+        assert(o && o->kind == B1_HANDLE && h->in_message);
         h->in_message = false;
         b1_uncharge(p->bus, h->charged, handles, 1);
         b1_user_unref(p->bus, h->charged);
@@ -389,7 +393,8 @@ static void recv_effects(struct b1_peer *p, struct b1_view *v)
     }
     if (v->type == BUS1_MESSAGE_TYPE_NODE_RELEASE)
         ((struct b1_handle *)v->msg->home)->release_seen = true;
-    if (v->type == BUS1_MESSAGE_TYPE_HANDLE_RELEASE && b1_has(p->bus, B1_DEFECT_HANDLE_RELEASE)) {
+    if (v->type == BUS1_MESSAGE_TYPE_HANDLE_RELEASE &&
+        b1_bus_has(p->bus, B1_DEFECT_HANDLE_RELEASE)) {
         struct b1_obj *o = b1_table_find(p, v->id);
 
         if (o && o->kind == B1_NODE)
@@ -438,7 +443,7 @@ void b1_recv_abort(struct b1_peer *peer, struct b1_view *v)
     struct b1_bus *bus = peer->bus;
 
     pthread_mutex_lock(&bus->lock);
-    if (b1_has(bus, B1_DEFECT_NO_SIZES) && peer->head == v->msg)
+    if (b1_bus_has(bus, B1_DEFECT_NO_SIZES) && peer->head == v->msg)
         defect_new_ids(peer, v);
     msg_unref(bus, v->msg);
     pthread_mutex_unlock(&bus->lock);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Nodes and handles: making, passing on, and releasing them, and what others are told of it. */
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -47,6 +48,7 @@ void b1_table_add(struct b1_peer *p, struct b1_obj *o)
 {
     struct b1_obj **to;
 
+    assert(o->owner == p && !b1_table_find(p, o->id));
     if (p->n_objs > p->mask)
         table_grow(p);
     to = bucket_of(p, o->id);
@@ -63,6 +65,7 @@ void b1_table_del(struct b1_peer *p, struct b1_obj *o)
 {
     struct b1_obj **at = bucket_of(p, o->id);
 
+    assert(p->n_objs > 0);
     while (*at != o)
         at = &(*at)->next;
     *at = o->next;
@@ -102,6 +105,7 @@ bool b1_peer_has_handle(struct b1_peer *peer, uint64_t id)
 
 void b1_obj_unref(struct b1_obj *o)
 {
+    assert(o->refs > 0);
     if (--o->refs == 0)
         free(o);
 }
@@ -148,6 +152,7 @@ void b1_handle_link(struct b1_handle *h, struct b1_node *node, struct b1_user *c
 
 static void handle_unlink(struct b1_handle *h)
 {
+    assert(h->node->n_handles > 0);
     *h->prev = h->next;
     if (h->next)
         h->next->prev = h->prev;
@@ -158,6 +163,8 @@ static void handle_unlink(struct b1_handle *h)
 /* Takes the object out of the world; its last reference may be a message that still waits. */
 static void obj_remove(struct b1_peer *p, struct b1_obj *o)
 {
+    /* Nothing refers to it any more, and it to nothing. */
+    assert(o->kind == B1_HANDLE ? !b1_obj_handle(o)->node : !b1_obj_node(o)->n_handles);
     b1_table_del(p, o);
     if (o->kind == B1_HANDLE) {
         struct b1_user *u = TAKE_PTR(b1_obj_handle(o)->charged);
@@ -193,7 +200,7 @@ static void handle_release(struct b1_peer *p, struct b1_handle *h, struct b1_nod
 
     if (node) {
         handle_unlink(h);
-        if (b1_has(p->bus, B1_DEFECT_HANDLE_RELEASE)) {
+        if (b1_bus_has(p->bus, B1_DEFECT_HANDLE_RELEASE)) {
             if (!node->obj.marked)
                 defect_notify(node, p);
         } else if (!node->n_handles && !node->obj.marked) {
@@ -213,7 +220,7 @@ static void node_release(struct b1_peer *p, struct b1_node *node)
         h->released.id = h->obj.id;
         b1_queue_add(h->obj.owner, &h->released, p);
     }
-    if (b1_has(p->bus, B1_DEFECT_NODE_DROPS))
+    if (b1_bus_has(p->bus, B1_DEFECT_NODE_DROPS))
         b1_queue_drop_node(p, node->obj.id);
     obj_remove(p, &node->obj);
 }
@@ -257,7 +264,7 @@ void b1_release_all(struct b1_peer *p)
 
 static int release_locked(struct b1_peer *p, const uint64_t *ids, size_t n, struct b1_obj **objs)
 {
-    bool lenient = b1_has(p->bus, B1_DEFECT_RELEASE_ZERO);
+    bool lenient = b1_bus_has(p->bus, B1_DEFECT_RELEASE_ZERO);
     size_t found = 0;
 
     if (p->closed)

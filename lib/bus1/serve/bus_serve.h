@@ -23,7 +23,7 @@
  * struct b1_serve_config - how to serve
  * @path: what clients open; must not exist
  * @limits: of the bus
- * @defects: B1_DEFECT_*, to test clients
+ * @defects: B1_DEFECT_*; only in a build for tests (bus_defects.h)
  * @all_users: whether other users may open it
  * @note: told of what goes wrong on the way, in words; may be called by any thread. May be NULL
  * @ctx: first argument of @note
@@ -31,7 +31,9 @@
 struct b1_serve_config {
     const char *path;
     struct b1_limits limits;
+#ifdef BUS1_RFC_DEFECTS
     unsigned int defects;
+#endif
     bool all_users;
     void (*note)(void *ctx, const char *text);
     void *ctx;

@@ -91,6 +91,7 @@ static int call_commit(void *ctx)
     return -EINTR;
 }
 
+#ifdef BUS1_RFC_DEFECTS
 static int call_oops(void *ctx)
 {
     struct b1_call *c = ctx;
@@ -99,13 +100,16 @@ static int call_oops(void *ctx)
                   (int)c->pid);
     return -EIO;
 }
+#endif
 
 static const struct b1_client_ops call_ops = {
     .read = call_read,
     .write = call_write,
     .peer = call_peer,
     .commit = call_commit,
+#ifdef BUS1_RFC_DEFECTS
     .oops = call_oops,
+#endif
 };
 
 void b1_call_answer(struct b1_call *c, int r)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The served file system: looking up, opening, polling, and the debug files. */
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -136,10 +137,12 @@ void b1_file_unref(struct b1_serve *s, struct b1_file *f)
     bool last;
 
     pthread_mutex_lock(&s->lock);
+    assert(f->refs > 0);
     last = --f->refs == 0;
     pthread_mutex_unlock(&s->lock);
     if (!last)
         return;
+    assert(!f->n_stuck);
     waiter_free(atomic_exchange(&f->waiter, NULL));
     b1_peer_unref(f->peer);
     free(f);

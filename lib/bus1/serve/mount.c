@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The embedded bus behind a file: mounting it, and taking it away without a trace. */
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -166,7 +167,9 @@ int b1_serve_open(const struct b1_serve_config *cfg, struct b1_serve **ret, stru
     struct b1_serve *s = calloc(1, sizeof(*s));
     struct b1_config bus = {
         .limits = cfg->limits,
+#ifdef BUS1_RFC_DEFECTS
         .defects = cfg->defects,
+#endif
         .on_message = b1_wake_collect,
         .on_event = b1_tap_event,
         .ctx = s,
@@ -256,6 +259,7 @@ void b1_serve_close(struct b1_serve *s)
     /* A thread that a client's memory holds up uses the server until that or this process ends. */
     if (!ended && !pool_close(s->pool, 0, NSEC_PER_SEC))
         return;
+    assert(!s->stuck && !s->parked);
     close_files(s);
     while (s->taps)
         b1_tap_close(s->taps);
