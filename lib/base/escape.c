@@ -2,6 +2,7 @@
 /* Hostile bytes made harmless. */
 #include "escape.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <wchar.h>
 
@@ -66,28 +67,56 @@ size_t esc_plain_run(const void *data, size_t n)
     return i;
 }
 
-void esc_json(struct buf *b, const void *data, size_t n)
+size_t esc_json_char(char out[ESC_JSON_MAX], const void *data, size_t n, bool *exact)
 {
-    const unsigned char *p = data;
+    static const char from[] = "\"\\\b\f\n\r\t", to[] = "\"\\bfnrt";
+    static const char digits[] = "0123456789abcdef";
     uint32_t cp;
+    size_t used = esc_utf8_decode(data, n, &cp);
+    const char *at;
+
+    if (!used || cp == 0) {
+        *exact = false;
+        memcpy(out, "\xef\xbf\xbd", 4);
+        return used ? used : 1;
+    }
+    at = cp < 0x80 ? strchr(from, (int)cp) : NULL;
+    if (at) {
+        snprintf(out, ESC_JSON_MAX, "\\%c", to[at - from]);
+    } else if (cp < 0x20) {
+        memcpy(out, "\\u00", 4);
+        out[4] = digits[cp >> 4];
+        out[5] = digits[cp & 15];
+        out[6] = '\0';
+    } else {
+        memcpy(out, data, used);
+        out[used] = '\0';
+    }
+    return used;
+}
+
+bool esc_json(struct buf *b, const void *data, size_t n)
+{
+    const char *p = data;
+    bool exact = true;
 
     buf_add_char(b, '"');
-    for (size_t i = 0, len; i < n; i += len) {
-        len = esc_plain_run(p + i, n - i);
-        if (len) {
-            buf_add(b, p + i, len);
-            continue;
+    while (n) {
+        size_t used = esc_plain_run(p, n);
+        char text[ESC_JSON_MAX];
+
+        buf_add(b, p, used);
+        if (used < n) {
+            size_t more = esc_json_char(text, p + used, n - used, &exact);
+
+            buf_add_str(b, text);
+            used += more;
         }
-        len = esc_utf8_decode(p + i, n - i, &cp);
-        if (!len || cp == 0)
-            buf_add_str(b, "\xef\xbf\xbd");
-        else if (cp == '"' || cp == '\\' || cp < 0x20)
-            buf_printf(b, cp < 0x20 ? "\\u%04x" : "\\%c", cp);
-        else
-            buf_add(b, p + i, len);
-        len = len ? len : 1;
+        p += used;
+        n -= used;
     }
     buf_add_char(b, '"');
+    return exact;
 }
 
 bool esc_is_utf8(const void *data, size_t n)

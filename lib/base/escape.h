@@ -33,10 +33,20 @@ size_t esc_utf8_decode(const void *data, size_t n, uint32_t *cp);
  */
 size_t esc_plain_run(const void *data, size_t n);
 
-/*
- * Appends the bytes as a JSON string with its quotes. What is no UTF-8, and U+0000, becomes U+FFFD.
+enum { ESC_JSON_MAX = 8 };
+
+/**
+ * esc_json_char() - one character as a JSON string has it
+ * @out: its text, which ends with a NUL
+ * @data, @n: where it begins; @n is not 0
+ * @exact: set to false for U+0000 and for a byte that is not UTF-8, which become U+FFFD
+ *
+ * Return: bytes of @data that it took.
  */
-void esc_json(struct buf *b, const void *data, size_t n);
+size_t esc_json_char(char out[ESC_JSON_MAX], const void *data, size_t n, bool *exact);
+
+/* Appends a JSON string with its quotes. Return: whether it stands for exactly these bytes. */
+bool esc_json(struct buf *b, const void *data, size_t n);
 
 /* Whether the bytes are UTF-8 without U+0000: what JSON may call text. */
 bool esc_is_utf8(const void *data, size_t n);

@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * One line of JSON: is it a strict object, and where are its members? Nothing is copied and nothing
- * allocated. A library's tree would keep numbers as doubles, in which a u64 is not exact.
+ * allocated.
+ *
+ * This is not cJSON, because a dump must be refused or read exactly, and cJSON 1.7 does neither: it
+ * keeps numbers as doubles and not their text (a u64 changes), cuts a string at \u0000, and takes
+ * bytes that are not UTF-8, control characters, and numbers such as 01. tests/unit/test_dump.c
+ * shows each. Writing needs no library either: both writers escape with esc_json().
  */
 #pragma once
 

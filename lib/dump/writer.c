@@ -35,55 +35,6 @@ static void put_key(struct dump_writer *w, const char *key)
     buf_add(&w->line, "\":", 2);
 }
 
-static void put_escaped_byte(struct buf *b, unsigned char c)
-{
-    static const char from[] = "\"\\\b\f\n\r\t", to[] = "\"\\bfnrt";
-    const char *at = c ? strchr(from, c) : NULL;
-
-    if (at) {
-        buf_add_char(b, '\\');
-        buf_add_char(b, to[at - from]);
-    } else {
-        buf_printf(b, "\\u%04x", c);
-    }
-}
-
-/* Whether the byte stands for itself in a string: no quote, backslash or control. */
-static bool is_literal(unsigned char c)
-{
-    return c >= 0x20 && c != '"' && c != '\\' && c != 0x7f;
-}
-
-/* Returns false when something had to be replaced. */
-static bool put_string(struct buf *b, const char *s, size_t n)
-{
-    bool exact = true;
-
-    buf_add_char(b, '"');
-    for (size_t i = 0, len; i < n; i += len) {
-        uint32_t cp;
-
-        for (len = 0; i + len < n && is_literal((unsigned char)s[i + len]) && !(s[i + len] & 0x80);)
-            len++;
-        if (len) {
-            buf_add(b, s + i, len);
-            continue;
-        }
-        len = esc_utf8_decode(s + i, n - i, &cp);
-        if (!len) {
-            buf_add_str(b, "\xef\xbf\xbd");
-            exact = false;
-            len = 1;
-        } else if (len == 1) {
-            put_escaped_byte(b, (unsigned char)s[i]);
-        } else {
-            buf_add(b, s + i, len);
-        }
-    }
-    buf_add_char(b, '"');
-    return exact;
-}
-
 static void put_base64(struct buf *b, const void *data, size_t n)
 {
     char *at;
@@ -104,7 +55,7 @@ static void put_u64(struct buf *b, uint64_t value)
 void dump_put_str(struct dump_writer *w, const char *key, const char *value)
 {
     put_key(w, key);
-    if (put_string(&w->line, value, strlen(value)))
+    if (esc_json(&w->line, value, strlen(value)))
         return;
     buf_printf(&w->line, ",\"%s_base64\":", key);
     put_base64(&w->line, value, strlen(value));
@@ -168,7 +119,7 @@ void dump_put_payload(struct dump_writer *w, const void *data, size_t captured, 
     put_base64(&w->line, data, captured);
     if (captured == length && captured <= DUMP_TEXT_MAX && esc_is_utf8(data, captured)) {
         put_key(w, "text");
-        put_string(&w->line, data, captured);
+        (void)esc_json(&w->line, data, captured); /* it is UTF-8 */
     }
 }
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* One value as JSON. Numbers are written exactly; strings are escaped by cJSON. */
-#include <cjson/cJSON.h>
+/* One value as JSON, written exactly and piece by piece: it may be large. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -16,55 +15,26 @@
 
 #define FIELD(ctype) (*(const ctype *)(const void *)((const char *)row + col->offset))
 
-/* A piece of text through cJSON, without its quotes. @piece ends with a NUL. */
-static void escaped(struct out *o, const char *piece)
-{
-    cJSON *item = cJSON_CreateStringReference(piece);
-    char *text = item ? cJSON_PrintUnformatted(item) : NULL;
-
-    if (text)
-        emit(o, text + 1, strlen(text) - 2);
-    cJSON_free(text);
-    cJSON_Delete(item);
-    if (!text)
-        out_latch(o, -ENOMEM);
-}
-
-/*
- * Plain runs go out as they are; the rest is cut into pieces at character boundaries. What is no
- * UTF-8, and U+0000, becomes U+FFFD: json_member() adds the bytes.
- */
+/* What JSON cannot hold becomes U+FFFD: json_member() adds the bytes. */
 void json_string(struct out *o, const void *data, size_t n)
 {
     const char *p = data;
+    bool exact;
 
     emit(o, "\"", 1);
     while (n) {
         size_t used = esc_plain_run(p, n);
-        char piece[256];
-        size_t len = 0;
+        char text[ESC_JSON_MAX];
 
         emit(o, p, used);
         p += used;
         n -= used;
-        while (n && len < sizeof(piece) - 4 && !(len && esc_plain_run(p, 1))) {
-            uint32_t cp;
-            size_t k = esc_utf8_decode(p, n, &cp);
-
-            if (!k || cp == 0) {
-                memcpy(piece + len, "\xef\xbf\xbd", 3);
-                len += 3;
-                k = k ? k : 1;
-            } else {
-                memcpy(piece + len, p, k);
-                len += k;
-            }
-            p += k;
-            n -= k;
-        }
-        piece[len] = '\0';
-        if (len)
-            escaped(o, piece);
+        if (!n)
+            break;
+        used = esc_json_char(text, p, n, &exact);
+        emit_str(o, text);
+        p += used;
+        n -= used;
     }
     emit(o, "\"", 1);
 }

@@ -341,8 +341,39 @@ static void test_depth(void)
     CHECK_STR(why, "too many nested arrays and objects");
 }
 
+/* Why the parser is our own: what cJSON takes without a word, or does not keep. */
+static void test_against_cjson(void)
+{
+    static const char *const refused[] = {"{\"a\":\"\xff\"}", "{\"a\":\"\x01\"}", "{\"a\":01}",
+                                          "{\"a\":1,\"a\":2}"};
+    static char zero[] = "{\"a\":\"x\\u0000y\"}", large[] = "{\"a\":18446744073709551615}";
+    struct json_member m[4];
+    const char *why = NULL;
+    char text[64];
+    cJSON *tree;
+
+    for (size_t i = 0; i < ARRAY_SIZE(refused); i++) {
+        tree = cJSON_Parse(refused[i]);
+        CHECK(tree != NULL);
+        cJSON_Delete(tree);
+        snprintf(text, sizeof(text), "%s", refused[i]);
+        CHECK_INT(json_scan_object(text, strlen(text), m, 4, &why), -EBADMSG);
+    }
+    tree = cJSON_Parse(zero);
+    CHECK_INT(strlen(cJSON_GetStringValue(cJSON_GetObjectItem(tree, "a"))), 1);
+    cJSON_Delete(tree);
+    CHECK_INT(json_scan_object(zero, strlen(zero), m, 4, &why), 1);
+    CHECK_INT(json_unescape(text, m[0].text, m[0].len), 3);
+    tree = cJSON_Parse(large);
+    CHECK(cJSON_GetNumberValue(cJSON_GetObjectItem(tree, "a")) == 18446744073709551616.0);
+    cJSON_Delete(tree);
+    CHECK_INT(json_scan_object(large, strlen(large), m, 4, &why), 1);
+    CHECK(m[0].len == 20 && !memcmp(m[0].text, "18446744073709551615", 20));
+}
+
 int main(void)
 {
+    test_against_cjson();
     test_round_trip();
     test_damage();
     test_refused();
