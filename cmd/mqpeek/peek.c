@@ -100,12 +100,10 @@ struct peek_row {
     struct out_bytes content;
 };
 
-#define COL_INDEX OUT_U64(struct peek_row, index, "index", "0 is what is received next")
-#define COL_PRIORITY \
-    OUT_U32(struct peek_row, priority, "priority", "of a POSIX message", .flags = OUT_OPTIONAL)
-#define COL_MTYPE                                                                        \
-    OUT_I64(struct peek_row, mtype, "mtype", "of a System V message", .heading = "TYPE", \
-            .flags = OUT_OPTIONAL)
+#define COL_INDEX    OUT_U64(struct peek_row, index, "index", "0 is what is received next")
+#define COL_PRIORITY OUT_U32(struct peek_row, priority, "priority", "of a POSIX message")
+#define COL_MTYPE \
+    OUT_I64(struct peek_row, mtype, "mtype", "of a System V message", .heading = "TYPE")
 #define COL_LENGTH OUT_SIZE(struct peek_row, length, "length", "bytes")
 #define COL_CONTENT                                \
     OUT_BYTES(struct peek_row, content, "content", \
