@@ -2,8 +2,8 @@
 /*
  * uringipc create: makes a channel and keeps it.
  *
- * A kernel channel needs a process that keeps it, an embedded one does not; a foreground process
- * and one that a pid file tells are such a process for both, and the channel ends with it.
+ * A kernel channel needs a process that keeps it; an embedded one does not. In the foreground, and
+ * with a pid file, either kind is kept by a process, and ends with it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -122,8 +122,10 @@ static void block_ends(sigset_t *set)
 }
 
 /**
- * struct kept - a channel and what goes with the process that keeps it
- * @file: or NULL
+ * struct kept - a channel, and what ends with the process that keeps it
+ * @keep: the channel
+ * @file: its pid file, or NULL
+ * @id: its id
  */
 struct kept {
     struct uipc_keep *keep;
@@ -160,7 +162,7 @@ static int kept_wait(const struct kept *k, const sigset_t *set, struct err *e)
     return r;
 }
 
-/* What the process that keeps a channel tells the one that started it. */
+/* What the process that keeps a channel reports to the one that started it. */
 struct keeper_report {
     int r;
     uint32_t id;
@@ -218,7 +220,7 @@ static int start_keeper(struct cli_ctx *ctx, const struct uipc_ops *ops,
     if (rep.r < 0)
         return cli_fail(ctx, rep.r, &rep.e, "cannot create a channel");
     if (report(ctx, rep.id, ops->name, pid) < 0)
-        kill(pid, SIGTERM); /* nobody knows of it */
+        kill(pid, SIGTERM); /* the id could not be written, so nobody could use the channel */
     return CLI_OK;
 }
 
@@ -246,7 +248,7 @@ static int keep_here(struct cli_ctx *ctx, const struct uipc_ops *ops, const stru
     return status;
 }
 
-/* An embedded channel needs nobody. */
+/* An embedded channel needs no process. */
 static int leave_alone(struct cli_ctx *ctx, const struct uipc_ops *ops,
                        const struct chan_conf *conf)
 {
@@ -257,7 +259,7 @@ static int leave_alone(struct cli_ctx *ctx, const struct uipc_ops *ops,
     if (r < 0)
         return cli_fail(ctx, r, &e, "cannot create a channel");
     if (report(ctx, kept.id, ops->name, 0) < 0)
-        kept_end(&kept); /* nobody knows of it */
+        kept_end(&kept); /* the id could not be written, so nobody could use the channel */
     else
         uipc_keep_leave(kept.keep);
     return CLI_OK;

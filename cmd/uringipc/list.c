@@ -8,7 +8,7 @@
 
 #include "ucmd.h"
 
-/* Unknown values are shown as such: a stranger's kernel channel tells little. */
+/* A row of list or info. Little is known of kernel channels that ipcbox does not keep. */
 struct channel_row {
     const char *channel;
     uint64_t id;
@@ -37,7 +37,7 @@ struct channel_row {
     char owner_buffer[64];
 };
 
-/* The columns; @more: flags of those that a list has no room for. */
+/* The columns; @more: flags of columns that a list has no room for. */
 #define CHANNEL_COLS(more)                                                                         \
     OUT_STR(struct channel_row, channel, "channel",                                                \
             "what to call it by: its id; pid:PID:FD where that is not known"),                     \

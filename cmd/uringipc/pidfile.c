@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A file that tells a process. It belongs to whoever holds the lock on it, which the kernel
- * releases however that process ends: no number is compared, so none can be mistaken.
+ * A file that holds a process's number. It belongs to the process that has the lock on it, which
+ * the kernel releases however that process ends: so no number has to be compared.
  */
 #include "pidfile.h"
 

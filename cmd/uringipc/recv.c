@@ -96,7 +96,7 @@ static void show(struct receiving *rc, const struct chan_got *got)
     out_row(out, &row);
 }
 
-/* What has been written is out of our hands: only now the channel may let go of it. */
+/* Only when the output has been flushed may the channel forget the messages. */
 static int let_go(struct receiving *rc)
 {
     out_flush(rc->ctx->out);
@@ -151,7 +151,7 @@ static int receive(struct receiving *rc)
         int r = next(rc, &got, &e);
 
         if (out_error(rc->ctx->out) < 0 || r == -EPIPE)
-            return CLI_OK; /* nobody reads on; it is reported elsewhere */
+            return CLI_OK; /* cli reports a failed write; a reader that has gone is no failure */
         if (r == -EINTR || (r == -EIDRM && rc->args->follow))
             break;
         if ((r == -ETIMEDOUT || r == -EAGAIN) && rc->args->follow && !rc->args->count)

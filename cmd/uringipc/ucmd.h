@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What the verbs of uringipc share. */
+/* What the verbs of uringipc share: finding a channel, rows of messages, watching. */
 #pragma once
 
 #include "cli.h"
@@ -37,8 +37,7 @@ int ucmd_open_name(struct cli_ctx *ctx, const char *name, unsigned int access, s
 /* Opens the channel of the first operand. */
 int ucmd_open(struct cli_ctx *ctx, unsigned int access, struct uipc **u);
 
-/* Whether standard output is a pipe that nobody reads any more: no need to wait for more to write.
- */
+/* Whether standard output is a pipe that nobody reads any more. */
 bool ucmd_reader_gone(void);
 
 /* "broadcast" …; NULL when not known. */
@@ -68,7 +67,7 @@ void ucmd_msg_fill(struct ucmd_msg *row, const struct ringmap_msg *msg, const vo
  * @show: called with each message; .lost of the row counts what was missed before it
  * @data: for @show
  * @backlog: begin with what is there
- * @to_stdout: what is shown goes there: end when nobody reads it any more
+ * @to_stdout: the messages are shown on standard output: end when nobody reads that any more
  * @count: end after so many; 0: no limit
  * @timeout: end then, ns; CHAN_FOREVER
  * @stop: set by @show to end

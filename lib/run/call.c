@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The maker of a trapped call: its memory, its descriptors, whether it still waits. */
+/* The thread that made a trapped call: its memory, its descriptors, whether it still waits. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -18,7 +18,7 @@ bool call_alive(const struct call *c)
 {
     uint64_t id = c->id;
 
-    /* Only ENOENT says that it has gone. */
+    /* Only ENOENT says that the thread has gone. */
     for (int tries = 0; tries < NOTIF_TRIES; tries++)
         if (ioctl(c->run->listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0)
             return true;
@@ -69,7 +69,7 @@ static int get_fd(int pidfd, int fd)
     return got < 0 ? -errno : got;
 }
 
-/* By the thread's process, which most often has the same descriptors. */
+/* Takes the descriptor from the thread's process, which usually has the same descriptors. */
 static int get_fd_of_process(const struct call *c, int fd)
 {
     pid_t process = call_process(c);
@@ -95,11 +95,11 @@ static int keep_thread(const struct call *c)
 
     call_forget(t);
     t->pidfd = (int)syscall(SYS_pidfd_open, c->tid, O_EXCL /* PIDFD_THREAD */);
-    if (t->pidfd < 0 && errno == EINVAL) /* the first of a process stands for that */
+    if (t->pidfd < 0 && errno == EINVAL) /* before 6.9 a process's first thread works, too */
         t->pidfd = (int)syscall(SYS_pidfd_open, c->tid, 0);
     if (t->pidfd < 0)
         return errno == ENOENT ? -EINVAL : -errno;
-    if (!call_alive(c)) { /* the number may belong to somebody else by now */
+    if (!call_alive(c)) { /* another thread may have got the number by now */
         call_forget(t);
         return -ESRCH;
     }
@@ -111,7 +111,7 @@ int call_getfd(const struct call *c, int fd)
 {
     int r = -ESRCH;
 
-    /* While the thread that it is of is there, its number is that thread's. */
+    /* While that thread lives, no other thread gets its number. */
     if (c->kept->tid == c->tid)
         r = get_fd(c->kept->pidfd, fd);
     if (r != -ESRCH)

@@ -31,9 +31,9 @@
 enum { BUCKETS = 256, ARG_SIZE = 64, LINKS_MAX = 16 };
 
 /* An open file of the device. */
-struct seat {
-    struct seat *next; /* in its bucket */
-    uint64_t inode;    /* of the client's end, by which it is found */
+struct bus_file {
+    struct bus_file *next; /* in its bucket */
+    uint64_t inode;        /* of the client's end, by which it is found */
     struct b1_peer *peer;
     int end; /* ours */
     pthread_mutex_t lock;
@@ -41,21 +41,23 @@ struct seat {
 };
 
 struct bus1_emulator {
-    const char *path; /* of a served bus to join instead; then nothing else is used */
+    const char *path; /* a served bus to join instead; then nothing below is used */
     struct b1_bus *bus;
-    int epoll; /* of all our ends, for the moment when the client's is gone */
+    int epoll; /* watches all our ends, to see when the client's end has been closed */
     int stop;
     pthread_t reaper;
-    pthread_mutex_t ending; /* one thread at a time closes peers; before lock */
-    pthread_mutex_t lock;   /* of the buckets */
-    struct seat *buckets[BUCKETS];
+    pthread_mutex_t ending; /* held while peers are closed; taken before lock */
+    pthread_mutex_t lock;   /* protects the buckets */
+    struct bus_file *buckets[BUCKETS];
 };
 
 /* ---- readiness ---- */
 
-/* Another byte for each message, so that an edge is seen for each; beyond what fits nobody looks.
+/*
+ * Adds a byte for each message, so that an edge-triggered epoll reports each. Once the socket is
+ * full there are more unread edges than anybody counts, and no byte is needed.
  */
-static void signal_seat(struct seat *s)
+static void signal_message(struct bus_file *s)
 {
     pthread_mutex_lock(&s->lock);
     if (send(s->end, "m", 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1)
@@ -65,11 +67,11 @@ static void signal_seat(struct seat *s)
 
 static void on_message(void *ctx _unused_, void *data)
 {
-    signal_seat(data);
+    signal_message(data);
 }
 
-/* After a receive: no message, no bytes. @theirs is the client's end. */
-static void settle_seat(struct seat *s, int theirs)
+/* After a receive: takes the bytes away when no message is left. @theirs is the client's end. */
+static void settle_messages(struct bus_file *s, int theirs)
 {
     char bytes[512];
 
@@ -81,19 +83,19 @@ static void settle_seat(struct seat *s, int theirs)
             ;
     s->signalled = false;
     pthread_mutex_unlock(&s->lock);
-    /* One may have come in between, and its byte have gone with the others. */
+    /* A message may have come in between, and its byte was taken away with the others. */
     if (b1_peer_readable(s->peer))
-        signal_seat(s);
+        signal_message(s);
 }
 
-/* ---- seats ---- */
+/* ---- open files ---- */
 
-static struct seat **bucket(struct bus1_emulator *b, uint64_t inode)
+static struct bus_file **bucket(struct bus1_emulator *b, uint64_t inode)
 {
     return &b->buckets[inode % BUCKETS];
 }
 
-static void seat_free(struct seat *s)
+static void bus_file_free(struct bus_file *s)
 {
     if (s->peer)
         b1_peer_close(s->peer);
@@ -103,10 +105,10 @@ static void seat_free(struct seat *s)
 }
 
 /* Makes a peer. Return: the client's end, or -errno. */
-static int seat_new(struct bus1_emulator *b, uint32_t uid)
+static int bus_file_new(struct bus1_emulator *b, uint32_t uid)
 {
     struct epoll_event ev = {.events = EPOLLHUP};
-    struct seat *s = calloc(1, sizeof(*s));
+    struct bus_file *s = calloc(1, sizeof(*s));
     int pair[2] = {-1, -1};
     struct stat st;
     int r = 0;
@@ -125,7 +127,7 @@ static int seat_new(struct bus1_emulator *b, uint32_t uid)
         r = -errno;
     if (r < 0) {
         closep(&pair[1]);
-        seat_free(s);
+        bus_file_free(s);
         return r;
     }
     s->inode = st.st_ino;
@@ -137,12 +139,12 @@ static int seat_new(struct bus1_emulator *b, uint32_t uid)
 }
 
 /*
- * The seat behind a descriptor of ours, with a reference to its peer; NULL when it is none. The
- * seat itself lives as long as the descriptor is open.
+ * The open file of the device that a descriptor of ours is of, with a reference to its peer; NULL
+ * when the descriptor is of something else. The file lives as long as the descriptor is open.
  */
-static struct seat *seat_find(struct bus1_emulator *b, int fd)
+static struct bus_file *bus_file_find(struct bus1_emulator *b, int fd)
 {
-    struct seat *s = NULL;
+    struct bus_file *s = NULL;
     struct stat st;
 
     if (fstat(fd, &st) < 0 || !S_ISSOCK(st.st_mode))
@@ -156,9 +158,9 @@ static struct seat *seat_find(struct bus1_emulator *b, int fd)
     return s;
 }
 
-static void seat_end(struct bus1_emulator *b, struct seat *s)
+static void bus_file_end(struct bus1_emulator *b, struct bus_file *s)
 {
-    struct seat **at;
+    struct bus_file **at;
 
     pthread_mutex_lock(&b->lock);
     for (at = bucket(b, s->inode); *at && *at != s; at = &(*at)->next)
@@ -166,7 +168,7 @@ static void seat_end(struct bus1_emulator *b, struct seat *s)
     if (*at)
         *at = s->next;
     pthread_mutex_unlock(&b->lock);
-    seat_free(s);
+    bus_file_free(s);
 }
 
 /*
@@ -186,14 +188,17 @@ static bool end_closed(struct bus1_emulator *b)
             if (!ev[i].data.ptr)
                 go_on = false;
             else if (ev[i].events & EPOLLHUP)
-                seat_end(b, ev[i].data.ptr);
+                bus_file_end(b, ev[i].data.ptr);
         }
     } while (n == (int)ARRAY_SIZE(ev) && go_on);
     pthread_mutex_unlock(&b->ending);
     return go_on;
 }
 
-/* Somebody may wait in poll() for what the end of another peer brings. */
+/*
+ * A thread that closes peers also while no calls come: somebody may wait in poll() for the
+ * notification that the end of another peer brings.
+ */
 static void *reap(void *argp)
 {
     struct bus1_emulator *b = argp;
@@ -218,10 +223,10 @@ void bus1_emulator_free(struct bus1_emulator *b)
     }
     for (size_t i = 0; i < BUCKETS; i++)
         while (b->buckets[i]) {
-            struct seat *s = b->buckets[i];
+            struct bus_file *s = b->buckets[i];
 
             b->buckets[i] = s->next;
-            seat_free(s);
+            bus_file_free(s);
         }
     if (b->bus)
         b1_bus_free(b->bus);
@@ -363,7 +368,7 @@ static int64_t open_device(struct bus1_emulator *b, const struct call *c, uint64
     r = caller_uid(c, &uid);
     if (r < 0)
         return r;
-    fd = b->path ? open(b->path, O_RDWR | O_CLOEXEC) : seat_new(b, uid);
+    fd = b->path ? open(b->path, O_RDWR | O_CLOEXEC) : bus_file_new(b, uid);
     if (fd < 0)
         return b->path ? -errno : fd;
     if (flags & O_NONBLOCK && fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
@@ -386,7 +391,7 @@ int64_t bus1_open(struct bus1_emulator *b, const struct call *c)
         first = 1;
     }
     how.flags = call_u32(c, first + 1);
-    /* What cannot be read here is for the kernel to refuse. */
+    /* If it cannot be read the kernel refuses the call. */
     if (c->nr == SYS_openat2 &&
         (c->args[3] < sizeof(how) || call_read(c, c->args[2], &how, sizeof(how)) < 0))
         return CALL_CONTINUE;
@@ -403,7 +408,7 @@ struct bus1_call {
     struct bus1_emulator *emulator;
 };
 
-/* Whether it was the caller's memory is asked once, before anything comes of it: codec_commit(). */
+/* codec_commit() checks once, before anything is done with it, that it was the caller's memory. */
 static int codec_read(void *ctx, const struct vm_range *v, size_t n)
 {
     const struct bus1_call *bc = ctx;
@@ -422,11 +427,11 @@ static int codec_peer(void *ctx, uint64_t fd, struct b1_peer **ret)
 {
     const struct bus1_call *bc = ctx;
     _cleanup_(closep) int own = fd > INT_MAX ? -EBADF : call_getfd(bc->call, (int)fd);
-    struct seat *s;
+    struct bus_file *s;
 
     if (own < 0)
         return own;
-    s = seat_find(bc->emulator, own);
+    s = bus_file_find(bc->emulator, own);
     if (!s)
         return -EOPNOTSUPP;
     *ret = s->peer;
@@ -453,10 +458,10 @@ int64_t bus1_ioctl(struct bus1_emulator *b, const struct call *c)
     unsigned int cmd = call_u32(c, 1);
     char arg[ARG_SIZE];
     struct b1_peer *peer;
-    struct seat *s;
+    struct bus_file *s;
     int r;
 
-    s = fd < 0 || b->path ? NULL : seat_find(b, fd);
+    s = fd < 0 || b->path ? NULL : bus_file_find(b, fd);
     if (!s)
         return CALL_CONTINUE;
     peer = s->peer;
@@ -474,7 +479,7 @@ int64_t bus1_ioctl(struct bus1_emulator *b, const struct call *c)
         r = -ENOTTY;
     }
     if (cmd == BUS1_CMD_RECV)
-        settle_seat(s, fd);
+        settle_messages(s, fd);
     b1_peer_unref(peer);
     return r;
 }

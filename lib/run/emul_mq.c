@@ -24,7 +24,7 @@
 enum {
     BULK_CAP = 64 * 1024, /* what one bulk peek can give: the later version's buffer */
     SIGNAL_POLL_MS = 20,
-    MANY = 64, /* messages: to collect them takes longer than to wake somebody */
+    MANY = 64, /* messages: to collect so many takes longer than to wake another thread */
 };
 
 struct mq_emulator {
@@ -95,7 +95,7 @@ static int pick(const struct msgq_message *msg, void *ctx)
     return 1;
 }
 
-/* A full queue, or the peek of another, takes its time. */
+/* A peek at many messages, or waiting for another peek, takes long. */
 static void lock_peeker(struct mq_emulator *m, const struct call *c, const struct pmq_queue *q)
 {
     struct pmq_attr attr;
@@ -196,7 +196,7 @@ static int wait_for_message(const struct call *c, int fd, const struct timespec 
     return signal_waits(c) ? -EINTR : 0;
 }
 
-/* Without MQ_PEEK it consumes, as mq_timedreceive() does; but the wait is ours, in small steps. */
+/* Without MQ_PEEK it receives, as mq_timedreceive() does; the supervisor waits, in small steps. */
 static int64_t receive(const struct call *c, const struct pmq_queue *q,
                        const struct xlat_mq_timedreceive2_args *args,
                        const struct timespec *deadline)
@@ -353,7 +353,7 @@ int64_t mq_bulk_peek(struct mq_emulator *m, const struct call *c)
     int r = get_queue(c, call_int(c, 0), &q);
 
     if (r == -EBADF)
-        return CALL_CONTINUE; /* no queue: the kernel knows what to say of this ioctl */
+        return CALL_CONTINUE; /* no queue: the kernel answers this ioctl */
     if (r == 0 && !may_checkpoint(c))
         r = -EPERM;
     if (r == 0)

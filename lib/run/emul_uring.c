@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * io_uring IPC channels for the command and its children: the system calls that concern them. The
- * rings are looked after in uring_ring.c, what is submitted in uring_sq.c, the channels in
- * uring_chan.c.
+ * io_uring IPC channels for the command and its children: the system calls that concern them.
+ * uring_ring.c follows the rings of programs, uring_sq.c looks at submissions, uring_chan.c has the
+ * channels, uring_deferred.c the operations that begin later.
  */
 #include "emul_uring.h"
 
@@ -26,7 +26,7 @@
 
 enum {
     PROBE_OPS = 256, /* as many as the kernel answers for */
-    ROUND_MS = 50,   /* how often rings are looked for that are gone */
+    ROUND_MS = 50,   /* how often it is checked which rings still exist */
 };
 
 /* ---- io_uring_setup() ---- */
@@ -36,14 +36,14 @@ int64_t uring_setup(struct uring_emulator *u, const struct call *c)
     const uint32_t polling = IORING_SETUP_SQPOLL | IORING_SETUP_SQ_AFF;
     struct pending p = {.entries = call_u32(c, 0)};
 
-    /* What cannot be read is for the kernel to refuse. */
+    /* If it cannot be read the kernel refuses the call. */
     if (call_read(c, c->args[1], &p.p, sizeof(p.p)) < 0)
         return CALL_CONTINUE;
-    /* As kernels do that do not know them yet: libraries then go without. */
+    /* Older kernels answer so, and libraries then do without. */
     if (p.p.flags & (~(uint32_t)RING_SETUP_KNOWN | RING_SETUP_REGISTERED_FD_ONLY))
         return -EINVAL;
     if (p.p.flags & IORING_SETUP_SQPOLL) {
-        /* Nobody would trap what a thread of the kernel takes. */
+        /* What a thread of the kernel takes from the ring could not be trapped. */
         p.p.flags &= ~polling;
         p.stripped = true;
         if (call_write(c, c->args[1] + offsetof(struct io_uring_params, flags), &p.p.flags,
@@ -59,7 +59,7 @@ int64_t uring_setup(struct uring_emulator *u, const struct call *c)
 int64_t uring_enter(struct uring_emulator *u, const struct call *c)
 {
     struct ring *r = call_u32(c, 3) & IORING_ENTER_REGISTERED_RING
-                         ? NULL /* there are none: the kernel says so */
+                         ? NULL /* no ring can be registered, and the kernel says so */
                          : ring_find(u, c, call_int(c, 0));
 
     if (r) {
@@ -97,7 +97,7 @@ static int read_ids(const struct buf *status, uid_t *uid, gid_t *gid)
                : -ESRCH;
 }
 
-/* By the first class that the caller is in, as for files; nobody is above it. */
+/* The first class that the caller belongs to decides, as for files; root is no exception. */
 bool uchan_allowed(const struct call *c, const struct uchan *chan, uint32_t want)
 {
     uint32_t bits = (want & URING_IPC_SUB_SEND ? 02 : 0) | (want & URING_IPC_SUB_RECV ? 04 : 0);
@@ -107,7 +107,7 @@ bool uchan_allowed(const struct call *c, const struct uchan *chan, uint32_t want
     gid_t gid;
 
     if ((mode & bits * 0111) == bits * 0111)
-        return true; /* whoever it is */
+        return true; /* every class may */
     if (call_status(c, &status) < 0 || read_ids(&status, &uid, &gid) < 0)
         return false;
     if (uid == chan->uid)
@@ -236,9 +236,9 @@ static int64_t do_detach(struct uring_emulator *u, const struct call *c, struct 
         *at = sub->owned;
         chan = sub->chan;
         uchan_ref(&u->chans, chan);
-        inbox_free(sub);
+        deferred_recv_free(sub);
         usub_free(&u->chans, sub);
-        lanes_pump(u, chan); /* it may have been the slowest */
+        deferred_flush(u, chan); /* it may have been the slowest */
         uchan_unref(&u->chans, chan);
     }
     pthread_mutex_unlock(&r->lock);
@@ -307,11 +307,11 @@ int64_t uring_register(struct uring_emulator *u, const struct call *c)
     int64_t res;
 
     if (op == RING_REGISTER_RESIZE || op == RING_REGISTER_QUERY)
-        return -EINVAL; /* as kernels do that do not have them */
+        return -EINVAL; /* as older kernels answer */
     if (is_ring <= 0)
         return is_ring < 0 ? is_ring : -EOPNOTSUPP;
     if (op == IORING_REGISTER_RING_FDS)
-        return -EINVAL; /* an enter by such a number could not be told from another's */
+        return -EINVAL; /* the supervisor could not tell which ring such a number means */
     if (op == IORING_REGISTER_PROBE)
         return do_probe(u, c);
     r = ring_find(u, c, call_int(c, 0));
@@ -343,7 +343,10 @@ static bool is_channel(struct uring_emulator *u, const char *path, size_t *size)
     return stat(path, &st) == 0 && uchan_has_file(&u->chans, st.st_dev, st.st_ino, size);
 }
 
-/* Where a link in somebody's /proc/PID/fd lies for us; false when it is none, or one of ours. */
+/*
+ * The path by which the supervisor finds a link in /proc/PID/fd that the caller names. Return:
+ * false when it is no such link, or one of the supervisor itself.
+ */
 static bool fd_link(const struct call *c, int dirfd, const char *path, char out[PATH_MAX])
 {
     static const char *const own[] = {"/proc/self/fd/", "/proc/thread-self/fd/", "/dev/fd/"};
@@ -402,7 +405,7 @@ int64_t uring_mmap(struct uring_emulator *u, const struct call *c)
     size_t page = (size_t)sysconf(_SC_PAGESIZE), size;
     char path[48];
 
-    /* A ring is known best by its first mapping. */
+    /* A new ring is recognised most surely when it is mapped for the first time. */
     if (rings_pending(u) && ring_is(c, call_int(c, 4)) == 1) {
         struct ring *r = ring_find(u, c, call_int(c, 4));
 
@@ -419,7 +422,7 @@ int64_t uring_mmap(struct uring_emulator *u, const struct call *c)
         return -EACCES;
     if (prot & PROT_EXEC)
         return -EPERM;
-    /* The kernel knows what to say of a length of 0, or an odd offset. */
+    /* The kernel itself refuses a length of 0 and an offset that is no multiple of the page. */
     if (offset % page == 0 && (offset || length > (size + page - 1) / page * page))
         return -EINVAL;
     return CALL_CONTINUE;
@@ -427,17 +430,18 @@ int64_t uring_mmap(struct uring_emulator *u, const struct call *c)
 
 /* ---- making and ending ---- */
 
-/* Sends what has its turn, and looks from time to time for rings that nobody has any more. */
-static void *keep(void *argp)
+/* The background thread: sends deferred messages, and ends rings that no process has any more. */
+static void *background(void *argp)
 {
     struct uring_emulator *u = argp;
-    struct pollfd p[] = {{.fd = u->wake, .events = POLLIN}, {.fd = lanes_fd(u), .events = POLLIN}};
+    struct pollfd p[] = {{.fd = u->wake, .events = POLLIN},
+                         {.fd = deferred_fd(u), .events = POLLIN}};
     eventfd_t n;
 
     while (!__atomic_load_n(&u->stopping, __ATOMIC_ACQUIRE)) {
         (void)poll(p, ARRAY_SIZE(p), rings_any(u) ? ROUND_MS : -1);
         (void)eventfd_read(u->wake, &n);
-        lanes_pump_all(u);
+        deferred_flush_all(u);
         rings_reap(u, false);
     }
     return NULL;
@@ -488,12 +492,12 @@ int uring_emulator_new(struct uring_emulator **ret, struct err *e)
     if (r == 0) {
         u->proc = proc_open(NULL);
         u->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        r = u->proc < 0 ? u->proc : u->wake < 0 ? -errno : lanes_new(&u->lanes);
+        r = u->proc < 0 ? u->proc : u->wake < 0 ? -errno : deferred_new(&u->deferred);
     }
     if (r == 0) {
-        r = -pthread_create(&u->keeper, NULL, keep, u);
+        r = -pthread_create(&u->background, NULL, background, u);
         if (r < 0)
-            u->keeper = 0;
+            u->background = 0;
     }
     if (r < 0) {
         uring_emulator_free(u);
@@ -507,13 +511,13 @@ void uring_emulator_free(struct uring_emulator *u)
 {
     if (!u)
         return;
-    if (u->keeper) {
+    if (u->background) {
         __atomic_store_n(&u->stopping, true, __ATOMIC_RELEASE);
         event_raise(u->wake);
-        pthread_join(u->keeper, NULL);
+        pthread_join(u->background, NULL);
     }
     rings_free(u);
-    lanes_free(u);
+    deferred_free(u);
     uchans_done(&u->chans);
     closep(&u->proc);
     closep(&u->wake);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the files that emulate io_uring channels share. The program's rings stay the kernel's: the
- * supervisor looks at what is about to be submitted, does what the kernel cannot, and puts an
- * operation that the kernel has in its place.
+ * What the files that emulate io_uring channels share. The program's rings stay the kernel's. The
+ * supervisor looks at the operations that are about to be submitted, does those on channels itself,
+ * and puts operations that the kernel knows in their place.
  */
 #pragma once
 
@@ -28,16 +28,17 @@ enum {
     RING_REGISTER_QUERY = 35,        /* 6.18 */
 };
 
-/* An SQE that was replaced, so that the program's is put back before it is looked at again. */
-struct shadow {
+/* An SQE that was replaced, and what the program had written, to be put back before its next use.
+ */
+struct replaced {
     struct io_uring_sqe theirs;
     struct io_uring_sqe ours;
     uint32_t position; /* in the submission queue, when it was replaced */
     bool used;
 };
 
-/* Where a ring was seen: a thread and its descriptor. */
-struct sighting {
+/* A thread and a descriptor of it that is of a ring. */
+struct ring_place {
     pid_t tid;
     int fd;
 };
@@ -46,16 +47,16 @@ struct sighting {
  * struct ring - a program's io_uring
  * @next: in the emulator's list
  * @refs: under the emulator's lock
- * @fd: the same open file, ours: of process @holder
+ * @fd: the supervisor's descriptor of it; @holder is the supervisor's pid
  * @flags, @sq_entries, @off: as set up
- * @map, @map_size, @sqes, @sqes_size: the shared memory; NULL when the program has provided it
- * @their_map, @their_sqes: then where it is in the program
- * @seen: some of those that have it, newest first; under the emulator's lock
- * @missed: rounds in which nobody was found to have it
- * @lock: one submission at a time; before all locks of channels
+ * @map, @map_size, @sqes, @sqes_size: the shared memory; NULL when it is the program's own
+ * @their_map, @their_sqes: in that case its addresses in the program
+ * @seen: some places where it was found, newest first; under the emulator's lock
+ * @missed: how often in a row no process was found to have it
+ * @lock: held during a submission; taken before all locks of channels
  * @subs: its subscriptions
- * @shadows: one for each SQE, once one was replaced
- * @batch: room for a submission
+ * @replaced: an entry for each SQE, allocated when one is replaced for the first time
+ * @batch: the SQEs of a submission, while it is looked at
  */
 struct ring {
     struct ring *next;
@@ -71,100 +72,100 @@ struct ring {
     size_t sqes_size;
     uint64_t their_map;
     uint64_t their_sqes;
-    struct sighting seen[4];
+    struct ring_place seen[4];
     unsigned int missed;
     pthread_mutex_t lock;
     struct usub *subs;
-    struct shadow *shadows;
+    struct replaced *replaced;
     struct op *batch;
 };
 
 /* An io_uring_setup() whose descriptor has not been seen yet. */
 struct pending {
     pid_t process; /* 0: not in use */
-    int fd;        /* that it will get, as far as can be told */
+    int fd;        /* the number that it will probably get */
     uint32_t entries;
     struct io_uring_params p;
-    bool stripped; /* of SQPOLL */
+    bool stripped; /* the flag SQPOLL was taken away */
 };
 
 enum { PENDING = 128, HINTS = 1024 };
 
 struct uring_emulator {
     struct uchans chans;
-    uint64_t tag; /* in SQEs of ours, to know them again */
+    uint64_t tag; /* marks SQEs that the supervisor wrote */
     struct io_uring_params plain;
-    struct io_uring_probe *probe; /* of this kernel */
-    pthread_mutex_t lock;         /* of rings, pending, hints */
+    struct io_uring_probe *probe; /* what this kernel supports */
+    pthread_mutex_t lock;         /* protects rings, pending and hints */
     struct ring *rings;
     struct pending pending[PENDING];
     unsigned int next_pending;
     unsigned int n_pending;
     struct hint {
-        struct sighting at;
+        struct ring_place at;
         struct ring *ring;
     } hints[HINTS];
     int proc;
-    int wake; /* the keeper has something to do */
+    int wake; /* an eventfd: the background thread has something to do */
     bool stopping;
-    pthread_t keeper;
-    struct lanes *lanes;
+    pthread_t background;
+    struct deferred *deferred;
 };
 
 /* ---- rings (uring_ring.c) ---- */
 
-/* Notes an io_uring_setup() that the kernel is about to do. */
+/* Remembers an io_uring_setup() that the kernel is about to do. Return: 0 or -errno. */
 int ring_expect(struct uring_emulator *u, const struct call *c, const struct pending *p);
 
-/* The caller's ring behind @fd, with a reference; NULL when that is none, or not known. */
+/* The ring that the caller's descriptor @fd is of, with a reference; NULL when it is of none. */
 struct ring *ring_find(struct uring_emulator *u, const struct call *c, int fd);
 void ring_unref(struct uring_emulator *u, struct ring *r);
 
 /* Whether @fd of the caller is an io_uring. Return: 1, 0, or -EBADF and the like. */
 int ring_is(const struct call *c, int fd);
 
-/* Whether there are rings; whether one has been set up and not been seen. */
+/* Whether there are rings; whether one was set up whose descriptor has not been seen yet. */
 bool rings_any(struct uring_emulator *u);
 bool rings_pending(struct uring_emulator *u);
 
-/* Whether a ring (or what was one) is where it was seen last. */
+/* Whether a ring that may have ended is still where it was seen last. */
 bool rings_alive(struct uring_emulator *u, const void *ring);
 
-/* Ends the rings that nobody has any more; @now: without giving them another round. */
+/* Ends the rings that no process has any more; @now: without waiting for a second look. */
 void rings_reap(struct uring_emulator *u, bool now);
 void rings_free(struct uring_emulator *u);
 
 /* ---- submissions (uring_sq.c) ---- */
 
-/* Does what is to be done of the next @n SQEs. */
+/* Does the operations on channels among the next @n SQEs. */
 void ring_submit(struct uring_emulator *u, struct ring *r, const struct call *c, uint32_t n);
 
-/* ---- operations that begin later (uring_lane.c) ---- */
+/* ---- operations that begin later (uring_deferred.c) ---- */
 
-int lanes_new(struct lanes **ret);
-void lanes_free(struct uring_emulator *u);
+int deferred_new(struct deferred **ret);
+void deferred_free(struct uring_emulator *u);
 
-/* Readable when something was sent later; then to be pumped. */
-int lanes_fd(const struct uring_emulator *u);
-void lanes_pump_all(struct uring_emulator *u);
+/* A descriptor that is readable when a deferred message waits; deferred_flush_all() sends it. */
+int deferred_fd(const struct uring_emulator *u);
+void deferred_flush_all(struct uring_emulator *u);
 
 /* Sends what waits for room in a channel. */
-void lanes_pump(struct uring_emulator *u, struct uchan *chan);
+void deferred_flush(struct uring_emulator *u, struct uchan *chan);
 
-/* A ring has gone. */
-void lanes_forget(struct uring_emulator *u, const struct ring *r);
+/* Told that a ring has gone. */
+void deferred_forget(struct uring_emulator *u, const struct ring *r);
 
 /*
- * Make of an SQE one that does the same when its turn comes. Return: 0; -EMSGSIZE or -ENOBUFS when
- * that cannot be done here.
+ * Turn an SQE into one that the kernel can do when its turn comes, with the same effect. Return: 0;
+ * -EMSGSIZE or -ENOBUFS when there is no socket that could carry the message.
  */
-int lane_send(struct uring_emulator *u, struct ring *r, const struct call *c, struct uchan *chan,
-              struct io_uring_sqe *sqe);
-int lane_recv(const struct call *c, struct usub *sub, struct io_uring_sqe *sqe);
+int defer_send(struct uring_emulator *u, struct ring *r, const struct call *c, struct uchan *chan,
+               struct io_uring_sqe *sqe);
+int defer_recv(const struct call *c, struct usub *sub, struct io_uring_sqe *sqe);
 
-/* A message that was put aside for a RECV that was then cancelled. Return: as usub_recv(). */
-int64_t inbox_recv(struct usub *sub, uint32_t cap, uchan_give_fn give, void *ctx);
-void inbox_free(struct usub *sub);
+/* Receives a message whose RECV was deferred and then cancelled. Return: as usub_recv(). */
+int64_t deferred_recv(struct usub *sub, uint32_t cap, uchan_give_fn give, void *ctx);
+void deferred_recv_free(struct usub *sub);
 
 /* ---- subscriptions ---- */
 
@@ -174,5 +175,5 @@ struct usub *ring_sub(const struct ring *r, uint32_t id);
 /* Whether the caller may send (02) or receive (04). */
 bool uchan_allowed(const struct call *c, const struct uchan *chan, uint32_t want);
 
-/* A channel that can be found, with a reference: its owner has been looked for. */
+/* The channel with this id or key, with a reference, if its owner still exists; or NULL. */
 struct uchan *uring_find_channel(struct uring_emulator *u, uint32_t id, uint64_t key);

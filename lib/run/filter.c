@@ -50,7 +50,7 @@ static void load(struct program *p, unsigned int at)
     add(p, BPF_LD | BPF_W | BPF_ABS, 0, 0, at);
 }
 
-static void give(struct program *p, unsigned int action)
+static void decide(struct program *p, unsigned int action)
 {
     add(p, BPF_RET | BPF_K, 0, 0, action);
 }
@@ -59,7 +59,7 @@ static void give(struct program *p, unsigned int action)
 static void trap(struct program *p, unsigned int nr)
 {
     add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 1, nr);
-    give(p, SECCOMP_RET_USER_NOTIF);
+    decide(p, SECCOMP_RET_USER_NOTIF);
 }
 
 /* Trap system call @nr when its argument @arg is @value. */
@@ -68,7 +68,7 @@ static void trap_arg(struct program *p, unsigned int nr, unsigned int arg, unsig
     add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 4, nr);
     load(p, at_arg(arg));
     add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 1, value);
-    give(p, SECCOMP_RET_USER_NOTIF);
+    decide(p, SECCOMP_RET_USER_NOTIF);
     load(p, AT_NR);
 }
 
@@ -78,17 +78,18 @@ static void trap_enter(struct program *p)
     add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 4, SYS_io_uring_enter);
     load(p, at_arg(1));
     add(p, BPF_JMP | BPF_JEQ | BPF_K, 1, 0, 0);
-    give(p, SECCOMP_RET_USER_NOTIF);
+    decide(p, SECCOMP_RET_USER_NOTIF);
     load(p, AT_NR);
 }
 
-/* Trap mmap() of files, but for the loader's, which alone sets a flag that nobody heeds. */
+/* Trap mmap() of files. The dynamic loader's are let pass: it alone sets MAP_DENYWRITE, a flag
+ * without effect. */
 static void trap_file_mmap(struct program *p)
 {
     add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 4, SYS_mmap);
     load(p, at_arg(3));
     add(p, BPF_JMP | BPF_JSET | BPF_K, 1, 0, MAP_ANONYMOUS | MAP_DENYWRITE);
-    give(p, SECCOMP_RET_USER_NOTIF);
+    decide(p, SECCOMP_RET_USER_NOTIF);
     load(p, AT_NR);
 }
 
@@ -118,7 +119,7 @@ static void trap_ioctl_type(struct program *p, unsigned int type)
     load(p, at_arg(1));
     add(p, BPF_ALU | BPF_AND | BPF_K, 0, 0, _IOC_TYPEMASK << _IOC_TYPESHIFT);
     add(p, BPF_JMP | BPF_JEQ | BPF_K, 0, 1, type << _IOC_TYPESHIFT);
-    give(p, SECCOMP_RET_USER_NOTIF);
+    decide(p, SECCOMP_RET_USER_NOTIF);
     load(p, AT_NR);
 }
 
@@ -128,14 +129,14 @@ size_t filter_build(const struct run_opts *opts, struct sock_filter code[FILTER_
 
     load(&p, AT_ARCH);
     add(&p, BPF_JMP | BPF_JEQ | BPF_K, 1, 0, NATIVE_ARCH);
-    give(&p, SECCOMP_RET_USER_NOTIF);
+    decide(&p, SECCOMP_RET_USER_NOTIF);
     load(&p, AT_NR);
 #ifdef X32_BIT
-    /* -1 is no call of x32: a tracer has put it there, for none at all. */
+    /* A tracer that takes a call away puts -1 there, which is no call of x32. */
     add(&p, BPF_JMP | BPF_JEQ | BPF_K, 0, 1, UINT32_MAX);
-    give(&p, SECCOMP_RET_ALLOW);
+    decide(&p, SECCOMP_RET_ALLOW);
     add(&p, BPF_JMP | BPF_JSET | BPF_K, 0, 1, X32_BIT);
-    give(&p, SECCOMP_RET_USER_NOTIF);
+    decide(&p, SECCOMP_RET_USER_NOTIF);
 #endif
     if (opts->parts & RUN_MQ_SYSCALL)
         trap(&p, (unsigned int)opts->mq_syscall);
@@ -154,7 +155,7 @@ size_t filter_build(const struct run_opts *opts, struct sock_filter code[FILTER_
         if (!opts->bus)
             trap_ioctl_type(&p, BUS1_IOCTL_MAGIC);
     }
-    give(&p, SECCOMP_RET_ALLOW);
+    decide(&p, SECCOMP_RET_ALLOW);
     return p.n;
 }
 

@@ -9,7 +9,7 @@
 
 #include "errinfo.h"
 
-/* What is answered. */
+/* The interfaces that can be answered. */
 enum run_parts {
     RUN_MQ_SYSCALL = 1 << 0, /* mq_timedreceive2 */
     RUN_MQ_FCNTL = 1 << 1,   /* F_MQ_PEEK */
@@ -20,8 +20,8 @@ enum run_parts {
 };
 
 /**
- * run_probe() - whether something can be answered here
- * @part: RUN_MQ, RUN_BUS1 or RUN_URING; 0: whether anything can, because calls can be trapped
+ * run_probe() - whether an interface can be answered here
+ * @part: RUN_MQ, RUN_BUS1 or RUN_URING; 0: whether system calls can be trapped at all
  * @e: why not
  *
  * Return: 0, or as run_command().
@@ -31,14 +31,16 @@ int run_probe(unsigned int part, struct err *e);
 /**
  * struct run_opts - how to run
  * @parts: enum run_parts
- * @required: those of them without which the command is not run; others are left out, and said so
- * @native: others, which the kernel has: with some, all of @parts may be left out
+ * @required: those of @parts without which the command is not run; others may be left out, with a
+ *   note
+ * @native: interfaces that the kernel has by itself, as run_leave_native() found
  * @mq_syscall: number of mq_timedreceive2; 0 for the usual one (IPCBOX_MQ_SYSCALL, or 548)
  * @allow_drain: let a queue be peeked by receiving and sending again where nothing better works
  * @bus: a served bus that /dev/bus1 leads to, instead of one of the command's own; or NULL
- * @say: told what goes wrong, but not for the command: as @log
- * @log: told what happens, one line without a newline each time, from any thread; may be NULL
- * @log_ctx: their first argument
+ * @say: called with a line about what goes wrong but does not stop the command; may be NULL
+ * @log: called with a line about what happens; may be NULL. Both are called from any thread, with
+ *   lines without newlines
+ * @log_ctx: the first argument of both
  */
 struct run_opts {
     unsigned int parts;
@@ -73,8 +75,9 @@ enum { RUN_NO_COMMAND = 1 };
  * @status: on success its wait status
  * @e: why it could not be run
  *
- * Signals that are sent to the caller go on to the command. The command dies with the caller; what
- * it leaves behind when it ends goes on, with ENOSYS for the calls that were answered.
+ * Signals that are sent to the caller are passed on to the command. The command is killed when the
+ * caller dies. Processes that the command leaves behind when it ends go on, and get ENOSYS for the
+ * calls that were answered.
  *
  * Return: 0 when the command ran; RUN_NO_COMMAND when it could not be started, with the error of
  * execvp() in @e; errors of the supervision, with -EBUSY when a supervisor is there already.

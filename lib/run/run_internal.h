@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What the files of lib/run share: a trapped call, the memory of who made it, and the emulators. */
+/* What the files of lib/run share: trapped calls, their callers' memory, and the emulators. */
 #pragma once
 
 #include <limits.h>
@@ -18,7 +18,7 @@
 /**
  * struct run - one supervised command
  * @opts: with defaults filled in
- * @listener: the filter's notifications
+ * @listener: the descriptor on which the filter's notifications arrive
  * @stop: readable when it is time to end
  * @ending: no more calls are to be received; atomic
  * @pool: the threads that answer (threads.c)
@@ -30,7 +30,7 @@ struct run {
     struct run_opts opts;
     int listener;
     int stop;
-    int failed; /* -errno: calls are no longer answered, and the command has to end */
+    int failed; /* -errno when calls can no longer be answered, and the command has to end */
     bool ending;
     struct pool *pool;
     struct mq_emulator *mq;
@@ -45,7 +45,7 @@ void run_log_parts(const struct run *run, const char *what, unsigned int parts);
 
 /* ---- one trapped call ---- */
 
-/* A thread of the command that who answers has a descriptor for. Blank: .pidfd = -1. */
+/* A thread of the command, and a pidfd of it; -1 when there is none. */
 struct call_thread {
     pid_t tid;
     int pidfd;
@@ -56,11 +56,11 @@ void call_forget(struct call_thread *t);
 /**
  * struct call - a system call that waits for its answer
  * @run: the supervisor
- * @id: the notification
- * @term: the answer's number
+ * @id: the notification's id
+ * @term: the number of this answer, which tells whether its thread still leads (crew.c)
  * @tid: the thread that made it, in our pid namespace
  * @nr, @args: the call
- * @kept: of whose call the answering thread answered last
+ * @kept: the thread whose call the answering thread answered last
  */
 struct call {
     struct run *run;
@@ -72,7 +72,7 @@ struct call {
     struct call_thread *kept;
 };
 
-/* What becomes of a call, beside a result >= 0 or -errno: the kernel goes on with it as it is. */
+/* Instead of a result (>= 0 or -errno): the kernel goes on with the call as it is. */
 #define CALL_CONTINUE INT64_MIN
 
 /*
@@ -90,12 +90,15 @@ static inline int call_int(const struct call *c, size_t n)
     return (int)call_u32(c, n);
 }
 
-enum { NOTIF_TRIES = 3 }; /* of an ioctl of the listener: one that fails is no reason to hang */
+enum { NOTIF_TRIES = 3 }; /* how often a failed ioctl() of the listener is tried */
 
-/* To be called before what takes long: others are answered meanwhile. */
+/* To be called before what takes long: another thread answers calls meanwhile. */
 void run_will_wait(const struct call *c);
 
-/* Whether the thread still waits: what was read of it is of it only while this is true. */
+/*
+ * Whether the thread still waits for its answer. Only then what was read by its number was its own:
+ * once the thread has gone, another may have got the number.
+ */
 bool call_alive(const struct call *c);
 
 /*
@@ -144,8 +147,7 @@ int64_t call_give_fd(const struct call *c, int fd, bool cloexec);
 int run_threads_start(struct run *run);
 void run_threads_stop(struct run *run);
 
-/* What a thread of them does with a call: answers it. @resp is blank; the rest as in struct call.
- */
+/* Answers a call, in one of these threads. @resp is zeroed; the rest is as in struct call. */
 void run_answer(struct run *run, const struct seccomp_notif *n, uint64_t term,
                 struct call_thread *kept, struct seccomp_notif_resp *resp);
 
@@ -180,7 +182,7 @@ int64_t mq_bulk_peek(struct mq_emulator *m, const struct call *c);
 int bus1_emulator_new(const struct run_opts *opts, struct bus1_emulator **ret, struct err *e);
 void bus1_emulator_free(struct bus1_emulator *b);
 
-/* open(), openat() and openat2(): of the device, or not. */
+/* open(), openat() and openat2(), of the device or of anything else. */
 int64_t bus1_open(struct bus1_emulator *b, const struct call *c);
 int64_t bus1_ioctl(struct bus1_emulator *b, const struct call *c);
 
@@ -192,7 +194,7 @@ void uring_emulator_free(struct uring_emulator *u);
 int64_t uring_setup(struct uring_emulator *u, const struct call *c);
 int64_t uring_enter(struct uring_emulator *u, const struct call *c);
 int64_t uring_register(struct uring_emulator *u, const struct call *c);
-/* readlink() and readlinkat(): of a channel's descriptor in /proc, or not. */
+/* readlink() and readlinkat(), of a channel's descriptor in /proc or of anything else. */
 int64_t uring_readlink(struct uring_emulator *u, const struct call *c);
-/* mmap() of a file: of a channel, or not. */
+/* mmap() of a channel's file or of any other. */
 int64_t uring_mmap(struct uring_emulator *u, const struct call *c);

@@ -58,9 +58,9 @@ void run_say(const struct run *run, const char *fmt, ...)
 
 /* ---- the command's side ---- */
 
-/* What the child tells before it becomes the command. */
+/* What the child reports before it becomes the command. */
 struct child_report {
-    int error; /* of what follows; 0 with the listener attached */
+    int error; /* -errno of @step; with 0 the listener is attached */
     enum child_step { STEP_FILTER, STEP_EXEC } step;
 };
 
@@ -124,13 +124,13 @@ static int install_filter(const struct run_opts *opts)
 {
     struct sock_filter code[FILTER_MAX];
     struct sock_fprog prog = {.len = (unsigned short)filter_build(opts, code), .filter = code};
-    /* A filter that forbids nothing: the command is not to be slowed as if it were confined. */
+    /* The filter forbids nothing: the command need not be slowed down as a confined one is. */
     unsigned long flags = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_SPEC_ALLOW;
     long fd;
 
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return -errno;
-    /* A call that is being answered is not torn down by a signal that does not kill (5.19). */
+    /* A signal that does not kill does not interrupt a call that is being answered (5.19). */
     fd = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
                  flags | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, &prog);
     if (fd < 0 && errno == EINVAL)
@@ -200,7 +200,7 @@ static int64_t dispatch(struct run *run, const struct call *c)
     }
 }
 
-/* A program of another architecture cannot be served: it ends here, and is told why. */
+/* A program of another architecture cannot be answered: it is killed, and the user is told why. */
 static void refuse_foreign(const struct run *run, const struct call *c)
 {
     pid_t process = call_process(c);
@@ -237,7 +237,8 @@ void run_answer(struct run *run, const struct seccomp_notif *n, uint64_t term,
         resp->error = (int)r;
     else
         resp->val = r;
-    /* ENOENT: the caller was killed meanwhile. Without an answer it would wait for ever. */
+    /* ENOENT: the caller was killed meanwhile. Otherwise it would wait for ever without an answer.
+     */
     for (int tries = 0; tries < NOTIF_TRIES; tries++)
         if (ioctl(run->listener, SECCOMP_IOCTL_NOTIF_SEND, resp) == 0 || errno == ENOENT)
             return;
@@ -263,7 +264,7 @@ static int block_signals(sigset_t *old, int *fd)
     return *fd < 0 ? -errno : 0;
 }
 
-/* Whether the command has ended, with its status; orphans that came to us are reaped on the way. */
+/* Whether the command has ended, with its status. Orphans that became our children are reaped. */
 static bool reap(pid_t command, int *status)
 {
     for (;;) {
@@ -275,7 +276,7 @@ static bool reap(pid_t command, int *status)
         if (pid != command)
             continue;
         if (WIFSTOPPED(s)) {
-            /* The shell sees us: we stop as the command stopped. */
+            /* The shell sees only us: we stop when the command stops. */
             kill(getpid(), SIGSTOP);
             continue;
         }
@@ -304,8 +305,8 @@ static int supervise(const struct run *run, pid_t command, int signals, int *sta
             if (failed)
                 return failed;
         } else if (si.ssi_code <= 0 || si.ssi_signo == SIGCONT) {
-            /* Sent to us by a process: for the command. A terminal's keys reach it by themselves.
-             */
+            /* A process sent it to us and means the command. The keys of a terminal reach the
+             * command by themselves. */
             kill(command, (int)si.ssi_signo);
         }
     }
@@ -331,7 +332,7 @@ static int explain_start(int r, enum child_step step, const char *command, struc
     }
 }
 
-/* Up to the moment when the command runs. @sock is the parent's end. */
+/* Receives the listener from the child. @sock is the parent's end. */
 static int start(struct run *run, int sock, const char *command, struct err *e)
 {
     struct child_report report;
@@ -341,7 +342,7 @@ static int start(struct run *run, int sock, const char *command, struct err *e)
         return explain_start(report.error, report.step, command, e);
     if (r <= 0 || run->listener < 0)
         return err_set(e, r < 0 ? r : -ECHILD, NULL, "the command's process ended too early");
-    /* Wakes the answered thread on this processor: half the latency (6.6; elsewhere refused). */
+    /* Wakes the answered thread on this processor, which halves the latency (6.6). */
     (void)ioctl(run->listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS,
                 (uint64_t)SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
     return 0;
@@ -375,7 +376,7 @@ static int run_started(struct run *run, pid_t child, int sock, int signals, cons
     return r;
 }
 
-/* Whether the command can do without what could not be made. Return: 0, or @r. */
+/* Leaves interfaces out that cannot be answered, if the command can do without. Return: 0 or @r. */
 static int leave_out(struct run *run, unsigned int parts, const char *what, int r, struct err *e)
 {
     struct run_opts *opts = &run->opts;
@@ -383,7 +384,7 @@ static int leave_out(struct run *run, unsigned int parts, const char *what, int 
     if (r == 0 || opts->parts & opts->required & parts)
         return r;
     if (!(opts->parts & ~parts) && !opts->native)
-        return r; /* nothing would be left */
+        return r; /* nothing would be left to answer */
     opts->parts &= ~parts;
     run_say(run, "%s: not emulated: %s%s%s", what, err_text(e, r), e->remedy[0] ? "; " : "",
             e->remedy);
@@ -411,7 +412,7 @@ static int make_emulators(struct run *run, struct err *e)
     return r;
 }
 
-/* Puts a filter on a process that has nothing else to do. */
+/* Whether a filter can be installed, tried in a child. */
 static int probe_filter(struct err *e)
 {
     const struct run_opts nothing = {0};
@@ -437,7 +438,7 @@ int run_probe(unsigned int part, struct err *e)
     return r;
 }
 
-/* We have a descriptor for each peer, ring and channel of all that the command starts. */
+/* The supervisor needs a descriptor for each peer, ring and channel of all programs. */
 static void raise_limit(void)
 {
     struct rlimit limit;
@@ -448,7 +449,7 @@ static void raise_limit(void)
     (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-/* Nobody needs to stand between. Does not return when it succeeds. */
+/* With nothing to answer this process becomes the command. Does not return when it succeeds. */
 static int become(char *const argv[], struct err *e)
 {
     signal(SIGPIPE, SIG_DFL);

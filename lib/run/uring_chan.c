@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Channels in the supervisor: who gets which message, and when there is room. */
+/* The channels that the supervisor keeps: which subscriber gets which message, and when a channel
+ * is full. */
 #include "uring_chan.h"
 
 #include <assert.h>
@@ -17,10 +18,10 @@
 #include "mapping.h"
 
 enum {
-    HEAD_STEP = 16, /* a broadcast channel's consumer.head follows in such steps */
+    HEAD_STEP = 16, /* consumer.head of a broadcast channel is updated after so many messages */
 };
 
-/* As far behind its final value that no position reads as complete while a slot is written. */
+/* While a slot is written its seq is so far behind that no reader takes the slot for complete. */
 #define WRITING (UINT32_C(1) << 30)
 
 static bool is_broadcast(const struct uchan *c)
@@ -61,7 +62,8 @@ static void set_head(struct uchan *c, uint64_t head)
     put_word(c, offsetof(struct uring_ipc_ring, consumer_head), head);
 }
 
-/* The tail moves before the slot is written; who reads meanwhile sees the mark in seq. */
+/* The tail moves before the slot is written; a reader in between sees by seq that it is not
+ * complete. */
 static void publish(struct uchan *c, const void *data, uint32_t len, uint64_t user_data,
                     uint32_t target)
 {
@@ -83,8 +85,8 @@ static void publish(struct uchan *c, const void *data, uint32_t len, uint64_t us
 }
 
 /*
- * A file of ours, mapped here as the only place from where it can ever be written, then opened
- * again without the right to write.
+ * Makes the channel's file. The supervisor's mapping is the only one that can ever write to it:
+ * afterwards the file is sealed, and opened again read-only.
  */
 static int make_file(struct uchan *c)
 {
@@ -131,7 +133,7 @@ void uchans_init(struct uchans *set)
 
 static void uchan_free(struct uchan *c)
 {
-    assert(!c->subs && !c->outlets);
+    assert(!c->subs && !c->sends);
     if (c->base)
         munmap(c->base, c->size);
     closep(&c->fd);
@@ -156,7 +158,7 @@ bool uchan_conf_valid(const struct uring_ipc_create *conf)
            !conf->reserved[2] && ringmap_size(conf->ring_entries, conf->max_msg_size) != 0;
 }
 
-/* Never again the same: neither for a channel nor for a subscriber. */
+/* An id that no channel and no subscriber has had before. */
 static uint32_t new_id(struct uchans *set)
 {
     if (++set->last_id == 0)
@@ -173,7 +175,7 @@ int uchan_new(struct uchans *set, const struct uring_ipc_create *conf, uid_t uid
     if (!c)
         return -ENOMEM;
     *c = (struct uchan){
-        .refs = 2, /* for being listed, and the caller's */
+        .refs = 2, /* the list's and the caller's */
         .key = conf->key,
         .flags = conf->flags,
         .entries = conf->ring_entries,
@@ -329,7 +331,7 @@ static bool for_another(const struct uchan *c, uint64_t position, const struct u
     return target && target != s->id;
 }
 
-/* To the next message for this subscriber, or the tail: what was overwritten is passed over. */
+/* Moves a subscriber past messages that were overwritten or are for another subscriber. */
 static void pass_over(const struct uchan *c, struct usub *s)
 {
     if (c->tail - s->head > c->entries)
@@ -409,7 +411,7 @@ static bool multicast_next(struct uchan *c, const struct usub *s)
 {
     while (c->head != c->tail && for_another(c, c->head, s)) {
         if (is_receiver(c, c->targets[c->head & (c->entries - 1)]))
-            return false; /* its turn */
+            return false; /* that receiver has to take it first */
         set_head(c, c->head + 1);
     }
     return c->head != c->tail;
@@ -471,7 +473,7 @@ int64_t usub_recv(struct usub *s, uint32_t cap, uchan_give_fn give, void *ctx)
         pthread_mutex_lock(&c->turn);
     r = look(s, cap, &copy, &position);
     if (r >= 0) {
-        /* Without the lock: the receiver's memory may take its time. */
+        /* Without the lock, for a write to the receiver's memory may take long. */
         given = give(ctx, buf_str(&copy), (size_t)r);
         if (given < 0)
             r = given;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The channels of one run: as the proposed kernel keeps them, but in the supervisor, which alone
- * writes them; programs map them read-only. Nothing here touches a program.
+ * The channels of one run, as the proposed kernel has them. The supervisor alone writes them;
+ * programs map them read-only. Nothing here reads or writes a program's own memory.
  */
 #pragma once
 
@@ -29,17 +29,17 @@ struct uchans {
  * @next: the one made before it
  * @refs: one for being listed, subscribers, users
  * @id, @key, @flags, @entries, @max_msg, @mode, @uid, @gid: as created
- * @owner: whoever's end is the channel's end
+ * @owner: the ring that made it; the channel ends with it
  * @listed: it can be found
  * @fd: the file, read-only; @dev and @ino tell which
- * @base, @size: its mapping, which alone can write
- * @lock: of what follows
+ * @base, @size: the supervisor's mapping, the only one that can be written
+ * @lock: protects what follows
  * @tail: messages ever sent
- * @head: what is not consumed begins here: the ABI's consumer.head
+ * @head: the position of the first message that is not consumed: the ABI's consumer.head
  * @subs: all subscribers
- * @targets: for each slot who it is for, or 0
- * @outlets: lanes that lead to it; atomic
- * @turn: receivers of a multicast channel take turns; before @lock
+ * @targets: for each slot the only subscriber that gets the message, or 0 for all
+ * @sends: entries for deferred messages to it (uring_deferred.c); atomic
+ * @turn: held while a receiver of a multicast channel takes a message; taken before @lock
  */
 struct uchan {
     struct uchan *next;
@@ -64,7 +64,7 @@ struct uchan {
     uint64_t head;
     struct usub *subs;
     uint32_t *targets;
-    unsigned int outlets;
+    unsigned int sends;
     pthread_mutex_t turn;
 };
 
@@ -76,7 +76,7 @@ struct uchan {
  * @flags: URING_IPC_SUB_*
  * @chan: with a reference
  * @head: the next message it gets (unicast, broadcast)
- * @inbox: of its owner, who frees it
+ * @deferred: sockets for its deferred receives, or NULL
  */
 struct usub {
     struct usub *next;
@@ -85,7 +85,7 @@ struct usub {
     uint32_t flags;
     struct uchan *chan;
     uint64_t head;
-    struct lane *inbox;
+    struct socket_pair *deferred;
 };
 
 void uchans_init(struct uchans *set);
@@ -103,13 +103,13 @@ struct uchan *uchan_find(struct uchans *set, uint32_t id, uint64_t key);
 void uchan_ref(struct uchans *set, struct uchan *c);
 void uchan_unref(struct uchans *set, struct uchan *c);
 
-/* It is no longer found. Return: whether it was. */
+/* Ends a channel: it can no longer be found. Return: whether it could until now. */
 bool uchan_unlist(struct uchans *set, struct uchan *c);
 
-/* Those of an owner are no longer found. */
+/* Ends the channels of an owner. */
 void uchan_unlist_owned(struct uchans *set, const void *owner);
 
-/* Whether there is any, if only for its subscribers. */
+/* Whether there is any channel, also one that has ended but still has subscribers. */
 bool uchans_any(struct uchans *set);
 
 /* Whether one of the channels has this file. @size: bytes to map, on success: 0 when it has been

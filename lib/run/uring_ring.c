@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Which io_uring a descriptor of the program is, where its memory lies, and when it is gone.
+ * Which io_uring a descriptor of the program is of, where the ring's memory lies, and when it ends.
  *
- * io_uring_setup() is left to the kernel, so its descriptor is seen only when it is used. Each ring
- * is held by a descriptor of ours, with which kcmp() tells whether a descriptor of a program is the
- * same: that holds over fork(), dup() and numbers that are used again. Since ours would keep a ring
- * alive, it is looked for in the programs from time to time, and let go when none has it.
+ * The kernel does io_uring_setup(), so that the supervisor sees the descriptor only when it is used
+ * later. The supervisor has a descriptor of each ring, and kcmp() tells whether a program's
+ * descriptor is of the same ring, also after fork() and dup() and when a number is used again.
+ * Since the supervisor's descriptor would keep the ring alive, it looks from time to time whether
+ * any program still has it, and closes its own when none has.
  */
 #include <assert.h>
 #include <errno.h>
@@ -26,19 +27,19 @@
 
 #define RING_LINK "anon_inode:[io_uring]"
 
-/* What decides about the layout. */
+/* The flags that decide about the layout of a ring. */
 #define LAYOUT_FLAGS                                                                       \
     (IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP | IORING_SETUP_SQE128 | IORING_SETUP_CQE32 | \
      (uint32_t)RING_SETUP_NO_SQARRAY | (uint32_t)RING_SETUP_CQE_MIXED)
 
 /* ---- descriptors ---- */
 
-static bool same_file(const struct sighting *at, const struct ring *r)
+static bool same_file(const struct ring_place *at, const struct ring *r)
 {
     return syscall(SYS_kcmp, at->tid, r->holder, KCMP_FILE, at->fd, r->fd) == 0;
 }
 
-/* The number that the caller's next descriptor gets, when nobody else is faster. */
+/* The number that the caller's next descriptor gets, unless another thread is faster. */
 static int next_fd(const struct call *c)
 {
     char path[48], link[8];
@@ -79,7 +80,7 @@ int ring_expect(struct uring_emulator *u, const struct call *c, const struct pen
     return 0;
 }
 
-/* The same ring again, for its offsets. */
+/* Sets up a ring of the same kind, to learn the offsets. */
 static int layout_of(const struct pending *p, struct io_uring_params *out)
 {
     int fd;
@@ -93,7 +94,7 @@ static int layout_of(const struct pending *p, struct io_uring_params *out)
     return 0;
 }
 
-/* How many entries a ring has, by its own memory; false when that is the program's own. */
+/* How many entries a ring has, as its memory says. Return: false when it cannot be mapped. */
 static bool ring_sizes(const struct uring_emulator *u, int fd, uint32_t *sq, uint32_t *cq)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
@@ -108,8 +109,9 @@ static bool ring_sizes(const struct uring_emulator *u, int fd, uint32_t *sq, uin
 }
 
 /*
- * The setup that a ring came from, and its layout. A setup may have failed, and been tried again:
- * the newest that fits is the one; of this process and for this number if there is one.
+ * Finds the setup that a ring came from, and its layout. A setup may have failed and have been
+ * tried again, so that several may fit: the newest is taken, if possible one of this process and
+ * number.
  */
 static int take_pending(struct uring_emulator *u, pid_t process, int their_fd, int fd,
                         struct pending *out, struct io_uring_params *layout)
@@ -164,7 +166,7 @@ static int map_ring(struct ring *r, const struct io_uring_params *l)
     return 0;
 }
 
-/* A program that asked for a polling thread looks at this flag before it enters. */
+/* A program that asked for a polling thread enters the kernel when it sees this flag. */
 static void want_wakeup(const struct ring *r, const struct call *c)
 {
     uint32_t flags;
@@ -187,12 +189,12 @@ static void ring_free(struct ring *r)
         munmap(r->sqes, r->sqes_size);
     closep(&r->fd);
     pthread_mutex_destroy(&r->lock);
-    free(r->shadows);
+    free(r->replaced);
     free(r->batch);
     free(r);
 }
 
-/* With the emulator's lock. Return: NULL when it is no ring that can be dealt with. */
+/* Called with the emulator's lock. Return: NULL when the ring cannot be followed. */
 static struct ring *ring_new(struct uring_emulator *u, const struct call *c, int their_fd)
 {
     struct io_uring_params layout;
@@ -241,7 +243,7 @@ static struct hint *hint_of(struct uring_emulator *u, pid_t tid, int fd)
     return &u->hints[((uint32_t)tid * 31 + (uint32_t)fd) % HINTS];
 }
 
-static void note_sighting(struct ring *r, const struct sighting *at)
+static void note_place(struct ring *r, const struct ring_place *at)
 {
     for (size_t i = 0; i < ARRAY_SIZE(r->seen); i++)
         if (r->seen[i].tid == at->tid && r->seen[i].fd == at->fd)
@@ -252,7 +254,7 @@ static void note_sighting(struct ring *r, const struct sighting *at)
 
 struct ring *ring_find(struct uring_emulator *u, const struct call *c, int fd)
 {
-    struct sighting at = {.tid = c->tid, .fd = fd};
+    struct ring_place at = {.tid = c->tid, .fd = fd};
     struct hint *hint;
     struct ring *r;
 
@@ -265,7 +267,7 @@ struct ring *ring_find(struct uring_emulator *u, const struct call *c, int fd)
         if (!r)
             r = ring_new(u, c, fd);
         if (r) {
-            note_sighting(r, &at);
+            note_place(r, &at);
             *hint = (struct hint){.at = at, .ring = r};
         }
     }
@@ -289,7 +291,7 @@ void ring_unref(struct uring_emulator *u, struct ring *r)
 
 /* ---- the end ---- */
 
-/* With its lock and the list's reference; gives both back. */
+/* Ends a ring. Called with its lock and the list's reference, and releases both. */
 static void ring_end(struct uring_emulator *u, struct ring *r)
 {
     struct ring **at = &u->rings;
@@ -303,20 +305,20 @@ static void ring_end(struct uring_emulator *u, struct ring *r)
         if (u->hints[i].ring == r)
             u->hints[i] = (struct hint){0};
     pthread_mutex_unlock(&u->lock);
-    lanes_forget(u, r);
+    deferred_forget(u, r);
     uchan_unlist_owned(&u->chans, r);
     while (r->subs) {
         struct usub *s = r->subs;
 
         r->subs = s->owned;
-        inbox_free(s);
+        deferred_recv_free(s);
         usub_free(&u->chans, s);
     }
     pthread_mutex_unlock(&r->lock);
     ring_unref(u, r);
 }
 
-/* A search for those that have the rings that are not where they were. */
+/* A search through all processes for rings that are no longer where they were seen. */
 struct search {
     struct uring_emulator *u;
     struct ring *lost[64];
@@ -326,14 +328,14 @@ struct search {
 static int search_fd(const struct proc_fd *f, void *ctx)
 {
     struct search *s = ctx;
-    struct sighting at = {.tid = f->pid, .fd = f->fd};
+    struct ring_place at = {.tid = f->pid, .fd = f->fd};
 
     if (strcmp(f->link, RING_LINK) != 0)
         return 0;
     for (size_t i = 0; i < s->n; i++)
         if (s->lost[i] && same_file(&at, s->lost[i])) {
             pthread_mutex_lock(&s->u->lock);
-            note_sighting(s->lost[i], &at);
+            note_place(s->lost[i], &at);
             s->lost[i]->missed = 0;
             pthread_mutex_unlock(&s->u->lock);
             ring_unref(s->u, TAKE_PTR(s->lost[i]));
@@ -391,10 +393,10 @@ bool rings_alive(struct uring_emulator *u, const void *ring)
     return alive;
 }
 
-/* A process that forks and ends may escape one look at all of them, not two. */
+/* One look at all processes may miss a ring that is passed on by fork() meanwhile; two do not. */
 enum { ROUNDS = 2 };
 
-/* Nobody was found to have it. Return: whether another look will tell. */
+/* No process was found to have the ring. Return: whether another look is needed. */
 static bool miss(struct uring_emulator *u, struct ring *r)
 {
     bool gone, again;
@@ -402,7 +404,7 @@ static bool miss(struct uring_emulator *u, struct ring *r)
     pthread_mutex_lock(&u->lock);
     gone = ++r->missed == ROUNDS && pthread_mutex_trylock(&r->lock) == 0;
     if (r->missed == ROUNDS && !gone)
-        r->missed = 0; /* it is being used after all */
+        r->missed = 0; /* a submission is being looked at: it exists after all */
     again = r->missed && r->missed < ROUNDS;
     pthread_mutex_unlock(&u->lock);
     if (gone)

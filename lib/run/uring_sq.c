@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What a program is about to submit. An operation on a channel is done here, now, in order, and its
- * SQE becomes a NOP with the result that it had: links, completions and all flags stay the
- * kernel's. Before the program's SQE is looked at again, or a part of it is used again, it is as
- * the program left it.
+ * What a program is about to submit. An operation on a channel is done here at once, in order, and
+ * its SQE becomes a NOP with the operation's result, so that links, completions and all flags stay
+ * the kernel's. The program's SQE is put back before the program uses it again.
  *
- * Three things an operation cannot be done for now: what the kernel refuses before it begins (then
- * it gets something to refuse in the same way, and of the whole chain nothing is done); what
- * follows a failed one in a chain; and what follows another operation in a chain (uring_lane.c).
+ * Some operations cannot be done at once. One that the kernel refuses before it begins is replaced
+ * by something that the kernel refuses in the same way, and nothing of its chain is done. One that
+ * follows a failed operation in a chain is not done. One that follows an operation of the kernel in
+ * a chain is deferred (uring_deferred.c).
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -21,9 +21,9 @@ enum { OP_INVALID = 255 };
 /**
  * struct op - one SQE of a submission
  * @index: its place in the array of SQEs
- * @position: in the queue
+ * @position: its place in the submission queue
  * @sqe: as the program left it
- * @ipc: it is on a channel
+ * @ipc: it is an operation on a channel
  * @done: it was dealt with before, and has not been submitted since
  */
 struct op {
@@ -34,12 +34,12 @@ struct op {
     bool done;
 };
 
-/* A submission on its way, in the thread that traps it. */
+/* A submission that is being looked at, by the thread that answers its system call. */
 struct submission {
     struct uring_emulator *u;
     struct ring *r;
     const struct call *c;
-    bool drained; /* an operation waits for all before it, and those after it for that */
+    bool drained; /* an operation with IOSQE_IO_DRAIN came: it and all after it have to wait */
 };
 
 /* ---- the ring's memory ---- */
@@ -70,7 +70,7 @@ static void sqe_store(const struct submission *s, uint32_t index, const struct i
 {
     if (s->r->sqes)
         memcpy(s->r->sqes + sqe_at(s->r, index), sqe, sizeof(*sqe));
-    else /* what cannot be written could not have been read */
+    else /* it was read before, so this cannot fail but for the end of the program */
         (void)call_write(s->c, s->r->their_sqes + sqe_at(s->r, index), sqe, sizeof(*sqe));
 }
 
@@ -83,15 +83,15 @@ static bool is_ipc(const struct io_uring_sqe *sqe)
 
 static int replace(const struct submission *s, const struct op *op, struct io_uring_sqe *with)
 {
-    struct shadow *shadow;
+    struct replaced *was;
 
-    if (!s->r->shadows)
-        s->r->shadows = calloc(s->r->sq_entries, sizeof(*s->r->shadows));
-    if (!s->r->shadows)
+    if (!s->r->replaced)
+        s->r->replaced = calloc(s->r->sq_entries, sizeof(*s->r->replaced));
+    if (!s->r->replaced)
         return -ENOMEM;
     with->__pad2[0] = s->u->tag;
-    shadow = &s->r->shadows[op->index];
-    *shadow = (struct shadow){
+    was = &s->r->replaced[op->index];
+    *was = (struct replaced){
         .theirs = op->sqe, .ours = *with, .position = op->position, .used = true};
     sqe_store(s, op->index, with);
     return 0;
@@ -102,31 +102,32 @@ static bool same_sqe(const void *a, const void *b)
     return memcmp(a, b, sizeof(struct io_uring_sqe)) == 0;
 }
 
-#define PUT_BACK(field)                        \
-    do {                                       \
-        if (sqe->field == shadow->ours.field)  \
-            sqe->field = shadow->theirs.field; \
+#define PUT_BACK(field)                     \
+    do {                                    \
+        if (sqe->field == was->ours.field)  \
+            sqe->field = was->theirs.field; \
     } while (0)
 
 /*
  * A program may submit an SQE again as it is, or set some of its fields and rely on the others:
- * what is still as we wrote it becomes what it was. One that is written anew has lost our tag.
- * Return: whether it was dealt with and waits to be submitted still.
+ * each field that still has our value gets the program's value back. An SQE that the program has
+ * written anew has lost our tag. Return: whether the SQE was done before and is still to be
+ * submitted.
  */
 static bool put_back(const struct submission *s, struct op *op)
 {
-    struct shadow *shadow = s->r->shadows ? &s->r->shadows[op->index] : NULL;
+    struct replaced *was = s->r->replaced ? &s->r->replaced[op->index] : NULL;
     struct io_uring_sqe *sqe = &op->sqe;
 
-    if (!shadow || !shadow->used)
+    if (!was || !was->used)
         return false;
     if (sqe->__pad2[0] == s->u->tag) {
-        if (shadow->position == op->position && same_sqe(sqe, &shadow->ours))
+        if (was->position == op->position && same_sqe(sqe, &was->ours))
             return true;
-        /* Who makes it another operation sets its length. */
-        if (sqe->opcode == shadow->ours.opcode)
+        /* A program that makes it another operation sets its length, too. */
+        if (sqe->opcode == was->ours.opcode)
             PUT_BACK(len);
-        if (sqe->user_data == shadow->theirs.user_data)
+        if (sqe->user_data == was->theirs.user_data)
             PUT_BACK(opcode);
         PUT_BACK(flags);
         PUT_BACK(ioprio);
@@ -137,7 +138,7 @@ static bool put_back(const struct submission *s, struct op *op)
         PUT_BACK(__pad2[0]);
         sqe_store(s, op->index, sqe);
     }
-    shadow->used = false;
+    was->used = false;
     return false;
 }
 
@@ -227,10 +228,10 @@ static int64_t send_to(const struct submission *s, const struct io_uring_sqe *sq
     }
     got = call_read(s->c, sqe->addr, data, sqe->len);
     if (got == -ESRCH)
-        return got; /* killed: nobody sends */
+        return got; /* the program was killed */
     r = uchan_send(chan, got < 0 ? NULL : data, sqe->len, sqe->user_data, sqe->file_index);
     if (r == -ENOBUFS && chan->flags & URING_IPC_F_BROADCAST) {
-        /* Perhaps by a receiver that is no more. */
+        /* Perhaps the receiver that makes it full has gone. */
         run_will_wait(s->c);
         rings_reap(s->u, true);
         r = uchan_send(chan, got < 0 ? NULL : data, sqe->len, sqe->user_data, sqe->file_index);
@@ -245,20 +246,20 @@ static int64_t do_send(const struct submission *s, const struct io_uring_sqe *sq
 
     if (r < 0)
         return r;
-    lanes_pump(s->u, chan);
+    deferred_flush(s->u, chan);
     r = send_to(s, sqe, chan);
     uchan_unref(&s->u->chans, chan);
     return r;
 }
 
-struct gift {
+struct destination {
     const struct call *c;
     uint64_t to;
 };
 
-static int give(void *ctx, const void *data, size_t n)
+static int copy_out(void *ctx, const void *data, size_t n)
 {
-    const struct gift *g = ctx;
+    const struct destination *g = ctx;
 
     return call_write(g->c, g->to, data, n);
 }
@@ -266,25 +267,25 @@ static int give(void *ctx, const void *data, size_t n)
 static int64_t do_recv(const struct submission *s, const struct io_uring_sqe *sqe)
 {
     struct usub *sub = ring_sub(s->r, (uint32_t)sqe->fd);
-    struct gift g = {.c = s->c, .to = sqe->addr};
+    struct destination g = {.c = s->c, .to = sqe->addr};
     int64_t r;
 
     if (!sub)
         return -ENOENT;
     if (!(sub->flags & URING_IPC_SUB_RECV))
         return -EACCES;
-    lanes_pump(s->u, sub->chan);
-    r = inbox_recv(sub, sqe->len, give, &g);
+    deferred_flush(s->u, sub->chan);
+    r = deferred_recv(sub, sqe->len, copy_out, &g);
     if (r == -EAGAIN)
-        r = usub_recv(sub, sqe->len, give, &g);
+        r = usub_recv(sub, sqe->len, copy_out, &g);
     if (r >= 0)
-        lanes_pump(s->u, sub->chan); /* there is room */
+        deferred_flush(s->u, sub->chan); /* there is room */
     return r;
 }
 
 /* ---- later ---- */
 
-/* What is certain now already, or what the operation becomes. Return: < 0: its result. */
+/* Defers a SEND. Return: 0 with the SQE to submit instead, or the result, which is an error. */
 static int send_later(const struct submission *s, struct io_uring_sqe *sqe)
 {
     struct uchan *chan;
@@ -297,7 +298,7 @@ static int send_later(const struct submission *s, struct io_uring_sqe *sqe)
     if (r == 0)
         r = uchan_sendable(chan, sqe->file_index);
     if (r == 0)
-        r = lane_send(s->u, s->r, s->c, chan, sqe);
+        r = defer_send(s->u, s->r, s->c, chan, sqe);
     uchan_unref(&s->u->chans, chan);
     return r;
 }
@@ -310,8 +311,8 @@ static int recv_later(const struct submission *s, struct io_uring_sqe *sqe)
         return -ENOENT;
     if (!(sub->flags & URING_IPC_SUB_RECV))
         return -EACCES;
-    lanes_pump(s->u, sub->chan);
-    return lane_recv(s->c, sub, sqe);
+    deferred_flush(s->u, sub->chan);
+    return defer_recv(s->c, sub, sqe);
 }
 
 /* ---- chains ---- */
@@ -326,7 +327,7 @@ static bool breaks(const struct io_uring_sqe *sqe, int64_t res)
     return res < 0 && !(sqe->flags & IOSQE_IO_HARDLINK);
 }
 
-/* Does it, or sees to it that it is done. Return: its result, or 0 when that is not known yet. */
+/* Does an operation now or defers it. Return: its result, or 0 when that is not known yet. */
 static int64_t do_op(const struct submission *s, const struct op *op, bool later)
 {
     bool sends = op->sqe.opcode == URING_IPC_OP_SEND;
@@ -362,7 +363,7 @@ static void submit_chain(struct submission *s, struct op *op, const struct op *e
         else if (refused(s->r, &op->sqe))
             refuse(s, op, refused(s->r, &op->sqe));
         else if (nothing)
-            complete(s, op, 0); /* which it will not */
+            complete(s, op, 0); /* the kernel cancels it */
         else
             nothing |= breaks(&op->sqe, do_op(s, op, follows || s->drained));
     }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Who of a channel is alive, and how far the slowest of them is. */
+/* Which senders and receivers of a channel are alive, and how far the slowest receiver is. */
 #include <assert.h>
 
 #include "chan_words.h"

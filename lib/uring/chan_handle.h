@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a handle of an embedded channel is made of: for the parts of the engine only. */
+/* The handle of an embedded channel, for the files of the engine only. */
 #pragma once
 
 #include <dirent.h>

@@ -3,8 +3,8 @@
  * The two files of an embedded channel, as its processes share them.
  *
  * ID ("data"): the mapping of uring_ipc_abi.h, then, at the next page, struct chan_ext. Receivers
- * have it read-only: nothing in it can be changed by who may only receive.
- * ID.ctl ("control"): struct chan_ctl, written by everyone who may do anything with the channel.
+ * map it read-only, so that a process that may only receive can change nothing in it.
+ * ID.ctl ("control"): struct chan_ctl, which everybody writes who may send or receive.
  *
  * Fields that change are accessed only by the __atomic builtins.
  */
@@ -24,7 +24,7 @@ enum {
 #define CHAN_EXT_MAGIC UINT64_C(0x3174786563706962) /* "bipcext1" */
 #define CHAN_CTL_MAGIC UINT64_C(0x316c746363706962) /* "bipcctl1" */
 
-/* A handle that may send. It belongs to who holds the lock on this byte of the data file. */
+/* A handle that may send. Its owner holds the lock on this byte of the data file. */
 struct chan_sender {
     alignas(64) uint64_t intent; /* position + 1 that it may be claiming or writing; 0: none */
     uint64_t sent;
@@ -45,7 +45,7 @@ struct chan_ext {
     alignas(CHAN_LINE) struct chan_sender senders[CHAN_SENDERS];
 };
 
-/* A handle that may receive. It belongs to who holds the lock on this byte of the control file. */
+/* A handle that may receive. Its owner holds the lock on this byte of the control file. */
 struct chan_sub {
     alignas(CHAN_LINE) uint64_t head; /* next position it wants (unicast, broadcast) */
     uint32_t id;                      /* subscriber id; 0: not subscribed */
@@ -63,12 +63,12 @@ struct chan_ctl {
     alignas(CHAN_LINE) uint32_t destroyed; /* a hint to look whether the name has gone */
     uint32_t epoch;                        /* changes when someone subscribes: senders look again */
     uint32_t sub_limit;                    /* entries of subs from here on were never used */
-    uint32_t fences;                   /* a receiver cannot do those of the senders: they must */
-    alignas(CHAN_LINE) uint64_t rbits; /* who of subs sleeps */
-    uint32_t rgen;                     /* what receivers sleep on */
-    alignas(CHAN_LINE) uint64_t wbits; /* who of senders sleeps */
-    uint32_t wgen;                     /* what senders sleep on */
-    alignas(CHAN_LINE) uint64_t head;  /* multicast: next position; unicast: where nobody was */
+    uint32_t fences;                       /* a receiver has no membarrier(): senders must fence */
+    alignas(CHAN_LINE) uint64_t rbits;     /* which of subs sleep */
+    uint32_t rgen;                         /* what receivers sleep on */
+    alignas(CHAN_LINE) uint64_t wbits;     /* which of the senders sleep */
+    uint32_t wgen;                         /* what senders sleep on */
+    alignas(CHAN_LINE) uint64_t head;      /* multicast: next position; unicast: first unreceived */
     struct chan_sub subs[CHAN_SUBS];
 };
 

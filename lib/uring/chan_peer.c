@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Coming to a channel and going, and looking at it and at who is there. */
+/* Joining a channel and leaving it; what it contains, and who has it open. */
 #include <assert.h>
 #include <errno.h>
 #include <linux/membarrier.h>
@@ -45,7 +45,7 @@ static bool several_processors(void)
 {
     cpu_set_t set;
 
-    /* More than the set holds are several. */
+    /* It fails where there are more processors than the set holds. */
     return sched_getaffinity(0, sizeof(set), &set) < 0 || CPU_COUNT(&set) > 1;
 }
 
@@ -75,7 +75,7 @@ static void subscribe(struct chan *c, struct chan_sub *s, uint32_t entry)
                                                           true, __ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE))
         ;
     STORE_SC(&s->id, c->sub_id);
-    /* Senders that have not seen the id yet may pass us: recv_once() finds out. */
+    /* Senders that have not seen the id yet may overwrite what we want: recv_once() notices. */
     __atomic_fetch_add(&c->ctl->epoch, 1U, __ATOMIC_SEQ_CST);
 }
 
@@ -102,7 +102,8 @@ void chan_leave(struct chan *c)
         chan_sub_end(c, &c->ctl->subs[c->sub]);
         chan_unlock(c->ctl_fd, (uint32_t)c->sub);
         chan_wake_set(&c->ctl->wbits, &c->ctl->wgen);
-        /* A message that was for us, or that we were woken for, is now for the others. */
+        /* A message that was for us, or that we were woken for, must be taken by another receiver.
+         */
         chan_wake_set(&c->ctl->rbits, &c->ctl->rgen);
     }
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Receiving from a channel, and how long to look before sleeping. */
+/* Receiving from a channel, and how long a receiver looks before it sleeps. */
 #include <assert.h>
 #include <errno.h>
 #include <linux/futex.h>
@@ -19,13 +19,13 @@ static void wake_senders(struct chan *c)
         chan_wake_set(&c->ctl->wbits, &c->ctl->wgen);
 }
 
-/* Whether a head has passed a quarter of the ring: often enough to look for senders. */
+/* Whether a head is at a quarter of the ring: so often it is checked whether senders sleep. */
 static bool at_quarter(const struct chan *c, uint64_t head)
 {
     return (head & (MAX(c->map.entries / 4, 1U) - 1)) == 0;
 }
 
-/* Moves past a position. Return: whether it was ours to move past. */
+/* Moves past a position. Return: false when another receiver of a multicast channel was faster. */
 static bool advance(struct chan *c, uint64_t position)
 {
     uint64_t expected = position;
@@ -72,8 +72,8 @@ static void count_lost(struct chan *c, struct chan_got *got, uint64_t n, uint32_
 }
 
 /*
- * When @head cannot be: the ring has come round since, or someone wrote nonsense there. Moves on to
- * what is still there. Return: whether it did.
+ * Moves on to the oldest message that is still there when @head cannot be right: the ring has come
+ * round since, or another process wrote nonsense there. Return: whether it moved.
  */
 static bool resync(struct chan *c, uint64_t head, struct chan_got *got)
 {
@@ -83,8 +83,8 @@ static bool resync(struct chan *c, uint64_t head, struct chan_got *got)
 
     if (head <= tail && tail - head <= entries)
         return false;
-    /* A message where no sender has been yet: it is the tail that is wrong. Going back to it would
-     * never end. */
+    /* There is a message where no sender has been yet: it is the tail that is wrong, and going back
+     * to it would never end. */
     if (head > tail && ringmap_state(&c->map, (uint32_t)tail) != RINGMAP_UNPUBLISHED)
         return false;
     if (c->delivery == CHAN_MULTICAST) {
@@ -100,7 +100,7 @@ static bool resync(struct chan *c, uint64_t head, struct chan_got *got)
     return true;
 }
 
-/* Whether the message at hand is to be left for the subscriber that it is for. */
+/* Whether the message is for another subscriber, which has to take it first. */
 static bool for_other_alive(const struct chan *c, const struct ringmap_msg *msg)
 {
     return c->delivery == CHAN_MULTICAST && msg->target != c->sub_id &&
@@ -108,12 +108,12 @@ static bool for_other_alive(const struct chan *c, const struct ringmap_msg *msg)
 }
 
 enum {
-    TRY_AGAIN = 1, /* something was passed over: look at once */
-    TRY_SLEEP = 2, /* nothing there */
-    TRY_BUSY = 3,  /* something is there, but not yet, or not for us */
+    TRY_AGAIN = 1, /* a message was passed over: look again at once */
+    TRY_SLEEP = 2, /* there is no message */
+    TRY_BUSY = 3,  /* the next message is being written, or is for another subscriber */
 };
 
-/* A slot that is claimed and not complete. */
+/* Looks at a slot that is not complete. */
 static int try_unpublished(struct chan *c, uint64_t head, bool recover, struct chan_got *got)
 {
     uint32_t pid = 0;
@@ -159,7 +159,7 @@ static int recv_once(struct chan *c, void *buf, size_t cap, bool recover, struct
     if (!advance(c, head))
         return TRY_AGAIN;
     if (targeted && c->delivery == CHAN_MULTICAST)
-        chan_wake_set(&c->ctl->rbits, &c->ctl->rgen); /* they waited for us to take it */
+        chan_wake_set(&c->ctl->rbits, &c->ctl->rgen); /* the others waited for us to take it */
     assert(c->delivery == CHAN_MULTICAST || c->head == head + 1);
     got->position = head;
     c->fresh = false;
@@ -170,7 +170,7 @@ static int recv_once(struct chan *c, void *buf, size_t cap, bool recover, struct
     return 0;
 }
 
-/* Whether a look is worth while: cheap, for spinning. */
+/* Whether there seems to be a message; cheap enough to be asked in a loop. */
 static bool seems_ready(const struct chan *c)
 {
     uint64_t head = c->delivery == CHAN_MULTICAST ? LOAD(&c->ctl->head) : c->head;
@@ -178,7 +178,7 @@ static bool seems_ready(const struct chan *c)
     return ringmap_state(&c->map, (uint32_t)head) != RINGMAP_UNPUBLISHED;
 }
 
-/* How often to look the next time, when the @i-th look helped: longer, or by and by less. */
+/* How often to look the next time, after the @i-th look found a message. */
 static int spins_after(const struct chan *c, int i)
 {
     int wanted = MIN(MAX(4 * i, SPINS), c->spins_most);
@@ -187,8 +187,8 @@ static int spins_after(const struct chan *c, int i)
 }
 
 /*
- * Looks at nothing for a while: in a stream more is about to come, and who takes each message as
- * soon as it is there takes from the sender, each time, the memory that it is writing.
+ * Waits for a while without looking. In a stream more messages are about to come, and a receiver
+ * that takes each as soon as it is there takes the cache line away that the sender is writing.
  */
 static void linger(const struct chan *c)
 {
@@ -197,15 +197,15 @@ static void linger(const struct chan *c)
 }
 
 /*
- * Spins, and yields when messages have been coming in a stream: the sender may only need the
- * processor to send more. One who waits for an answer sleeps at once, for on a busy machine a yield
- * costs everybody else's turn.
+ * Spins, and yields the processor when messages have been coming in a stream: the sender may only
+ * need the processor to send more. A receiver that waits for an answer does not yield, for on a
+ * busy machine a yield lets all other processes run first.
  *
- * How long to spin for an answer is learnt: in vain, half as long the next time, down to hardly
- * any, for where the other side must be woken first it only keeps it from the processor. But two
- * who answer each other from two processors never need to sleep, and find that out when one of them
- * now and then waits as long as waking the other takes. Return: whether something seems to be
- * there.
+ * How long to spin for an answer is learnt. After spinning in vain it is half as long the next
+ * time: where the other side must be woken first, spinning only keeps it from the processor. But
+ * two processes that answer each other from two processors need never sleep; they find that out
+ * because now and then one of them spins as long as it takes to wake the other. Return: whether
+ * there seems to be a message.
  */
 static bool spin(struct chan *c)
 {
@@ -240,7 +240,7 @@ static int recv_or_sleep(struct chan *c, void *buf, size_t cap, struct chan_got 
     uint32_t gen = LOAD_SC(&c->ctl->rgen);
     int r;
 
-    chan_wake_set(&c->ctl->wbits, &c->ctl->wgen); /* whatever senders think, there is room */
+    chan_wake_set(&c->ctl->wbits, &c->ctl->wgen); /* we have read everything, so there is room */
     __atomic_fetch_or(&c->ctl->rbits, bit, __ATOMIC_SEQ_CST);
     if (ns)
         chan_fence_senders(c);
@@ -248,7 +248,7 @@ static int recv_or_sleep(struct chan *c, void *buf, size_t cap, struct chan_got 
     if (r == TRY_SLEEP || r == TRY_BUSY) {
         uint64_t most = r == TRY_BUSY ? SLEEP_BUSY : SLEEP_IDLE;
 
-        /* Whoever destroys a channel says so, unless it is killed in between. */
+        /* A process that destroys a channel sets this word, unless it is killed in between. */
         if (r == TRY_SLEEP && (c->idle || LOAD_SC(&c->ctl->destroyed)) && chan_unlinked(c))
             r = -EIDRM;
         else if (ns == 0)

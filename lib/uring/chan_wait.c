@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* How those who use a channel sleep, and are woken. */
+/* How senders and receivers sleep, and how they are woken. */
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>

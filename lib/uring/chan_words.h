@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The words that the handles of a channel share, and what its parts share: engine.c tells how it
- * all works, and sends; chan_recv.c receives; chan_alive.c, chan_wait.c and chan_peer.c are what
- * their names say.
+ * How the shared words of a channel are read and written, for the files of the engine: engine.c
+ * explains the algorithm and sends, chan_recv.c receives, chan_alive.c tells who is alive,
+ * chan_wait.c sleeps and wakes, chan_peer.c joins and leaves.
  */
 #pragma once
 
@@ -29,7 +29,7 @@ enum {
     LINGER = 128, /* some 2 us */
 };
 
-/* Longest sleeps: nothing to do; a claimed slot to watch, or a target to wait for; no room. */
+/* Longest sleeps: for any message; for a slot being written or a target; for room. */
 #define SLEEP_IDLE (200 * NSEC_PER_MSEC)
 #define SLEEP_BUSY (1 * NSEC_PER_MSEC)
 #define SLEEP_FULL (100 * NSEC_PER_MSEC)
@@ -94,7 +94,7 @@ bool chan_writer_alive(const struct chan *c, uint64_t position, uint32_t *pid);
 /* Whether a subscriber id is one that somebody holds. */
 bool chan_sub_alive(const struct chan *c, uint32_t id);
 
-/* Ends a subscription whose lock we hold. Killed at any point, it can be done again. */
+/* Ends a subscription whose lock we hold. If we are killed meanwhile it can be done again. */
 void chan_sub_end(struct chan *c, struct chan_sub *s);
 
 /* Reaps dead subscribers that are @lag or more behind. Return: whether there was one. */

@@ -67,7 +67,7 @@
 
 #include "chan_words.h"
 
-/* Whether position @tail may be claimed as far as receivers are concerned. */
+/* Whether no receiver stands in the way of claiming position @tail. */
 static bool has_room(struct chan *c, uint64_t tail)
 {
     uint32_t epoch = LOAD_SC(&c->ctl->epoch);
@@ -81,7 +81,8 @@ static bool has_room(struct chan *c, uint64_t tail)
     return tail - c->min_head < c->map.entries;
 }
 
-/* Whether the slot for @tail is done with the position before; @lost when that died unfinished. */
+/* Whether the slot for @tail can be written: its last message is complete, or (@lost) its sender
+ * died. */
 static bool slot_done(const struct chan *c, uint64_t tail, bool *lost)
 {
     uint64_t before = tail - c->map.entries;
@@ -148,7 +149,7 @@ static void publish(struct chan *c, uint64_t position, const void *data, size_t 
     }
 }
 
-/* One of those who compete; when it died asleep, the next. */
+/* Wakes one of the competing receivers; if it was killed in its sleep, another. */
 static void wake_one_receiver(struct chan *c, uint64_t bits, uint64_t position)
 {
     while (bits) {
@@ -209,7 +210,7 @@ static int wait_for_room(struct chan *c, int why, uint64_t ns)
 
         return nanosleep(&ts, NULL) < 0 ? -errno : 0;
     }
-    /* Who sleeps before messages for others only must pass them now. */
+    /* Receivers that sleep at messages for other subscribers must pass over them now. */
     chan_wake_set(&c->ctl->rbits, &c->ctl->rgen);
     gen = LOAD_SC(&c->ctl->wgen);
     __atomic_fetch_or(&c->ctl->wbits, bit, __ATOMIC_SEQ_CST);
@@ -245,7 +246,8 @@ int chan_send(struct chan *c, const void *data, size_t len, uint64_t user_data, 
             chan_relax();
             continue;
         }
-        /* Full: receivers need the processor, and each look at their heads costs them a miss. */
+        /* Full: let the receivers run. Looking at their heads again and again would slow them down.
+         */
         if (yields < YIELDS && timeout_ns) {
             yields++;
             sched_yield();

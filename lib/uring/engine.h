@@ -24,8 +24,8 @@ enum chan_delivery {
 
 enum chan_access {
     CHAN_SEND = 1 << 0,
-    CHAN_RECV = 1 << 1, /* subscribes: from now on the messages wait for this handle */
-    CHAN_LOOK = 0,      /* neither: peek and info only */
+    CHAN_RECV = 1 << 1, /* subscribes: from now on messages wait for this handle */
+    CHAN_LOOK = 0,      /* only looks: chan_look(), chan_get_info() */
 };
 
 #define CHAN_FOREVER  UINT64_MAX
@@ -38,7 +38,7 @@ enum chan_access {
  * @max_msg: bytes of the longest message, up to 1 MiB; the whole ring below 2 GiB
  * @mode: permission bits; the umask does not apply. Bits outside 0666 are ignored
  * @key: to find it by; 0 for none. Need not be unique: the newest is found
- * @name: what the key was made from, for people; "" for none
+ * @name: the text that the key was made from; "" for none
  */
 struct chan_conf {
     enum chan_delivery delivery;
@@ -49,7 +49,7 @@ struct chan_conf {
     const char *name;
 };
 
-/* What to open: by @id unless that is 0, else the newest with @key. */
+/* Which channel: the one with @id, or if that is 0 the newest with @key. */
 struct chan_ref {
     uint32_t id;
     uint64_t key;
@@ -66,8 +66,8 @@ struct chan_ref {
  *   those that a new one would get
  * @lost: messages whose sender died while it wrote them, as far as senders have found them
  * @senders, @receivers: handles open for it
- * @processes: that have it open, as far as can be told
- * @destroyed: it has no name any more
+ * @processes: how many have it open, as far as can be told
+ * @destroyed: it can no longer be opened
  */
 struct chan_info {
     uint32_t id;

@@ -9,10 +9,10 @@
 #include <stdint.h>
 #include <sys/mman.h>
 
-/* A process has few channels open; tests have many. */
+/* A process has few channels open at a time; tests have many. */
 enum { GUARD_MAX = 512 };
 
-/* In a fixed table, since a signal handler can neither lock nor follow a list that changes. */
+/* A fixed table: the signal handler can neither take a lock nor follow a list that changes. */
 struct guard {
     bool used;
     bool broken;

@@ -4,8 +4,8 @@
  *
  * Looking never attaches as a receiver, which would hold up a broadcast channel from message 0 on.
  * The mapping comes from a descriptor of a process that has the channel open, which is known of
- * channels that ipcbox keeps (holder.h) or named (pid:PID:FD), or else from attaching for a moment
- * as a sender, which holds up nobody.
+ * channels that ipcbox keeps (kernel_record.h) or named (pid:PID:FD), or else from attaching for a
+ * moment as a sender, which holds up nobody.
  *
  * Nothing in the interface blocks and nothing wakes: waiting is watching the mapping.
  */
@@ -18,14 +18,13 @@
 #include "kernel_channel.h"
 #include "timefmt.h"
 
-/* How long a message must wait unreceivable, with nobody else taking it, to tell that we are stuck.
- */
+/* When a message has waited so long that we cannot receive and nobody else takes, we are stuck. */
 #define PATIENCE (200 * NSEC_PER_MSEC)
 
-/* How often one who waits makes sure that the channel still exists. */
+/* How often a waiting receiver or sender checks that the channel still exists. */
 #define LOOK_EVERY (500 * NSEC_PER_MSEC)
 
-/* The same for one who may be holding up senders without knowing. */
+/* The same for a receiver that may be holding up senders without knowing it. */
 #define DOUBT_EVERY (20 * NSEC_PER_MSEC)
 
 static struct kernel *kernel_of(struct uipc *u)
@@ -111,7 +110,7 @@ static int attach(struct kernel *k, uint32_t flags, struct err *e)
     return r;
 }
 
-/* The record may be of another channel with the same key, or of one that has vanished. */
+/* Drops a record that is of another channel with the same key, or of one that has vanished. */
 static void verify_record(struct kernel *k)
 {
     _cleanup_(closep) int fd = -1;
@@ -123,15 +122,16 @@ static void verify_record(struct kernel *k)
         fd = kernel_take_fd(k->record.pid, k->record.fd, NULL);
     if (fd >= 0)
         same = kernel_same_file(fd, k->fd);
-    /* Where one may not look an id is good enough, a key is not. */
+    /* Where we may not compare the files, the same id is good enough, the same key is not. */
     if (same == 0 || (same < 0 && !k->by.id))
         memset(&k->record, 0, sizeof(k->record));
 }
 
 /*
- * A receiver begins at message 0. When that is gone it gets nothing, ever, and holds up the senders
- * of a broadcast channel. Multicast has one position for all. Where the delivery is not known, a
- * position of all that lies further back than the ring reaches cannot be multicast's.
+ * Whether a new receiver would come too late. It begins at message 0: when that has been
+ * overwritten it never gets anything, and holds up the senders of a broadcast channel. The
+ * receivers of a multicast channel share one position, which does not lag so far behind; by that a
+ * channel whose delivery is not known can be told not to be multicast.
  */
 static bool too_late(const struct kernel *k)
 {
@@ -157,8 +157,8 @@ static int attach_and_look(struct kernel *k, uint32_t flags, struct err *e)
 }
 
 /*
- * In a unicast channel a new receiver gets again what the last one has had. Takes it out of the
- * way: what @consumed says has been received is for nobody.
+ * In a unicast channel a new receiver gets again the messages that the last one has received.
+ * Receives and drops those before @consumed.
  */
 static int skip_consumed(struct kernel *k, uint32_t consumed)
 {
@@ -171,7 +171,7 @@ static int skip_consumed(struct kernel *k, uint32_t consumed)
     uringk_encode_recv(&sqe, k->sub, buf, k->map.max_msg);
     for (; k->position != consumed && r >= 0; k->position += r >= 0)
         r = uringk_run(k->ring, &sqe);
-    return 0; /* what stands in the way of the next receive, that one tells */
+    return 0; /* an error will come again with the first real receive, and be reported there */
 }
 
 static int attach_receiver(struct kernel *k, uint32_t flags, struct err *e)
@@ -180,7 +180,8 @@ static int attach_receiver(struct kernel *k, uint32_t flags, struct err *e)
     bool late = r == 0 && too_late(k);
     uint32_t consumed;
 
-    /* A sender holds up nobody: look first. Without write permission one must go in at once. */
+    /* Look first as a sender, who holds up nobody. Without permission to send that is not possible.
+     */
     if (r == 0)
         detach(k);
     if (!late)
@@ -213,7 +214,7 @@ static int open_attached(struct kernel *k, unsigned int access, struct err *e)
     return access & CHAN_RECV ? attach_receiver(k, flags, e) : attach_and_look(k, flags, e);
 }
 
-/* Takes and maps a process's descriptor. */
+/* Copies and maps a process's descriptor. */
 static int open_taken(struct kernel *k, pid_t pid, int fd, struct err *e)
 {
     k->fd = kernel_take_fd(pid, fd, e);
@@ -224,7 +225,8 @@ static int open_taken(struct kernel *k, pid_t pid, int fd, struct err *e)
     return kernel_map(k, e);
 }
 
-/* By a descriptor: to look, that is enough; to attach, its id must be known. */
+/* Opens a channel by a process's descriptor, which is enough to look; to attach its id is needed.
+ */
 static int open_by_fd(struct kernel *k, const struct uipc_ref *ref, unsigned int access,
                       struct err *e)
 {
@@ -311,7 +313,7 @@ static int kernel_open(const char *dir, const struct uipc_ref *ref, unsigned int
 
 /* ---- the end of a channel -------------------------------------------------------------------- */
 
-/* Whether nobody can come to the channel any more. Those who have it go on as if nothing were. */
+/* Whether the channel has ended. Processes that are attached to it do not notice. */
 static bool has_ended(const struct kernel *k)
 {
     _cleanup_(closep) int fd = -1;
@@ -320,7 +322,7 @@ static bool has_ended(const struct kernel *k)
     if (kernel_destroyed(k->fd))
         return true;
     if (k->record.magic)
-        return !holder_alive(k->dir, &k->record);
+        return !kernel_record_alive(k->dir, &k->record);
     if (k->ring) {
         r = kernel_exists(k->ring, &k->by, k->fd);
         return r == 0 || (r == -EEXIST && k->by.id);
@@ -329,7 +331,7 @@ static bool has_ended(const struct kernel *k)
     return fd == -ESRCH || fd == -EBADF || (fd >= 0 && kernel_same_file(fd, k->fd) == 0);
 }
 
-/* The same, looking only now and then. */
+/* The same, but checked only now and then. */
 static bool seems_ended(struct kernel *k)
 {
     uint64_t now = timefmt_now(CLOCK_MONOTONIC);
@@ -342,7 +344,7 @@ static bool seems_ended(struct kernel *k)
 
 /* ---- sending and receiving ------------------------------------------------------------------- */
 
-/* What is left of a time that began at @start. */
+/* How much (ns) is left of a timeout that began at @start. */
 static uint64_t time_left(uint64_t start, uint64_t timeout)
 {
     uint64_t spent;
@@ -353,7 +355,7 @@ static uint64_t time_left(uint64_t start, uint64_t timeout)
     return spent < timeout ? timeout - spent : 0;
 }
 
-/* What a failed send means. With a target -ENOENT has two meanings, which the tail tells apart. */
+/* Explains a failed send. With a target -ENOENT has two meanings, which the tail tells apart. */
 static int send_failed(struct kernel *k, uint32_t target, uint32_t tail, int r, struct err *e)
 {
     bool moved = ringmap_tail(&k->map) != tail;
@@ -402,30 +404,32 @@ static int kernel_send(struct uipc *u, const void *data, size_t len, uint64_t us
     }
 }
 
-/* The channel just before a receive: @waiting: a message is there that nobody has consumed. */
-struct glance {
+/* What the mapping said just before a receive. @waiting: there is a message that nobody consumed.
+ */
+struct state_before {
     uint32_t tail;
     uint32_t consumer;
     bool waiting;
-    struct ringmap_msg msg; /* at the position that is probably ours; its length is -1: none */
+    struct ringmap_msg msg; /* the one that we probably get; its length is UINT32_MAX: none */
 };
 
-static struct glance glance_at(const struct kernel *k)
+static struct state_before look_before(const struct kernel *k)
 {
-    struct glance g = {.tail = ringmap_tail(&k->map), .consumer = ringmap_consumer(&k->map)};
-    uint32_t ours = k->delivery == CHAN_MULTICAST ? g.consumer : k->position;
+    struct state_before b = {.tail = ringmap_tail(&k->map), .consumer = ringmap_consumer(&k->map)};
+    uint32_t ours = k->delivery == CHAN_MULTICAST ? b.consumer : k->position;
 
-    g.waiting = g.consumer != g.tail && ringmap_state(&k->map, g.consumer) == RINGMAP_READY;
-    if (ringmap_read(&k->map, ours, NULL, 0, &g.msg) < 0)
-        g.msg = (struct ringmap_msg){.position = ours, .len = UINT32_MAX};
-    return g;
+    b.waiting = b.consumer != b.tail && ringmap_state(&k->map, b.consumer) == RINGMAP_READY;
+    if (ringmap_read(&k->map, ours, NULL, 0, &b.msg) < 0)
+        b.msg = (struct ringmap_msg){.position = ours, .len = UINT32_MAX};
+    return b;
 }
 
 /*
- * Whether we get nothing any more. It is so when the ring has come round since our position; where
- * there is a doubt that we have one, only when a message that is there stays there although we try.
+ * Whether we will never get anything any more. That is so when the ring has come round since our
+ * position. Where it is not certain that we have a position of our own, it is so only when a
+ * message stays in the channel although we try to receive it.
  */
-static bool is_stuck(struct kernel *k, const struct glance *before)
+static bool is_stuck(struct kernel *k, const struct state_before *before)
 {
     uint64_t now;
 
@@ -434,7 +438,7 @@ static bool is_stuck(struct kernel *k, const struct glance *before)
         return false;
     if (k->delivery != UIPC_DELIVERY_UNKNOWN || k->counts)
         return true;
-    /* A sender has met us, who have not read the first message: it is a broadcast channel. */
+    /* Senders wait for us, who have not read the first message: it is a broadcast channel. */
     if (uringk_overtaken(before->tail, ringmap_consumer(&k->map), k->map.entries))
         return true;
     now = timefmt_now(CLOCK_MONOTONIC);
@@ -447,12 +451,12 @@ static bool is_stuck(struct kernel *k, const struct glance *before)
     return k->suspect && now - k->suspect >= PATIENCE;
 }
 
-/* What is known of a message of @len bytes that has just been received. */
-static void describe(struct kernel *k, const struct glance *before, uint32_t len,
+/* Fills in what is known of a message of @len bytes that has just been received. */
+static void describe(struct kernel *k, const struct state_before *before, uint32_t len,
                      struct chan_got *got)
 {
     uint32_t moved = ringmap_consumer(&k->map) - before->consumer;
-    bool alone = moved == 1; /* nobody else received meanwhile */
+    bool alone = moved == 1; /* no other receiver took a message meanwhile */
     bool sure;
 
     /* Only in a multicast channel each receive moves the common position at once. */
@@ -469,7 +473,7 @@ static void describe(struct kernel *k, const struct glance *before, uint32_t len
 }
 
 /* Nothing came: waits for more. Return: 0 to look again, or -errno. */
-static int wait_for_more(struct kernel *k, const struct glance *before, uint64_t left)
+static int wait_for_more(struct kernel *k, const struct state_before *before, uint64_t left)
 {
     bool moving = ringmap_tail(&k->map) != before->tail ||
                   (before->tail && ringmap_state(&k->map, before->tail - 1) == RINGMAP_UNPUBLISHED);
@@ -498,7 +502,7 @@ static int kernel_recv(struct uipc *u, void *buf, size_t cap, struct chan_got *g
         return uringk_explain(URINGK_RECV, -EMSGSIZE, e);
     uringk_encode_recv(&sqe, k->sub, buf, (uint32_t)MIN(cap, (size_t)UINT32_MAX));
     for (;;) {
-        struct glance before = glance_at(k);
+        struct state_before before = look_before(k);
         int r = uringk_run(k->ring, &sqe);
         uint64_t left;
 
@@ -512,7 +516,7 @@ static int kernel_recv(struct uipc *u, void *buf, size_t cap, struct chan_got *g
             return uringk_explain(URINGK_RECV, -ESTALE, e);
         if (ended)
             return err_set(e, -EIDRM, NULL, "the channel has been destroyed");
-        ended = seems_ended(k); /* what came meanwhile is still received */
+        ended = seems_ended(k); /* then one more try: a message may have come meanwhile */
         if (ended)
             continue;
         if (!timeout_ns)

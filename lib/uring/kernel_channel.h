@@ -1,30 +1,30 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a handle of a kernel channel is made of: shared by the kernel_….c files only. */
+/* The handle of a kernel channel, for the kernel_….c files only. */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "guard.h"
-#include "holder.h"
+#include "kernel_record.h"
 #include "uipc.h"
 #include "uringk.h"
 
 /**
  * struct kernel - an open kernel channel
- * @dir: where holders leave their records, or NULL
- * @ring: ours, when attached; the subscription ends with it
- * @fd: the channel; @file its mapping
- * @by: what we attached by: an id or a key
+ * @dir: where the processes that keep channels leave their records, or NULL
+ * @ring: our io_uring, when we are or were attached; the subscription ends with it
+ * @fd: a descriptor of the channel; @file: its mapping
+ * @by: the id or key that we attached by
  * @sub: our subscription, or 0
  * @delivery: enum chan_delivery or UIPC_DELIVERY_UNKNOWN
  * @position: messages received, which is the position of the next one except in a multicast channel
- * @counts: it is known that @position is that
- * @suspect: since when a message waits that we do not get, ns, or 0; @suspect_head which
- * @pause: how long we slept last while nothing came, ns
- * @looked: when we last made sure that the channel still exists, ns
- * @record: what its holder says; its magic is 0 when there is none
- * @pid, @their_fd: where it was taken from when we did not attach
+ * @counts: whether it is certain that @position is the position of the next message
+ * @suspect: since when (ns) a message waits that we do not get, or 0; @suspect_head: its position
+ * @pause: how long (ns) we slept last while nothing came
+ * @looked: when (ns) we last checked that the channel still exists
+ * @record: what the process that keeps it says; the magic is 0 when there is none
+ * @pid, @their_fd: the process and descriptor that @fd was taken from, when we did not attach
  */
 struct kernel {
     struct uipc base;
@@ -42,12 +42,12 @@ struct kernel {
     uint32_t suspect_head;
     uint64_t pause;
     uint64_t looked;
-    struct holder_record record;
+    struct kernel_record record;
     pid_t pid;
     int their_fd;
 };
 
-static inline int kernel_delivery(const struct holder_record *record)
+static inline int kernel_delivery(const struct kernel_record *record)
 {
     return record->magic ? (int)record->delivery : UIPC_DELIVERY_UNKNOWN;
 }
@@ -57,12 +57,12 @@ static inline int kernel_delivery(const struct holder_record *record)
 int kernel_same_file(int a, int b);
 
 /* The record of a channel by id or key: of several the newest. */
-bool kernel_find_record(const char *dir, const struct uipc_ref *ref, struct holder_record *out);
+bool kernel_find_record(const char *dir, const struct uipc_ref *ref, struct kernel_record *out);
 
 /* The record of the channel that a descriptor of ours is of. */
-bool kernel_record_of(const char *dir, int fd, struct holder_record *out);
+bool kernel_record_of(const char *dir, int fd, struct kernel_record *out);
 
-/* Takes a process's descriptor of a channel. Return: a descriptor of ours, or -errno. */
+/* Copies a process's descriptor of a channel. Return: a descriptor of ours, or -errno. */
 int kernel_take_fd(pid_t pid, int fd, struct err *e);
 
 /* Maps @k->fd, whose size nobody has told. Return: 0; -EIDRM when the channel was destroyed. */
@@ -71,7 +71,7 @@ int kernel_map(struct kernel *k, struct err *e);
 /* Whether the channel of a descriptor of ours is known to have been destroyed. */
 bool kernel_destroyed(int fd);
 
-/* Attaches @ring. Return: 0, or what the kernel said. @a tells the rest. */
+/* Attaches @ring to a channel. Return: 0 with @a filled in, or what the kernel said. */
 int kernel_attach(struct uringk *ring, const struct uipc_ref *ref, uint32_t flags,
                   struct uring_ipc_attach *a);
 
@@ -88,7 +88,7 @@ int kernel_borrow(struct uringk *ring, const struct uipc_ref *ref);
  */
 int kernel_exists(struct uringk *ring, const struct uipc_ref *ref, int fd);
 
-struct uipc_info kernel_info_of(const struct holder_record *record, const struct ringmap *map);
+struct uipc_info kernel_info_of(const struct kernel_record *record, const struct ringmap *map);
 
 /* As struct uipc_ops says of list and peers. */
 int kernel_list(const char *dir, uipc_info_fn visit, void *ctx, uint64_t *hidden, struct err *e);

@@ -29,12 +29,12 @@ int kernel_same_file(int a, int b)
 /* ---- records --------------------------------------------------------------------------------- */
 
 struct record_search {
-    const struct uipc_ref *ref;
-    int fd; /* or by this */
-    struct holder_record found;
+    const struct uipc_ref *ref; /* id or key; NULL to search by @fd */
+    int fd;
+    struct kernel_record found;
 };
 
-static bool record_matches(const struct record_search *s, const struct holder_record *rec)
+static bool record_matches(const struct record_search *s, const struct kernel_record *rec)
 {
     _cleanup_(closep) int fd = -1;
 
@@ -46,7 +46,7 @@ static bool record_matches(const struct record_search *s, const struct holder_re
     return fd >= 0 && kernel_same_file(fd, s->fd) == 1;
 }
 
-static int record_visit(const struct holder_record *rec, void *ctx)
+static int record_visit(const struct kernel_record *rec, void *ctx)
 {
     struct record_search *s = ctx;
 
@@ -55,21 +55,21 @@ static int record_visit(const struct holder_record *rec, void *ctx)
     return 0;
 }
 
-static bool record_search(const char *dir, struct record_search *s, struct holder_record *out)
+static bool record_search(const char *dir, struct record_search *s, struct kernel_record *out)
 {
-    (void)holder_visit(dir, record_visit, s);
+    (void)kernel_record_visit(dir, record_visit, s);
     *out = s->found;
     return s->found.magic != 0;
 }
 
-bool kernel_find_record(const char *dir, const struct uipc_ref *ref, struct holder_record *out)
+bool kernel_find_record(const char *dir, const struct uipc_ref *ref, struct kernel_record *out)
 {
     struct record_search s = {.ref = ref};
 
     return record_search(dir, &s, out);
 }
 
-bool kernel_record_of(const char *dir, int fd, struct holder_record *out)
+bool kernel_record_of(const char *dir, int fd, struct kernel_record *out)
 {
     struct record_search s = {.fd = fd};
 
@@ -98,7 +98,7 @@ int kernel_take_fd(pid_t pid, int fd, struct err *e)
 {
     _cleanup_(closep) int got = -1;
     struct realuser saved = REALUSER_INIT;
-    int r = realuser_enter(&saved); /* capabilities of the file are for other things */
+    int r = realuser_enter(&saved); /* the file's capabilities must not help here */
 
     if (r < 0)
         return r;
@@ -191,7 +191,7 @@ static void kernel_info_measure(struct uipc_info *info, const struct ringmap *ma
     info->c.waiting = (uint32_t)info->c.tail - ringmap_head(map);
 }
 
-struct uipc_info kernel_info_of(const struct holder_record *rec, const struct ringmap *map)
+struct uipc_info kernel_info_of(const struct kernel_record *rec, const struct ringmap *map)
 {
     struct uipc_info info = {
         .backend = uipc_kernel_ops.name,
@@ -279,10 +279,10 @@ int kernel_visit_peers(int fd, uipc_peer_fn visit, void *ctx, uint64_t *hidden)
 
 /* ---- listing --------------------------------------------------------------------------------- */
 
-/* A channel seen: @fd a descriptor of ours, or -1 when we may not have one. */
+/* A channel that was found: @fd is a descriptor of ours, or -1 when we may not have one. */
 struct seen {
     int fd;
-    pid_t last_pid; /* the last process counted */
+    pid_t last_pid; /* the process that was counted last */
     struct uipc_info info;
 };
 
@@ -342,7 +342,7 @@ static int listing_closed(struct listing *l, struct uipc_info *info, int why)
 }
 
 /* Records come first, so that a channel is shown with what is known of it. */
-static int listing_record(const struct holder_record *rec, void *ctx)
+static int listing_record(const struct kernel_record *rec, void *ctx)
 {
     struct listing *l = ctx;
     struct uipc_info info = kernel_info_of(rec, NULL);
@@ -362,7 +362,7 @@ static int listing_record(const struct holder_record *rec, void *ctx)
 /* A channel of this id, which @fd (ours) is of, or which our attaching was refused by. */
 static int listing_id(struct listing *l, uint32_t id, int fd)
 {
-    static const struct holder_record none;
+    static const struct kernel_record none;
     struct uipc_info info = kernel_info_of(&none, NULL);
     struct seen *s = NULL;
 
@@ -411,7 +411,7 @@ static int listing_ids(struct listing *l)
 
 static int listing_fd(const struct proc_fd *f, void *ctx)
 {
-    static const struct holder_record none;
+    static const struct kernel_record none;
     struct uipc_info info = kernel_info_of(&none, NULL);
     struct listing *l = ctx;
     int r = 0, fd = kernel_take_fd(f->pid, f->fd, NULL);
@@ -443,7 +443,7 @@ int kernel_list(const char *dir, uipc_info_fn visit, void *ctx, uint64_t *hidden
                 struct err *e _unused_)
 {
     struct listing l = {0};
-    int r = holder_visit(dir, listing_record, &l);
+    int r = kernel_record_visit(dir, listing_record, &l);
 
     if (r == 0)
         r = listing_ids(&l);

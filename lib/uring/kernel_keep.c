@@ -2,9 +2,9 @@
 /*
  * Making kernel channels, keeping them, and ending them.
  *
- * A channel ends with the ring that made it, so somebody must keep that ring. It is ended by
- * closing the ring, never by DESTROY: a ring remembers the ids that were destroyed under it, and
- * its close would take along whichever channel has got the id since.
+ * A channel ends with the ring that made it, so a process must keep that ring. The channel is ended
+ * by closing the ring, never by DESTROY: a ring remembers the ids of its channels that were
+ * destroyed, and when it is closed the kernel also destroys whichever channel has such an id then.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -42,16 +42,16 @@ static int pause_ms(unsigned int ms)
 
 /* ---- creating -------------------------------------------------------------------------------- */
 
-/* The channel ends in either case: its ring goes. */
+/* The channel ends in either case, with its ring. */
 void kernel_release(struct uipc_keep *keep, bool destroy _unused_)
 {
     struct kernel_keep *k = container_of(keep, struct kernel_keep, base);
 
     if (k->record_fd >= 0)
-        holder_remove(k->dir, k->id, k->record_fd);
+        kernel_record_remove(k->dir, k->id, k->record_fd);
     if (k->fd >= 0)
         close(k->fd);
-    uringk_free(k->ring); /* with which the channel goes */
+    uringk_free(k->ring); /* ends the channel */
     free(k->dir);
     free(k);
 }
@@ -63,8 +63,10 @@ static uint32_t delivery_flags(enum chan_delivery delivery)
                                         : 0;
 }
 
-/* Attaches as a sender, which holds up nobody, so that the channel is to be found in /proc. Return:
- * 0, also when its mode lets not even its owner; -ENOENT when it has vanished. */
+/*
+ * Attaches as a sender, which holds up nobody, so that the channel can be found in /proc. Return:
+ * 0, also when its mode does not let its owner send; -ENOENT when it has vanished.
+ */
 static int keep_descriptor(struct kernel_keep *k)
 {
     struct uring_ipc_attach a;
@@ -75,7 +77,7 @@ static int keep_descriptor(struct kernel_keep *k)
     return r == -EACCES ? 0 : MIN(r, 0);
 }
 
-/* One try, on a ring of its own: a ring that has failed may be haunted by an id of its past. */
+/* One try, with a new ring: one that has failed may fail again for an id that it remembers. */
 static int create_once(struct kernel_keep *k, const struct chan_conf *conf, struct err *e)
 {
     struct uring_ipc_create c;
@@ -97,8 +99,8 @@ static int create_once(struct kernel_keep *k, const struct chan_conf *conf, stru
 
 static int leave_record(struct kernel_keep *k, const struct chan_conf *conf, struct err *e)
 {
-    struct holder_record rec = {
-        .magic = HOLDER_MAGIC,
+    struct kernel_record rec = {
+        .magic = KERNEL_RECORD_MAGIC,
         .key = conf->key,
         .created_ns = timefmt_now(CLOCK_REALTIME),
         .pid = getpid(),
@@ -112,7 +114,7 @@ static int leave_record(struct kernel_keep *k, const struct chan_conf *conf, str
     int r;
 
     snprintf(rec.name, sizeof(rec.name), "%s", conf->name ? conf->name : "");
-    r = holder_write(k->dir, &rec, e);
+    r = kernel_record_write(k->dir, &rec, e);
     k->record_fd = r < 0 ? -1 : r;
     return MIN(r, 0);
 }
@@ -148,7 +150,8 @@ int kernel_check(struct uipc_keep *keep, struct err *e)
     struct kernel_keep *k = container_of(keep, struct kernel_keep, base);
     int r = kernel_exists(k->ring, &(struct uipc_ref){.id = k->id}, k->fd);
 
-    /* When another channel has the id by now, our end would be that one's too: wait for it. */
+    /* If another channel has the id by now, our end would destroy it: we go on until that has
+     * ended. */
     return r == 0 ? err_set(e, -EIDRM, NULL,
                             "it has vanished: the kernel lets anybody destroy any channel")
                   : 0;
@@ -163,13 +166,13 @@ static void await_end(uint32_t id, int fd)
 
     if (fd < 0 || uringk_new(&ring, NULL) < 0)
         return;
-    /* Ten seconds have been seen. It ends all the same, so one does not fail over that. */
+    /* It has been seen to take ten seconds. The channel does end, so that this is no failure. */
     for (int i = 0; i < 1200 && kernel_exists(ring, &(struct uipc_ref){.id = id}, fd) == 1; i++)
         if (pause_ms(10) < 0)
             return;
 }
 
-/* Whether a process is a user's: a record is written by its user, who could name any process. */
+/* Whether a process belongs to a user. A record's writer could have named any process. */
 static bool is_of_user(pid_t pid, uid_t uid)
 {
     _cleanup_(buf_done) struct buf text = BUF_INIT;
@@ -184,9 +187,8 @@ static bool is_of_user(pid_t pid, uid_t uid)
     return line && sscanf(line, "\nUid: %u", &real) == 1 && real == uid;
 }
 
-/* By a descriptor of the process, so that no other can get its number in between. Return: that
- * descriptor, or -errno. */
-static int signal_holder(const struct holder_record *rec, struct err *e)
+/* Tells the process that keeps a channel to end. Return: a pidfd of it, or -errno. */
+static int signal_keeper(const struct kernel_record *rec, struct err *e)
 {
     _cleanup_(closep) int pidfd = (int)syscall(SYS_pidfd_open, rec->pid, 0);
 
@@ -201,11 +203,11 @@ static int signal_holder(const struct holder_record *rec, struct err *e)
     return TAKE_FD(pidfd);
 }
 
-/* Has the keeper of a channel end it, and waits until both have gone, and what went with it. */
-static int stop_holder(const struct holder_record *rec, struct err *e)
+/* Has the process that keeps a channel end it, and waits until the process and the channel end. */
+static int stop_keeper(const struct kernel_record *rec, struct err *e)
 {
     _cleanup_(closep) int fd = kernel_take_fd(rec->pid, rec->fd, NULL);
-    _cleanup_(closep) int pidfd = signal_holder(rec, e);
+    _cleanup_(closep) int pidfd = signal_keeper(rec, e);
     struct pollfd p = {.fd = pidfd, .events = POLLIN};
     int r;
 
@@ -221,7 +223,7 @@ static int stop_holder(const struct holder_record *rec, struct err *e)
     return 0;
 }
 
-static bool find_holder(const char *dir, const struct uipc_ref *ref, struct holder_record *rec,
+static bool find_keeper(const char *dir, const struct uipc_ref *ref, struct kernel_record *rec,
                         struct err *e, int *r)
 {
     _cleanup_(closep) int fd = -1;
@@ -237,11 +239,11 @@ static bool find_holder(const char *dir, const struct uipc_ref *ref, struct hold
 int kernel_destroy(const char *dir, const struct uipc_ref *ref, bool force, struct err *e)
 {
     _cleanup_(uringk_freep) struct uringk *ring = NULL;
-    struct holder_record rec;
+    struct kernel_record rec;
     int r;
 
-    if (find_holder(dir, ref, &rec, e, &r))
-        return stop_holder(&rec, e);
+    if (find_keeper(dir, ref, &rec, e, &r))
+        return stop_keeper(&rec, e);
     if (r < 0)
         return r;
     if (!ref->id)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The one reader of a channel's mapping. */
+/* Reads a channel's mapping. */
 #include "mapping.h"
 
 #include <assert.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The one reader of a channel's mapping, for kernel channels and embedded ones. It consumes nothing
- * and disturbs nobody. Everything in the mapping is hostile and may change at any time: sizes are
- * taken once and checked, every number is bounded where it is used.
+ * Reads a channel's mapping, of kernel channels and embedded ones, without consuming anything.
+ * Everything in the mapping is hostile and may change at any time: sizes are read once and checked,
+ * and every number is bounded where it is used.
  */
 #pragma once
 
@@ -93,7 +93,7 @@ uint32_t ringmap_tail(const struct ringmap *m);
 /* The first position that the mapping says is not consumed; at most entries before the tail. */
 uint32_t ringmap_head(const struct ringmap *m);
 
-/* The word itself, whatever it says. */
+/* consumer.head, unchecked. */
 uint32_t ringmap_consumer(const struct ringmap *m);
 
 /* The oldest position whose slot has not been taken again. */
@@ -121,7 +121,8 @@ int ringmap_read(const struct ringmap *m, uint32_t position, void *buf, size_t c
  * @timeout_ns: how long, UINT64_MAX for ever
  * @pause: how long it slept last, ns; 0 at first. Keeping it lets one wait in pieces
  *
- * For who cannot be woken. It looks often at first, then less and less, down to 50 times a second.
+ * For readers that nobody wakes. It looks often at first, then less and less, down to 50 times a
+ * second.
  *
  * Return: 0 when the slot is no longer RINGMAP_UNPUBLISHED; -ETIMEDOUT; -EINTR after a signal.
  */
@@ -143,7 +144,7 @@ static inline void ringmap_fence(int order)
 #endif
 }
 
-/* The slots of a mapping as its writers see them; @position counts modulo 2^32. */
+/* Where the descriptor of a position lies; @position counts modulo 2^32. */
 static inline size_t ringmap_desc_offset(uint32_t entries, uint32_t position)
 {
     return URING_IPC_DESC_OFFSET +

@@ -253,7 +253,7 @@ static void embedded_close(struct uipc *u)
     free(em);
 }
 
-/* The words for what the number alone does not tell. */
+/* Explains errors that the number alone does not. */
 static int embedded_words(int r, struct err *e)
 {
     switch (r) {

@@ -39,12 +39,12 @@ int uipc_ref_parse(const char *text, struct uipc_ref *ref, struct err *e);
 
 /**
  * struct uipc_info - a channel
- * @backend: who provides it
- * @id: 0 when not known, as with kernel channels of strangers
+ * @backend: the provider's name
+ * @id: 0 when not known
  * @delivery: enum chan_delivery or UIPC_DELIVERY_UNKNOWN
  * @known: owner, permission, key, name and creation are known
- * @pid: of a kernel channel: a process that has it open, and @fd its descriptor; else 0
- * @error: 0, or why one cannot look into it: then entries and what follows in @c do not count
+ * @pid, @fd: a process that has a kernel channel open, and its descriptor; @pid is 0 when unknown
+ * @error: 0, or -errno: why one cannot look into it. Then entries and what follows in @c are unset
  * @c: the rest; kernel channels have no lost messages
  */
 struct uipc_info {
@@ -91,13 +91,13 @@ struct uipc_ops {
     void (*release)(struct uipc_keep *keep, bool destroy);
 };
 
-/* The start of every open channel. @published: the last send failed, and yet the message is out. */
+/* The start of every open channel. @published: the last send failed after the message was sent. */
 struct uipc {
     const struct uipc_ops *ops;
     bool published;
 };
 
-/* The start of what keeps a channel alive. */
+/* The start of an object that keeps a channel alive. */
 struct uipc_keep {
     const struct uipc_ops *ops;
 };

@@ -139,11 +139,11 @@ static int run_sqe(struct uringk *k, const struct io_uring_sqe *sqe)
     while (!take_cqe(k, &res)) {
         long r = syscall(SYS_io_uring_enter, k->fd, submit, 1, IORING_ENTER_GETEVENTS, NULL, 0);
 
-        /* Once submitted it must be waited for: a message may be on its way out or in. */
+        /* Once submitted it must be waited for: it may be sending or receiving a message. */
         if (r < 0 && errno != EINTR && errno != EAGAIN) {
             int failed = -errno;
 
-            if (submit) /* the next one must not bring this one along */
+            if (submit) /* the next call must not submit this SQE, too */
                 __atomic_store_n(word(k->sq, k->p.sq_off.tail), tail, __ATOMIC_RELEASE);
             return failed;
         }
@@ -202,7 +202,7 @@ bool uringk_overtaken(uint32_t tail, uint32_t position, uint32_t entries)
     return tail - position > entries;
 }
 
-/* What the interface's documentation leaves one to find out. */
+/* What results mean; the interface's documentation does not say. */
 static const struct {
     enum uringk_op op;
     int res;

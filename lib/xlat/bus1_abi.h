@@ -11,7 +11,7 @@
 #include <linux/ioctl.h>
 #include <stdint.h>
 
-/* No id, no fd, no type. */
+/* Stands for no id, no descriptor, no type. */
 #define BUS1_INVALID UINT64_MAX
 
 /* Set in every id that the bus itself hands out. */

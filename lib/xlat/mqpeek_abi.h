@@ -33,8 +33,7 @@ struct xlat_mq_timedreceive2_args {
 /* As built on x86-64; the series' generic table says 473 and the number is not settled. */
 #define XLAT_NR_MQ_TIMEDRECEIVE2 548
 
-/* Up to here numbers were given to other calls before (450: set_mempolicy_home_node, Linux 5.17).
- */
+/* Numbers up to this one were other system calls before (450: set_mempolicy_home_node, 5.17). */
 #define XLAT_NR_TAKEN 450
 
 _Static_assert(offsetof(struct xlat_mq_timedreceive2_args, msg_prio) == sizeof(size_t), "ABI");

@@ -14,7 +14,7 @@
 #include "chantest.h"
 #include "check.h"
 #include "cleanup.h"
-#include "holder.h"
+#include "kernel_record.h"
 #include "timefmt.h"
 #include "uipc.h"
 #include "uringmodel.h"
@@ -773,8 +773,8 @@ static void test_kept_by_descriptor(void)
 /* A record names another user's process: that one is not told to end. */
 static void test_lying_record(void)
 {
-    struct holder_record rec = {
-        .magic = HOLDER_MAGIC, .pid = (int32_t)getpid(), .fd = -1, .id = 4242};
+    struct kernel_record rec = {
+        .magic = KERNEL_RECORD_MAGIC, .pid = (int32_t)getpid(), .fd = -1, .id = 4242};
     struct err e = ERR_INIT;
     int fd, status = -1;
     pid_t pid = fork();
@@ -782,14 +782,14 @@ static void test_lying_record(void)
     if (pid == 0) {
         struct err why = ERR_INIT;
 
-        if (seteuid(65534) < 0 || holder_write(dir, &rec, &why) < 0)
+        if (seteuid(65534) < 0 || kernel_record_write(dir, &rec, &why) < 0)
             _exit(1);
         for (;;)
             pause();
     }
     for (int i = 0;
          i < 3000 &&
-         !holder_alive(dir, &(struct holder_record){.id = 4242, .pid = rec.pid, .uid = 65534});
+         !kernel_record_alive(dir, &(struct kernel_record){.id = 4242, .pid = rec.pid, .uid = 65534});
          i++)
         usleep(10000);
     CHECK_INT(ops->destroy(dir, &(struct uipc_ref){.id = 4242}, true, &e), -EPERM);
@@ -797,9 +797,9 @@ static void test_lying_record(void)
     kill(pid, SIGKILL);
     CHECK_INT(waitpid(pid, &status, 0), pid);
     CHECK_INT(seteuid(65534), 0);
-    fd = holder_write(dir, &rec, &e);
+    fd = kernel_record_write(dir, &rec, &e);
     CHECK(fd >= 0);
-    holder_remove(dir, 4242, fd);
+    kernel_record_remove(dir, 4242, fd);
     CHECK_INT(seteuid(0), 0);
 }
 

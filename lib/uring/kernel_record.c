@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What is known of kernel channels that ipcbox itself keeps. */
-#include "holder.h"
+/* Records of the kernel channels that ipcbox keeps, beside the embedded channels. */
+#include "kernel_record.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,24 +13,24 @@
 #include "cleanup.h"
 #include "fileio.h"
 
-enum { HOLDER_NAME_SIZE = 32 };
+enum { RECORD_NAME = 32 };
 
-static void holder_name(char out[HOLDER_NAME_SIZE], uint32_t id)
+static void kernel_record_name(char out[RECORD_NAME], uint32_t id)
 {
-    snprintf(out, HOLDER_NAME_SIZE, "kernel-%u", id);
+    snprintf(out, RECORD_NAME, "kernel-%u", id);
 }
 
-int holder_write(const char *dir, const struct holder_record *record, struct err *e)
+int kernel_record_write(const char *dir, const struct kernel_record *record, struct err *e)
 {
     _cleanup_(closep) int dirfd = chan_dir_open(dir, geteuid(), true, e);
     _cleanup_(closep) int fd = -1;
-    char name[HOLDER_NAME_SIZE];
+    char name[RECORD_NAME];
     int r;
 
     if (dirfd < 0)
         return dirfd;
-    holder_name(name, record->id);
-    /* One of the same id is left over: a channel of that id was made by us just now. */
+    kernel_record_name(name, record->id);
+    /* Another record of this id is left over, for we have just made the channel of this id. */
     (void)unlinkat(dirfd, name, 0);
     fd = openat(dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
     if (fd < 0)
@@ -41,31 +41,31 @@ int holder_write(const char *dir, const struct holder_record *record, struct err
     return r < 0 ? r : TAKE_FD(fd);
 }
 
-void holder_remove(const char *dir, uint32_t id, int fd)
+void kernel_record_remove(const char *dir, uint32_t id, int fd)
 {
     _cleanup_(closep) int dirfd = chan_dir_open(dir, geteuid(), false, NULL);
-    char name[HOLDER_NAME_SIZE];
+    char name[RECORD_NAME];
 
-    holder_name(name, id);
+    kernel_record_name(name, id);
     if (dirfd >= 0)
         (void)unlinkat(dirfd, name, 0);
     if (fd >= 0)
         close(fd);
 }
 
-/* Reads one record. Return: 0, or -errno when it is none, or nobody holds it any more. */
-static int holder_read(int dirfd, uid_t uid, const char *name, struct holder_record *out)
+/* Reads a record. Return: 0; -EBADMSG when it is none; -ESRCH when its process has gone; -errno. */
+static int kernel_record_read(int dirfd, uid_t uid, const char *name, struct kernel_record *out)
 {
     _cleanup_(closep) int fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    struct holder_record rec;
+    struct kernel_record rec;
     struct stat st;
 
     if (fd < 0 || fstat(fd, &st) < 0)
         return -errno;
     if (!S_ISREG(st.st_mode) || st.st_uid != uid || read(fd, &rec, sizeof(rec)) != sizeof(rec))
         return -EBADMSG;
-    if (rec.magic != HOLDER_MAGIC || rec.pid <= 0 || !rec.id || rec.delivery > CHAN_MULTICAST ||
-        rec.name[sizeof(rec.name) - 1])
+    if (rec.magic != KERNEL_RECORD_MAGIC || rec.pid <= 0 || !rec.id ||
+        rec.delivery > CHAN_MULTICAST || rec.name[sizeof(rec.name) - 1])
         return -EBADMSG;
     if (!chan_lock_held(fd, 0))
         return -ESRCH;
@@ -74,8 +74,9 @@ static int holder_read(int dirfd, uid_t uid, const char *name, struct holder_rec
     return 0;
 }
 
-/* Calls back with each record of a directory whose holder lives. Return: as holder_visit(). */
-static int visit_dir(int fd, uid_t uid, int (*visit)(const struct holder_record *record, void *ctx),
+/* Calls back with each record of a directory whose process lives. Return: as kernel_record_visit().
+ */
+static int visit_dir(int fd, uid_t uid, int (*visit)(const struct kernel_record *record, void *ctx),
                      void *ctx)
 {
     _cleanup_(closedirp) DIR *d = NULL;
@@ -83,11 +84,11 @@ static int visit_dir(int fd, uid_t uid, int (*visit)(const struct holder_record 
     int r = chan_names_open(&d, fd);
 
     while (r == 0 && (name = dir_next(d, &r))) {
-        struct holder_record rec;
+        struct kernel_record rec;
 
         if (strncmp(name, "kernel-", 7) != 0)
             continue;
-        r = holder_read(fd, uid, name, &rec);
+        r = kernel_record_read(fd, uid, name, &rec);
         if (r == -ESRCH && uid == geteuid())
             (void)unlinkat(fd, name, 0);
         r = r == 0 ? visit(&rec, ctx) : 0;
@@ -95,8 +96,8 @@ static int visit_dir(int fd, uid_t uid, int (*visit)(const struct holder_record 
     return r;
 }
 
-int holder_visit(const char *dir, int (*visit)(const struct holder_record *record, void *ctx),
-                 void *ctx)
+int kernel_record_visit(const char *dir,
+                        int (*visit)(const struct kernel_record *record, void *ctx), void *ctx)
 {
     _cleanup_(chan_dirs_close) struct chan_dirs w = CHAN_DIRS_INIT;
     int r = chan_dirs_open(&w, dir);
@@ -109,16 +110,16 @@ int holder_visit(const char *dir, int (*visit)(const struct holder_record *recor
     return r;
 }
 
-static int holder_same(const struct holder_record *record, void *ctx)
+static int kernel_record_same(const struct kernel_record *record, void *ctx)
 {
-    const struct holder_record *wanted = ctx;
+    const struct kernel_record *wanted = ctx;
 
     return record->id == wanted->id && record->pid == wanted->pid && record->uid == wanted->uid;
 }
 
-bool holder_alive(const char *dir, const struct holder_record *record)
+bool kernel_record_alive(const char *dir, const struct kernel_record *record)
 {
-    struct holder_record wanted = *record;
+    struct kernel_record wanted = *record;
 
-    return holder_visit(dir, holder_same, &wanted) != 0; /* when in doubt, yes */
+    return kernel_record_visit(dir, kernel_record_same, &wanted) != 0; /* when in doubt, yes */
 }
