@@ -53,7 +53,7 @@ static const struct out_col bench_cols[] = {
     OUT_END,
 };
 
-/* What is measured, and with how many messages through the channel; the others get an eighth. */
+/* The measurements, with the number of messages through a channel; the others get an eighth. */
 static const struct {
     const char *what;
     struct bench_case c;

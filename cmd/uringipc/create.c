@@ -184,7 +184,7 @@ static _noreturn_ void keeper(const struct uipc_ops *ops, const struct chan_conf
     rep.id = kept.id;
     if (rep.r == 0 && chdir("/") < 0)
         rep.r = -errno;
-    /* Whoever reads our output must see its end. */
+    /* A process that reads our output must see it end. */
     for (int fd = 0; fd <= 2 && null >= 0; fd++)
         dup2(null, fd);
     if (write(tell, &rep, sizeof(rep)) != (ssize_t)sizeof(rep) || rep.r < 0) {
@@ -298,11 +298,12 @@ const struct cli_verb uringipc_create_verb = {
     .name = "create",
     .summary = "make a channel, print its id, keep it",
     .description =
-        "Without --broadcast and --multicast the channel is unicast: meant for one receiver; what "
-        "is sent before it comes waits for it.\n"
+        "Without --broadcast and --multicast the channel is unicast: it is meant for one receiver, "
+        "and messages that are sent before it comes wait for it.\n"
         "\n"
         "A full channel makes senders wait. In a broadcast channel without receivers the oldest "
-        "messages are overwritten instead; one that comes gets those that are still there.\n"
+        "messages are overwritten instead; a receiver that comes later gets those that are still "
+        "there.\n"
         "\n"
         "A name becomes a key by FNV-1a (64 bits). Keys need not be unique: the newest channel is "
         "found, one's own first, then root's, then those of others.\n"

@@ -87,7 +87,7 @@ static void record(struct ucmd_watch *watch, const struct ucmd_msg *m)
     watch->stop = dump_writer_flush(d->w) < 0;
 }
 
-/* What waits in the channel now. */
+/* Writes the messages that wait in the channel now. */
 static int dump_waiting(struct cli_ctx *ctx, struct uipc *u, struct dumping *d)
 {
     _cleanup_(freep) char *buf = NULL;

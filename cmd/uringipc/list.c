@@ -344,10 +344,12 @@ const struct cli_verb uringipc_destroy_verb = {
     .complete = CLI_COMPLETE_CHANNEL,
     .summary = "end channels",
     .description =
-        "New senders and receivers find the channel no more. Receivers of an embedded channel get "
-        "what is still in it, and then its end. Only the owner and root may do it.\n"
+        "New senders and receivers no longer find the channel. Receivers of an embedded channel "
+        "get "
+        "the messages that are still in it, and then its end. Only the owner and root may end it.\n"
         "\n"
-        "A kernel channel ends with the process that made it: the one that uringipc create left "
+        "A kernel channel ends with the process that made it: the process that uringipc create "
+        "left "
         "behind is told to end.",
     .opts = destroy_opts,
     .args_size = sizeof(struct destroy_args),

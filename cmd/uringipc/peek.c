@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* uringipc peek and monitor: what is in a channel, and what comes, without receiving it. */
+/* uringipc peek and monitor: the messages in a channel, and new ones, without receiving them. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -147,10 +147,13 @@ const struct cli_verb uringipc_peek_verb = {
     .max_operands = 1,
     .complete = CLI_COMPLETE_CHANNEL,
     .summary = "show what is in a channel, receive nothing",
-    .description = "Reads the channel's memory: nothing is consumed, nobody is disturbed, and a "
-                   "kernel channel is not attached to. In a kernel channel that is broadcast up to "
-                   "16 messages "
-                   "may be shown that all have received already: it tells only now and then.",
+    .description =
+        "Reads the channel's memory: nothing is received, and neither senders nor receivers are "
+        "disturbed. To a kernel channel that no process of ours has open ipcbox attaches for a "
+        "moment as a sender, which holds up nobody; the channel's mode must let it send. In a "
+        "kernel "
+        "channel that is broadcast up to 16 messages may be shown that all receivers have got "
+        "already, for the kernel updates the channel's memory only now and then.",
     .examples = peek_examples,
     .opts = peek_opts,
     .args_size = sizeof(struct peek_args),
@@ -228,10 +231,10 @@ const struct cli_verb uringipc_monitor_verb = {
     .complete = CLI_COMPLETE_CHANNEL,
     .summary = "watch messages without receiving them",
     .description =
-        "Watches the channel's memory. Whoever sends faster than they can be shown makes some be "
-        "missed: they are counted. Ends when the channel is destroyed; a kernel channel that was "
-        "named "
-        "as pid:PID:FD also when that process no longer has it.",
+        "Watches the channel's memory. When messages are sent faster than they can be shown some "
+        "are missed, and counted. Ends when the channel is destroyed, and with a kernel channel "
+        "that "
+        "was named as pid:PID:FD also when that process no longer has it open.",
     .opts = monitor_opts,
     .args_size = sizeof(struct monitor_args),
     .defaults = &monitor_defaults,

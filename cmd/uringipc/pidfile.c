@@ -54,7 +54,7 @@ static int take_file(const char *path, struct err *e)
         struct stat st;
         int r;
 
-        if (fd < 0) /* what is missing is a directory, not a channel */
+        if (fd < 0) /* ENOENT would be reported as a missing channel, but it is the directory */
             return err_set(e, errno == ENOENT ? -ENOTDIR : -errno, NULL, "%s: %s", path,
                            strerrordesc_np(errno));
         if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))

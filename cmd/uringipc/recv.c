@@ -53,7 +53,7 @@ static const struct out_col recv_cols[] = {
 enum { HELD_MAX = 64 };
 
 /**
- * struct receiving - what is being done
+ * struct receiving - a recv on its way
  * @held: messages written to the output and not yet flushed: the channel keeps them until then
  */
 struct receiving {
@@ -246,19 +246,19 @@ const struct cli_verb uringipc_recv_verb = {
         "On a terminal and in JSON messages are shown with their position; anywhere else content "
         "only, a line each.\n"
         "\n"
-        "A receiver gets what is there and what comes: in a unicast channel what nobody has "
-        "received yet, in a broadcast channel all that has not been overwritten, in a multicast "
-        "channel what it wins from the others. An embedded unicast channel keeps a message until "
-        "it has been written to standard output, so that none is lost when the output fails; "
-        "after a kill -9 some may come twice.\n"
+        "A receiver gets the messages that are there, and those that come: in a unicast channel "
+        "those that no receiver has got yet, in a broadcast channel all that have not been "
+        "overwritten, in a multicast channel those that no other receiver takes first. An embedded "
+        "unicast channel keeps a message until it has been written to standard output, so that "
+        "none "
+        "is lost when the output fails; after a kill -9 some messages may come twice.\n"
         "\n"
-        "Kernel channels differ. A receiver that comes when more messages have passed than the "
-        "ring "
-        "holds would get nothing, and hold up the senders of a broadcast channel: it is refused "
-        "(not in a multicast channel, and not where ipcbox cannot tell: then it goes in, and "
-        "leaves "
-        "as soon as it shows). Nothing wakes a receiver: it looks at the channel's memory, at most "
-        "20 ms apart. What is received is gone. The end of a channel is noticed within a second.",
+        "Kernel channels differ. A receiver that attaches after more messages have passed than the "
+        "ring holds would never get any, and would hold up the senders of a broadcast channel: it "
+        "is refused. A multicast channel takes it; where ipcbox cannot tell the way of delivery it "
+        "attaches, and detaches as soon as it finds out. Nothing wakes a receiver: it looks at the "
+        "channel's memory, at most 20 ms apart. A message that has been received is no longer in "
+        "the channel. The end of a channel is noticed within a second.",
     .examples = recv_examples,
     .opts = recv_opts,
     .args_size = sizeof(struct recv_args),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Watching a channel's memory: what monitor shows and dump --follow records. */
+/* Watching a channel's memory, for monitor and dump --follow. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -22,7 +22,7 @@ static void show_next(struct ucmd_watch *w)
         w->seen++;
         w->show(w, &row);
     } else if (r == -ESTALE) {
-        /* Far behind: on to what is still there, and a little further, for it moves. */
+        /* Overwritten: go on with the oldest message, or a little later, for senders go on, too. */
         uint32_t ahead = ringmap_oldest(&w->map) - (uint32_t)w->next + w->map.entries / 8;
 
         w->missed += ahead ? ahead : 1;
@@ -33,7 +33,7 @@ static void show_next(struct ucmd_watch *w)
     }
 }
 
-/* A slot that is claimed and does not get complete, although later ones do, is lost. */
+/* Whether the next message is lost: later ones are complete, but it is not. */
 static bool stuck(const struct ucmd_watch *w)
 {
     return ringmap_tail(&w->map) - (uint32_t)w->next > 1 &&
@@ -69,7 +69,7 @@ static int follow(struct ucmd_watch *w)
         r = uipc_get_info(w->u, &info);
         if (r < 0)
             return cli_fail(w->ctx, r, NULL, "%s", w->ctx->operands[0]);
-        if (info.c.destroyed) /* what is claimed and not complete stays so */
+        if (info.c.destroyed) /* a message that is not complete now never will be */
             return CLI_OK;
     }
     if (w->count && w->seen < w->count && !w->stop)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The three proposed ways to look into a message queue (mqpeek_abi.h), answered by a real peek
- * through the caller's own descriptor: who may read the queue may peek at it, and nobody else.
+ * through the caller's own descriptor: a program may peek at a queue if it may read the queue.
  */
 #include <errno.h>
 #include <fcntl.h>

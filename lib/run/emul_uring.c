@@ -265,7 +265,7 @@ static int64_t do_destroy(struct uring_emulator *u, const struct call *c)
     return res;
 }
 
-/* What this kernel supports, and what is emulated. */
+/* Answers with the operations that this kernel supports, and those on channels. */
 static int64_t do_probe(const struct uring_emulator *u, const struct call *c)
 {
     uint32_t nr = call_u32(c, 3);

@@ -145,7 +145,7 @@ static void uchan_free(struct uchan *c)
 
 void uchans_done(struct uchans *set)
 {
-    assert(!set->newest); /* whoever used a channel has gone */
+    assert(!set->newest); /* all rings have ended, and with them the channels */
     pthread_mutex_destroy(&set->lock);
 }
 

@@ -173,7 +173,7 @@ struct usub *ring_sub(const struct ring *r, uint32_t id)
     return sub;
 }
 
-/* What the kernel refuses of an operation before it begins it. Return: 0, -EOPNOTSUPP, -EINVAL. */
+/* Whether the kernel refuses an operation before it begins. Return: 0, -EOPNOTSUPP, -EINVAL. */
 static int refused(const struct ring *r, const struct io_uring_sqe *sqe)
 {
     if (sqe->flags & IOSQE_BUFFER_SELECT)

@@ -33,7 +33,7 @@ uint64_t chan_key_of_name(const char *name)
     return h ? h : 1;
 }
 
-/* Tells everyone who has a channel open that its name has gone. */
+/* Tells all processes that have a channel open that it has been destroyed. */
 static void end_control(int fd)
 {
     struct guard *g = NULL;
@@ -54,7 +54,7 @@ static void sweep(int dirfd)
 {
     _cleanup_(closedirp) DIR *d = NULL;
     const char *entry;
-    int r = 0; /* what is left now is removed another time */
+    int r = 0; /* if this fails the next creation removes it */
 
     if (chan_names_open(&d, dirfd) < 0)
         return;
@@ -236,8 +236,8 @@ int chan_destroy(const char *dir, const struct chan_ref *ref, struct err *e)
                        st.st_uid);
     if (unlinkat(dirfd, name, 0) < 0)
         return -errno;
-    /* Killed here: those who have it open find out by themselves, the next creation removes the
-     * other name. */
+    /* If we are killed here, processes that have it open notice by themselves, and the next
+     * creation removes the other file. */
     snprintf(name, sizeof(name), "%u.ctl", id);
     ctl = chan_open_file(dirfd, name, O_RDWR, &st, NULL);
     if (ctl >= 0)

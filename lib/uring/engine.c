@@ -22,10 +22,10 @@
  * Who owns a slot. A sender stores intent = p + 1 in its entry, then tries the compare-and-swap.
  * Both dying before and dying after it leave a trace that errs on one side only: whoever owns slot
  * p declares p as long as it is not complete. So when p < tail, p is not complete, and no live
- * entry declares p, then its owner is dead; nobody will ever complete it, and all who look come to
- * the same verdict at any later time. A live entry that declares p may also be one that lost the
- * race for p, but only until its next instruction. (The order: intent is stored before tail moves,
- * and read after tail; it is overwritten only after seq is, and seq is read again after it.)
+ * entry declares p, then its owner is dead: p will never be complete, and every process that looks
+ * at it later finds the same. A live entry that declares p may also belong to a sender that lost
+ * the race for p, but only until its next instruction. (The order: intent is stored before tail
+ * moves, and read after tail; it is overwritten only after seq is, and seq is read again after it.)
  * An entry taken over from a dead sender may show the old intent for a moment; then it counts as
  * alive, and the verdict is a moment late.
  *

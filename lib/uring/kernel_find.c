@@ -178,7 +178,7 @@ int kernel_exists(struct uringk *ring, const struct uipc_ref *ref, int fd)
     if (found == -ENOENT)
         return 0;
     if (found < 0)
-        return found == -EACCES ? 1 : found; /* what is forbidden is there */
+        return found == -EACCES ? 1 : found; /* the mode forbids it, so the channel exists */
     return fd >= 0 && kernel_same_file(found, fd) == 0 ? -EEXIST : 1;
 }
 
@@ -315,7 +315,8 @@ static int listing_put(struct listing *l, const struct seen *seen, struct seen *
     return 0;
 }
 
-/* Notes a channel by a descriptor of ours, which is the listing's from now on, or closed. */
+/* Adds a channel. @fd is our descriptor of it; it belongs to the listing from now on, or is closed.
+ */
 static int listing_take(struct listing *l, int fd, const struct uipc_info *known, struct seen **ret)
 {
     struct kernel k = {.fd = fd};
@@ -332,7 +333,7 @@ static int listing_take(struct listing *l, int fd, const struct uipc_info *known
     return r;
 }
 
-/* Notes what is known of a channel that cannot be looked into, and why. */
+/* Adds a channel that cannot be looked into, with the reason. */
 static int listing_closed(struct listing *l, struct uipc_info *info, int why)
 {
     struct seen *s;
@@ -359,7 +360,7 @@ static int listing_record(const struct kernel_record *rec, void *ctx)
     return fd < 0 ? listing_closed(l, &info, fd) : listing_take(l, fd, &info, &s);
 }
 
-/* A channel of this id, which @fd (ours) is of, or which our attaching was refused by. */
+/* Adds the channel with an id. @fd: our descriptor of it, or the error with which it refused us. */
 static int listing_id(struct listing *l, uint32_t id, int fd)
 {
     static const struct kernel_record none;
@@ -379,7 +380,7 @@ static int listing_id(struct listing *l, uint32_t id, int fd)
         close(fd);
         return 0;
     }
-    /* One that is kept by somebody else's process, and that we may send to. */
+    /* Its record names a process whose descriptor we may not copy, but we may send to it. */
     info = s->info;
     *s = l->v[--l->n];
     return listing_take(l, fd, &info, &s);

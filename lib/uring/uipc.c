@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Channels, whoever provides them; and the provider that is the embedded engine. */
+/* Channels of either provider: naming and finding them; and the provider of embedded channels. */
 #include "uipc.h"
 
 #include <errno.h>
@@ -75,7 +75,7 @@ int uipc_select(const char *name, struct uipc_providers *ret, struct err *e)
     return 0;
 }
 
-/* What both providers said: the second counts when it has the channel. */
+/* Of the answers of both providers the second's counts when it has the channel. */
 static int second_answer(int first, int second, const struct err *second_e, struct err *e)
 {
     if (second == -ENOENT)
@@ -214,7 +214,8 @@ static int embedded_list_one(const struct chan_info *c, int r, void *ctx)
     return l->visit(&info, l->ctx);
 }
 
-/* Whoever has an embedded channel open holds a lock, which everybody can see. */
+/* No process is hidden: one that has an embedded channel open holds a lock that everybody can see.
+ */
 static int embedded_list(const char *dir, uipc_info_fn visit, void *ctx, uint64_t *hidden,
                          struct err *e _unused_)
 {
