@@ -7,6 +7,7 @@
 
 #include "guard.h"
 #include "kernel_record.h"
+#include "macros.h"
 #include "uipc.h"
 #include "uringk.h"
 
@@ -46,6 +47,11 @@ struct kernel {
     pid_t pid;
     int their_fd;
 };
+
+static inline struct kernel *kernel_of(struct uipc *u)
+{
+    return container_of(u, struct kernel, base);
+}
 
 static inline int kernel_delivery(const struct kernel_record *record)
 {
@@ -99,3 +105,11 @@ int kernel_create(const char *dir, const struct chan_conf *conf, struct uipc_kee
 int kernel_check(struct uipc_keep *keep, struct err *e);
 void kernel_release(struct uipc_keep *keep, bool destroy);
 int kernel_destroy(const char *dir, const struct uipc_ref *ref, bool force, struct err *e);
+
+/* Whether the channel has ended, which is checked only now and then: else false. */
+bool kernel_seems_ended(struct kernel *k);
+
+int kernel_send(struct uipc *u, const void *data, size_t len, uint64_t user_data, uint32_t target,
+                uint64_t timeout_ns, struct err *e);
+int kernel_recv(struct uipc *u, void *buf, size_t cap, struct chan_got *got, uint64_t timeout_ns,
+                struct err *e);
