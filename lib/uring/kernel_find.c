@@ -387,7 +387,7 @@ static int listing_id(struct listing *l, uint32_t id, int fd)
 }
 
 /* Ids are given lowest first, so that the last one is followed by none for long. */
-enum { ID_GAP = 1024 };
+enum { ID_GAP = 256 };
 
 /* Finds channels by trying to attach to each id, for a moment, as a sender. */
 static int listing_ids(struct listing *l)

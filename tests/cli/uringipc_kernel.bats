@@ -27,7 +27,7 @@ teardown() {
 # The script on stdin, where there are kernel channels.
 within_run() {
     { cat "$D/pre" -; } >"$D/script"
-    timeout -k 5 120 "$IPCBOX" run -- bash "$D/script" 3>&-
+    timeout -k 5 300 "$IPCBOX" run -- bash "$D/script" 3>&-
 }
 
 @test "uringipc kernel: a channel from its making to its end" {
