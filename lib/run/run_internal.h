@@ -57,7 +57,7 @@ void call_forget(struct call_thread *t);
  * struct call - a system call that waits for its answer
  * @run: the supervisor
  * @id: the notification's id
- * @term: the number of this answer, which tells whether its thread still leads (crew.c)
+ * @term: the number of this answer, which tells whether its thread still leads (threads.c)
  * @tid: the thread that made it, in our pid namespace
  * @nr, @args: the call
  * @kept: the thread whose call the answering thread answered last
