@@ -429,7 +429,7 @@ minds_signals() {
     done
     within 30 receivers_are 2
     is "$(columns '.process_count, .receiver_count, .sender_count, .channel == (.id | tostring)')" 2,2,0,true
-    has "$(u info busy)" "processes: 2" "lost: " "sent: " "created: "
+    has "$(u info busy)" "process count:  2" "lost: " "sent: " "created: "
     is "$(u -J info busy | jq -c '[.peers[].pid] | sort')" "$(jobs -p | sort -n | jq -sc .)"
     u destroy busy
     wait
