@@ -100,7 +100,7 @@ static void check_peeking(struct cli_ctx *ctx, int no_queues, const struct err *
         if (no_queues)
             report(ctx, row, no_queues, none);
         else
-            report(ctx, row, (*o)->probe(&opts, &e), &e);
+            report(ctx, row, ((*o)->check ?: (*o)->probe)(&opts, &e), &e);
     }
 }
 

@@ -21,6 +21,7 @@ enum msgq_caps {
  * @needs: privileges and kernel in a phrase, for the list of backends
  * @probe: whether it can be used here and now, without side effects. Return: 0, or -errno with a
  * reason and a remedy
+ * @check: the same for certain, by loading whatever would be loaded; NULL where @probe is certain
  * @open: make it ready. @state is the backend's own
  * @snapshot: collect the messages of @queue, which is of the domain's type; fills @info; the
  * snapshot's data belongs to @state until the next one
@@ -34,6 +35,7 @@ struct msgq_ops {
     bool explicit_only;
     const char *needs;
     int (*probe)(const struct msgq_peek_opts *opts, struct err *e);
+    int (*check)(const struct msgq_peek_opts *opts, struct err *e);
     int (*open)(const struct msgq_peek_opts *opts, void **state, struct err *e);
     int (*snapshot)(void *state, const void *queue, struct msgq_snapshot_info *info, struct err *e);
     int (*visit)(void *state, msgq_visit_fn visit, void *ctx, struct err *e);

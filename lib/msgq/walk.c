@@ -525,6 +525,17 @@ int msgq_walk_probe(const struct msgq_peek_opts *opts _unused_, struct err *e)
     return kbpf_probe(KBPF_SYSCALL, e);
 }
 
+int msgq_walk_check(const struct msgq_walk_ops *ops, struct err *e)
+{
+    const struct msgq_walk s = {.ops = ops};
+    struct walk_object o = {0};
+    int r = object_load(&s, &o, OLD_ROOM, ON_DEMAND, e);
+
+    if (r == 0)
+        object_done(&s, &o);
+    return r;
+}
+
 int msgq_walk_open(const struct msgq_walk_ops *ops, void *domain, const struct msgq_peek_opts *opts,
                    struct msgq_walk **ret)
 {

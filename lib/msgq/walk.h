@@ -83,6 +83,8 @@ int msgq_walk_open(const struct msgq_walk_ops *ops, void *domain, const struct m
 
 /* For struct msgq_ops, with a struct msgq_walk as state. */
 int msgq_walk_probe(const struct msgq_peek_opts *opts, struct err *e);
+/* For a domain's own struct msgq_ops.check: loads its program, and forgets it again. */
+int msgq_walk_check(const struct msgq_walk_ops *ops, struct err *e);
 int msgq_walk_snapshot(void *state, const void *queue, struct msgq_snapshot_info *info,
                        struct err *e);
 int msgq_walk_visit(void *state, msgq_visit_fn visit, void *ctx, struct err *e);

@@ -13,6 +13,7 @@
 
 #include "peek_abi.h"
 #include "pmq_backends.h"
+#include "pmq_inspect.h"
 #include "walk.h"
 
 #include "peek.skel.h"
@@ -126,11 +127,21 @@ static int bpf_open(const struct msgq_peek_opts *opts, void **state, struct err 
     return r;
 }
 
+/* Peeking, and what mqpeek info looks at. */
+static int bpf_check(const struct msgq_peek_opts *opts _unused_, struct err *e)
+{
+    _cleanup_(pmq_inspector_freep) struct pmq_inspector *in = NULL;
+    int r = msgq_walk_check(&walk_ops, e);
+
+    return r < 0 ? r : pmq_inspector_new(&in, e);
+}
+
 const struct msgq_ops pmq_bpf_ops = {
     .name = "bpf",
     .caps = MSGQ_CAP_HEADS | MSGQ_CAP_ATOMIC | MSGQ_CAP_WINDOWS,
     .needs = "Linux 5.10 with BTF, CAP_BPF and CAP_PERFMON",
     .probe = msgq_walk_probe,
+    .check = bpf_check,
     .open = bpf_open,
     .snapshot = msgq_walk_snapshot,
     .visit = msgq_walk_visit,

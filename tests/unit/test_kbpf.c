@@ -144,6 +144,30 @@ static void broken_files(const char *path)
     unsetenv("IPCBOX_BTF");
 }
 
+/* Of all that libbpf says, the line that tells why the verifier refused the program. */
+static void explained(void)
+{
+    static const char refused[] = "libbpf: prog 'peek': BPF program load failed: Invalid argument\n"
+                                  "libbpf: prog 'peek': -- BEGIN PROG LOAD LOG --\n"
+                                  "0: R1=ctx(off=0,imm=0) R10=fp0\n"
+                                  "unknown func bpf_loop#181\n"
+                                  "processed 40 insns (limit 1000000) max_states_per_insn 0\n"
+                                  "-- END PROG LOAD LOG --\n"
+                                  "libbpf: failed to load object 'peek_bpf'\n";
+    static const char missing[] = "libbpf: failed to find BTF for extern\nlibbpf: second\n";
+    struct kbpf k = KBPF_INIT;
+    struct err e = ERR_INIT;
+
+    buf_add_str(&k.log, refused);
+    CHECK_INT(kbpf_explain(&k, -EINVAL, "cannot load", &e), -EINVAL);
+    CHECK_STR(e.why, "cannot load: Invalid argument: unknown func bpf_loop#181");
+    buf_clear(&k.log);
+    buf_add_str(&k.log, missing);
+    CHECK_INT(kbpf_explain(&k, -ENOENT, "cannot load", &e), -ENOENT);
+    CHECK(strstr(e.why, "failed to find BTF for extern") && !strstr(e.why, "second"));
+    buf_done(&k.log);
+}
+
 /* ---- wrong offsets ---- */
 
 /* What a peek at the queue of three messages gave. */
@@ -347,6 +371,7 @@ int main(void)
     snprintf(path, sizeof(path), "/tmp/test-kbpf-%d", getpid());
     privilege();
     broken_files(path);
+    explained();
     wrong_offsets(path);
     unlink(path);
     return check_done();

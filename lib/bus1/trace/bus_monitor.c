@@ -117,11 +117,6 @@ static int load(struct b1_monitor *m, struct err *e)
     return 0;
 }
 
-int b1_monitor_probe(struct err *e)
-{
-    return kbpf_probe(KBPF_TRACEPOINT, e);
-}
-
 static int on_record(void *ctx, void *data, size_t size);
 
 int b1_monitor_new(const struct b1_monitor_opts *opts, struct b1_monitor **ret, struct err *e)
@@ -132,9 +127,7 @@ int b1_monitor_new(const struct b1_monitor_opts *opts, struct b1_monitor **ret, 
     if (!m)
         return -ENOMEM;
     m->opts = *opts;
-    r = b1_monitor_probe(e);
-    if (r == 0)
-        r = load(m, e);
+    r = load(m, e);
     if (r == 0)
         r = kring_new(bpf_map__fd(m->skel->maps.ring), MONITOR_LATENCY_NS, on_record, m, &m->ring);
     if (r < 0) {
@@ -143,6 +136,17 @@ int b1_monitor_new(const struct b1_monitor_opts *opts, struct b1_monitor **ret, 
     }
     *ret = m;
     return 0;
+}
+
+/* Loads what would be loaded: nothing less tells whether the kernel takes it. */
+int b1_monitor_probe(struct err *e)
+{
+    const struct b1_monitor_opts opts = {.ring_bytes = 1};
+    struct b1_monitor *m = NULL;
+    int r = b1_monitor_new(&opts, &m, e);
+
+    b1_monitor_free(m);
+    return r;
 }
 
 static void call_free(struct call *c)
