@@ -69,12 +69,13 @@ enum program {
 };
 
 /* A call in progress. */
-struct flight {
+struct begun_call {
     struct follow_key key;
     uint64_t begun;
     uint64_t switches; /* how often the task had gone to sleep */
     uint32_t kind;     /* enum follow_kind, or 0 for no call */
-    uint32_t which; /* enum which: of another queue it is kept, too, to be recognised at its end */
+    uint32_t
+        which; /* enum which; a call on another queue is kept, too, to be known again at its end */
     uint32_t priority; /* of a message that is being received, where it can be known */
 };
 
@@ -82,27 +83,27 @@ struct {
     __uint(type, BPF_MAP_TYPE_TASK_STORAGE);
     __uint(map_flags, BPF_F_NO_PREALLOC);
     __type(key, int);
-    __type(value, struct flight);
-} flights SEC(".maps");
+    __type(value, struct begun_call);
+} begun_calls SEC(".maps");
 
 /* With config.no_storage the map is a hash by thread, whose key has as many bytes. */
-static __always_inline struct flight *flight_by_thread(bool create)
+static __always_inline struct begun_call *begun_by_thread(bool create)
 {
     int tid = (int)bpf_get_current_pid_tgid();
-    struct flight *f = bpf_map_lookup_elem(&flights, &tid);
-    struct flight none = {0};
+    struct begun_call *f = bpf_map_lookup_elem(&begun_calls, &tid);
+    struct begun_call none = {0};
 
     if (f || !create)
         return f;
-    bpf_map_update_elem(&flights, &tid, &none, BPF_NOEXIST);
-    return bpf_map_lookup_elem(&flights, &tid);
+    bpf_map_update_elem(&begun_calls, &tid, &none, BPF_NOEXIST);
+    return bpf_map_lookup_elem(&begun_calls, &tid);
 }
 
-static __always_inline struct flight *flight_get(bool create)
+static __always_inline struct begun_call *begun_get(bool create)
 {
     if (config.no_storage)
-        return flight_by_thread(create);
-    return bpf_task_storage_get(&flights, bpf_get_current_task_btf(), NULL,
+        return begun_by_thread(create);
+    return bpf_task_storage_get(&begun_calls, bpf_get_current_task_btf(), NULL,
                                 create ? BPF_LOCAL_STORAGE_GET_F_CREATE : 0);
 }
 
@@ -111,7 +112,7 @@ static __always_inline bool is_32_bit(void)
     return config.no_storage ? is_compat_untyped() : is_compat();
 }
 
-/* Programs that can be interrupted by another; not by themselves. */
+/* Programs may be interrupted by one another, but not by themselves: each has its own memory. */
 enum slot { SLOT_SEND, SLOT_RECEIVE, SLOT_CALL };
 
 /* One for each CPU and slot. */
@@ -258,7 +259,8 @@ static __always_inline enum which which_queue(enum program by, unsigned int fd,
     if (!config.all && !(inode_filter[key->ino / 64 % FOLLOW_FILTER] >> (key->ino % 64) & 1))
         return NOT_FOLLOWED;
     key->dev = BPF_CORE_READ(inode, i_sb, s_dev);
-    /* The mode is looked at each time: it may change. Who has been named was open for reading. */
+    /* The mode is looked at each time: it may change. A queue that was named was open for reading.
+     */
     if (config.all && (key->dev != user_dev || !may_read(inode)))
         return NOT_FOLLOWED;
     queue = bpf_map_lookup_elem(&queues, key);
@@ -289,11 +291,11 @@ static __always_inline uint64_t switches(void)
 static __always_inline void call_begins(enum program by, enum follow_kind kind, unsigned int fd)
 {
     struct follow_key key = {0};
-    struct flight *f;
+    struct begun_call *f;
 
     if (!wanted(kind))
         return;
-    f = flight_get(true);
+    f = begun_get(true);
     if (!f)
         return;
     f->kind = kind;
@@ -371,7 +373,7 @@ struct call {
     enum slot slot;
     enum follow_kind kind;
     uint32_t fd;
-    uint32_t priority; /* FOLLOW_UNKNOWN_PRIORITY: look at the flight */
+    uint32_t priority; /* FOLLOW_UNKNOWN_PRIORITY: look at what was kept when it began */
     uint64_t buffer;
     uint64_t length;
 };
@@ -403,7 +405,7 @@ static __always_inline void emit(const struct call *call, uint32_t index, uint64
 /* A call that succeeded. */
 static __always_inline void call_ends(struct call *call)
 {
-    struct flight *f = flight_get(false);
+    struct begun_call *f = begun_get(false);
     uint64_t blocked = FOLLOW_UNKNOWN_SPAN;
     struct follow_key key = {0};
     struct follow_queue *queue;
@@ -437,7 +439,7 @@ static __always_inline void call_ends(struct call *call)
 
 static __always_inline void call_failed(void)
 {
-    struct flight *f = flight_get(false);
+    struct begun_call *f = begun_get(false);
 
     if (f)
         f->kind = 0;
@@ -476,7 +478,7 @@ int BPF_PROG(receive_begins, int fd)
 SEC("?fentry/store_msg")
 int BPF_PROG(receive_copies, void *to, struct msg_msg *m)
 {
-    struct flight *f = flight_get(false);
+    struct begun_call *f = begun_get(false);
 
     if (f && f->kind == FOLLOW_RECEIVE)
         f->priority = BPF_CORE_READ(m, m_type);
@@ -549,7 +551,7 @@ static __always_inline void call_uncovered(enum program by, enum follow_kind kin
  */
 static __always_inline bool was_missed(enum follow_kind kind)
 {
-    struct flight *f = flight_get(false);
+    struct begun_call *f = begun_get(false);
 
     return !f || f->kind == kind;
 }

@@ -129,10 +129,10 @@ static int adapt(struct follow_bpf *s, bool fexit)
                                            BPF_FUNC_ringbuf_reserve_dynptr, NULL) <= 0;
     if (!c->no_storage)
         return 0;
-    r = bpf_map__set_type(s->maps.flights, BPF_MAP_TYPE_LRU_HASH);
+    r = bpf_map__set_type(s->maps.begun_calls, BPF_MAP_TYPE_LRU_HASH);
     if (r == 0)
-        r = bpf_map__set_map_flags(s->maps.flights, 0);
-    return r < 0 ? r : bpf_map__set_max_entries(s->maps.flights, FOLLOW_CALLS);
+        r = bpf_map__set_map_flags(s->maps.begun_calls, 0);
+    return r < 0 ? r : bpf_map__set_max_entries(s->maps.begun_calls, FOLLOW_CALLS);
 }
 
 /* The program that sees a call when all others did not. */
