@@ -7,6 +7,7 @@ static const char *const usage[] = {
     "ipcbox APPLET …\trun an applet; a link of its name does the same",
     "ipcbox --list\tthe applets",
     "ipcbox doctor\twhat works on this kernel for this user, and what would help",
+    "ipcbox stuck\twho waits for whom, and what can never go on",
     "ipcbox run -- CMD\trun CMD as on a kernel with the proposed interfaces",
     NULL,
 };
@@ -18,6 +19,7 @@ static const struct cli_verb *const verbs[] = {
     &ipcbox_doctor_verb,
     &ipcbox_install_verb,
     &ipcbox_run_verb,
+    &ipcbox_stuck_verb,
     &ipcbox_complete_verb,
     NULL,
 };

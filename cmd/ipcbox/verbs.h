@@ -9,3 +9,4 @@ extern const struct cli_verb ipcbox_complete_verb;
 extern const struct cli_verb ipcbox_doctor_verb;
 extern const struct cli_verb ipcbox_install_verb;
 extern const struct cli_verb ipcbox_run_verb;
+extern const struct cli_verb ipcbox_stuck_verb;

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Words for threads, their waits, and what to do about them. Hostile bytes are still in them. */
+#pragma once
+
+#include "buf.h"
+#include "wait.h"
+
+/* "name[12]", "name[12] thread 34", with the control group where it is another's. */
+void stuck_add_thread(struct buf *b, const struct wait_thread *t);
+
+/* "sends to mq /jobs (full, 10 of 10)" */
+void stuck_add_wait(struct buf *b, const struct wait_thread *t);
+
+/* "  <- only cat[12]": who could wake it. */
+void stuck_add_wakers(struct buf *b, const struct wait_thread *t);
+
+/* The headline of a finding, without its kind. */
+void stuck_add_headline(struct buf *b, const struct wait_finding *f);
+
+/* One command that a reader may try next; @at counts from 0. Return: false when there are no more.
+ */
+bool stuck_add_advice(struct buf *b, const struct wait_finding *f, size_t at);

@@ -1,0 +1,588 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What there is: processes with their threads and descriptors, then the unix sockets of each
+ * network namespace that was met. What vanishes meanwhile is left out; what may not be looked into
+ * is hidden.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "buf.h"
+#include "cleanup.h"
+#include "diag.h"
+#include "fileio.h"
+#include "graph.h"
+#include "macros.h"
+
+enum {
+    PF_KTHREAD = 0x00200000,   /* include/linux/sched.h */
+    MQUEUE_MAGIC = 0x19800202, /* ipc/mqueue.c */
+    TEXT_MAX = 1 << 20,
+    LISTENING = 10, /* TCP_LISTEN of net/tcp_states.h, which unix sockets share */
+};
+
+/* State of one scan, beside the graph that it fills. */
+struct scan {
+    struct graph *g;
+    uint64_t *net_seen; /* inode numbers of network namespaces */
+    int *net_fds;
+    size_t n_net, net_room, n_fds, fds_room;
+    uint64_t queue_dev, other_dev; /* the last file systems that were, and were not, mqueue */
+};
+
+/* ---- threads ---- */
+
+/* The fields of a stat file behind the name. Return: how many of them were read. */
+static int parse_stat(const char *text, char *state, int *parent, unsigned int *flags, int *threads)
+{
+    const char *end = strrchr(text, ')');
+
+    return end ? sscanf(end + 1,
+                        " %c %d %*d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %d",
+                        state, parent, flags, threads)
+               : 0;
+}
+
+static bool is_stopped(char state)
+{
+    return state == 'T' || state == 't';
+}
+
+static int add_thread(struct scan *s, uint32_t process, pid_t tid, char state, bool alone)
+{
+    struct graph *g = s->g;
+    struct thread *t;
+    int r;
+
+    /* The first thread of a process that goes on without it does nothing and wakes nobody. */
+    if (state == 'Z' && !alone)
+        return 0;
+    t = ARRAY_MORE(g->threads, g->n_threads, g->threads_room);
+    if (!t)
+        return -ENOMEM;
+    *t = (struct thread){.process = process, .tid = tid, .state = state};
+    t->stopped = is_stopped(state) || g->cgroups[g->processes[process].cgroup].frozen;
+    g->processes[process].n_threads++;
+    r = proc_thread_call(g->proc, g->processes[process].pid, tid, &t->call);
+    if (r < 0)
+        t->outside = "it may not be looked into";
+    return r == -ENOMEM ? r : 0;
+}
+
+struct walk {
+    struct scan *s;
+    uint32_t process;
+};
+
+static int on_thread(pid_t tid, void *ctx)
+{
+    const struct walk *w = ctx;
+    _cleanup_(buf_done) struct buf text = BUF_INIT;
+    char path[64], state;
+    unsigned int flags;
+    int parent, threads;
+
+    snprintf(path, sizeof(path), "%d/task/%d/stat", (int)w->s->g->processes[w->process].pid,
+             (int)tid);
+    if (file_read(w->s->g->proc, path, TEXT_MAX, &text) < 0 ||
+        parse_stat(buf_str(&text), &state, &parent, &flags, &threads) < 4)
+        return 0;
+    return add_thread(w->s, w->process, tid, state, false);
+}
+
+/* ---- descriptors ---- */
+
+static bool on_mqueue(struct scan *s, const struct proc_fd *f, uint64_t dev)
+{
+    char path[64];
+    struct statfs fs;
+
+    if (dev == s->queue_dev || dev == s->other_dev)
+        return dev == s->queue_dev;
+    snprintf(path, sizeof(path), "/proc/%d/fd/%s", (int)f->tid, f->entry);
+    if (statfs(path, &fs) < 0)
+        return false;
+    if (fs.f_type == MQUEUE_MAGIC)
+        s->queue_dev = dev;
+    else
+        s->other_dev = dev;
+    return fs.f_type == MQUEUE_MAGIC;
+}
+
+/* Fills in kind, device and inode. Return: whether anybody could wait for it. */
+static bool identify(struct scan *s, const struct proc_fd *f, struct descriptor *d)
+{
+    struct statx st;
+
+    if (!strncmp(f->link, "socket:[", 8)) {
+        d->kind = FD_SOCKET;
+        return proc_parse_ns(f->link, "socket", &d->inode) == 0;
+    }
+    if (!strncmp(f->link, "anon_inode:", 11)) {
+        d->kind = strstr(f->link, "[eventpoll]") ? FD_EPOLL
+                  : strstr(f->link, "[eventfd]") ? FD_EVENTFD
+                                                 : FD_OTHER;
+        return true;
+    }
+    if (strncmp(f->link, "pipe:[", 6) && f->link[0] != '/') {
+        d->kind = FD_OTHER;
+        return true;
+    }
+    if (statx(f->dir, f->entry, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_TYPE | STATX_INO, &st) <
+        0)
+        return false;
+    d->inode = st.stx_ino;
+    d->dev = makedev(st.stx_dev_major, st.stx_dev_minor);
+    if (S_ISFIFO(st.stx_mode))
+        d->kind = f->link[0] == '/' ? FD_FIFO : FD_PIPE;
+    else if (!S_ISREG(st.stx_mode))
+        d->kind = FD_OTHER;
+    else /* message queues are on file systems without a device */
+        d->kind = !st.stx_dev_major && on_mqueue(s, f, d->dev) ? FD_QUEUE : FD_FILE;
+    return true;
+}
+
+static int on_fd(const struct proc_fd *f, void *ctx)
+{
+    const struct walk *w = ctx;
+    struct graph *g = w->s->g;
+    struct descriptor d = {.process = w->process, .table = f->tid, .fd = f->fd}, *at;
+    struct stat st;
+
+    if (!identify(w->s, f, &d))
+        return 0;
+    if (d.kind != FD_SOCKET && d.kind != FD_FILE && d.kind != FD_OTHER &&
+        fstatat(f->dir, f->entry, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+        /* The link's own permission bits tell how the descriptor was opened. */
+        d.reads = st.st_mode & S_IRUSR;
+        d.writes = st.st_mode & S_IWUSR;
+    }
+    at = ARRAY_MORE(g->fds, g->n_fds, g->fds_room);
+    if (!at)
+        return -ENOMEM;
+    *at = d;
+    g->processes[w->process].n_fds++;
+    return 0;
+}
+
+/* ---- control groups ---- */
+
+static bool is_frozen(const struct graph *g, const char *cgroup)
+{
+    _cleanup_(buf_done) struct buf path = BUF_INIT, text = BUF_INIT;
+
+    if (!g->cgroup_mount)
+        return false;
+    buf_printf(&path, "%s%s/cgroup.events", g->cgroup_mount, cgroup);
+    if (buf_error(&path) || file_read(AT_FDCWD, buf_str(&path), TEXT_MAX, &text) < 0)
+        return false;
+    return strstr(buf_str(&text), "frozen 1") != NULL;
+}
+
+/* The path of the unified hierarchy ("0::/…"), else of the first line; "" where there is none. */
+static char *cgroup_of(const struct graph *g, pid_t pid)
+{
+    _cleanup_(buf_done) struct buf text = BUF_INIT;
+    const char *line, *at;
+    char path[32];
+
+    snprintf(path, sizeof(path), "%d/cgroup", (int)pid);
+    if (file_read(g->proc, path, TEXT_MAX, &text) < 0)
+        return strdup("");
+    line = strstr(buf_str(&text), "0::/");
+    if (!line)
+        line = buf_str(&text);
+    at = strchr(line, '/');
+    return at ? strndup(at, strcspn(at, "\n")) : strdup("");
+}
+
+/* Processes follow one another in few control groups. */
+static int add_cgroup(struct graph *g, pid_t pid, uint32_t *out)
+{
+    char *path = cgroup_of(g, pid);
+    struct cgroup *c;
+
+    if (!path)
+        return -ENOMEM;
+    for (size_t i = g->n_cgroups; i-- > 0;)
+        if (!strcmp(g->cgroups[i].path, path)) {
+            free(path);
+            *out = (uint32_t)i;
+            return 0;
+        }
+    c = ARRAY_MORE(g->cgroups, g->n_cgroups, g->cgroups_room);
+    if (!c) {
+        free(path);
+        return -ENOMEM;
+    }
+    *c = (struct cgroup){.path = path, .frozen = is_frozen(g, path)};
+    *out = (uint32_t)g->n_cgroups - 1;
+    return 0;
+}
+
+static int on_mount(const struct proc_mount *m, void *ctx)
+{
+    struct graph *g = ctx;
+
+    if (strcmp(m->type, "cgroup2") || strcmp(m->root, "/"))
+        return 0;
+    g->cgroup_mount = strdup(m->point);
+    return g->cgroup_mount ? 1 : -ENOMEM;
+}
+
+/* ---- processes ---- */
+
+/* Notes the network namespace of a process, to list its sockets later. */
+static int add_net(struct scan *s, pid_t pid)
+{
+    uint64_t inode, *seen;
+    int fd, *at;
+
+    if (proc_ns(s->g->proc, pid, "net", &inode) < 0)
+        return 0;
+    for (size_t i = 0; i < s->n_net; i++)
+        if (s->net_seen[i] == inode)
+            return 0;
+    seen = ARRAY_MORE(s->net_seen, s->n_net, s->net_room);
+    if (!seen)
+        return -ENOMEM;
+    *seen = inode;
+    fd = proc_ns_open(s->g->proc, pid, "net");
+    if (fd < 0)
+        return 0;
+    at = ARRAY_MORE(s->net_fds, s->n_fds, s->fds_room);
+    if (!at) {
+        close(fd);
+        return -ENOMEM;
+    }
+    *at = fd;
+    return 0;
+}
+
+static int add_process(struct scan *s, struct process *p, char state, int threads)
+{
+    struct graph *g = s->g;
+    struct walk w = {.s = s, .process = (uint32_t)g->n_processes};
+    struct process *at = ARRAY_MORE(g->processes, g->n_processes, g->processes_room);
+    int r;
+
+    if (!at)
+        return -ENOMEM;
+    p->first_fd = g->n_fds;
+    p->first_thread = g->n_threads;
+    *at = *p;
+    r = proc_visit_fds(g->proc, p->pid, on_fd, &w);
+    if (r == -EACCES || r == -EPERM) {
+        g->processes[w.process].hidden = true;
+        g->hidden++;
+    }
+    if (r == -ENOMEM)
+        return r;
+    r = threads > 1 ? proc_visit_tids(g->proc, p->pid, on_thread, &w)
+                    : add_thread(s, w.process, p->pid, state, true);
+    return r == -ENOMEM ? r : add_net(s, p->pid);
+}
+
+static int on_process(pid_t pid, void *ctx)
+{
+    struct scan *s = ctx;
+    _cleanup_(buf_done) struct buf text = BUF_INIT;
+    struct process p = {.pid = pid};
+    unsigned int flags;
+    int threads, r;
+    char path[32], state;
+
+    snprintf(path, sizeof(path), "%d/stat", (int)pid);
+    if (file_read(s->g->proc, path, TEXT_MAX, &text) < 0 ||
+        parse_stat(buf_str(&text), &state, &p.parent, &flags, &threads) < 4 || flags & PF_KTHREAD)
+        return 0;
+    if (proc_parse_state(buf_str(&text), p.comm, &state) < 0)
+        return 0;
+    r = add_cgroup(s->g, pid, &p.cgroup);
+    return r < 0 ? r : add_process(s, &p, state, threads);
+}
+
+/* ---- sockets ---- */
+
+/* The name as a string: zero bytes of an abstract one become '@'. */
+static char *name_of(const struct diag_socket *d)
+{
+    bool abstract = d->name_len && !d->name[0];
+    size_t n = abstract ? d->name_len : strnlen(d->name ? d->name : "", d->name_len);
+    char *name = malloc(n + 1);
+
+    for (size_t i = 0; name && i < n; i++)
+        name[i] = abstract && !d->name[i] ? '@' : d->name[i];
+    if (name)
+        name[n] = '\0';
+    return name;
+}
+
+static int on_socket(const struct diag_socket *d, void *ctx)
+{
+    struct graph *g = ctx;
+    struct socket *at;
+
+    if (!d->inode)
+        return 0;
+    at = ARRAY_MORE(g->sockets, g->n_sockets, g->sockets_room);
+    if (!at)
+        return -ENOMEM;
+    *at = (struct socket){
+        .inode = d->inode,
+        .peer = d->peer,
+        .file = d->vfs_inode,
+        .type = d->type,
+        .listens = d->state == LISTENING,
+        .name = d->name_len ? name_of(d) : NULL,
+    };
+    if (d->name_len && !at->name)
+        return -ENOMEM;
+    for (size_t i = 0; i < d->n_clients; i++) {
+        struct unaccepted *u = ARRAY_MORE(g->unaccepted, g->n_unaccepted, g->unaccepted_room);
+
+        if (!u)
+            return -ENOMEM;
+        *u = (struct unaccepted){.client = d->clients[i], .listener = d->inode};
+    }
+    return 0;
+}
+
+static int scan_sockets(struct scan *s, struct err *e)
+{
+    int r = diag_visit(-1, on_socket, s->g, e);
+    uint64_t own = 0;
+
+    (void)proc_ns(s->g->proc, PROC_SELF, "net", &own);
+    /* Sockets of a namespace that cannot be entered are not found, and so count as live. */
+    for (size_t i = 0; r == 0 && i < s->n_fds; i++) {
+        struct stat st;
+
+        if (fstat(s->net_fds[i], &st) == 0 && st.st_ino != own &&
+            diag_visit(s->net_fds[i], on_socket, s->g, NULL) == -ENOMEM)
+            r = -ENOMEM;
+    }
+    return r;
+}
+
+/* ---- indexes ---- */
+
+static int by_pid(const void *a, const void *b)
+{
+    const struct process *x = a, *y = b;
+
+    return (x->pid > y->pid) - (x->pid < y->pid);
+}
+
+static int by_inode(const void *a, const void *b)
+{
+    const struct socket *x = a, *y = b;
+
+    return (x->inode > y->inode) - (x->inode < y->inode);
+}
+
+static int by_client(const void *a, const void *b)
+{
+    const struct unaccepted *x = a, *y = b;
+
+    return (x->client > y->client) - (x->client < y->client);
+}
+
+static int compare_objects(const struct descriptor *x, const struct descriptor *y)
+{
+    if (x->kind != y->kind)
+        return x->kind < y->kind ? -1 : 1;
+    if (x->dev != y->dev)
+        return x->dev < y->dev ? -1 : 1;
+    return (x->inode > y->inode) - (x->inode < y->inode);
+}
+
+static int by_object(const void *a, const void *b, void *ctx)
+{
+    const struct graph *g = ctx;
+
+    return compare_objects(&g->fds[*(const uint32_t *)a], &g->fds[*(const uint32_t *)b]);
+}
+
+static int sort_descriptors(struct graph *g)
+{
+    free(g->by_object);
+    g->by_object = calloc(g->n_fds + 1, sizeof(*g->by_object));
+    if (!g->by_object)
+        return -ENOMEM;
+    for (size_t i = 0; i < g->n_fds; i++)
+        g->by_object[i] = (uint32_t)i;
+    qsort_r(g->by_object, g->n_fds, sizeof(*g->by_object), by_object, g);
+    return 0;
+}
+
+static void sort_some(void *v, size_t n, size_t size, int (*compare)(const void *, const void *))
+{
+    if (n)
+        qsort(v, n, size, compare);
+}
+
+const uint32_t *graph_holders(const struct graph *g, enum descriptor_kind kind, uint64_t dev,
+                              uint64_t inode, size_t *n)
+{
+    const struct descriptor key = {.kind = kind, .dev = dev, .inode = inode};
+    size_t low = 0, high = g->n_fds;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (compare_objects(&g->fds[g->by_object[middle]], &key) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    for (high = low; high < g->n_fds && !compare_objects(&g->fds[g->by_object[high]], &key);)
+        high++;
+    *n = high - low;
+    return g->by_object + low;
+}
+
+struct process *graph_process(const struct graph *g, pid_t pid)
+{
+    const struct process key = {.pid = pid};
+
+    return g->n_processes ? bsearch(&key, g->processes, g->n_processes, sizeof(key), by_pid) : NULL;
+}
+
+struct socket *graph_socket(const struct graph *g, uint64_t inode)
+{
+    const struct socket key = {.inode = inode};
+
+    return g->n_sockets ? bsearch(&key, g->sockets, g->n_sockets, sizeof(key), by_inode) : NULL;
+}
+
+uint64_t graph_listener_of(const struct graph *g, uint64_t client)
+{
+    const struct unaccepted key = {.client = client};
+    const struct unaccepted *u = g->n_unaccepted ? bsearch(&key, g->unaccepted, g->n_unaccepted,
+                                                           sizeof(key), by_client)
+                                                 : NULL;
+
+    return u ? u->listener : 0;
+}
+
+size_t graph_thread(const struct graph *g, pid_t tid)
+{
+    for (size_t i = 0; i < g->n_threads; i++)
+        if (g->threads[i].tid == tid)
+            return i;
+    return NO_THREAD;
+}
+
+struct descriptor *graph_fd(const struct graph *g, const struct thread *t, uint64_t fd)
+{
+    const struct process *p = &g->processes[t->process];
+    struct descriptor *found = NULL;
+
+    for (size_t i = p->first_fd; i < p->first_fd + p->n_fds; i++) {
+        struct descriptor *d = &g->fds[i];
+
+        if ((uint64_t)d->fd != fd)
+            continue;
+        if (d->table == t->tid)
+            return d;
+        if (!found || d->table == p->pid)
+            found = d;
+    }
+    return found;
+}
+
+/* ---- all of it ---- */
+
+/* The order of /proc is nearly that of the numbers; a number that was used again may break it. */
+static void sort_processes(struct graph *g)
+{
+    bool sorted = true;
+
+    for (size_t i = 1; i < g->n_processes; i++)
+        sorted = sorted && g->processes[i - 1].pid < g->processes[i].pid;
+    if (sorted)
+        return;
+    qsort(g->processes, g->n_processes, sizeof(*g->processes), by_pid);
+    for (size_t i = 0; i < g->n_processes; i++) {
+        const struct process *p = &g->processes[i];
+
+        for (size_t k = 0; k < p->n_fds; k++)
+            g->fds[p->first_fd + k].process = (uint32_t)i;
+        for (size_t k = 0; k < p->n_threads; k++)
+            g->threads[p->first_thread + k].process = (uint32_t)i;
+    }
+}
+
+static int scan_all(struct scan *s, struct err *e)
+{
+    struct graph *g = s->g;
+    int r = proc_visit_mounts(g->proc, PROC_SELF, on_mount, g);
+
+    (void)proc_ns(g->proc, PROC_SELF, "ipc", &g->own_ipc);
+    g->own_cgroup = cgroup_of(g, getpid());
+    if (r == -ENOMEM || !g->own_cgroup)
+        return -ENOMEM;
+    r = proc_visit_pids(g->proc, on_process, s);
+    if (r < 0)
+        return r;
+    sort_processes(g);
+    for (size_t i = 0; i < g->n_processes; i++) {
+        struct process *parent = graph_process(g, g->processes[i].parent);
+
+        if (parent)
+            parent->is_parent = true;
+    }
+    r = scan_sockets(s, e);
+    sort_some(g->sockets, g->n_sockets, sizeof(*g->sockets), by_inode);
+    sort_some(g->unaccepted, g->n_unaccepted, sizeof(*g->unaccepted), by_client);
+    return r < 0 ? r : sort_descriptors(g);
+}
+
+int graph_scan(struct graph *g, struct err *e)
+{
+    struct scan s = {.g = g, .queue_dev = UINT64_MAX, .other_dev = UINT64_MAX};
+    int r;
+
+    *g = (struct graph){.proc = proc_open(NULL)};
+    if (g->proc < 0)
+        return err_set(e, g->proc, "mount -t proc proc /proc", "cannot open /proc: %s",
+                       err_text(NULL, g->proc));
+    r = scan_all(&s, e);
+    for (size_t i = 0; i < s.n_fds; i++)
+        close(s.net_fds[i]);
+    free(s.net_fds);
+    free(s.net_seen);
+    return r;
+}
+
+void graph_done(struct graph *g)
+{
+    for (size_t i = 0; i < g->n_sockets; i++)
+        free(g->sockets[i].name);
+    for (size_t i = 0; i < g->n_cgroups; i++)
+        free(g->cgroups[i].path);
+    free(g->own_cgroup);
+    free(g->cgroup_mount);
+    free(g->processes);
+    free(g->threads);
+    free(g->fds);
+    free(g->by_object);
+    free(g->sockets);
+    free(g->unaccepted);
+    free(g->cgroups);
+    free(g->alternatives);
+    free(g->wakers);
+    free(g->locks);
+    free(g->queues);
+    if (g->proc > 0)
+        close(g->proc);
+}

@@ -1,0 +1,197 @@
+#!/usr/bin/env bats
+# ipcbox stuck over real processes: stuckscene plants them and tells what must be reported.
+
+load common
+
+# scenes [COMMAND…]: begins stuckscene, run by COMMAND, and waits until all scenes are made.
+scenes() {
+    dir=$(mktemp -d /tmp/ipcbox-stuck-XXXXXX)
+    chmod 777 "$dir"
+    mkfifo -m 666 "$dir/hold"
+    "$@" "$HELPERS/stuckscene" "$dir" <"$dir/hold" >"$dir/scenes" 2>"$dir/errors" 3>&- &
+    maker=$!
+    exec 9>"$dir/hold"
+    within 60 all_made
+}
+
+all_made() { [ "$(wc -l <"$dir/scenes")" = "$(grep -cE '^    \{"[a-z-]+", "[a-z]+",' "$SRC/tests/helpers/stuckscene.c")" ]; }
+
+teardown() {
+    exec 9>&-
+    [ -z "${maker-}" ] || wait "$maker" 2>/dev/null || true
+    [ -z "${other-}" ] || kill -KILL $other 2>/dev/null || true
+    rm -rf "${dir-}"
+}
+
+# What each scene must be told as, and is: "KIND PID…" a line, sorted.
+told() { jq -r '.findings[] | "\(.kind) \([.threads[].pid] | unique | map(tostring) | join(" "))"' <<<"$out"; }
+
+wanted() {
+    while read -r name kind pids; do
+        [ "$kind" = quiet ] || echo "$kind $(tr ' ' '\n' <<<"$pids" | sort -n | paste -sd ' ') $name"
+    done <"$dir/scenes"
+}
+
+# Whether a look finds every planted scene; what is missing stays in $missing.
+finds_all() {
+    local status=0 line name
+    out=$("$@" -J) || status=$?
+    [ "$status" = 1 ] || return 1
+    missing=
+    while read -r line; do
+        name=${line##* }
+        told | grep -qxF -- "${line% *}" || missing+="$name "
+    done < <(wanted)
+    [ -z "$missing" ]
+}
+
+quiet_pids() { sed -n 's/^[a-z-]* quiet //p' "$dir/scenes" | tr ' ' '\n'; }
+
+none_of_the_quiet() {
+    local pid
+    for pid in $(quiet_pids); do
+        if jq -e --argjson p "$pid" '[.findings[].threads[].pid, .findings[].stopped_pid] | index($p)' <<<"$out"; then
+            echo "process $pid only rests"
+            return 1
+        fi
+    done
+}
+
+@test "stuck: every planted scene is found, and none that rests" {
+    scenes
+    within 60 finds_all ipcbox stuck || { echo "missing: $missing"; told; return 1; }
+    for _ in 1 2 3; do
+        expect 1 ipcbox stuck -J
+        none_of_the_quiet
+    done
+    "$SRC/tests/schema/validate" ipcbox-stuck <<<"$out"
+    # The same in text, with what to do.
+    expect 1 ipcbox stuck
+    has "$out" "DEADLOCK  " "STOPPED   " "ORPHAN    " "is stopped (SIGSTOP); 3 threads wait for it" \
+        "(full, 1 of 1)" "try: kill -CONT " "which traces it"
+}
+
+@test "stuck: an ordinary user finds what its own processes wait for, and is told what is hidden" {
+    user() { setpriv --reuid 54371 --regid 54371 --clear-groups "$@"; }
+    scenes user
+    within 60 finds_all user "$IPCBOX" stuck || { echo "missing: $missing"; told; return 1; }
+    none_of_the_quiet
+    jq -e '.processes_hidden > 0' <<<"$out"
+    expect 1 user "$IPCBOX" stuck
+    has "$out" "that you may not look into (taken as running)"
+}
+
+@test "stuck PID: its chain, whatever it waits for; 0 when it can go on" {
+    scenes
+    within 60 finds_all ipcbox stuck
+    read -r _ _ middle last < <(grep ^chain-of-three "$dir/scenes")
+    stopped=$(jq --argjson p "$last" '.findings[] | select(any(.threads[]; .pid == $p)).stopped_pid' <<<"$out")
+    expect 1 ipcbox stuck -J "$last"
+    "$SRC/tests/schema/validate" ipcbox-stuck <<<"$out"
+    is "$(jq -c '[.chain[].pid]' <<<"$out")" "[$last,$middle,$stopped]"
+    is "$(jq '.findings | length' <<<"$out")" 1
+    is "$(jq -c '.chain[0] | [.call, .direction, .object.kind, .wakers]' <<<"$out")" \
+        "[\"read\",\"read\",\"pipe\",[$middle]]"
+    read -r _ _ writer reader < <(grep ^pipeline-at-rest "$dir/scenes")
+    expect 0 ipcbox stuck -J "$reader"
+    is "$(jq -c '[.findings, [.chain[].pid]]' <<<"$out")" "[[],[$reader,$writer]]"
+    jq -e '.chain[1].live_because' <<<"$out"
+    expect 0 ipcbox stuck "$reader"
+    has "$out" "CHAIN" "reads pipe:[" "written only by stuckscene[$writer]"
+}
+
+@test "stuck: a process frozen with its control group" {
+    mkfifo "$BATS_TEST_TMPDIR/f"
+    sh -c "exec 8>'$BATS_TEST_TMPDIR/f'; exec sleep 1000" 3>&- &
+    writer=$!
+    cat "$BATS_TEST_TMPDIR/f" 3>&- &
+    reader=$!
+    other="$writer $reader"
+    mkdir "$BATS_TEST_TMPDIR/groups"
+    # A mount of its own: the machine's may be read-only, or of version 1.
+    unshare -m bash -euc 'mount -t cgroup2 none "$1/groups" || exit 9
+        group=$1/groups/ipcbox-stuck-$$
+        mkdir "$group"
+        trap "echo 0 >$group/cgroup.freeze; echo $2 >$1/groups/cgroup.procs; rmdir $group" EXIT
+        echo "$2" >"$group/cgroup.procs"
+        echo 1 >"$group/cgroup.freeze"
+        for _ in $(seq 40); do
+            "$IPCBOX" stuck -J "$3" >"$1/json" || true
+            ! grep -q "\"kind\":\"stopped\"" "$1/json" || break
+        done
+        "$IPCBOX" stuck "$3" >"$1/text" || [ $? = 1 ]' sh "$BATS_TEST_TMPDIR" "$writer" "$reader" || {
+        [ $? = 9 ] && skip "no control groups of version 2"
+        return 1
+    }
+    jq -e --argjson w "$writer" '.findings[0] | .kind == "stopped" and .stopped_pid == $w' "$BATS_TEST_TMPDIR/json"
+    has "$(cat "$BATS_TEST_TMPDIR/text")" "is frozen with the control group" "try: echo 0 >" "/cgroup.freeze"
+}
+
+@test "stuck: what a stopped service has not read is told, decoded" {
+    cat >"$BATS_TEST_TMPDIR/client.py" <<'PY'
+import os, signal, socket, time
+client, service = socket.socketpair()
+pid = os.fork()
+if pid == 0:
+    client.close()
+    os.kill(os.getpid(), signal.SIGSTOP)
+    time.sleep(1000)
+service.close()
+client.sendall(b'{"method":"org.example.Store.Get","parameters":{"key":1}}\0')
+print(os.getpid(), pid, flush=True)
+client.recv(1)
+PY
+    python3 "$BATS_TEST_TMPDIR/client.py" >"$BATS_TEST_TMPDIR/pids" 3>&- &
+    other=$!
+    within 30 test -s "$BATS_TEST_TMPDIR/pids"
+    read -r client service <"$BATS_TEST_TMPDIR/pids"
+    other="$client $service"
+    finds() { out=$(ipcbox stuck -J "$client") || jq -e '.findings | length == 1' <<<"$out"; }
+    within 30 finds
+    is "$(jq -c '.unread | map([.pid, .state, .bytes])' <<<"$out")" "[[$service,\"T\",58]]"
+    has "$(jq -r '.unread[0].message' <<<"$out")" org.example.Store.Get
+    expect 1 ipcbox stuck "$client"
+    has "$out" "[$service], which is stopped, has not read 58 bytes" org.example.Store.Get
+}
+
+@test "stuck: bad operands, a process that is gone, --dot, a reader that closes the pipe" {
+    expect 2 ipcbox stuck abc
+    has "$err" "abc: not the number of a process"
+    expect 2 ipcbox stuck --dot -J
+    expect 3 ipcbox stuck 4194303
+    has "$err" "there is no process 4194303"
+    expect 0 ipcbox stuck --dot "$$"
+    has "$out" "digraph stuck {" "\"$$\""
+    dot -Tsvg <<<"$out" >/dev/null
+    ipcbox stuck -J | head -c 1 >/dev/null
+}
+
+@test "stuck: names that are no text, many threads, a pid namespace whose /proc hides" {
+    mkfifo "$BATS_TEST_TMPDIR/f"$'\n\033[2J'
+    cat "$BATS_TEST_TMPDIR/f"$'\n\033[2J' 3>&- &
+    other=$!
+    finds() { ipcbox stuck "$other" >"$BATS_TEST_TMPDIR/out" || [ $? = 1 ] && grep -q ORPHAN "$BATS_TEST_TMPDIR/out"; }
+    within 20 finds
+    if grep -q "$(printf '\033')" "$BATS_TEST_TMPDIR/out"; then return 1; fi
+    unshare -m sh -c 'mount -t proc -o hidepid=2 proc /proc && exec setpriv --reuid 54372 --clear-groups '"'$IPCBOX'"' stuck' \
+        >"$BATS_TEST_TMPDIR/out" || [ $? = 1 ]
+    grep -q "processes that /proc hides" "$BATS_TEST_TMPDIR/out"
+}
+
+@test "stuck: without false alarms beside a build with a job server, pipelines and busy producers" {
+    cat >"$BATS_TEST_TMPDIR/Makefile" <<'MAKE'
+all: $(addprefix job,$(shell seq 200))
+job%:
+	@seq 3000 | sort -n | tail -n 1 >/dev/null; true
+MAKE
+    (while :; do make -s -j 3 -C "$BATS_TEST_TMPDIR"; done) >/dev/null 2>&1 3>&- &
+    other=$!
+    (while :; do seq 100000 | gzip -c | gunzip -c | wc -l; done) >/dev/null 2>&1 3>&- &
+    other+=" $!"
+    for _ in $(seq $((${IPCBOX_TEST_LONG:+990} + 10))); do
+        "$IPCBOX" stuck -J -w 0.05 >"$BATS_TEST_TMPDIR/out" || true
+        # Whatever else is on this machine may be stuck.
+        jq -e '[.findings[] | select(.kind == "deadlock") | .threads[].comm]
+            | map(select(test("^(make|sh|bash|seq|sort|tail|gzip|gunzip|wc)$"))) == []' "$BATS_TEST_TMPDIR/out"
+    done
+}
