@@ -15,6 +15,7 @@
 #include "pmq_follow.h"
 #include "proc_events.h"
 #include "run.h"
+#include "sysv_backends.h"
 #include "uipc.h"
 #include "verbs.h"
 
@@ -101,6 +102,25 @@ static void check_peeking(struct cli_ctx *ctx, int no_queues, const struct err *
             report(ctx, row, no_queues, none);
         else
             report(ctx, row, ((*o)->check ?: (*o)->probe)(&opts, &e), &e);
+    }
+}
+
+/* The same ways have other names here, since each is usable or not by itself. */
+static void check_sysv(struct cli_ctx *ctx)
+{
+    const struct msgq_peek_opts opts = {0};
+
+    for (const struct msgq_ops *const *o = sysv_backends; *o; o++) {
+        char name[32];
+        struct doctor_row row = {
+            .applet = "mqpeek",
+            .verbs = "peek, info of System V queues",
+            .backend = name,
+        };
+        struct err e = ERR_INIT;
+
+        snprintf(name, sizeof(name), "System V: %s", (*o)->name);
+        report(ctx, row, (*o)->probe(&opts, &e), &e);
     }
 }
 
@@ -241,6 +261,7 @@ static int doctor_run(struct cli_ctx *ctx, const void *argp _unused_)
     out_list_begin(ctx->out, "backends", doctor_cols, OUT_RECORDS);
     no_queues = check_listing(ctx, &none);
     check_peeking(ctx, no_queues, &none);
+    check_sysv(ctx);
     check_following(ctx, no_queues, &none);
     check_bus1(ctx);
     check_channels(ctx);

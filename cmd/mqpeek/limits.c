@@ -10,6 +10,7 @@
 
 #include "cleanup.h"
 #include "limits_memory.h"
+#include "limits_sysv.h"
 #include "mqpeek_verbs.h"
 #include "parse.h"
 #include "pmq_inspect.h"
@@ -232,7 +233,7 @@ static int new_queue(struct cli_ctx *ctx, struct limits_row *row)
 
     row->maxmsg = MIN(row->l.msg_default, row->l.msg_max);
     row->msgsize = MIN(row->l.msgsize_default, row->l.msgsize_max);
-    if (ctx->n_operands == 1)
+    if (ctx->n_operands != 0 && ctx->n_operands != 2)
         return cli_usage(ctx, "MAXMSG and MSGSIZE go together");
     if (ctx->n_operands == 2) {
         status = read_number(ctx, ctx->operands[0], PMQ_HARD_MSGMAX, "MAXMSG", &row->maxmsg);
@@ -430,6 +431,12 @@ static int limits_run(struct cli_ctx *ctx, const void *argp)
     size_t n = 0;
     int r = pmq_limits_read(&row.l);
 
+    if (ctx->n_operands == 1 && !strcmp(ctx->operands[0], "sysv"))
+        return limits_sysv(ctx);
+    if (ctx->n_operands && !strcmp(ctx->operands[0], "posix")) {
+        ctx->operands++;
+        ctx->n_operands--;
+    }
     if (r < 0)
         return cli_fail(ctx, r, NULL, "cannot read the limits");
     count_files(&row);
@@ -460,20 +467,21 @@ static int limits_run(struct cli_ctx *ctx, const void *argp)
 static const struct cli_example limits_examples[] = {
     {"mqpeek limits", "would mq_open(3) without attributes work, and why not"},
     {"mqpeek limits 100 64K", "and with 100 messages of 64 KiB"},
+    {"mqpeek limits sysv", "System V queues: ENOSPC, EAGAIN, EINVAL, E2BIG, EIDRM"},
     {"mqpeek -J limits | jq .available", "bytes left"},
     {NULL, NULL},
 };
 
 static const struct cli_table limits_tables[] = {
-    {"", limits_cols}, {"errors", verdict_cols}, {"users", user_cols}, {"orphans", queue_row_cols},
-    {NULL, NULL},
+    {"", limits_cols},           {"errors", verdict_cols}, {"users", user_cols},
+    {"orphans", queue_row_cols}, {"", limits_sysv_cols},   {NULL, NULL},
 };
 
 const struct cli_verb mqpeek_limits_verb = {
     .name = "limits",
-    .operands = "[MAXMSG MSGSIZE]",
-    .max_operands = 2,
-    .summary = "why mq_open fails, in figures",
+    .operands = "[posix] [MAXMSG MSGSIZE] | sysv",
+    .max_operands = 3,
+    .summary = "why mq_open or msgsnd fails, in figures",
     .description =
         "Shows what stands between the caller and a new queue: one of MAXMSG messages of MSGSIZE "
         "bytes, or as mq_open(3) makes it without attributes. Each error of mq_open(3) is "
@@ -486,7 +494,10 @@ const struct cli_verb mqpeek_limits_verb = {
         "\n"
         "What is charged is added up from the owners of the queues that can be listed: an "
         "estimate. It misses queues that cannot be read and ones in namespaces that cannot be "
-        "entered, and takes the owner for the creator. --exact asks the kernel (BPF).",
+        "entered, and takes the owner for the creator. --exact asks the kernel (BPF).\n"
+        "\n"
+        "With sysv it explains the errors of msgget(2), msgsnd(2) and msgrcv(2), for the System V "
+        "queues of this IPC namespace.",
     .examples = limits_examples,
     .opts = limits_opts,
     .args_size = sizeof(struct limits_args),

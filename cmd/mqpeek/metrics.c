@@ -10,6 +10,7 @@
 #include "cleanup.h"
 #include "escape.h"
 #include "fileio.h"
+#include "metrics_sysv.h"
 #include "mqpeek_verbs.h"
 #include "qcmd.h"
 #include "queue_row.h"
@@ -162,7 +163,7 @@ static void add_limits(struct buf *b, const struct pmq_set *set)
               "RLIMIT_MSGQUEUE of the process that wrote this, for each user.", l.rlimit_soft);
 }
 
-static int build(struct buf *b, const struct pmq_set *set, bool all)
+static int build(struct buf *b, const struct pmq_set *set, bool all, struct err *e)
 {
     struct queue_row *rows = calloc(set->n + 1, sizeof(*rows));
     _cleanup_(freep) struct pmq_usage *usage = NULL;
@@ -180,6 +181,9 @@ static int build(struct buf *b, const struct pmq_set *set, bool all)
         add_families(b, rows, n, all);
         add_charges(b, usage, users);
         add_limits(b, set);
+        r = metrics_sysv(b, e);
+    }
+    if (r == 0) {
         buf_add_str(b, "# EOF\n");
         r = buf_error(b);
     }
@@ -209,7 +213,7 @@ static int metrics_run(struct cli_ctx *ctx, const void *argp)
     int r = pmq_scan(args->all_namespaces ? flags | PMQ_SCAN_ALL_NAMESPACES : flags, 0, &set, &e);
 
     if (r == 0)
-        r = build(&b, set, args->all_namespaces);
+        r = build(&b, set, args->all_namespaces, &e);
     if (r < 0)
         return cli_fail(ctx, r, &e, "cannot list queues");
     if (!args->file) {
@@ -238,7 +242,9 @@ const struct cli_verb mqpeek_metrics_verb = {
         "Writes OpenMetrics 1.0 text: by queue ipcbox_mqueue_messages, _max_messages, _bytes, "
         "_max_message_bytes, _holders, _blocked_senders, _blocked_receivers and "
         "_changed_timestamp_seconds; by user _charged_bytes; _queues, _unlinked_queues and the "
-        "limits. What is not known has no sample.\n"
+        "limits. System V queues of this IPC namespace have ipcbox_sysv_messages, _bytes, "
+        "_limit_bytes, _blocked_senders, _blocked_receivers and _changed_timestamp_seconds, with "
+        "the labels queue and key. What is not known has no sample.\n"
         "\n"
         "With -O the file is replaced in one step, so that a collector never reads half of it.",
     .examples = metrics_examples,

@@ -17,10 +17,13 @@
 
 static int copy_probe(const struct msgq_peek_opts *opts _unused_, struct err *e)
 {
+    struct msginfo info;
     struct msgbuf buf;
 
     /* No queue has this id: what is asked is whether the flag is known. */
-    if (msgrcv(-1, &buf, 0, 0, MSG_COPY | IPC_NOWAIT) < 0 && errno == ENOSYS)
+    if (msgctl(0, IPC_INFO, (struct msqid_ds *)(void *)&info) < 0 && errno == ENOSYS)
+        return sysv_explain(-ENOSYS, e);
+    if (msgrcv(INT_MAX, &buf, 0, 0, MSG_COPY | IPC_NOWAIT) < 0 && errno == ENOSYS)
         return err_set(e, -EOPNOTSUPP, "a kernel built with CONFIG_CHECKPOINT_RESTORE",
                        "this kernel's msgrcv has no MSG_COPY");
     return 0;
@@ -37,7 +40,8 @@ static int begin(struct msgq_indexed *x, const void *queue)
         return r;
     sysv_limits_read(&limits);
     x->handle = q->id;
-    /* The kernel copies as many bytes into the buffer's place as the buffer has: no more than that. */
+    /* The kernel copies as many bytes into the buffer's place as the buffer has: no more than that.
+     */
     x->msgsize = sizeof(long) + MIN(MAX(limits.msgmax, attr.bytes), (uint64_t)INT_MAX);
     x->maxmsg = UINT32_MAX;
     return 0;

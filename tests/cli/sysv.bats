@@ -206,3 +206,47 @@ backends() { echo copy; [ "$EUID" != 0 ] || ! mqpeek -q peek --backend bpf "$q" 
     expect 5 other "$IPCBOX" mqpeek "$far"
     exec 9>&-
 }
+
+@test "sysv: limits explains each error in figures" {
+    # shellcheck disable=SC2016 # the inner shell's
+    expect 0 unshare -i bash -c 'echo 3 >/proc/sys/kernel/msgmni; for i in 1 2 3; do "$IPCBOX" mqctl create --sysv --limit 1; done >/dev/null
+        "$IPCBOX" mqctl send sysv:1 x; exec "$IPCBOX" mqpeek -J limits sysv'
+    is "$(jq -c '[.msgmni, .queue_count, .message_count, .bytes, .full_count, .fullest]' <<<"$out")" '[3,3,1,1,1,"sysv:1"]'
+    is "$(jq -c '[.errors[] | [.error, .result]]' <<<"$out")" \
+        '[["ENOSPC","fails"],["EAGAIN","fails"],["EINVAL","depends"],["E2BIG","depends"],["EIDRM","depends"],["EACCES","depends"]]'
+    expect 0 mqpeek -J limits sysv
+    is "$(jq -c '[.errors[:2][].result]' <<<"$out")" '["ok","ok"]'
+    "$SRC/tests/schema/validate" mqpeek-limits-sysv <"$BATS_TEST_TMPDIR/out"
+    expect 0 mqpeek limits posix
+    expect 2 mqpeek limits 5
+    expect 2 mqpeek limits sysv 5
+}
+
+@test "sysv: doctor tells which ways to look work" {
+    expect 0 ipcbox -J doctor
+    make
+    for backend in bpf copy; do
+        usable=$(jq --arg b "System V: $backend" '.backends[] | select(.backend == $b).usable' <<<"$out")
+        got=false
+        if mqpeek -q --backend "$backend" "$q" >/dev/null 2>&1; then got=true; fi
+        is "$usable" "$got"
+    done
+}
+
+@test "sysv: metrics have a sample for each queue" {
+    make --key 0x4d51 --limit 100
+    mqctl send "$q" hello
+    expect 0 mqpeek metrics
+    has "$out" "ipcbox_sysv_messages{queue=\"$q\",key=\"0x4d51\"} 1" "ipcbox_sysv_bytes{queue=\"$q\",key=\"0x4d51\"} 5" \
+        "ipcbox_sysv_limit_bytes{queue=\"$q\",key=\"0x4d51\"} 100" "ipcbox_sysv_queues 1" "ipcbox_sysv_limit_queues "
+    is "$(tail -n 1 <<<"$out")" "# EOF"
+    # Each family is named once.
+    is "$(grep '^# TYPE' <<<"$out" | sort | uniq -d)" ""
+}
+
+@test "sysv: what does not know these queues yet says so" {
+    make
+    expect 4 mqdump save "$q"
+    has "$err" "$q" "System V"
+    expect 4 mqpeek follow "$q"
+}
