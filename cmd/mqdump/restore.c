@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* mqdump restore: all queues of a dump, or none. */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 
+#include "cleanup.h"
 #include "mqdump_verbs.h"
 #include "msgdump.h"
 #include "qcmd.h"
+#include "sysvdump.h"
 
 struct restore_args {
     struct qcmd_common common;
@@ -62,7 +66,8 @@ static const struct out_col restore_cols[] = {
     OUT_END,
 };
 
-static void show_plan(struct cli_ctx *ctx, const struct msgdump_plan *plan)
+static void show_plan(struct cli_ctx *ctx, const struct msgdump_plan *plan,
+                      const struct sysvdump_plan *sysv)
 {
     size_t n;
     const struct msgdump_item *items = msgdump_plan_items(plan, &n);
@@ -77,6 +82,19 @@ static void show_plan(struct cli_ctx *ctx, const struct msgdump_plan *plan)
                               .saved = items[i].saved,
                               .from = items[i].queue.name,
                           });
+    for (size_t i = 0; i < sysv->n; i++) {
+        const struct sysv_attr *a = &sysv->v[i].attr;
+        char name[SYSV_REF_SIZE];
+
+        sysv_ref_format(&(struct sysv_ref){.id = a->id}, name);
+        out_row(ctx->out, &(const struct restore_row){
+                              .name = name,
+                              .action = sysv->v[i].wanted ? "create" : "skip",
+                              .messages = a->depth,
+                              .bytes = a->bytes,
+                              .from = name,
+                          });
+    }
     out_list_end(ctx->out);
 }
 
@@ -108,36 +126,96 @@ static void tell_recovered(void *ctxp, const struct msgdump_recovered *what)
              what->detail[0] ? ": " : "", what->detail);
 }
 
+/* The operands behind FILE, those of each kind; @v has room for all. Return: how many of POSIX. */
+static size_t sort_operands(const struct cli_ctx *ctx, char **v)
+{
+    size_t n = 0, at = 0;
+
+    for (size_t i = 1; i < ctx->n_operands; i++)
+        if (!sysv_ref_is(ctx->operands[i]))
+            v[n++] = ctx->operands[i];
+    at = n;
+    for (size_t i = 1; i < ctx->n_operands; i++)
+        if (sysv_ref_is(ctx->operands[i]))
+            v[at++] = ctx->operands[i];
+    return n;
+}
+
+/* The System V part is only there in dumps that say so; without, there is nothing to do. */
+static int plan_both(struct dump_reader *reader, const struct msgdump_opts *opts, char *const *only,
+                     size_t n_only, struct msgdump_plan **plan, struct sysvdump_plan **sysv,
+                     struct err *e)
+{
+    bool all = !n_only && !opts->n_only && !opts->ipc_ns;
+    int r;
+
+    if (n_only || dump_reader_header(reader)->version == DUMP_VERSION_SYSV) {
+        r = sysvdump_plan_new(reader, only, n_only, all, sysv, e);
+    } else {
+        *sysv = calloc(1, sizeof(**sysv));
+        r = *sysv ? 0 : -ENOMEM;
+    }
+    return r < 0 ? r : msgdump_plan_new(reader, opts, plan, e);
+}
+
+/* Both kinds, or none. Signals wait meanwhile: the POSIX part looks whether one came. */
+static int run_plans(struct msgdump_plan *plan, struct sysvdump_plan *sysv,
+                     struct dump_reader *reader, struct err *e)
+{
+    sigset_t ending, before;
+    int r = 0;
+
+    sigemptyset(&ending);
+    sigaddset(&ending, SIGINT);
+    sigaddset(&ending, SIGTERM);
+    sigaddset(&ending, SIGHUP);
+    sigprocmask(SIG_BLOCK, &ending, &before);
+    if (sysv->n)
+        r = sysvdump_make(sysv, reader, e);
+    if (r == 0)
+        r = msgdump_plan_run(plan, e);
+    if (r == 0)
+        r = sysvdump_publish(sysv, e);
+    if (r < 0)
+        sysvdump_undo(sysv);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    return r;
+}
+
 static int restore_file(struct cli_ctx *ctx, const struct restore_args *args, const char *path)
 {
+    _cleanup_(freep) char **only = calloc(ctx->n_operands, sizeof(*only));
+    size_t n_posix = only ? sort_operands(ctx, only) : 0, n_only = ctx->n_operands - 1;
     const struct msgq_peek_opts peek = {
         .backend = ctx->backend,
         .max_snapshot = args->common.max_snapshot,
         .mq_syscall = (long)args->common.mq_syscall,
     };
     const struct msgdump_opts opts = {
-        .only = (const char *const *)(ctx->operands + 1),
-        .n_only = ctx->n_operands - 1,
+        .only = (const char *const *)only,
+        .n_only = n_posix,
         .renames = args->renames.v,
         .n_renames = args->renames.n,
         .replace = args->replace,
         .append = args->append,
-        .ipc_ns = args->ipc_ns,
+        /* Where only System V queues are asked for, no POSIX queue is of that namespace. */
+        .ipc_ns = n_only && !n_posix ? UINT64_MAX : args->ipc_ns,
         .timeout = args->timeout,
         .peek = &peek,
         .tool = ctx->applet->name,
     };
     _cleanup_(dump_reader_freep) struct dump_reader *reader = NULL;
     _cleanup_(msgdump_plan_freep) struct msgdump_plan *plan = NULL;
+    _cleanup_(sysvdump_plan_freep) struct sysvdump_plan *sysv = NULL;
     _cleanup_(cli_progress_end) struct cli_progress progress = {.ctx = NULL};
     unsigned int flags = DUMP_REWIND | (args->partial ? DUMP_PARTIAL : 0);
     struct err e = ERR_INIT;
-    int r = dump_reader_open(path, flags, &reader, &e);
+    int r = only ? dump_reader_open(path, flags, &reader, &e) : -ENOMEM;
 
     if (r == 0) {
         cli_progress_begin(ctx, "records", false, &progress);
         dump_reader_watch(reader, cli_progress_at, &progress);
-        r = msgdump_plan_new(reader, &opts, &plan, &e);
+        r = plan_both(reader, &opts, only + n_posix, n_only - n_posix, &plan, &sysv, &e);
     }
     if (r < 0) {
         if (r == -ENODATA && reader && !args->partial)
@@ -146,7 +224,7 @@ static int restore_file(struct cli_ctx *ctx, const struct restore_args *args, co
                         args->dry_run ? "nothing would be restored" : "nothing was restored");
     }
     if (!args->dry_run) {
-        r = msgdump_plan_run(plan, &e);
+        r = run_plans(plan, sysv, reader, &e);
         if (r < 0)
             return cli_fail(ctx, r, &e, "%s: %s was restored", path,
                             args->append ? "not all" : "nothing");
@@ -155,8 +233,13 @@ static int restore_file(struct cli_ctx *ctx, const struct restore_args *args, co
     if (!args->dry_run)
         ctx->done = args->replace ? "all was restored, and what was replaced is kept"
                                   : "all was restored";
-    show_plan(ctx, plan);
+    show_plan(ctx, plan, sysv);
     tell_notes(ctx, plan, !args->dry_run);
+    for (size_t i = 0; i < sysv->n; i++)
+        if (sysv->v[i].wanted && sysv->v[i].torn)
+            cli_note(ctx,
+                     "sysv:%d: messages were moving when it was saved: it may mix several moments",
+                     sysv->v[i].attr.id);
     return CLI_OK;
 }
 
@@ -207,6 +290,13 @@ const struct cli_verb mqdump_restore_verb = {
         "anew; processes that have the old one open keep that. --append cannot be undone: it fails "
         "before the first message when there is no room, and says how many came in when the queue "
         "filled up on the way.\n"
+        "\n"
+        "A System V queue gets back its id, key, owner, creator, mode, limit and messages; its "
+        "times and "
+        "last pids are lost. It is made only where its id and key are free; choosing the id takes "
+        "root or CAP_CHECKPOINT_RESTORE. When restore is killed, a queue that it was filling "
+        "stays, "
+        "with mode 0000 (mqctl rm).\n"
         "\n"
         "After a kill the next restore, or --recover, finishes what was complete and removes what "
         "was not.",

@@ -10,6 +10,7 @@
 #include "mqdump_verbs.h"
 #include "msgdump.h"
 #include "qcmd.h"
+#include "sysvdump.h"
 
 struct save_args {
     struct qcmd_common common;
@@ -42,6 +43,8 @@ struct save {
     const struct save_args *args;
     struct msgq_peek_opts opts;
     struct msgq_peeker *peeker;
+    struct msgq_peeker *sysv;
+    bool with_sysv; /* the dump has System V queues */
     FILE *stream;
     struct dump_writer *w;
     struct cli_progress progress;
@@ -56,6 +59,7 @@ static void save_done(struct save *s)
     cli_progress_end(&s->progress);
     dump_writer_free(s->w);
     msgq_peeker_free(s->peeker);
+    msgq_peeker_free(s->sysv);
     free(s->seen);
 }
 
@@ -79,22 +83,81 @@ static int mark_seen(struct save *s, const struct pmq_queue *q)
     return 1;
 }
 
-/* The peeker and the header, which names the backend, wait for the first queue. */
-static int begin(struct save *s, const struct pmq_queue *q)
+static int begin_dump(struct save *s, const char *backend)
 {
-    int r;
+    int r = dump_writer_new_version(s->stream, s->with_sysv ? DUMP_VERSION_SYSV : DUMP_VERSION,
+                                    MSGDUMP_KIND, s->ctx->applet->name, backend, &s->w);
 
-    if (s->w)
-        return CLI_OK;
-    s->opts.force = s->args->force;
-    if (q && qcmd_peeker(s->ctx, &s->args->common, q, &s->opts, &s->peeker) != CLI_OK)
-        return s->ctx->status;
-    r = dump_writer_new(s->stream, MSGDUMP_KIND, s->ctx->applet->name,
-                        q ? msgq_peeker_backend(s->peeker) : NULL, &s->w);
     if (r < 0)
         return cli_fail_write(s->ctx, r, s->args->file);
     cli_progress_begin(s->ctx, "records", !s->args->file, &s->progress);
     dump_writer_watch(s->w, cli_progress_at, &s->progress);
+    return CLI_OK;
+}
+
+/* The peeker and the header, which names the backend, wait for the first queue. */
+static int begin(struct save *s, const struct pmq_queue *q)
+{
+    s->opts.force = s->args->force;
+    if (q && !s->peeker && qcmd_peeker(s->ctx, &s->args->common, q, &s->opts, &s->peeker) != CLI_OK)
+        return s->ctx->status;
+    return s->w ? CLI_OK : begin_dump(s, q ? msgq_peeker_backend(s->peeker) : NULL);
+}
+
+/* Of a System V queue, which has been found. */
+static int save_sysv(struct save *s, const struct sysv_queue *q)
+{
+    struct msgq_snapshot_info info;
+    struct err e = ERR_INIT;
+    int r;
+
+    if (!s->sysv && qcmd_peeker_sysv(s->ctx, &s->args->common, &s->opts, &s->sysv) != CLI_OK)
+        return s->ctx->status;
+    if (!s->w && begin_dump(s, msgq_peeker_backend(s->sysv)) != CLI_OK)
+        return s->ctx->status;
+    r = sysvdump_save(s->w, s->sysv, q, &info, &e);
+    if (r < 0)
+        return cli_fail(s->ctx, r, &e, "%s: cannot save", q->label);
+    if (info.consistency == MSGQ_TORN)
+        cli_note(s->ctx, "%s: messages were moving: what is saved may mix several moments",
+                 q->label);
+    return CLI_OK;
+}
+
+static int save_sysv_operand(struct save *s, const char *operand)
+{
+    struct sysv_there there;
+    struct sysv_queue q;
+    int r = qcmd_open_sysv(s->ctx, operand, &q, &there);
+
+    if (r != CLI_OK)
+        return r;
+    r = save_sysv(s, &q);
+    sysv_leave(&there);
+    return r;
+}
+
+/* One that was removed since is no error, one that is closed to us is. */
+static int save_sysv_listed(struct save *s, const struct sysv_set *set)
+{
+    for (size_t i = 0; i < set->n; i++) {
+        const struct sysv_ref ref = {.id = set->v[i].attr.id};
+        struct sysv_there there;
+        struct sysv_queue q;
+        struct err e = ERR_INIT;
+        int r = sysv_open(&ref, &q, &there, &e);
+
+        if (r == -ENOENT)
+            continue;
+        if (r < 0) {
+            cli_fail(s->ctx, r, &e, "sysv:%d is left out", ref.id);
+            continue;
+        }
+        r = save_sysv(s, &q);
+        sysv_leave(&there);
+        if (r != CLI_OK)
+            return r;
+    }
     return CLI_OK;
 }
 
@@ -139,6 +202,11 @@ static int save_operands(struct save *s)
     for (size_t i = 0; i < s->ctx->n_operands; i++) {
         _cleanup_(pmq_queue_closep) struct pmq_queue *q = NULL;
 
+        if (sysv_ref_is(s->ctx->operands[i])) {
+            if (save_sysv_operand(s, s->ctx->operands[i]) != CLI_OK)
+                return s->ctx->status;
+            continue;
+        }
         if (qcmd_open(s->ctx, s->ctx->operands[i], PMQ_OPEN_READ, &q) != CLI_OK ||
             save_queue(s, q, namespace_of(s->ctx->operands[i])) != CLI_OK)
             return s->ctx->status;
@@ -198,7 +266,17 @@ static int save_listed(struct save *s)
 /* Only what was left out is no reason to keep nothing. */
 static int save_all(struct save *s)
 {
-    int r = s->ctx->n_operands ? save_operands(s) : save_listed(s);
+    _cleanup_(sysv_set_freep) struct sysv_set *sysv = NULL;
+    int r;
+
+    for (size_t i = 0; i < s->ctx->n_operands; i++)
+        s->with_sysv |= sysv_ref_is(s->ctx->operands[i]);
+    /* A kernel without System V queues has none to save. */
+    if ((s->args->all || s->args->all_namespaces) && sysv_list(false, &sysv, NULL) == 0)
+        s->with_sysv = sysv->n > 0;
+    r = s->ctx->n_operands ? save_operands(s) : save_listed(s);
+    if (r == CLI_OK && sysv)
+        r = save_sysv_listed(s, sysv);
 
     return r == CLI_OK ? begin(s, NULL) : r;
 }

@@ -25,6 +25,7 @@
 
 enum {
     DUMP_VERSION = 1,
+    DUMP_VERSION_SYSV = 2,    /* with records of System V queues */
     DUMP_LINE_MAX = 32 << 20, /* bytes; a message of 16 MiB in base 64, and its text */
     DUMP_TEXT_MAX = 1 << 20,  /* a longer payload is written without "text" */
     DUMP_DEPTH_MAX = 32,      /* of nested arrays and objects in a record */
@@ -57,6 +58,10 @@ struct dump_writer;
  */
 int dump_writer_new(FILE *stream, const char *kind, const char *tool, const char *backend,
                     struct dump_writer **ret);
+
+/* The same with a version of the format that has more types of records. */
+int dump_writer_new_version(FILE *stream, uint64_t version, const char *kind, const char *tool,
+                            const char *backend, struct dump_writer **ret);
 
 void dump_writer_watch(struct dump_writer *w, dump_watch_fn watch, void *ctx);
 

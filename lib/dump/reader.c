@@ -152,11 +152,11 @@ static int check_header(struct dump_reader *r, struct dump_header *h, struct err
     k = dump_get_u64(rec, "version", UINT64_MAX, &h->version, e);
     if (k < 0)
         return k;
-    if (h->version != DUMP_VERSION)
+    if (h->version < DUMP_VERSION || h->version > DUMP_VERSION_SYSV)
         return err_set(e, -EPROTONOSUPPORT, "read it with a newer ipcbox",
                        "line %" PRIu64 ": the dump has format version %" PRIu64
                        ", this program reads version %d",
-                       r->line, h->version, DUMP_VERSION);
+                       r->line, h->version, DUMP_VERSION_SYSV);
     get_text(rec, "kind", h->kind, sizeof(h->kind));
     if (!h->kind[0])
         return dump_bad_line(r->line, e, "the header does not say which kind of dump this is");

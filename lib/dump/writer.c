@@ -172,15 +172,15 @@ void dump_writer_watch(struct dump_writer *w, dump_watch_fn watch, void *ctx)
     w->watch_ctx = ctx;
 }
 
-static void write_header(struct dump_writer *w, const char *kind, const char *tool,
-                         const char *backend)
+static void write_header(struct dump_writer *w, uint64_t version, const char *kind,
+                         const char *tool, const char *backend)
 {
     struct utsname un;
 
     buf_add_char(&w->line, '{');
     put_key(w, "type");
     buf_add_str(&w->line, "\"header\",\"format\":\"ipcbox-dump\"");
-    dump_put_u64(w, "version", DUMP_VERSION);
+    dump_put_u64(w, "version", version);
     dump_put_str(w, "kind", kind);
     dump_put_str(w, "tool", tool);
     if (uname(&un) == 0) {
@@ -193,19 +193,25 @@ static void write_header(struct dump_writer *w, const char *kind, const char *to
     write_line(w);
 }
 
-int dump_writer_new(FILE *stream, const char *kind, const char *tool, const char *backend,
-                    struct dump_writer **ret)
+int dump_writer_new_version(FILE *stream, uint64_t version, const char *kind, const char *tool,
+                            const char *backend, struct dump_writer **ret)
 {
     _cleanup_(dump_writer_freep) struct dump_writer *w = calloc(1, sizeof(*w));
 
     if (!w)
         return -ENOMEM;
     w->stream = stream;
-    write_header(w, kind, tool, backend);
+    write_header(w, version, kind, tool, backend);
     if (w->error)
         return w->error;
     *ret = TAKE_PTR(w);
     return 0;
+}
+
+int dump_writer_new(FILE *stream, const char *kind, const char *tool, const char *backend,
+                    struct dump_writer **ret)
+{
+    return dump_writer_new_version(stream, DUMP_VERSION, kind, tool, backend, ret);
 }
 
 int dump_writer_flush(struct dump_writer *w)

@@ -246,7 +246,106 @@ backends() { echo copy; [ "$EUID" != 0 ] || ! mqpeek -q peek --backend bpf "$q" 
 
 @test "sysv: what does not know these queues yet says so" {
     make
-    expect 4 mqdump save "$q"
-    has "$err" "$q" "System V"
     expect 4 mqpeek follow "$q"
+    has "$err" "$q" "System V"
+    expect 4 mqdump record "$q"
+}
+
+# What ipcs tells of $q but for its times and last processes, and all messages.
+whole() {
+    ipcs -q -i "$(id)" | grep -v -e _time -e cbytes | sed 's/lspid.*//'
+    mqpeek --jsonl "$q" | jq -c '[.index, .mtype, .data_base64, .key, .limit]'
+}
+
+@test "sysv: save and restore give back id, key, owner, creator, mode, limit, types and order" {
+    cd "$BATS_TEST_TMPDIR"
+    mqctl create --sysv >/dev/null
+    make --key 0x4d51 --mode 640 --limit 500
+    mqctl set "$q" --owner 54341 --group 54342
+    for type in 5 3 9223372036854775807 3; do mqctl send "$q" --type $type "t$type"; done
+    mqctl send "$q" --file <(printf 'a\0\377')
+    mqctl send "$q" ""
+    before=$(whole)
+    expect 0 mqdump save "$q" -O dump
+    is "$(whole)" "$before"
+    expect 0 mqdump verify dump
+    is "$(head -n 1 dump | jq .version)" 2
+    expect 1 mqdump restore dump
+    has "$err" "$q exists already"
+    is "$(whole)" "$before"
+    mqctl rm "$q"
+    expect 0 mqdump restore --dry-run dump
+    expect 3 mqpeek "$q"
+    expect 0 mqdump restore dump
+    has "$out" "$q" create
+    is "$(whole)" "$before"
+    # The wish for the id is used up.
+    is "$(cat /proc/sys/kernel/msg_next_id)" -1
+    # A dump without such queues is of the version that every ipcbox reads.
+    mqctl create "/$BATS_TEST_NAME"
+    mqdump save "/$BATS_TEST_NAME" -O posix
+    is "$(head -n 1 posix | jq .version)" 1
+    mqctl -q rm "/$BATS_TEST_NAME"
+}
+
+@test "sysv: restore makes all queues or none" {
+    cd "$BATS_TEST_TMPDIR"
+    make
+    mqctl send "$q" one
+    first=$q
+    make --key 0x4d52
+    mqctl send "$q" two --type 7
+    posix=/$(unique)
+    mqctl create "$posix"
+    mqctl send "$posix" three
+    mqdump save "$first" "$q" "$posix" -O dump
+    none() { [ "$(ipcs -q | grep -c '^0x')" = "$1" ]; }
+    mqctl -q rm "$first" "$q"
+    # The POSIX queue is in the way.
+    expect 1 mqdump restore dump
+    none 0
+    # The key is.
+    mqctl -q rm "$posix"
+    mqctl create key:0x4d52 >/dev/null
+    expect 1 mqdump restore dump
+    none 1
+    expect 3 mqpeek "$posix"
+    mqctl rm key:0x4d52
+    # One queue only, then another.
+    expect 0 mqdump restore dump "$q"
+    none 1
+    is "$(mqctl recv "$q")" two
+    expect 3 mqdump restore dump sysv:77
+    mqctl rm "$q"
+    # What cannot be: no room for queues, a type that no message has, a line that is missing.
+    for edit in 's/"mtype":7/"mtype":0/' 's/"id":/"no":/' 's/"key":"0x4d52"/"key":"0x14d520000"/'; do
+        sed "$edit" dump | mqdump seal >bad
+        expect 1 mqdump restore bad
+        none 0
+        expect 3 mqpeek "$posix"
+    done
+    # shellcheck disable=SC2016 # the inner shell's
+    expect 1 unshare -i sh -c 'echo 1 >/proc/sys/kernel/msgmni; exec "$IPCBOX" mqdump restore dump'
+    has "$err" msgmni
+    chmod 644 dump
+    expect 5 setpriv --inh-caps=-all --bounding-set=-all "$IPCBOX" mqdump restore dump "$first" || expect 5 other "$IPCBOX" mqdump restore - "$first" <dump
+    none 0
+    expect 0 mqdump restore dump
+    none 2
+    is "$(mqctl recv "$first") $(mqctl recv "$q") $(mqctl recv "$posix")" "one two three"
+    mqctl -q rm "$posix"
+}
+
+@test "sysv: save --all takes both kinds, and names what it may not read" {
+    cd "$BATS_TEST_TMPDIR"
+    make --mode 644
+    mqctl send "$q" open
+    make --mode 600
+    mqctl send "$q" closed
+    expect 0 mqdump save --all -O dump
+    is "$(jq -c 'select(.type == "sysv_message") | .text' dump | tr '\n' ' ')" '"open" "closed" '
+    expect 5 other "$IPCBOX" mqdump save --all
+    has "$err" "$q is left out"
+    is "$(jq -c 'select(.type == "sysv_message") | .text' <<<"$out")" '"open"'
+    expect 5 other "$IPCBOX" mqdump save "$q"
 }
