@@ -68,18 +68,26 @@ struct receiving {
     struct mqctl_span span;
     bool is_sysv;
     bool lines;
-    bool watching; /* whether the reader of the output goes away */
+    bool piped;    /* the output has a reader, who may go away */
+    bool watching; /* whether it does */
     uint64_t wanted;
     uint64_t received;
 };
 
 /* ---- a reader that goes away ---- */
 
-static bool reader_gone(void)
+static bool has_reader(void)
+{
+    struct stat st;
+
+    return fstat(STDOUT_FILENO, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode));
+}
+
+static bool reader_gone(const struct receiving *rc)
 {
     struct pollfd p = {.fd = STDOUT_FILENO};
 
-    return poll(&p, 1, 0) > 0 && p.revents & POLLERR;
+    return rc->piped && poll(&p, 1, 0) > 0 && p.revents & POLLERR;
 }
 
 static void *watch_reader(void *unused)
@@ -101,10 +109,9 @@ static void begin_watching(struct receiving *rc)
 {
     pthread_t thread;
     sigset_t all, old;
-    struct stat st;
 
     rc->watching = true;
-    if (fstat(STDOUT_FILENO, &st) < 0 || !(S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode)))
+    if (!rc->piped)
         return;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
@@ -120,7 +127,7 @@ static int next(struct receiving *rc, struct mqio_message *m, struct err *e)
 {
     int r;
 
-    if (reader_gone())
+    if (reader_gone(rc))
         return -EPIPE;
     r = mqio_recv(rc->io, &rc->want, m, false, e);
     if (r == -EAGAIN && rc->args->timeout > 0 && !rc->watching)
@@ -128,7 +135,7 @@ static int next(struct receiving *rc, struct mqio_message *m, struct err *e)
     while (r == -EAGAIN || r == -EINTR) {
         if (cli_interrupted())
             return -EINTR;
-        if (reader_gone())
+        if (reader_gone(rc))
             return -EPIPE;
         if (mqctl_span_over(&rc->span))
             return -ETIMEDOUT;
@@ -248,6 +255,7 @@ static int recv_run(struct cli_ctx *ctx, const void *argp)
         return cli_usage(ctx, "--type is for System V queues");
     rc.io = io;
     rc.is_sysv = ref.is_sysv;
+    rc.piped = has_reader();
     rc.wanted = args->count ? args->count : args->follow ? UINT64_MAX : 1;
     rows = out_get_mode(ctx->out) != OUT_MODE_TABLE ||
            (!args->raw && !args->lines && isatty(STDOUT_FILENO));
