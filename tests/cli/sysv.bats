@@ -58,7 +58,7 @@ backends() { echo copy; [ "$EUID" != 0 ] || ! mqpeek -q peek --backend bpf "$q" 
             "[\"sysv\",$(id),\"0x77\",16384,\"$backend\",true,\"verified\"]"
         is "$(jq -c '[.queues[0].messages[] | [.index,.length,.data_base64]]' <<<"$out")" \
             '[[0,2,"dDU="],[1,2,"dDM="],[2,20,"dDkyMjMzNzIwMzY4NTQ3NzU4MDc="],[3,3,"YQD/"]]'
-        has "$out" '"mtype":9223372036854775807'
+        has "$out" '"mtype":"9223372036854775807"'
         expect 0 mqpeek --backend "$backend" key:0x77
         has "$out" "TYPE" "($backend, verified)" "4 messages, 27 of 16384 bytes"
         [[ "$out" != *PRIORITY* ]]
