@@ -20,7 +20,7 @@ void bus_dump_put(struct dump_writer *w, const struct b1_event *ev)
         dump_put_str(w, "order", "approximate");
     for (const struct b1_event_field *f = b1_event_fields; f->key; f++) {
         memcpy(&value, (const char *)ev + f->offset, sizeof(value));
-        /* What a bus does not tell is left out. */
+        /* A number that the bus does not tell is left out. */
         if (f->kinds & (1U << ev->kind) && value != BUS1_INVALID)
             dump_put_u64(w, f->key, value);
     }
@@ -61,7 +61,7 @@ static int get_payload(struct dump_record *rec, struct b1_event *ev, struct err 
     return 0;
 }
 
-/* What a recording from outside says besides. */
+/* Reads the fields that only recordings of calls have. */
 static int get_outside(struct dump_record *rec, struct b1_event *ev, struct err *e)
 {
     char order[16], words[128];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Which bus a verb works on. */
+/* Chooses the bus that a verb works on. */
 #include "bus_pick.h"
 
 #include <errno.h>
@@ -35,7 +35,7 @@ int bus_pick_open(struct cli_ctx *ctx, const char *path, struct bus_pick *b, str
     }
     r = b1_probe(&b->dev, &b->single);
     if (r == -ENOTTY)
-        return err_set(e, r, "b1ctl serve makes a bus", "%s is no bus1", path);
+        return err_set(e, r, "b1ctl serve makes a bus", "%s is not a bus1", path);
     return r;
 }
 
@@ -74,7 +74,7 @@ int bus_pick_adopt(pid_t pid, uint32_t fd, struct bus_pick *b, struct b1_client 
     /* Where the device cannot be found from here, only what every bus understands is used. */
     r = probe_fd(own, &b->single);
     if (r == -ENOTTY)
-        r = err_set(e, -ENOTTY, NULL, "it is no bus1 peer");
+        r = err_set(e, -ENOTTY, NULL, "it is not a bus1 peer");
     else if (r < 0) {
         b->single = true;
         r = 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Which bus a verb works on: a device, or a descriptor of some process. */
+/* Chooses the bus that a verb works on: a device, or a descriptor of some process. */
 #pragma once
 
 #include <sys/types.h>
@@ -30,7 +30,7 @@ int bus_pick_adopt(pid_t pid, uint32_t fd, struct bus_pick *b, struct b1_client 
 
 #define BUS_FD_NONE UINT32_MAX
 
-/* What a user of a kernel with the RFC's code must know. */
+/* The limits of a kernel with the RFC's code that its users must know. */
 #define BUS_RFC_NOTE                                                                              \
     "this kernel's bus1 is the RFC's: arrays are garbled, so one destination, handle and id at "  \
     "a time; HANDLE_RELEASE comes for each handle released, and receiving it destroys the node: " \

@@ -85,10 +85,11 @@ static int find_bus(struct dumping *d, struct buf *dir)
     if (f.n == 0 && !device)
         return cli_fail_status(d->ctx, CLI_NOT_FOUND, "there is no bus: b1ctl serve makes one");
     if (f.n == 0 && d->args->backend == BACKEND_BUS)
-        return cli_fail_status(d->ctx, CLI_UNSUPPORTED,
-                               "%s is no bus of b1ctl serve: only such a bus tells what happens on "
-                               "it (--backend calls records the calls on any)",
-                               device);
+        return cli_fail_status(
+            d->ctx, CLI_UNSUPPORTED,
+            "%s is not a bus of b1ctl serve: only such a bus tells what happens on "
+            "it (--backend calls records the calls on any)",
+            device);
     if (d->source == &dump_source_bus)
         return CLI_OK;
     if (device)

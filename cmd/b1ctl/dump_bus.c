@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a served bus says of itself, for a dump. */
+/* The events that a served bus tells of, as the source of a dump. */
 #include "bus_traffic.h"
 #include "dump_source.h"
 #include "timefmt.h"

@@ -89,7 +89,7 @@ static int probe(struct dumping *d, uint64_t *dev)
     b1_device_file(&bus, d->bus);
     r = b1_probe(&bus, &rfc);
     if (r == -ENOTTY)
-        return cli_fail_status(d->ctx, CLI_UNSUPPORTED, "%s is no bus1", d->bus);
+        return cli_fail_status(d->ctx, CLI_UNSUPPORTED, "%s is not a bus1", d->bus);
     if (r == 0 && stat(d->bus, &st) < 0)
         r = -errno;
     if (r < 0)

@@ -53,7 +53,8 @@ struct dump_source {
     void (*end)(struct dumping *d);
 };
 
-/* What a served bus says itself; its directory is @bus. And the calls on any bus, a file. */
+/* The events that a served bus tells of, whose directory is @bus; and the calls on any bus, whose
+ * file is @bus. */
 extern const struct dump_source dump_source_bus;
 extern const struct dump_source dump_source_calls;
 

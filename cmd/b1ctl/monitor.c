@@ -145,7 +145,7 @@ static int on_event(const struct b1_monitor_event *ev, void *ctx)
     m->visited++;
     if (r < 0)
         return r;
-    /* What the call brought about is told before it. */
+    /* The messages that a call caused are shown before it. */
     if (ev->ended)
         m->visited += b1_messages_show(m->view, ev->time + ev->duration);
     if (ev->lost) {
@@ -171,7 +171,7 @@ static int read_all(struct monitor *m, struct err *e)
     return MIN(r, 0);
 }
 
-/* What had happened by the time of the stop: a reading ends early when there is much. */
+/* Reads what had happened by the time of the stop; one reading may leave some of it. */
 static int read_rest(struct monitor *m, struct err *e)
 {
     uint64_t before;
@@ -234,7 +234,7 @@ static int monitor_loop(struct monitor *m, struct err *e)
 
 /* ---- beginning and end ---- */
 
-/* What the RFC's kernel code does, where the bus that is watched is of that kind. */
+/* Says how the RFC's kernel code behaves when the bus that is watched is of that kind. */
 static void warn_of_rfc(struct monitor *m)
 {
     struct b1_device dev;
@@ -339,7 +339,7 @@ static int begin(struct monitor *m)
     return r < 0 ? cli_fail(m->ctx, r, NULL, "%s", m->ctx->operands[0]) : CLI_OK;
 }
 
-/* Of the command, if there was one. */
+/* The exit status that follows from the command's, if there was one. */
 static int command_status(struct monitor *m)
 {
     int status;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What monitor sees, as rows: in a table words, in JSON an object of its own shape a kind. */
+/* The events of monitor as rows: in a table as words, in JSON as objects whose shape depends on the
+ * kind. */
 #include "monitor_show.h"
 
 #include <inttypes.h>

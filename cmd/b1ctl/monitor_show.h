@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What monitor sees, as rows: the ioctls, what was lost, and the bus's own view. */
+/* The events of monitor as rows: ioctls, losses, and the messages that a served bus itself tells
+ * of. */
 #pragma once
 
 #include "b1_message_row.h"
@@ -9,7 +10,7 @@
 
 /* The columns of the table, which all kinds of events share. */
 extern const struct out_col monitor_cols[];
-/* What each kind holds in JSON. */
+/* The members of each kind's JSON object. */
 extern const struct cli_table monitor_tables[];
 
 /* @bus: name of the bus; NULL when it is not known. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What monitor sees, in words: the last column of its table. */
+/* The events of monitor in words: the last column of its table. */
 #include "monitor_words.h"
 
 #include <inttypes.h>
@@ -74,7 +74,7 @@ static void add_handles(struct buf *b, const struct b1_memory *m)
     }
 }
 
-/* What must not be there. */
+/* Adds values that are not allowed. */
 static void add_kind(struct buf *b, const struct bus1_message *m)
 {
     buf_printf(b, " message flags %" PRIu64, m->flags);

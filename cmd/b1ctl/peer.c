@@ -67,7 +67,7 @@ static int adopt(struct cli_ctx *ctx, const struct peer_args *args, struct bus_p
     return r < 0 ? cli_fail(ctx, r, &e, "descriptor %u", args->fd) : 0;
 }
 
-/* What to send: the operand, a file, or standard input. */
+/* Takes the data to send from the operand, a file, or standard input. */
 static int read_data(struct cli_ctx *ctx, const struct peer_args *args, struct buf *out)
 {
     const char *word = ctx->n_operands > 1 ? ctx->operands[1] : NULL, *path = args->file;
@@ -237,10 +237,11 @@ static int peek_run(struct cli_ctx *ctx, const void *argp)
     if (r == 1)
         r = peek_served(ctx, buf_str(&f.dir), ino);
     else if (r == 0)
-        r = cli_fail_status(ctx, CLI_UNSUPPORTED,
-                            "descriptor %u is no peer of a bus of b1ctl serve: on a kernel's bus "
-                            "there is no safe way to look without receiving",
-                            args->fd);
+        r = cli_fail_status(
+            ctx, CLI_UNSUPPORTED,
+            "descriptor %u is not a peer of a bus of b1ctl serve: on a kernel's bus "
+            "there is no safe way to look without receiving",
+            args->fd);
     buf_done(&f.dir);
     return r < 0 ? cli_fail(ctx, r, NULL, "cannot look at descriptor %u", args->fd) : r;
 }

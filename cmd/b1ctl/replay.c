@@ -101,7 +101,7 @@ static int note_failed(struct replaying *p, uint64_t line, struct err *e)
     return 0;
 }
 
-/* All records: checked, or with @replay done again. */
+/* Goes through all records: checks them, or with @replay replays them. */
 static int pass(struct replaying *p, struct dump_reader *reader, struct b1_replay *replay,
                 struct err *e)
 {
@@ -166,7 +166,7 @@ static int replay_do(struct replaying *p, struct dump_reader *reader, struct err
     return r;
 }
 
-/* What came of it. */
+/* Says how the replay went. */
 static int tell(const struct replaying *p, bool done)
 {
     const struct b1_replay_account *a = &p->account;

@@ -43,7 +43,7 @@ static void serve_note(void *argp, const char *text)
     cli_note(argp, "%s", text);
 }
 
-/* Where a bus goes when nobody says: where clients look, or what a user may write to. */
+/* The default path: the one where clients look, or for a user the runtime directory. */
 static int default_path(struct buf *b)
 {
     const char *dir = getenv("XDG_RUNTIME_DIR");

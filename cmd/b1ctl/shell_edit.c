@@ -91,7 +91,7 @@ static const char *load_library(void)
     return NULL;
 }
 
-/* What fits the word so far: how many, and how much of the first they all share. */
+/* Finds the completions of a word: how many there are, and how many bytes they all share. */
 struct match {
     const char *word;
     size_t n_word;

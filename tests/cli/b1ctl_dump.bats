@@ -298,7 +298,7 @@ half false"
     is "$(jq -r .type <<<"$out" | xargs)" "header begin end"
     expect 1 bash -c "\"\$IPCBOX\" b1ctl dump --backend calls --device '$bus' --duration 0.2 >/dev/full"
     expect 4 b1ctl dump --backend calls --device /dev/null
-    has "$err" "no bus1"
+    has "$err" "is not a bus1"
     expect 4 b1ctl dump --backend bus --device /dev/null
     has "$err" "--backend calls"
     expect 3 b1ctl dump --backend calls --device "$bus.none"

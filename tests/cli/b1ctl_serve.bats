@@ -172,8 +172,8 @@ says() {
     says 1 "nothing waits for a" c 'peer a; recv a'
     says 1 "cannot receive: nothing came in time" "$IPCBOX" b1ctl recv --fd 8 --timeout 0.1
     # ENOTTY, EBADF
-    says 1 "/dev/null is no bus1" "$IPCBOX" b1ctl -q --device /dev/null -c 'peer a'
-    says 1 "descriptor 0: it is no bus1 peer" "$IPCBOX" b1ctl send --fd 0 3 x
+    says 1 "/dev/null is not a bus1" "$IPCBOX" b1ctl -q --device /dev/null -c 'peer a'
+    says 1 "descriptor 0: it is not a bus1 peer" "$IPCBOX" b1ctl send --fd 0 3 x
     says 1 "descriptor 250: it is not open here" "$IPCBOX" b1ctl recv --fd 250
     # ENOTCONN
     mkfifo "$BATS_TEST_TMPDIR/in"

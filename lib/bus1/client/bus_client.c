@@ -54,7 +54,7 @@ const char *b1_client_error(int r)
     case -ESHUTDOWN:
         return "the bus has ended";
     case -ENOTTY:
-        return "it is no bus1";
+        return "it is not a bus1";
     case -ETIMEDOUT:
         return "nothing came in time";
     default:
@@ -195,8 +195,8 @@ static struct known_id *id_find(const struct b1_client *c, uint64_t id)
     return NULL;
 }
 
-/* Whether it may go along with a message: the RFC's code survives neither an unknown id nor a
- * node's. */
+/* Tells whether an id may go along with a message: the RFC's code crashes on unknown ids and on
+ * those of nodes. */
 static bool id_may_go_along(const struct b1_client *c, uint64_t id)
 {
     const struct known_id *known = c->knows ? id_find(c, id) : NULL;
@@ -204,7 +204,7 @@ static bool id_may_go_along(const struct b1_client *c, uint64_t id)
     return known && !known->is_node;
 }
 
-/* Whether an id may be passed on: the RFC's code does not survive an unknown one everywhere. */
+/* Tells whether an id may be given to the bus: the RFC's code crashes on unknown ids in places. */
 static bool id_usable(const struct b1_client *c, uint64_t id)
 {
     return !c->knows || id_find(c, id);
@@ -253,7 +253,7 @@ int b1_client_give(struct b1_client *c, struct b1_client *to, uint64_t handle, u
     return id_usable(c, handle) ? transfer_one(c, to, &src, ret) : -EBADRQC;
 }
 
-/* What the RFC's code cannot do at one instant is not done step by step instead. */
+/* Refuses what the RFC's code cannot do in one transaction: several would not be the same. */
 static int check_single(const struct b1_client *c, size_t n, const char *what, struct err *e)
 {
     if (!c->single || n <= 1)
@@ -282,7 +282,7 @@ int b1_client_release(struct b1_client *c, const uint64_t *ids, size_t n, struct
     return r < 0 ? r : 0;
 }
 
-/* Which of several destinations was to blame. The document's bus writes an int32 for each. */
+/* Names the destination that made a SEND fail. A conforming bus writes an int32 for each. */
 static void name_culprit(const struct b1_client *c, const uint64_t *to, size_t n,
                          const uint64_t *errors, int r, struct err *e)
 {

@@ -52,7 +52,7 @@ struct b1_peer *b1_embedded_peer(const struct b1_embedded *m, int fd);
  */
 int b1_probe(const struct b1_device *dev, bool *single);
 
-/* What an error of a bus means, in words. @r: a negative errno of any call here. */
+/* The meaning of a bus's error in words. @r: a negative errno of any call here. */
 const char *b1_client_error(int r);
 
 struct b1_client;

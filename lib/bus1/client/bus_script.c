@@ -15,9 +15,10 @@
 
 enum { NAME_SIZE = 64, LIST_MAX = 64 };
 
-/* A node, a handle, or both: the handle that a node's maker keeps. */
-struct thing {
-    struct thing *next;
+/* A named node or handle. A node that was made here has one name with the handle that its peer
+ * keeps. */
+struct entry {
+    struct entry *next;
     char name[NAME_SIZE];
     uint64_t node;   /* BUS1_INVALID: none */
     uint64_t handle; /* likewise */
@@ -27,7 +28,7 @@ struct peer {
     struct peer *next;
     char name[NAME_SIZE];
     struct b1_client *client;
-    struct thing *things;
+    struct entry *entries;
 };
 
 struct b1_script {
@@ -56,10 +57,10 @@ int b1_script_new(const struct b1_device *dev, bool single,
 
 static void peer_free(struct peer *p)
 {
-    while (p->things) {
-        struct thing *t = p->things;
+    while (p->entries) {
+        struct entry *t = p->entries;
 
-        p->things = t->next;
+        p->entries = t->next;
         free(t);
     }
     b1_client_close(p->client);
@@ -83,7 +84,8 @@ static int name_check(const char *name, struct err *e)
 
     if (*name && strlen(name) < NAME_SIZE && strspn(name, good) == strlen(name))
         return 0;
-    return err_set(e, -EINVAL, "letters, digits, _ and -, at most 63", "\"%s\" is no name", name);
+    return err_set(e, -EINVAL, "letters, digits, _ and -, at most 63", "\"%s\" is not a name",
+                   name);
 }
 
 static struct peer *peer_find(struct b1_script *s, const char *name, size_t n, struct err *e)
@@ -97,9 +99,9 @@ static struct peer *peer_find(struct b1_script *s, const char *name, size_t n, s
     return NULL;
 }
 
-static struct thing *thing_find(struct peer *p, const char *name)
+static struct entry *entry_find(struct peer *p, const char *name)
 {
-    struct thing *t = p->things;
+    struct entry *t = p->entries;
 
     while (t && strcmp(t->name, name))
         t = t->next;
@@ -119,11 +121,11 @@ static const char *split(struct b1_script *s, const char *word, struct peer **pe
     return *peer ? dot + 1 : NULL;
 }
 
-static struct thing *thing_get(struct b1_script *s, const char *word, struct peer **peer,
+static struct entry *entry_get(struct b1_script *s, const char *word, struct peer **peer,
                                struct err *e)
 {
     const char *name = split(s, word, peer, e);
-    struct thing *t = name ? thing_find(*peer, name) : NULL;
+    struct entry *t = name ? entry_find(*peer, name) : NULL;
 
     if (name && !t)
         err_set(e, -ENOENT, "names lists what there is", "%s has nothing called \"%s\"",
@@ -131,10 +133,10 @@ static struct thing *thing_get(struct b1_script *s, const char *word, struct pee
     return t;
 }
 
-static struct thing *handle_get(struct b1_script *s, const char *word, struct peer **peer,
+static struct entry *handle_get(struct b1_script *s, const char *word, struct peer **peer,
                                 struct err *e)
 {
-    struct thing *t = thing_get(s, word, peer, e);
+    struct entry *t = entry_get(s, word, peer, e);
 
     if (!t || t->handle != BUS1_INVALID)
         return t;
@@ -143,13 +145,13 @@ static struct thing *handle_get(struct b1_script *s, const char *word, struct pe
 }
 
 /* A new, empty entry that is not in the list yet. */
-static struct thing *thing_new(struct peer *p, const char *name, struct err *e)
+static struct entry *entry_new(struct peer *p, const char *name, struct err *e)
 {
-    struct thing *t;
+    struct entry *t;
 
     if (name_check(name, e) < 0)
         return NULL;
-    if (thing_find(p, name)) {
+    if (entry_find(p, name)) {
         err_set(e, -EEXIST, NULL, "%s.%s exists", p->name, name);
         return NULL;
     }
@@ -163,17 +165,17 @@ static struct thing *thing_new(struct peer *p, const char *name, struct err *e)
     return t;
 }
 
-static void thing_add(struct peer *p, struct thing *t)
+static void entry_add(struct peer *p, struct entry *t)
 {
-    t->next = p->things;
-    p->things = t;
+    t->next = p->entries;
+    p->entries = t;
 }
 
 /* Forgets what has neither node nor handle left. */
-static void things_sweep(struct peer *p)
+static void entries_sweep(struct peer *p)
 {
-    for (struct thing **at = &p->things; *at;) {
-        struct thing *t = *at;
+    for (struct entry **at = &p->entries; *at;) {
+        struct entry *t = *at;
 
         if (t->node != BUS1_INVALID || t->handle != BUS1_INVALID) {
             at = &t->next;
@@ -223,7 +225,7 @@ static int cmd_node(struct b1_script *s, const struct b1_words *w, struct err *e
     for (size_t i = 1; i < w->n; i++) {
         struct peer *p;
         const char *name = split(s, w->v[i].s, &p, e);
-        struct thing *t = name ? thing_new(p, name, e) : NULL;
+        struct entry *t = name ? entry_new(p, name, e) : NULL;
         int r;
 
         if (!t)
@@ -233,7 +235,7 @@ static int cmd_node(struct b1_script *s, const struct b1_words *w, struct err *e
             free(t);
             return fail(e, r, "cannot make a node");
         }
-        thing_add(p, t);
+        entry_add(p, t);
     }
     return 0;
 }
@@ -242,13 +244,13 @@ static int cmd_node(struct b1_script *s, const struct b1_words *w, struct err *e
 static int cmd_give(struct b1_script *s, const struct b1_words *w, struct err *e)
 {
     struct peer *from, *to;
-    struct thing *h = handle_get(s, w->v[1].s, &from, e), *t;
+    struct entry *h = handle_get(s, w->v[1].s, &from, e), *t;
     int r;
 
     if (w->n != 3 && (w->n != 5 || strcmp(w->v[3].s, "as")))
         return err_set(e, -EINVAL, NULL, "give PEER.NAME PEER [as NAME]");
     to = h ? peer_find(s, w->v[2].s, w->v[2].len, e) : NULL;
-    t = to ? thing_new(to, w->n == 5 ? w->v[4].s : h->name, e) : NULL;
+    t = to ? entry_new(to, w->n == 5 ? w->v[4].s : h->name, e) : NULL;
     if (!t)
         return e->code;
     r = b1_client_give(from->client, to->client, h->handle, &t->handle);
@@ -256,7 +258,7 @@ static int cmd_give(struct b1_script *s, const struct b1_words *w, struct err *e
         free(t);
         return fail(e, r, "cannot give");
     }
-    thing_add(to, t);
+    entry_add(to, t);
     return 0;
 }
 
@@ -268,7 +270,7 @@ static int handles_get(struct b1_script *s, char *word, struct peer **peer, uint
 
     for (char *one = strtok_r(word, ",", &save); one; one = strtok_r(NULL, ",", &save)) {
         struct peer *p;
-        struct thing *t = handle_get(s, one, &p, e);
+        struct entry *t = handle_get(s, one, &p, e);
 
         if (!t)
             return e->code;
@@ -309,14 +311,14 @@ static int name_received(struct peer *p, const struct b1_received *m, char **nam
 {
     for (size_t i = 0; i < m->n_transfers; i++) {
         char own[NAME_SIZE], *given = *names ? strsep(names, ",") : NULL;
-        struct thing *t;
+        struct entry *t;
 
         snprintf(own, sizeof(own), "h%llu", (unsigned long long)m->transfers[i]);
-        t = thing_new(p, given && *given ? given : own, e);
+        t = entry_new(p, given && *given ? given : own, e);
         if (!t)
             return e->code;
         t->handle = m->transfers[i];
-        thing_add(p, t);
+        entry_add(p, t);
         buf_printf(joined, "%s%s.%s", i ? "," : "", p->name, t->name);
     }
     return buf_error(joined);
@@ -324,7 +326,7 @@ static int name_received(struct peer *p, const struct b1_received *m, char **nam
 
 static const char *target_name(const struct peer *p, const struct b1_received *m)
 {
-    for (const struct thing *t = p->things; t; t = t->next)
+    for (const struct entry *t = p->entries; t; t = t->next)
         if ((m->type == BUS1_MESSAGE_TYPE_NODE_RELEASE ? t->handle : t->node) == m->id)
             return t->name;
     return NULL;
@@ -399,14 +401,14 @@ static int release_ids(struct b1_script *s, struct peer *p, const uint64_t *ids,
 static int release(struct b1_script *s, const struct b1_words *w, bool handles_only, struct err *e)
 {
     uint64_t ids[2 * B1_WORDS_MAX];
-    struct thing *things[B1_WORDS_MAX];
+    struct entry *entries[B1_WORDS_MAX];
     struct peer *p = NULL;
     size_t n = 0;
     int r;
 
     for (size_t i = 1; i < w->n; i++) {
         struct peer *q;
-        struct thing *t = things[i] = thing_get(s, w->v[i].s, &q, e);
+        struct entry *t = entries[i] = entry_get(s, w->v[i].s, &q, e);
 
         if (!t)
             return e->code;
@@ -424,11 +426,11 @@ static int release(struct b1_script *s, const struct b1_words *w, bool handles_o
     if (r < 0)
         return fail(e, r, "cannot release");
     for (size_t i = 1; i < w->n; i++) {
-        things[i]->handle = BUS1_INVALID;
+        entries[i]->handle = BUS1_INVALID;
         if (!handles_only)
-            things[i]->node = BUS1_INVALID;
+            entries[i]->node = BUS1_INVALID;
     }
-    things_sweep(p);
+    entries_sweep(p);
     return 0;
 }
 
@@ -462,7 +464,7 @@ void b1_script_names(const struct b1_script *s,
 {
     for (const struct peer *p = s->peers; p; p = p->next) {
         visit(ctx, &(struct b1_script_name){.peer = p->name});
-        for (const struct thing *t = p->things; t; t = t->next) {
+        for (const struct entry *t = p->entries; t; t = t->next) {
             bool is_node = t->node != BUS1_INVALID;
 
             visit(ctx, &(struct b1_script_name){p->name, t->name, is_node,

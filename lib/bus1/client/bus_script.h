@@ -21,7 +21,8 @@ struct b1_script_message {
     const struct b1_received *m;
 };
 
-/* What has a name. @peer is the peer's; @name the node's or handle's, NULL for a peer. */
+/* A name in use: @peer is the peer's name, @name that of its node or handle; NULL for the peer
+ * itself. */
 struct b1_script_name {
     const char *peer;
     const char *name;

@@ -138,7 +138,7 @@ static int own_ioctl(void *ctx, int fd, unsigned int cmd, void *arg)
     return p ? b1_ioctl(p, cmd, arg, &own_ops, ctx) : -EBADF;
 }
 
-/* Nobody else could send meanwhile: there is nothing to wait for. */
+/* No other thread or process can send to a bus in this process: waiting would never end. */
 static int own_poll(void *ctx, int fd, int timeout_ms _unused_)
 {
     struct b1_peer *p = b1_embedded_peer(ctx, fd);

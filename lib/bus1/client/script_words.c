@@ -22,7 +22,7 @@ static int hex_digit(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* What follows a backslash. Return: where it ends, or NULL. */
+/* Reads the characters behind a backslash. Return: the place behind them, or NULL. */
 static const char *read_escape(const char *p, struct buf *out)
 {
     static const char names[] = "ntr0\\\"", values[] = "\n\t\r\0\\\"";

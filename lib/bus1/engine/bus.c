@@ -23,7 +23,7 @@ void b1_bus_free(struct b1_bus *bus)
 {
     if (!bus)
         return;
-    /* What is charged goes with the last peer that it is of, or was sent by. */
+    /* Charges end with the peers and messages that they are for. */
     assert(!bus->peers && !bus->use.peers && !bus->use.nodes && !bus->use.handles &&
            !bus->use.messages && !bus->use.bytes);
     pthread_mutex_destroy(&bus->lock);

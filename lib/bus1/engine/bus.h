@@ -38,7 +38,7 @@ struct b1_limits {
     uint64_t batch;
 };
 
-/* What a bus admits when nobody says otherwise. */
+/* The limits of a bus that is made without others. */
 #define B1_LIMITS_DEFAULT                                                          \
     {                                                                              \
         .peers = 16384, .nodes = 1 << 18, .handles = 1 << 18, .messages = 1 << 18, \
@@ -98,14 +98,14 @@ struct b1_bus *b1_peer_bus(const struct b1_peer *peer);
 /* The user that is charged. */
 uint32_t b1_peer_uid(const struct b1_peer *peer);
 
-/* Whether a message waits. */
+/* Tells whether a message waits. */
 bool b1_peer_waiting(struct b1_peer *peer);
 
 /* What poll() says: as b1_peer_waiting(), but for B1_DEFECT_POLLIN. A hint for poll():
  * b1_recv_begin() decides. */
 bool b1_peer_readable(struct b1_peer *peer);
 
-/* Whether an id is a handle of the peer. */
+/* Tells whether an id is a handle of the peer. */
 bool b1_peer_has_handle(struct b1_peer *peer, uint64_t id);
 
 /**
@@ -139,11 +139,12 @@ struct b1_transfer_op;
 int b1_transfer_begin(struct b1_peer *from, struct b1_peer *to, struct b1_transfer *v, size_t n,
                       struct b1_transfer_op **ret);
 
-/* As b1_transfer_begin(), for what changed meanwhile. Releases @op in every case. */
+/* Makes the nodes and handles exist. Releases @op in every case. Return: as b1_transfer_begin(),
+ * since things may have changed meanwhile. */
 int b1_transfer_commit(struct b1_transfer_op *op);
 void b1_transfer_abort(struct b1_transfer_op *op);
 
-/* Both at once. */
+/* b1_transfer_begin() and b1_transfer_commit() at once. */
 int b1_transfer(struct b1_peer *from, struct b1_peer *to, struct b1_transfer *v, size_t n);
 
 /**

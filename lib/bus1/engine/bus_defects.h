@@ -30,7 +30,7 @@ enum {
     B1_DEFECT_ALL = (1 << 13) - 1,
 };
 
-/* Whether a bus was made with a defect. */
+/* Tells whether a bus was made with a defect. */
 #ifdef BUS1_RFC_DEFECTS
 bool b1_bus_has(const struct b1_bus *bus, unsigned int defect);
 #else

@@ -109,7 +109,7 @@ extern const struct b1_event_field b1_event_fields[];
 /* "peer", "node", …, by enum b1_event_kind. */
 extern const char *const b1_event_names[B1_EVENT_KINDS];
 
-/* Which kinds have the lists and the data. */
+/* Tell whether events of a kind have the lists and the data. */
 bool b1_event_has_ids(enum b1_event_kind kind);
 bool b1_event_has_handles(enum b1_event_kind kind);
 bool b1_event_has_data(enum b1_event_kind kind);

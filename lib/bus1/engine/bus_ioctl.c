@@ -27,7 +27,7 @@ struct call {
     void *ctx;
 };
 
-/* Whether the bus has a defect. */
+/* Tells whether the bus has a defect. */
 static bool has(const struct call *c, unsigned int defect)
 {
     return b1_bus_has(b1_peer_bus(c->peer), defect);
@@ -329,7 +329,7 @@ static int send_write_errors(const struct call *c, uint64_t to, const int32_t *e
     return write_array(c, to, v, n, size);
 }
 
-/* What a bus that crashes has not looked up before. */
+/* A bus with this defect crashes when a SEND fails before its destination was looked up. */
 static int send_defect(const struct call *c, const struct send *s, int r)
 {
     for (size_t i = 0; r == 0 && has(c, B1_DEFECT_SEND_OOPS) && i < s->msg.n_transfers; i++)
@@ -414,7 +414,7 @@ static void recv_done(struct recv *rc)
     free(rc->heap[0]);
 }
 
-/* What is known of a message that does not fit. */
+/* Reports the sizes of a message that does not fit. */
 static int recv_too_small(const struct call *c, const struct bus1_cmd_recv *cmd, struct recv *rc,
                           const struct b1_view *v)
 {

@@ -144,7 +144,7 @@ void b1_user_unref(struct b1_bus *bus, struct b1_user *u);
         (user)->use.field -= (uint64_t)(n);                          \
     } while (0)
 
-/* Whether @user may have @n more. */
+/* Tells whether the quota admits @n more for @user. */
 #define b1_within(bus, user, field, n) b1_fits(bus, (user)->use.field, (bus)->cfg.limits.field, (n))
 
 static inline bool b1_fits(const struct b1_bus *bus, uint64_t used, uint64_t limit, uint64_t n)
@@ -181,7 +181,8 @@ void b1_handle_link(struct b1_handle *h, struct b1_node *node, struct b1_user *c
 void b1_release_marked(struct b1_peer *p, struct b1_obj **objs, size_t n);
 void b1_release_all(struct b1_peer *p);
 
-/* Whether it was queued: a closed peer takes nothing. The queue gets its own reference. */
+/* Queues a message, with a reference of the queue's own. Return: false for a closed peer, which
+ * takes none. */
 bool b1_queue_add(struct b1_peer *to, struct b1_msg *m, const struct b1_peer *from);
 void b1_queue_drop_all(struct b1_peer *p);
 /* Removes what waits for node @id. */

@@ -228,7 +228,7 @@ static int send_admit(const struct b1_peer *p, const struct b1_packet *pk)
     for (size_t i = 0; pk->n_transfers && i < pk->n_msgs; i++) {
         const struct b1_handle *h = pk->msgs[i].home;
 
-        /* Who already has too many handles is not given more. */
+        /* A user who already has too many handles is not given more. */
         if (h->node && h->node->obj.owner != p &&
             !b1_within(bus, h->node->obj.owner->user, handles, 0))
             return -EDQUOT;
@@ -236,7 +236,7 @@ static int send_admit(const struct b1_peer *p, const struct b1_packet *pk)
     return 0;
 }
 
-/* All copies of the handles for all destinations, chained by obj.next. */
+/* Allocates the copies of the handles for all destinations, chained by obj.next. */
 static int send_alloc(struct b1_peer *p, const struct b1_packet *pk, struct b1_obj **ret)
 {
     struct b1_obj *chain = NULL;
@@ -376,7 +376,7 @@ int b1_recv_begin(struct b1_peer *peer, struct b1_view *v)
     return r;
 }
 
-/* What receiving does besides taking the message. */
+/* The effects of receiving a message, besides taking it off the queue. */
 static void recv_effects(struct b1_peer *p, struct b1_view *v)
 {
     for (size_t i = 0; i < v->n_transfers; i++) {
@@ -424,7 +424,7 @@ int b1_recv_commit(struct b1_peer *peer, struct b1_view *v)
     return r;
 }
 
-/* As the RFC's code does, which makes the receiver's ids only when it copies them out. */
+/* Gives the receiver new ids at each try, as the RFC's code does when it copies them out. */
 static void defect_new_ids(struct b1_peer *p, struct b1_view *v)
 {
     uint64_t *ids = transfers_of(v->msg);

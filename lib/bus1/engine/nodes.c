@@ -320,7 +320,8 @@ struct b1_transfer_op {
     } v[];
 };
 
-/* Whether all that is to be copied is there, and the users may have what is to be made. */
+/* Checks that all handles to be copied exist, and that the quotas admit the new nodes and handles.
+ */
 static int transfer_check(const struct b1_transfer_op *op)
 {
     struct b1_bus *bus = op->from->bus;

@@ -161,7 +161,7 @@ int b1_replay_end_outside(struct b1_replay *r, struct b1_replay_peer *p, struct 
     return k == -EAGAIN ? 0 : k;
 }
 
-/* Those of @n ids that the replay has. */
+/* Maps those of @n recorded ids that the replay has to @v. Return: how many. */
 static size_t ids_known(struct b1_replay_peer *p, const uint64_t *recorded, size_t n, uint64_t *v)
 {
     size_t known = 0;

@@ -159,7 +159,7 @@ static int discard(struct b1_replay *r, uint64_t peer)
     return k == -EAGAIN ? -EPROTO : k;
 }
 
-/* Whether a notification about @id waits for @peer. */
+/* Tells whether a notification about @id waits for @peer. */
 static bool is_waiting(const struct b1_replay_past *p, uint64_t peer, uint64_t type, uint64_t id)
 {
     for (size_t i = 0; i < p->n; i++) {
@@ -181,7 +181,7 @@ static bool has_handle(const struct b1_replay_past *p, uint64_t peer, uint64_t i
     return false;
 }
 
-/* All nodes, also those that were gone but to which something waits. */
+/* Makes all nodes, also those that were gone already but to which a message waits. */
 static int build_nodes(struct b1_replay *r)
 {
     struct b1_replay_past *p = r->past;
@@ -328,7 +328,7 @@ static int send_waiting(struct b1_replay *r, const struct b1_event *ev, struct e
     return b1_client_send(p->helper, &n->handle, 1, ev->data, ev->length, carry, ev->n_handles, e);
 }
 
-/* What makes the notification: the helper lets go. */
+/* Causes a notification that was waiting: the helper releases its node or handle. */
 static int release_waiting(struct b1_replay *r, const struct b1_event *ev)
 {
     struct node *n = node_find(r->past, ev->peer, ev->id);
@@ -412,7 +412,7 @@ static int build_peers(struct b1_replay *r, struct err *e)
     return k;
 }
 
-/* Those nodes that were gone go again, now that what waits for them is sent. */
+/* Releases the nodes that were gone, now that the messages that wait for them are sent. */
 static int release_gone(struct b1_replay *r)
 {
     struct b1_replay_past *p = r->past;

@@ -28,7 +28,7 @@ struct b1_replay_expected {
     uint64_t handles[];
 };
 
-/* Of a recording from outside: received before its turn. */
+/* A message of a recording of calls that was received before its turn. */
 struct b1_replay_early;
 
 struct b1_replay_peer {

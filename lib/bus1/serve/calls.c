@@ -14,7 +14,8 @@
 #include "serve_private.h"
 #include "vmcopy.h"
 
-/* What a failed access to a client means, in words where they help. */
+/* The errno for the client when its memory could not be reached; notes the cause where that helps.
+ */
 static int access_error(struct b1_call *c, int error)
 {
     if (error == EPERM || error == EACCES) {

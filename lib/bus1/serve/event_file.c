@@ -29,7 +29,7 @@ struct b1_tap {
     struct fuse_pollhandle *ph;
 };
 
-/* Whether this thread has told anybody anything since b1_taps_wake(). */
+/* This thread has written events since the last b1_taps_wake(). */
 static __thread bool told;
 
 static void tap_write(struct b1_tap *t, const struct b1_event *ev)
@@ -51,7 +51,7 @@ static void tap_write(struct b1_tap *t, const struct b1_event *ev)
         t->text.data[t->text.len] = '\0';
 }
 
-/* Who a peer is, for a person who looks for it. */
+/* Adds the file number and the process of a peer, by which a person can find it. */
 static void add_identity(struct b1_event *ev)
 {
     const struct b1_file *f = ev->private;
@@ -231,7 +231,7 @@ void b1_tap_read(struct b1_tap *t, fuse_req_t req, size_t size)
     fuse_reply_buf(req, n ? t->text.data + t->start : NULL, n);
     t->start += n;
     if (t->start == t->text.len) {
-        /* What a burst has needed is not kept. */
+        /* The memory that a burst of events needed is given back. */
         if (t->text.cap > TAP_COMPACT)
             buf_done(&t->text);
         buf_clear(&t->text);

@@ -267,7 +267,7 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     fi->direct_io = 1;
     fi->noflush = 1;
     fi->nonseekable = f != NULL;
-    /* Nobody will release what an interrupted open() never got. */
+    /* An open() that was interrupted is not followed by a release. */
     if (fuse_reply_open(req, fi) == -ENOENT) {
         if (f)
             file_end(s, f);

@@ -45,7 +45,7 @@ static const char *base_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
-/* Whether the directory is the mount of a server that died without taking it away. */
+/* Tells whether the directory is the mount of a server that died without unmounting it. */
 static bool is_dead_mount(const char *dir)
 {
     struct statfs st;

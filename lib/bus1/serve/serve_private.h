@@ -110,14 +110,15 @@ void b1_wake_collect(void *ctx, void *peer_data);
 /* Calls. */
 void b1_call_run(struct b1_call *c);
 void b1_call_answer(struct b1_call *c, int r);
-/* Whether the thread @tid is being killed. */
+/* Tells whether the thread @tid is being killed. */
 bool b1_client_dying(pid_t tid);
 /* Takes over an ioctl: runs it, or lets it wait until its file and user have fewer stuck ones. */
 void b1_loop_ioctl(struct b1_serve *s, struct b1_call *c);
 /* Until @stop_fd is readable, or the mount is gone. */
 int b1_loop_run(struct b1_serve *s, int stop_fd);
 
-/* Who listens: @whole for "record", with data and what was there before. */
+/* A reader of "traffic", or with @whole of "record", which begins with what was there before and
+ * has data. */
 struct b1_tap;
 int b1_tap_open(struct b1_serve *s, bool whole, struct b1_tap **ret);
 void b1_tap_close(struct b1_tap *t);

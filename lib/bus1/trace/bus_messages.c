@@ -32,7 +32,7 @@ struct bus {
     uint64_t closed; /* serial number of who closes; what follows of it needs it still */
 };
 
-/* What was taken in and not shown yet, oldest first. */
+/* Messages that were read and not shown yet, oldest first. */
 struct pending {
     struct pending *next;
     struct b1_delivery m;

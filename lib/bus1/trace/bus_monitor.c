@@ -61,7 +61,8 @@ static struct bpf_program **programs(const struct b1_monitor *m)
 {
     static _Thread_local struct bpf_program *list[KLINKS_MAX + 1];
 
-    /* What catches the end of a call comes first: none may begin that does not end. */
+    /* The programs that see calls end are attached first: no call may begin whose end is not seen.
+     */
     list[0] = m->skel->progs.ioctl_exit;
     list[1] = m->skel->progs.task_exit;
     list[2] = m->skel->progs.ioctl_enter;
@@ -392,7 +393,7 @@ int b1_monitor_read(struct b1_monitor *m, b1_monitor_fn visit, void *ctx, bool *
     if (whole)
         *whole = r == 0;
     m->missed = missed;
-    /* What was lost when all that was read had been written: no later record need come to tell. */
+    /* The count from before the reading: no later record need come to tell of these losses. */
     if (r == 0)
         deliver_lost(m, lost, timefmt_now(CLOCK_REALTIME));
     return m->stopped;
@@ -413,7 +414,7 @@ bool b1_monitor_is_open(const struct b1_monitor *m, const struct b1_monitor_file
     struct monitor_file was = {.file = file->file, .object = file->object, .ino = file->ino};
 
     LIBBPF_OPTS(bpf_test_run_opts, once, .ctx_in = &was, .ctx_size_in = sizeof(was));
-    /* What cannot be asked is not said to be closed. */
+    /* When the kernel does not answer, the file counts as open. */
     return bpf_prog_test_run_opts(bpf_program__fd(m->skel->progs.monitor_is_open), &once) < 0 ||
            once.retval;
 }

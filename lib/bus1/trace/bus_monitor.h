@@ -23,7 +23,7 @@
 #include "bus1_abi.h"
 #include "errinfo.h"
 
-/* What the memory of a caller was read of. */
+/* The parts of a caller's memory that an event has. */
 enum b1_part {
     B1_PART_IDS,         /* of RELEASE, or the destinations of SEND: u64[] */
     B1_PART_MESSAGE,     /* of SEND and RECV, before */
@@ -134,7 +134,8 @@ struct b1_monitor;
 int b1_monitor_new(const struct b1_monitor_opts *opts, struct b1_monitor **ret, struct err *e);
 void b1_monitor_free(struct b1_monitor *m);
 
-/* Whether it can work here and now. Return: 0, or -errno with a reason and a remedy. */
+/* Tells whether the monitor can work here and now. Return: 0, or -errno with a reason and a remedy.
+ */
 int b1_monitor_probe(struct err *e);
 
 /* With .command: follow this process. Return: 0 or -errno. */

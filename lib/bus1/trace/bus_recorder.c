@@ -299,7 +299,7 @@ static void close_held(struct b1_recorder *r, struct peer *p, uint64_t time)
         peer_close(r, p, time);
 }
 
-/* Where an id is, or belongs. */
+/* The index at which an id is, or at which it is to be inserted. */
 static size_t id_place(const struct peer *p, uint64_t id)
 {
     size_t low = 0, high = p->n_ids;
@@ -315,7 +315,7 @@ static size_t id_place(const struct peer *p, uint64_t id)
     return low;
 }
 
-/* Whether a peer was seen to get an id. What is older than the recording was not. */
+/* Tells whether the recording has seen a peer get an id. Ids that are older it has not seen. */
 static bool is_known(const struct peer *p, uint64_t id)
 {
     size_t at = id_place(p, id);
@@ -397,7 +397,7 @@ static int do_transfer(struct b1_recorder *r, const struct b1_monitor_event *ev,
     return k;
 }
 
-/* What is known of a RELEASE or SEND: whether it ended, and of each id where it comes from. */
+/* The reason why a RELEASE or SEND cannot be replayed as it is, if there is one. */
 static enum b1_unseen is_unseen(const struct peer *p, const struct b1_monitor_event *ev,
                                 const struct b1_event *out, uint64_t n_ids, uint64_t n_handles)
 {

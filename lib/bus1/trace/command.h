@@ -32,7 +32,7 @@ int traced_fork(struct traced *t, char *const argv[]);
 /* Lets it begin. Return: 0, or why it could not: -ENOENT, -EACCES, … */
 int traced_go(struct traced *t);
 
-/* Whether it has ended, and how: as wait(2) has it. */
+/* Tells whether the command has ended, and how: @status as wait(2) has it. */
 bool traced_ended(struct traced *t, int *status);
 
 /* One that has not begun is ended; one that runs goes on by itself. */

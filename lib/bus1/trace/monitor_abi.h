@@ -22,7 +22,8 @@ enum monitor_kind {
     MONITOR_END,
 };
 
-/* What a piece is of. Those at the end of a call have names of their own. */
+/* The part of the caller's memory that a piece belongs to. Parts that the call has written have
+ * names of their own. */
 enum monitor_section {
     MONITOR_IDS,       /* released, or destinations */
     MONITOR_MESSAGE,   /* struct bus1_message */

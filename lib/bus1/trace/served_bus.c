@@ -22,7 +22,7 @@ enum { MOUNTS_MAX = 16 << 20 };
 /* A debug file may hold 64 MiB of data in base 64, and much else. */
 #define DEBUG_MAX ((size_t)256 << 20)
 
-/* Undoes \ooo in place, as mountinfo has it for blanks. */
+/* Replaces \ooo, as mountinfo writes blanks, by the byte; in place. */
 static void unescape(char *s)
 {
     char *to = s;

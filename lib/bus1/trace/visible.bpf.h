@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Whether a user who is not root may see what the current process does. */
+/* Decides whether a user who is not root may see what the current process does. */
 #pragma once
 
 #include "kernel_types.bpf.h"
@@ -48,7 +48,7 @@ static __always_inline bool flags_are_word(void)
     return bpf_core_field_exists(struct mm_struct___before_6_18, flags);
 }
 
-/* Whether that can be told on this kernel. Run as the user. */
+/* Finds out whether visible() can tell that on this kernel. Runs as the user. */
 static __always_inline bool visible_init(void)
 {
     struct task_struct___visible *task = (void *)bpf_get_current_task();
@@ -58,7 +58,7 @@ static __always_inline bool visible_init(void)
            bpf_core_field_exists(task->real_cred->cap_permitted);
 }
 
-/* Whether the user owns a user namespace, or one that it is in. */
+/* Tells whether the user owns a user namespace, or one of those that it is nested in. */
 static __always_inline bool owns(struct user_namespace *ns, uint32_t uid)
 {
     for (int i = 0; i < 8 && ns; i++) {
