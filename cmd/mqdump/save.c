@@ -214,22 +214,6 @@ static int save_operands(struct save *s)
     return CLI_OK;
 }
 
-static struct pmq_ref ref_of(const struct pmq_info *info)
-{
-    struct pmq_ref ref = {.kind = PMQ_REF_NAME};
-
-    if (info->attr.unlinked && info->n_holders > 0) {
-        ref.kind = PMQ_REF_PID_FD;
-        ref.pid = info->holders[0].tid;
-        ref.fd = info->holders[0].fd;
-    } else if (info->ns_pid) {
-        ref.kind = PMQ_REF_PID_NAME;
-        ref.pid = info->ns_pid;
-    }
-    memcpy(ref.name, info->attr.name, sizeof(ref.name));
-    return ref;
-}
-
 /* Queues that a listing found: one that has gone since is no error, one that is closed to us is. */
 static int save_listed(struct save *s)
 {
@@ -247,8 +231,10 @@ static int save_listed(struct save *s)
     qcmd_tell_journals(s->ctx, set);
     for (size_t i = 0; i < set->n; i++) {
         _cleanup_(pmq_queue_closep) struct pmq_queue *q = NULL;
-        struct pmq_ref ref = ref_of(&set->v[i]);
+        struct pmq_ref ref;
 
+        if (!pmq_info_ref(&set->v[i], &ref))
+            continue; /* nobody has it open any more, and its name is gone */
         e = (struct err)ERR_INIT;
         r = pmq_queue_open(&ref, PMQ_OPEN_READ, &q, &e);
         if (r == -ENOENT || r == -ESRCH)

@@ -64,7 +64,7 @@ static const struct out_col info_cols[] = {
     INFO(BOOL, charged_estimated, "charged_estimated",
          "that is the owner, who is nearly always the creator; BPF tells exactly"),
     INFO(SIZE, charged_total, "charged_total", "bytes charged to that user for all queues"),
-    INFO(BOOL, state.holders_complete, "holders_complete", "every process could be looked at"),
+    INFO(BOOL, state.holders_complete, "holders_complete", "no process can have it open unseen"),
     INFO(BOOL, state.waiters_complete, "waiters_complete", "no blocked thread is missing"),
     INFO(STR, waiters_from, "waiters_from", "where blocked threads were found: bpf or proc"),
     INFO(STR, waiters_reason, "waiters_reason", "why not through BPF", .flags = OUT_OPTIONAL),
@@ -79,7 +79,8 @@ struct holder_row {
 };
 
 static const struct out_col holder_cols[] = {
-    OUT_U32(struct holder_row, pid, "pid", "process that has it open"),
+    OUT_U32(struct holder_row, pid, "pid",
+            "process that has it open; null for one outside of this pid namespace"),
     OUT_CHARS(struct holder_row, h.comm, "comm", "its name"),
     OUT_U32(struct holder_row, fd, "fd", "descriptor"),
     OUT_STR(struct holder_row, access, "access", "read, write or both"),
@@ -117,7 +118,7 @@ static void show_holders(struct out *out, const struct pmq_info *q)
         const struct pmq_holder *h = &q->holders[i];
         struct holder_row row = {
             .h = *h,
-            .pid = (uint32_t)h->pid,
+            .pid = h->pid ? (uint32_t)h->pid : OUT_UNKNOWN_U32,
             .fd = (uint32_t)h->fd,
             .access = access[h->access & O_ACCMODE],
         };
@@ -176,7 +177,8 @@ static struct pmq_info *find(const struct pmq_set *set, const struct pmq_attr *a
 static int scan_for(struct info_scan *s, const struct pmq_attr *a, struct pmq_info **ret,
                     struct err *e)
 {
-    const unsigned int flags = PMQ_SCAN_HOLDERS | PMQ_SCAN_WAITERS | PMQ_SCAN_UNLINKED;
+    const unsigned int flags = PMQ_SCAN_HOLDERS | PMQ_SCAN_WAITERS | PMQ_SCAN_UNLINKED |
+                               PMQ_SCAN_KERNEL;
     int r = s->set ? 0 : pmq_scan(flags, 0, &s->set, e);
 
     if (r < 0)

@@ -27,7 +27,7 @@ struct limits_args {
 
 static const struct cli_opt limits_opts[] = {
     CLI_FLAG(struct limits_args, exact, 0, "exact",
-             "ask the kernel, through BPF, what is charged to you, instead of adding up"),
+             "fail where the kernel cannot be asked, through BPF, what is charged to you"),
     CLI_END,
 };
 
@@ -36,6 +36,8 @@ static const struct cli_opt limits_opts[] = {
  * @charged: to the caller, bytes
  * @charged_exact: the kernel's own figure
  * @queues: in the caller's IPC namespace
+ * @queues_exact: the kernel's own figure, or every queue could be listed
+ * @holders_complete: of the orphans none can be open in a process that was not seen
  * @files, @files_max: the caller's descriptors
  * @memory: what the kernel can take it from
  * @privileged: CAP_SYS_RESOURCE, which lifts all limits but bytes and descriptors
@@ -50,6 +52,8 @@ struct limits_row {
     uint64_t available;
     uint64_t unread;
     uint64_t queues;
+    bool queues_exact;
+    bool holders_complete;
     uint64_t files;
     uint64_t files_max;
     struct limits_memory memory;
@@ -90,6 +94,8 @@ static const struct out_col limits_cols[] = {
     LIMIT(U64, maxmsg, "new_maxmsg", "the new queue that is asked about: messages"),
     LIMIT(SIZE, msgsize, "new_msgsize", "bytes of a message"),
     LIMIT(SIZE, cost, "new_charge", "bytes it would be charged, full or empty"),
+    LIMIT(BOOL, holders_complete, "holders_complete",
+          "no process can have a queue open unseen; else no orphans are listed", .flags = OUT_JSON),
     LIMIT(STR, note, "note", "what is missing, and what would show it", .flags = OUT_JSON),
     OUT_END,
 };
@@ -163,39 +169,25 @@ static void count_files(struct limits_row *row)
     close(proc);
 }
 
-/* The kernel keeps the sum beside each queue that is charged to the user: any will do. */
-static int ask_kernel(struct limits_row *row, const struct pmq_set *set, struct err *e)
+/* The kernel's own counters, against which mq_open() checks. */
+static int ask_kernel(struct limits_row *row, struct err *e)
 {
-    int r = err_set(e, -ENOENT, "make one, for a moment",
-                    "you own no queue that could be asked about your account");
+    _cleanup_(pmq_inspector_freep) struct pmq_inspector *inspector = NULL;
+    struct pmq_account a;
+    int r = pmq_inspector_new(&inspector, e);
 
-    for (size_t i = 0; i < set->n; i++) {
-        _cleanup_(pmq_inspector_freep) struct pmq_inspector *inspector = NULL;
-        _cleanup_(pmq_inspect_freep) struct pmq_inspect *in = NULL;
-        _cleanup_(pmq_queue_closep) struct pmq_queue *q = NULL;
-        struct queue_row at;
-        struct pmq_ref ref;
-
-        if (set->v[i].attr.uid != row->uid)
-            continue;
-        queue_row_fill(&at, set, &set->v[i], 0);
-        if (!at.reference[0] || pmq_ref_parse(at.reference, &ref, e) < 0 ||
-            pmq_queue_open(&ref, PMQ_OPEN_READ, &q, e) < 0)
-            continue;
-        r = pmq_inspector_new(&inspector, e);
-        if (r == 0)
-            r = pmq_inspector_look(inspector, q, &in, e);
-        if (r < 0)
-            return r;
-        if (in->charged_uid == row->uid && in->charged_bytes != PMQ_UNKNOWN) {
-            row->charged = in->charged_bytes;
-            row->charged_exact = true;
-            row->unread = 0;
-            return 0;
-        }
-        r = err_set(e, -EOPNOTSUPP, NULL, "this kernel's account could not be found");
-    }
-    return r;
+    if (r == 0)
+        r = pmq_inspector_account(inspector, &a, e);
+    if (r < 0)
+        return r;
+    row->queues = a.queues;
+    row->queues_exact = true;
+    if (a.charged == PMQ_UNKNOWN || a.uid != row->uid)
+        return err_set(e, -EOPNOTSUPP, NULL, "this kernel's account could not be found");
+    row->charged = a.charged;
+    row->charged_exact = true;
+    row->unread = 0;
+    return 0;
 }
 
 static void add_up(struct limits_row *row, const struct pmq_set *set, const struct pmq_usage *u,
@@ -271,22 +263,29 @@ static void judge(struct out *out, const char *error, enum verdict v, const char
 static void judge_bytes(struct out *out, const struct limits_row *row)
 {
     uint64_t limit = row->l.rlimit_soft, need = row->charged + row->cost;
-    bool unlimited = limit == PMQ_UNLIMITED;
-    bool fails = !unlimited && row->cost > row->available;
-    bool known = row->cost != OUT_UNKNOWN_U64 &&
-                 /* A sum that may be too small proves only the failure. */
-                 (unlimited || fails || row->charged_exact || !row->unread);
-    char why[200] = "no limit on the bytes of queues (RLIMIT_MSGQUEUE)", remedy[200];
+    bool unlimited = limit == PMQ_UNLIMITED, sized = row->cost != OUT_UNKNOWN_U64;
+    bool fails = sized && !unlimited && row->cost > row->available;
+    /* A sum that may be too small proves only the failure. */
+    bool known = unlimited || fails || (sized && row->charged_exact);
+    char why[240] = "no limit on the bytes of queues (RLIMIT_MSGQUEUE)", remedy[200];
 
-    if (!unlimited)
+    if (!unlimited && sized)
         snprintf(why, sizeof(why),
                  "%s%" PRIu64 " bytes charged to you + %" PRIu64
                  " for the new queue, limit %" PRIu64 " (RLIMIT_MSGQUEUE)",
                  row->charged_exact ? "" : "at least ", row->charged, row->cost, limit);
-    snprintf(remedy, sizeof(remedy),
-             "ulimit -q %" PRIu64 "%s (LimitMSGQUEUE= in a unit), fewer or smaller messages, or "
-             "remove queues that nobody has open",
-             need, need > row->l.rlimit_hard ? " as root" : "");
+    else if (!unlimited)
+        snprintf(why, sizeof(why), "what a queue without attributes costs is not known");
+    snprintf(remedy, sizeof(remedy), "mqpeek limits MAXMSG MSGSIZE");
+    if (fails)
+        snprintf(remedy, sizeof(remedy),
+                 "ulimit -q %" PRIu64 "%s (LimitMSGQUEUE= in a unit), fewer or smaller messages%s",
+                 need, need > row->l.rlimit_hard ? " as root" : "",
+                 row->holders_complete ? ", or remove queues that nobody has open" : "");
+    else if (sized)
+        snprintf(remedy, sizeof(remedy),
+                 "other IPC namespaces and other owners' queues may be charged to you, too: "
+                 "mqpeek limits --exact, with BPF, tells");
     judge(out, "EMFILE", verdict(known, fails), why, remedy);
 }
 
@@ -303,36 +302,46 @@ static void judge_files(struct out *out, const struct limits_row *row)
           "ulimit -n, or close descriptors; this is about the calling process");
 }
 
-static void judge_count(struct out *out, const struct limits_row *row, bool complete)
+/* A limit in words: /proc may be mounted without those of the system. */
+static const char *limit_text(uint64_t limit, char out[32])
 {
-    bool over = row->queues >= row->l.queues_max;
-    bool known = row->l.queues_max != PMQ_UNKNOWN && (row->privileged || over || complete);
-    char why[160];
+    if (limit == PMQ_UNKNOWN)
+        return "not known";
+    snprintf(out, 32, "%" PRIu64, limit);
+    return out;
+}
+
+static void judge_count(struct out *out, const struct limits_row *row)
+{
+    bool over = row->l.queues_max != PMQ_UNKNOWN && row->queues >= row->l.queues_max;
+    bool known = row->privileged || over || (row->l.queues_max != PMQ_UNKNOWN && row->queues_exact);
+    char why[200], limit[32];
 
     snprintf(why, sizeof(why),
-             "%s%" PRIu64 " queues in this IPC namespace, limit %" PRIu64
-             " (fs.mqueue.queues_max)%s",
-             complete ? "" : "at least ", row->queues, row->l.queues_max,
+             "%s%" PRIu64 " queues in this IPC namespace, limit %s (fs.mqueue.queues_max)%s",
+             row->queues_exact ? "" : "at least ", row->queues,
+             limit_text(row->l.queues_max, limit),
              row->privileged ? ", not for you: CAP_SYS_RESOURCE" : "");
     judge(out, "ENOSPC", verdict(known, over && !row->privileged), why,
-          "sysctl fs.mqueue.queues_max, or remove queues");
+          over ? "sysctl fs.mqueue.queues_max, or remove queues"
+               : "unlinked queues of other users count, too: look as root");
 }
 
 static void judge_shape(struct out *out, const struct limits_row *row)
 {
     uint64_t most = row->privileged ? PMQ_HARD_MSGMAX : row->l.msg_max;
     uint64_t size = row->privileged ? PMQ_HARD_MSGSIZEMAX : row->l.msgsize_max;
-    char why[200];
+    bool known = most != PMQ_UNKNOWN && size != PMQ_UNKNOWN && row->cost != OUT_UNKNOWN_U64;
+    char why[240], texts[4][32];
 
-    snprintf(why, sizeof(why),
-             "%" PRIu64 " messages, limit %" PRIu64 " (%s); %" PRIu64 " bytes each, limit %" PRIu64
-             " (%s)",
-             row->maxmsg, most, row->privileged ? "of any kernel" : "fs.mqueue.msg_max",
-             row->msgsize, size, row->privileged ? "of any kernel" : "fs.mqueue.msgsize_max");
-    judge(out, "EINVAL",
-          verdict(most != PMQ_UNKNOWN && size != PMQ_UNKNOWN,
-                  row->maxmsg > most || row->msgsize > size),
-          why, "sysctl fs.mqueue.msg_max and fs.mqueue.msgsize_max, or a smaller queue");
+    snprintf(why, sizeof(why), "%s messages, limit %s (%s); %s bytes each, limit %s (%s)",
+             limit_text(row->maxmsg, texts[0]), limit_text(most, texts[1]),
+             row->privileged ? "of any kernel" : "fs.mqueue.msg_max",
+             limit_text(row->msgsize, texts[2]), limit_text(size, texts[3]),
+             row->privileged ? "of any kernel" : "fs.mqueue.msgsize_max");
+    judge(out, "EINVAL", verdict(known, row->maxmsg > most || row->msgsize > size), why,
+          known ? "sysctl fs.mqueue.msg_max and fs.mqueue.msgsize_max, or a smaller queue"
+                : "mount a whole /proc, with /proc/sys");
 }
 
 /* The queue itself takes a page or two; messages take theirs when they are sent. */
@@ -372,17 +381,19 @@ static void show_users(struct out *out, const struct pmq_usage *u, size_t n)
     out_list_end(out);
 }
 
+/* A queue that a hidden process has open looks like one that nobody has open. */
 static void show_orphans(struct out *out, const struct pmq_set *set)
 {
     uint64_t now = timefmt_now(CLOCK_REALTIME), n = 0;
 
-    for (size_t i = 0; i < set->n; i++)
+    for (size_t i = 0; i < set->n && set->holders_complete; i++)
         n += !set->v[i].n_holders;
     if (n)
-        out_text(out, "\nqueues that nobody%s has open:",
-                 set->holders_complete ? "" : " visible to you");
+        out_text(out, "%s", "\nqueues that no process has open:");
+    else if (!set->holders_complete)
+        out_text(out, "%s", "\nwhich queues no process has open is not known");
     out_list_begin(out, "orphans", queue_row_cols, 0);
-    for (size_t i = 0; i < set->n; i++) {
+    for (size_t i = 0; i < set->n && n; i++) {
         struct queue_row row;
 
         if (set->v[i].n_holders)
@@ -412,7 +423,7 @@ static void show(struct cli_ctx *ctx, struct limits_row *row, const struct pmq_s
     out_list_begin(ctx->out, "errors", verdict_cols, OUT_RECORDS);
     judge_bytes(ctx->out, row);
     judge_files(ctx->out, row);
-    judge_count(ctx->out, row, set->names_complete);
+    judge_count(ctx->out, row);
     judge_shape(ctx->out, row);
     judge_memory(ctx->out, row);
     out_list_end(ctx->out);
@@ -423,7 +434,8 @@ static void show(struct cli_ctx *ctx, struct limits_row *row, const struct pmq_s
 static int limits_run(struct cli_ctx *ctx, const void *argp)
 {
     const struct limits_args *args = argp;
-    const unsigned int flags = PMQ_SCAN_HOLDERS | PMQ_SCAN_UNLINKED | PMQ_SCAN_ALL_NAMESPACES;
+    const unsigned int flags = PMQ_SCAN_HOLDERS | PMQ_SCAN_UNLINKED | PMQ_SCAN_ALL_NAMESPACES |
+                               PMQ_SCAN_KERNEL;
     struct limits_row row = {.uid = getuid(), .privileged = has_sys_resource()};
     _cleanup_(pmq_set_freep) struct pmq_set *set = NULL;
     _cleanup_(freep) struct pmq_usage *usage = NULL;
@@ -451,11 +463,11 @@ static int limits_run(struct cli_ctx *ctx, const void *argp)
     if (r < 0)
         return cli_fail(ctx, r, &e, "cannot list queues");
     add_up(&row, set, usage, n);
-    if (args->exact) {
-        r = ask_kernel(&row, set, &e);
-        if (r < 0)
-            return cli_fail(ctx, r, &e, "cannot tell exactly what is charged");
-    }
+    row.queues_exact = set->names_complete && set->holders_complete;
+    row.holders_complete = set->holders_complete;
+    r = ask_kernel(&row, &e);
+    if (r < 0 && args->exact)
+        return cli_fail(ctx, r, &e, "cannot tell exactly what is charged");
     row.note = set->note[0] ? set->note : NULL;
     show(ctx, &row, set, usage, n);
     qcmd_tell_journals(ctx, set);
@@ -492,9 +504,14 @@ const struct cli_verb mqpeek_limits_verb = {
         "for each of its first 32768 messages. Past RLIMIT_MSGQUEUE mq_open(3) fails with EMFILE, "
         "which reads like too many open files.\n"
         "\n"
-        "What is charged is added up from the owners of the queues that can be listed: an "
-        "estimate. It misses queues that cannot be read and ones in namespaces that cannot be "
-        "entered, and takes the owner for the creator. --exact asks the kernel (BPF).\n"
+        "What is charged, and how many queues there are, is the kernel's own figure where BPF may "
+        "be "
+        "used. Else it is added up from the owners of the queues that can be listed, which misses "
+        "queues that cannot be read and ones in namespaces that cannot be entered, and takes the "
+        "owner for the creator: then the result is \"fails\" or \"unknown\", never \"ok\". --exact "
+        "fails where the kernel cannot be asked.\n"
+        "\n"
+        "Queues that no process has open are listed only where no process is hidden.\n"
         "\n"
         "With sysv it explains the errors of msgget(2), msgsnd(2) and msgrcv(2), for the System V "
         "queues of this IPC namespace.",

@@ -26,7 +26,7 @@ static const struct cli_opt list_opts[] = {
     CLI_FLAG(struct list_args, all_namespaces, 'A', "all-namespaces",
              "queues of every IPC namespace that a process is in"),
     CLI_PID(struct list_args, pid, 'p', "pid", "PID", "only queues that this process has open"),
-    CLI_FLAG(struct list_args, orphans, 0, "orphans", "only queues that nobody has open"),
+    CLI_FLAG(struct list_args, orphans, 0, "orphans", "only queues that no process has open"),
     CLI_FLAG(struct list_args, nonempty, 0, "nonempty", "only queues with messages"),
     CLI_FLAG(struct list_args, posix, 0, "posix", "only POSIX queues"),
     CLI_FLAG(struct list_args, sysv, 0, "sysv", "only System V queues"),
@@ -187,10 +187,21 @@ static int list_sysv(struct cli_ctx *ctx, const struct list_args *args, struct s
     return cli_fail(ctx, r, &e, "cannot list System V queues");
 }
 
+/* A queue that a hidden process has open looks like one that nobody has open, and may be removed.
+ */
+static int refuse_orphans(struct cli_ctx *ctx, const struct pmq_set *set)
+{
+    struct err e = ERR_INIT;
+
+    err_set(&e, -EPERM, set->holders_remedy, "%s",
+            set->note[0] ? set->note : "not every process can be looked at");
+    return cli_fail(ctx, -EPERM, &e, "cannot tell which queues nobody has open");
+}
+
 static int list_run(struct cli_ctx *ctx, const void *argp)
 {
     const struct list_args *args = argp;
-    unsigned int flags = PMQ_SCAN_HOLDERS | PMQ_SCAN_WAITERS | PMQ_SCAN_UNLINKED;
+    unsigned int flags = PMQ_SCAN_HOLDERS | PMQ_SCAN_WAITERS | PMQ_SCAN_UNLINKED | PMQ_SCAN_KERNEL;
     const struct out_col *sort = args->sort ? out_column(queue_row_cols, args->sort) : NULL;
     _cleanup_(sysv_set_freep) struct sysv_set *sysv = NULL;
     _cleanup_(pmq_set_freep) struct pmq_set *set = NULL;
@@ -207,6 +218,8 @@ static int list_run(struct cli_ctx *ctx, const void *argp)
         r = pmq_scan(flags, args->pid, &set, &e);
     if (r < 0)
         return cli_fail(ctx, r, &e, "cannot list queues");
+    if (args->orphans && set && !set->holders_complete)
+        return refuse_orphans(ctx, set);
     if (!args->posix)
         r = list_sysv(ctx, args, &sysv);
     if (r != CLI_OK)
@@ -243,9 +256,14 @@ const struct cli_verb mqpeek_list_verb = {
     .summary = "list queues, with who holds them and who is blocked",
     .description =
         "Lists the queues of the caller's IPC namespace, of POSIX and of System V, and those "
-        "without a name that somebody "
-        "still has open. It loads no BPF and needs no privilege: what cannot be known without is "
-        "shown as - (null in JSON), and a note says what would show it.\n"
+        "without a name that somebody still has open. It needs no privilege. Where processes are hidden that may have a queue "
+        "open (other users', or those outside of a container), the numbers of holders and blocked "
+        "threads are lower bounds, as 0+ and 1+, and a note says what would show the rest. Root of "
+        "the machine asks the kernel then, through BPF.\n"
+        "\n"
+        "--orphans refuses (exit status 5) while a process may be hidden: a queue that it holds "
+        "would look like one that nobody has open. Descriptors that are on their way through a "
+        "socket, or registered with io_uring, belong to no process and are not seen.\n"
         "\n"
         "A System V queue has no holders. --pid shows those that a thread of the process is "
         "blocked on; "

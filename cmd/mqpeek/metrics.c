@@ -30,29 +30,44 @@ static const struct cli_opt metrics_opts[] = {
     CLI_END,
 };
 
-/* A gauge with one sample a queue. */
+/**
+ * struct family - a gauge with one sample for each queue
+ * @name: without its prefix
+ * @unit: the name's last word, or NULL
+ * @help: a sentence
+ * @offset: of a uint64_t in struct queue_row; OUT_UNKNOWN_U64 gives no sample
+ * @complete: of a bool there; while it is false, a 0 only means that none was seen, and gives no
+ *   sample; 0 for a number that is always exact
+ */
 struct family {
     const char *name;
-    const char *unit; /* the name's last word, or NULL */
+    const char *unit;
     const char *help;
-    size_t offset; /* of a uint64_t in struct queue_row; OUT_UNKNOWN_U64: no sample */
+    size_t offset;
+    size_t complete;
 };
 
 #define QUEUE(f) \
     (offsetof(struct queue_row, f) + 0 * sizeof((uint64_t *)0 == &((struct queue_row *)0)->f))
 
 static const struct family families[] = {
-    {"messages", NULL, "Messages waiting.", QUEUE(attr.curmsgs)},
-    {"max_messages", NULL, "Most messages that fit.", QUEUE(attr.maxmsg)},
-    {"bytes", "bytes", "Bytes waiting.", QUEUE(attr.bytes)},
-    {"max_message_bytes", "bytes", "Largest message that fits.", QUEUE(attr.msgsize)},
-    {"holders", NULL, "Open descriptors, as far as they are visible.", QUEUE(holders)},
-    {"blocked_senders", NULL, "Threads blocked in mq_send().", QUEUE(senders)},
-    {"blocked_receivers", NULL, "Threads blocked in mq_receive().", QUEUE(receivers)},
+    {"messages", NULL, "Messages waiting.", QUEUE(attr.curmsgs), 0},
+    {"max_messages", NULL, "Most messages that fit.", QUEUE(attr.maxmsg), 0},
+    {"bytes", "bytes", "Bytes waiting.", QUEUE(attr.bytes), 0},
+    {"max_message_bytes", "bytes", "Largest message that fits.", QUEUE(attr.msgsize), 0},
+    {"holders", NULL, "Open descriptors, as far as they are visible.", QUEUE(holders),
+     offsetof(struct queue_row, holders_complete)},
+    {"blocked_senders", NULL, "Threads blocked in mq_send(), as far as they are visible.",
+     QUEUE(senders), offsetof(struct queue_row, waiters_complete)},
+    {"blocked_receivers", NULL, "Threads blocked in mq_receive(), as far as they are visible.",
+     QUEUE(receivers), offsetof(struct queue_row, waiters_complete)},
 };
 
-/* The label's value: UTF-8, in which only \, " and newline are special; what is not printable, or
- * no UTF-8, is shown as \xHH. */
+/*
+ * The label's value: UTF-8, in which only \, " and newline are special. Bytes that are not
+ * printable, or not UTF-8, are shown as \xHH, and a backslash as \\, so that no two names have one
+ * value.
+ */
 static void add_label_value(struct buf *b, const char *s)
 {
     size_t left = strlen(s), n;
@@ -60,8 +75,10 @@ static void add_label_value(struct buf *b, const char *s)
 
     for (; left; s += n, left -= n) {
         n = esc_utf8_decode(s, left, &cp);
-        if (n == 1 && (*s == '\\' || *s == '"')) {
-            buf_printf(b, "\\%c", *s);
+        if (n == 1 && *s == '\\') {
+            buf_add_str(b, "\\\\\\\\");
+        } else if (n == 1 && *s == '"') {
+            buf_add_str(b, "\\\"");
         } else if (n == 1 && *s == '\n') {
             buf_add_str(b, "\\n");
         } else if (n == 0 || cp < 0x20 || (cp >= 0x7f && cp < 0xa0)) {
@@ -90,13 +107,20 @@ static void add_queue_labels(struct buf *b, const struct queue_row *row, bool al
     buf_add_str(b, "\"}");
 }
 
+static uint64_t sample_of(const struct family *f, const struct queue_row *row)
+{
+    const char *at = (const char *)row;
+    uint64_t v = *(const uint64_t *)(const void *)(at + f->offset);
+
+    return v == 0 && f->complete && !*(const bool *)(at + f->complete) ? OUT_UNKNOWN_U64 : v;
+}
+
 static void add_families(struct buf *b, const struct queue_row *rows, size_t n, bool all)
 {
     for (size_t f = 0; f < ARRAY_SIZE(families); f++) {
         add_head(b, families[f].name, families[f].unit, families[f].help);
         for (size_t i = 0; i < n; i++) {
-            const void *at = (const char *)&rows[i] + families[f].offset;
-            uint64_t v = *(const uint64_t *)at;
+            uint64_t v = sample_of(&families[f], &rows[i]);
 
             if (v == OUT_UNKNOWN_U64)
                 continue;
@@ -153,6 +177,12 @@ static void add_limits(struct buf *b, const struct pmq_set *set)
     add_value(b, "queues", NULL, "Queues of this IPC namespace.", own);
     add_value(b, "unlinked_queues", NULL, "Of these, those without a name, which are still open.",
               unlinked);
+    add_value(b, "holders_complete", NULL,
+              "1 when no process can have a queue open unseen, else 0: holders are lower bounds.",
+              set->holders_complete);
+    add_value(b, "waiters_complete", NULL,
+              "1 when no thread can be blocked unseen, else 0: blocked threads are lower bounds.",
+              set->waiters_complete);
     if (pmq_limits_read(&l) < 0)
         return;
     add_value(b, "limit_queues", NULL, "fs.mqueue.queues_max.", l.queues_max);
@@ -206,7 +236,7 @@ static int write_file(const char *path, const struct buf *b)
 static int metrics_run(struct cli_ctx *ctx, const void *argp)
 {
     const struct metrics_args *args = argp;
-    unsigned int flags = PMQ_SCAN_HOLDERS | PMQ_SCAN_WAITERS | PMQ_SCAN_UNLINKED;
+    unsigned int flags = PMQ_SCAN_HOLDERS | PMQ_SCAN_WAITERS | PMQ_SCAN_UNLINKED | PMQ_SCAN_KERNEL;
     _cleanup_(pmq_set_freep) struct pmq_set *set = NULL;
     _cleanup_(buf_done) struct buf b = BUF_INIT;
     struct err e = ERR_INIT;
@@ -244,7 +274,9 @@ const struct cli_verb mqpeek_metrics_verb = {
         "_changed_timestamp_seconds; by user _charged_bytes; _queues, _unlinked_queues and the "
         "limits. System V queues of this IPC namespace have ipcbox_sysv_messages, _bytes, "
         "_limit_bytes, _blocked_senders, _blocked_receivers and _changed_timestamp_seconds, with "
-        "the labels queue and key. What is not known has no sample.\n"
+        "the labels queue and key. What is not known has no sample; while _holders_complete or "
+        "_waiters_complete is 0, a number of holders or blocked threads is a lower bound, and there "
+        "is none where none was seen.\n"
         "\n"
         "With -O the file is replaced in one step, so that a collector never reads half of it.",
     .examples = metrics_examples,

@@ -38,13 +38,13 @@ const struct out_col queue_row_cols[] = {
     OUT_SPAN(struct queue_row, age, "age", "since the last send or receive, or the creation"),
     OUT_TIME(struct queue_row, attr.changed, "changed", "when that was", .flags = OUT_HIDDEN),
     OUT_U64(struct queue_row, holders, "holder_count",
-            "open descriptors; where the caller may not see every process: those it may see, null "
-            "for none",
-            .heading = "HELD"),
-    OUT_U64(struct queue_row, senders, "sender_count", "threads blocked in mq_send(3), likewise",
-            .heading = "SEND"),
-    OUT_U64(struct queue_row, receivers, "receiver_count",
-            "threads blocked in mq_receive(3), likewise", .heading = "RECV"),
+            "open descriptors; a lower bound where holders_complete is false", .heading = "HELD",
+            .OUT_EXACT(struct queue_row, holders_complete)),
+    OUT_U64(struct queue_row, senders, "sender_count",
+            "threads blocked in mq_send(3); a lower bound where waiters_complete is false",
+            .heading = "SEND", .OUT_EXACT(struct queue_row, waiters_complete)),
+    OUT_U64(struct queue_row, receivers, "receiver_count", "threads blocked in mq_receive(3), likewise",
+            .heading = "RECV", .OUT_EXACT(struct queue_row, waiters_complete)),
     OUT_STR(struct queue_row, notify, "notify",
             "registered notification: signal, thread, none (SIGEV_NONE)"),
     OUT_U32(struct queue_row, notify_pid, "notify_pid",
@@ -64,9 +64,9 @@ const struct out_col set_state_cols[] = {
     OUT_BOOL(struct set_state, names_complete, "names_complete",
              "every queue with a name is listed", .flags = OUT_JSON),
     OUT_BOOL(struct set_state, holders_complete, "holders_complete",
-             "every process could be looked at", .flags = OUT_JSON),
+             "no process can have a queue open unseen", .flags = OUT_JSON),
     OUT_BOOL(struct set_state, waiters_complete, "waiters_complete",
-             "every thread could be looked at", .flags = OUT_JSON),
+             "no thread can be blocked unseen", .flags = OUT_JSON),
     OUT_STR(struct set_state, note, "note", "what is missing, and what would show it",
             .flags = OUT_JSON),
     OUT_END,
@@ -125,32 +125,6 @@ static void fill_notify(struct queue_row *row)
     row->notify_signo = m == PMQ_NOTIFY_SIGNAL ? (uint32_t)row->attr.notify_signo : OUT_UNKNOWN_U32;
 }
 
-/* Of what only some is visible, nothing is not zero. */
-static uint64_t count(uint64_t n, bool complete)
-{
-    return n || complete ? n : OUT_UNKNOWN_U64;
-}
-
-static void fill_reference(struct queue_row *row, const struct pmq_info *q)
-{
-    struct pmq_ref ref = {.kind = PMQ_REF_NAME};
-
-    if (q->attr.unlinked) {
-        if (!q->n_holders)
-            return;
-        ref = (struct pmq_ref){
-            .kind = PMQ_REF_PID_FD,
-            .pid = q->holders[0].tid,
-            .fd = q->holders[0].fd,
-        };
-    } else if (q->ns_pid) {
-        ref.kind = PMQ_REF_PID_NAME;
-        ref.pid = q->ns_pid;
-    }
-    memcpy(ref.name, q->attr.name, sizeof(ref.name));
-    pmq_ref_format(&ref, row->reference);
-}
-
 /* Only a queue without permissions can be, so that mostly no journal is read. */
 static bool is_incomplete(const struct pmq_info *q)
 {
@@ -168,6 +142,7 @@ void queue_row_fill(struct queue_row *row, const struct pmq_set *set, const stru
                     uint64_t now)
 {
     uint64_t senders = 0;
+    struct pmq_ref ref;
 
     *row = (struct queue_row){.attr = q->attr, .ipc_ns = q->ipc_ns ? q->ipc_ns : OUT_UNKNOWN_U64};
     row->kind = "posix";
@@ -181,12 +156,18 @@ void queue_row_fill(struct queue_row *row, const struct pmq_set *set, const stru
     row->charged = q->known ? pmq_charge(q->attr.maxmsg, q->attr.msgsize) : OUT_UNKNOWN_U64;
     for (size_t i = 0; i < q->n_waiters; i++)
         senders += q->waiters[i].direction == PMQ_SEND;
-    row->holders = count(q->n_holders, set->holders_complete);
-    row->senders = count(senders, set->waiters_complete);
-    row->receivers = count(q->n_waiters - senders, set->waiters_complete);
+    row->holders = q->n_holders;
+    row->senders = row->receivers = OUT_UNKNOWN_U64;
+    if (set->flags & PMQ_SCAN_WAITERS) {
+        row->senders = senders;
+        row->receivers = q->n_waiters - senders;
+    }
+    row->holders_complete = set->holders_complete;
+    row->waiters_complete = set->waiters_complete;
     row->incomplete = is_incomplete(q);
     fill_notify(row);
-    fill_reference(row, q);
+    if (pmq_info_ref(q, &ref))
+        pmq_ref_format(&ref, row->reference);
     row->label = q->ns_pid && !q->attr.unlinked ? row->reference : row->name;
 }
 

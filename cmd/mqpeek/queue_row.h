@@ -14,8 +14,9 @@
  * @notify: "signal", "thread" or "none" for a registration; NULL for no registration or unknown
  * @age: since @attr.changed, ns, as exact as that
  * @charged: what it costs its creator
- * @holders: OUT_UNKNOWN_U64 when there may be some that the caller cannot see, and none is visible
+ * @holders: those that were seen; OUT_UNKNOWN_U64 where nothing was looked at
  * @senders, @receivers: blocked threads, likewise
+ * @holders_complete, @waiters_complete: no other can be there; else the numbers are lower bounds
  * @incomplete: it is being restored, or was when that was killed
  * @reference: the operand that leads to it; "" when none does
  * @label: what a table calls it: @name, or @reference for a name of another IPC namespace
@@ -39,6 +40,8 @@ struct queue_row {
     uint64_t holders;
     uint64_t senders;
     uint64_t receivers;
+    bool holders_complete;
+    bool waiters_complete;
     bool incomplete;
     char reference[PMQ_REF_SIZE];
     const char *label;

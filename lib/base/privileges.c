@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -49,6 +50,14 @@ int privileges_keep(uint64_t now, uint64_t later)
     p.permitted &= now | later;
     p.inheritable = 0; /* and with it what is ambient */
     return privileges_set(&p);
+}
+
+bool privileges_can_have(uint64_t caps)
+{
+    for (int c = 0; c < 64; c++)
+        if (caps & PRIVILEGE(c) && prctl(PR_CAPBSET_READ, c, 0, 0, 0) != 1)
+            return false;
+    return true;
 }
 
 bool privileges_of_machine(void)

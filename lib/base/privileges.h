@@ -48,5 +48,9 @@ int privileges_set(const struct privileges *p);
  */
 int privileges_keep(uint64_t now, uint64_t later);
 
+/* Whether root here can have all of these capabilities: a container's bounding set may lack some.
+ */
+bool privileges_can_have(uint64_t caps);
+
 /* Whether they count for what belongs to the whole machine: not inside a user namespace. */
 bool privileges_of_machine(void);

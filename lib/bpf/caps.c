@@ -53,7 +53,7 @@ int caps_check_bpf(struct err *e)
     ssize_t n;
 
     if (!privileges_of_machine())
-        return err_set(e, -EPERM, "run it outside the container or user namespace",
+        return err_set(e, -EPERM, "look from the host, e.g. mqpeek pid:PID:/name",
                        "BPF cannot be used inside a user namespace");
     privileges_get(&s);
     if (s.permitted & PRIVILEGE(CAP_SYS_ADMIN) ||
@@ -65,6 +65,11 @@ int caps_check_bpf(struct err *e)
         missing = "CAP_BPF";
     else
         missing = "CAP_BPF and CAP_PERFMON";
+    if (!privileges_can_have(PRIVILEGE(CAP_BPF) | PRIVILEGE(CAP_PERFMON)))
+        return err_set(e, -EPERM,
+                       "start the container with --cap-add BPF --cap-add PERFMON, or look from the "
+                       "host, e.g. mqpeek pid:PID:/name",
+                       "BPF needs %s", missing);
     n = readlink("/proc/self/exe", self, sizeof(self) - 1);
     if (n < 0 || n == (ssize_t)sizeof(self) - 1)
         n = snprintf(self, sizeof(self), "PROGRAM");

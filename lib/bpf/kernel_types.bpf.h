@@ -86,6 +86,7 @@ struct inode {
 };
 
 struct file {
+    unsigned int f_flags;
     struct path f_path;
     struct inode *f_inode;
 };
@@ -93,6 +94,7 @@ struct file {
 struct fdtable {
     unsigned int max_fds;
     struct file **fd;
+    unsigned long *open_fds;
 };
 
 struct files_struct {
@@ -105,6 +107,7 @@ struct vfsmount {
 
 struct ipc_namespace {
     struct vfsmount *mq_mnt;
+    unsigned int mq_queues_count;
 };
 
 struct nsproxy {
@@ -115,14 +118,29 @@ struct sched_info {
     unsigned long long last_arrival;
 };
 
+struct signal_struct {
+    struct list_head thread_head;
+};
+
+struct ucounts;
+
+struct cred {
+    struct ucounts *ucounts;
+};
+
 struct task_struct {
     int pid;
     int tgid;
+    struct list_head tasks;
+    struct list_head thread_node;
+    struct signal_struct *signal;
+    unsigned long long start_time;
     unsigned long nvcsw;
     struct task_struct *group_leader;
     struct pid *thread_pid;
     struct files_struct *files;
     struct nsproxy *nsproxy;
+    struct cred *cred;
     struct sched_info sched_info;
     char comm[16];
 };

@@ -97,6 +97,8 @@ enum out_col_flags {
  * @offset: of the field in the row
  * @flags: enum out_col_flags
  * @width: columns to reserve in a stream, where later rows are not known yet; 0 for the heading's
+ * @exact: of an OUT_U64, where a bool lies in the row: while that is false the number is a lower
+ *   bound, and a table shows it with a "+"; 0 for a number that is always exact
  */
 struct out_col {
     const char *key;
@@ -106,6 +108,7 @@ struct out_col {
     size_t offset;
     unsigned int flags;
     unsigned int width;
+    size_t exact;
 };
 
 /* The offset of a field, if it has that type; else it does not compile. */
@@ -116,6 +119,9 @@ struct out_col {
         .key = (key_), .help = (help_), .type = (kind), .offset = OUT_FIELD(T, f, ctype), \
         __VA_ARGS__                                                                       \
     }
+
+/* .OUT_EXACT(struct, field): its member that tells whether the number is exact */
+#define OUT_EXACT(T, f) exact = OUT_FIELD(T, f, bool)
 
 /* OUT_xxx(struct, field, "key", "help"[, .heading = …, .flags = …, .width = …]) */
 #define OUT_STR(T, f, k, h, ...)   OUT_COL(T, f, const char *, OUT_TYPE_STR, k, h, __VA_ARGS__)

@@ -134,6 +134,8 @@ void value_text(struct buf *b, const struct out_col *col, const void *row, size_
     case OUT_TYPE_U64:
     case OUT_TYPE_SIZE:
         buf_printf(b, "%" PRIu64, FIELD(uint64_t));
+        if (col->exact && !*(const bool *)((const char *)row + col->exact))
+            buf_add_char(b, '+');
         break;
     case OUT_TYPE_U32:
         buf_printf(b, "%" PRIu32, FIELD(uint32_t));

@@ -49,15 +49,6 @@ static int match_process(pid_t pid, void *ctx)
     return r > 0;
 }
 
-/* A process outside of this pid namespace could have the queue open unseen. */
-static bool sees_all_processes(void)
-{
-    enum { PROC_PID_INIT_INO = 0xeffffffc }; /* include/linux/proc_ns.h */
-    struct stat st;
-
-    return stat("/proc/self/ns/pid", &st) == 0 && st.st_ino == (ino_t)PROC_PID_INIT_INO;
-}
-
 int drain_others(int proc, const struct pmq_attr *a, struct err *e)
 {
     struct holder_search s = {.proc = proc, .queue = a};
@@ -83,14 +74,14 @@ int drain_others(int proc, const struct pmq_attr *a, struct err *e)
 int drain_allowed(const struct pmq_attr *a, struct err *e)
 {
     _cleanup_(closep) int proc = -1;
+    struct proc_view view;
 
     if (a->notify != PMQ_NOTIFY_NONE)
         return err_set(e, -EBUSY, "--force does it all the same, and uses up the notification",
                        "process %d is registered to be notified of its next message",
                        (int)a->notify_pid);
     proc = proc_open(NULL);
-    /* Where other people's processes are hidden (hidepid=2), the first one is. */
-    if (proc < 0 || !sees_all_processes() || faccessat(proc, "1", F_OK, 0) < 0)
+    if (proc < 0 || proc_view(proc, &view) < 0 || !view.users || !view.namespaces)
         return err_set(e, -EPERM, "--force does it all the same",
                        "cannot know whether others have it open: not all processes can be seen");
     return drain_others(proc, a, e);

@@ -88,17 +88,10 @@ static __always_inline void account_of_user(struct mqueue_inode_info___old *q)
         read_charge((uint64_t)user + KOFFSET(user_struct, mq_bytes));
 }
 
-static __always_inline void account(struct mqueue_inode_info *q)
+static __always_inline void account_of_ucounts(struct ucounts *user)
 {
-    struct ucounts *user;
     uint64_t index;
 
-    answer.charged_known = false;
-    if (!bpf_core_field_exists(q->ucounts)) {
-        account_of_user((void *)q);
-        return;
-    }
-    user = BPF_CORE_READ(q, ucounts);
     answer.charged_uid = BPF_CORE_READ(user, uid.val);
     if (bpf_core_field_exists(user->rlimit) &&
         bpf_core_enum_value_exists(enum rlimit_type, UCOUNT_RLIMIT_MSGQUEUE)) {
@@ -108,6 +101,15 @@ static __always_inline void account(struct mqueue_inode_info *q)
         index = bpf_core_enum_value(enum ucount_type, UCOUNT_RLIMIT_MSGQUEUE___old);
         read_charge((uint64_t)user + KOFFSET(ucounts, ucount) + index * sizeof(long));
     }
+}
+
+static __always_inline void account_of_queue(struct mqueue_inode_info *q)
+{
+    answer.charged_known = false;
+    if (bpf_core_field_exists(q->ucounts))
+        account_of_ucounts(BPF_CORE_READ(q, ucounts));
+    else
+        account_of_user((void *)q);
 }
 
 static __always_inline uint32_t lock_word(struct mqueue_inode_info *q)
@@ -135,9 +137,22 @@ int inspect(void *ctx)
     answer.msgsize = BPF_CORE_READ(q, attr.mq_msgsize);
     answer.ran = last_ran((void *)bpf_get_current_task());
     notification(q);
-    account(q);
+    account_of_queue(q);
     waiters((uint64_t)q + KOFFSET(mqueue_inode_info, e_wait_q[0].list), 0);
     waiters((uint64_t)q + KOFFSET(mqueue_inode_info, e_wait_q[1].list), 1);
     answer.locked |= lock_word(q);
+    return 0;
+}
+
+/* The kernel's counters of the running process: of its user, and of its IPC namespace. */
+SEC("syscall")
+int account(void *ctx)
+{
+    struct task_struct *own = (void *)bpf_get_current_task();
+
+    answer.charged_known = false;
+    if (bpf_core_field_exists(((struct cred *)0)->ucounts))
+        account_of_ucounts(BPF_CORE_READ(own, cred, ucounts));
+    answer.queues = BPF_CORE_READ(own, nsproxy, ipc_ns, mq_queues_count);
     return 0;
 }

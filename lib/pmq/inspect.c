@@ -189,6 +189,22 @@ int pmq_inspector_look(struct pmq_inspector *in, const struct pmq_queue *q,
     return 0;
 }
 
+int pmq_inspector_account(struct pmq_inspector *in, struct pmq_account *out, struct err *e)
+{
+    const struct inspect_answer *a = &in->skel->bss->answer;
+    LIBBPF_OPTS(bpf_test_run_opts, once);
+    int r = bpf_prog_test_run_opts(bpf_program__fd(in->skel->progs.account), &once);
+
+    if (r < 0)
+        return err_set(e, r, NULL, "cannot run the BPF program: %s", err_text(NULL, r));
+    *out = (struct pmq_account){
+        .uid = a->charged_uid,
+        .charged = a->charged_known ? (uint64_t)a->charged : PMQ_UNKNOWN,
+        .queues = a->queues,
+    };
+    return 0;
+}
+
 void pmq_inspect_free(struct pmq_inspect *i)
 {
     if (!i)

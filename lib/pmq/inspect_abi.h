@@ -32,6 +32,8 @@ struct inspect_answer {
     uint32_t notify_set;
     int32_t notify_method;
     int32_t notify_signo;
+    uint32_t queues; /* in the caller's IPC namespace */
+    uint32_t unused;
     uint32_t locked; /* the queue was being changed before or after */
     uint32_t n_waiters;
     struct inspect_waiter waiters[INSPECT_WAITERS];
@@ -39,4 +41,4 @@ struct inspect_answer {
 
 _Static_assert(sizeof(struct inspect_waiter) == 40, "the same for both sides");
 _Static_assert(offsetof(struct inspect_answer, charged_known) == 48, "the same for both sides");
-_Static_assert(offsetof(struct inspect_answer, waiters) == 80, "the same for both sides");
+_Static_assert(offsetof(struct inspect_answer, waiters) == 88, "the same for both sides");

@@ -7,6 +7,7 @@
 #include "pmq_follow.h"
 #include "pmq_inspect.h"
 #include "privileges.h"
+#include "scan.h"
 
 static int lacking(struct err *e)
 {
@@ -42,6 +43,12 @@ int pmq_follow_new(const struct pmq_follow_opts *opts _unused_, struct pmq_follo
     return lacking(e);
 }
 
+int holders_ask(struct set_builder *b _unused_, bool waiters _unused_, bool threads_denied _unused_,
+                struct err *e)
+{
+    return lacking(e);
+}
+
 int pmq_inspector_new(struct pmq_inspector **ret _unused_, struct err *e)
 {
     return lacking(e);
@@ -49,6 +56,12 @@ int pmq_inspector_new(struct pmq_inspector **ret _unused_, struct err *e)
 
 int pmq_inspector_look(struct pmq_inspector *in _unused_, const struct pmq_queue *q _unused_,
                        struct pmq_inspect **ret _unused_, struct err *e)
+{
+    return lacking(e);
+}
+
+int pmq_inspector_account(struct pmq_inspector *in _unused_, struct pmq_account *out _unused_,
+                          struct err *e)
 {
     return lacking(e);
 }

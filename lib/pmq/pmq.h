@@ -247,8 +247,11 @@ struct pmq_info {
 /**
  * struct pmq_set - a listing
  * @v, @n: queues, by name
- * @holders_complete: every process could be looked at
- * @waiters_complete: likewise every thread
+ * @flags: enum pmq_scan_flags: what was looked at
+ * @holders_complete: no process can have a queue open unseen: every process of the machine could be
+ *   looked at, or the kernel was asked
+ * @waiters_complete: likewise no thread can be blocked unseen
+ * @holders_remedy: where not, what would help; "" when nothing is known to
  * @names_complete: false where of the own namespace only queues that are open could be listed
  * @spaces_complete: no other IPC namespace that was asked for was denied, or is hidden
  * @note: one sentence on what is missing and what would show it; "" for nothing
@@ -256,10 +259,12 @@ struct pmq_info {
 struct pmq_set {
     struct pmq_info *v;
     size_t n;
+    unsigned int flags;
     bool holders_complete;
     bool waiters_complete;
     bool names_complete;
     bool spaces_complete;
+    char holders_remedy[256];
     char note[768];
 };
 
@@ -268,10 +273,12 @@ enum pmq_scan_flags {
     PMQ_SCAN_WAITERS = 1 << 1,
     PMQ_SCAN_ALL_NAMESPACES = 1 << 2, /* every IPC namespace that a visible process is in */
     PMQ_SCAN_UNLINKED = 1 << 3,       /* also queues without a name that somebody has open */
+    PMQ_SCAN_KERNEL = 1 << 4,         /* root of the machine asks the kernel, through BPF, for the
+                                         holders that /proc does not show */
 };
 
 /**
- * pmq_scan() - list queues, without BPF and without privilege
+ * pmq_scan() - list queues, without BPF (but for PMQ_SCAN_KERNEL) and without privilege
  * @flags: enum pmq_scan_flags
  * @pid: only queues that this process has open; 0 for all
  * @ret: the listing; release with pmq_set_free()
@@ -280,6 +287,9 @@ enum pmq_scan_flags {
  * One pass over the directory and one over /proc: linear in queues plus open files.
  */
 int pmq_scan(unsigned int flags, pid_t pid, struct pmq_set **ret, struct err *e);
+
+/* The operand that leads to a queue of a listing. Return: false when none does. */
+bool pmq_info_ref(const struct pmq_info *q, struct pmq_ref *out);
 void pmq_set_free(struct pmq_set *s);
 void pmq_set_freep(struct pmq_set **s);
 

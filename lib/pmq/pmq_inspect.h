@@ -56,3 +56,19 @@ int pmq_inspector_look(struct pmq_inspector *in, const struct pmq_queue *q,
                        struct pmq_inspect **ret, struct err *e);
 void pmq_inspect_free(struct pmq_inspect *i);
 void pmq_inspect_freep(struct pmq_inspect **i);
+
+/**
+ * struct pmq_account - the kernel's own counters, against which mq_open(3) checks the limits
+ * @uid: user whom the calling process's queues are charged to, in the machine's user namespace
+ * @charged: bytes charged to that user, in all IPC namespaces together; PMQ_UNKNOWN on a kernel
+ * that keeps it elsewhere
+ * @queues: in the caller's IPC namespace, unlinked ones that are still open included
+ */
+struct pmq_account {
+    uint32_t uid;
+    uint64_t charged;
+    uint64_t queues;
+};
+
+/* Reads them. Return: 0 or -errno with a reason. */
+int pmq_inspector_account(struct pmq_inspector *in, struct pmq_account *out, struct err *e);

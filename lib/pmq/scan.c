@@ -16,6 +16,7 @@
 
 #include "cleanup.h"
 #include "pmq_attr.h"
+#include "privileges.h"
 #include "proc.h"
 #include "realuser.h"
 #include "scan.h"
@@ -226,38 +227,105 @@ static int see_process(pid_t pid, void *ctx)
 
 /* ---- all of it ---- */
 
-static void judge(struct scan *s, bool processes)
+/* What root can do where a capability is missing, or does not suffice. */
+static const char *remedy(int cap, char out[96], size_t size)
+{
+    static const char *const names[] = {
+        [CAP_SYS_PTRACE] = "SYS_PTRACE",
+        [CAP_SYS_ADMIN] = "SYS_ADMIN",
+    };
+
+    if (geteuid() != 0)
+        return "run as root";
+    if (privileges_of_machine() && privileges_can_have(PRIVILEGE(cap)))
+        return "";
+    snprintf(out, size, "look from the host, or start the container with --cap-add %s", names[cap]);
+    return privileges_of_machine() ? out : "look from the host";
+}
+
+static void note(struct pmq_set *set, const char *remedy, const char *what)
+{
+    set_note(set, "%s%s%s", what, remedy[0] ? ": " : "", remedy);
+}
+
+static void note_names(struct scan *s)
 {
     struct pmq_set *set = s->b.set;
-    /* Where other people's processes are hidden (hidepid=2), the first one is. */
-    bool hidden = faccessat(s->proc, "1", F_OK, 0) < 0;
+    char buf[96], what[128];
 
-    set->spaces_complete = !s->denied_spaces && !s->hidden_spaces;
-    set->holders_complete = processes && !s->denied && !hidden;
-    set->waiters_complete = set->holders_complete && (s->flags & PMQ_SCAN_WAITERS) &&
-                            !s->denied_threads;
     if (!set->names_complete && s->spaces->dev)
         set_note(set,
                  "the /dev/mqueue that is mounted may be that of another IPC namespace: run as "
                  "root, or: mount -t mqueue none /dev/mqueue");
     else if (!set->names_complete)
-        set_note(set, "only queues that processes visible to you have open are listed: mount -t "
-                      "mqueue none /dev/mqueue, or run as root");
-    if (s->denied_spaces)
-        set_note(set, "%zu IPC namespaces could not be entered: run as root", s->denied_spaces);
-    if (s->hidden_spaces)
-        set_note(set, "which IPC namespace %zu process(es) are in is hidden from you%s",
-                 s->hidden_spaces, geteuid() == 0 ? "" : ": run as root");
-    if (s->denied && geteuid() == 0)
         set_note(set,
-                 "%zu process(es) with capabilities that you lack could not be looked into: "
-                 "holders and blocked threads there are not shown",
+                 "only queues that processes visible to you have open are listed: mount -t "
+                 "mqueue none /dev/mqueue, or %s",
+                 geteuid() == 0 ? "look from the host" : "run as root");
+    if (s->denied_spaces) {
+        snprintf(what, sizeof(what), "%zu IPC namespaces could not be entered", s->denied_spaces);
+        note(set, remedy(CAP_SYS_ADMIN, buf, sizeof(buf)), what);
+    }
+    if (s->hidden_spaces) {
+        snprintf(what, sizeof(what),
+                 "which IPC namespace %zu process(es) are in is hidden from you", s->hidden_spaces);
+        note(set, remedy(CAP_SYS_PTRACE, buf, sizeof(buf)), what);
+    }
+}
+
+/* @outside: processes in no pid namespace of this /proc; @hidden: ones of other users. */
+static void note_holders(struct scan *s, bool outside, bool hidden, const struct err *bpf)
+{
+    struct pmq_set *set = s->b.set;
+    char buf[96], what[128];
+    const char *help = remedy(CAP_SYS_PTRACE, buf, sizeof(buf));
+
+    /* Root has been told by BPF what it takes. */
+    if (geteuid() == 0 && !help[0] && bpf->remedy[0])
+        help = bpf->remedy;
+    if (geteuid() != 0 && (s->denied || hidden)) {
+        note(set, help, "holders and blocked threads in other users' processes are not shown");
+    } else if (s->denied || hidden) {
+        snprintf(what, sizeof(what),
+                 "%zu process(es) could not be looked into: holders and blocked threads there are "
+                 "not shown",
                  s->denied);
-    else if (processes && !set->holders_complete)
-        set_note(set, "holders and blocked threads in other users' processes are not shown: run as "
-                      "root");
+        note(set, help,
+             s->denied ? what : "some processes are hidden: their holders are not shown");
+    }
+    if (outside) {
+        help = geteuid() == 0 && bpf->remedy[0] ? bpf->remedy : "look from the host, as root";
+        note(set, help,
+             "processes outside of this pid namespace may have queues open, and are not shown");
+    }
+    if (outside || s->denied || hidden)
+        snprintf(set->holders_remedy, sizeof(set->holders_remedy), "%s", help);
     else if (s->denied_threads)
-        set_note(set, "which threads are blocked is not shown: run as root");
+        note(set, help, "which threads are blocked is not shown");
+}
+
+static void judge(struct scan *s, bool processes)
+{
+    struct pmq_set *set = s->b.set;
+    struct proc_view view = {0};
+    struct err bpf = ERR_INIT;
+    bool all;
+
+    set->flags = s->flags;
+    set->spaces_complete = !s->denied_spaces && !s->hidden_spaces;
+    note_names(s);
+    if (!processes)
+        return;
+    all = proc_view(s->proc, &view) == 0 && view.users && view.namespaces && !s->denied;
+    set->holders_complete = all;
+    set->waiters_complete = all && (s->flags & PMQ_SCAN_WAITERS) && !s->denied_threads;
+    if (s->flags & PMQ_SCAN_KERNEL && geteuid() == 0 && (!all || s->denied_threads) &&
+        holders_ask(&s->b, s->flags & PMQ_SCAN_WAITERS, s->denied_threads > 0, &bpf) == 0) {
+        if (s->flags & PMQ_SCAN_WAITERS && !set->waiters_complete)
+            set_note(set, "which threads are blocked is not wholly known");
+        return;
+    }
+    note_holders(s, !view.namespaces, !view.users, &bpf);
 }
 
 static int run(struct scan *s, struct err *e)

@@ -67,3 +67,15 @@ int scan_look_at(int dir, const char *name, struct pmq_info *q);
 
 /* Whether mq_open() leads to that queue by its name: then it is of the caller's own namespace. */
 bool scan_is_own(const char *name, uint64_t dev, uint64_t ino);
+
+/**
+ * holders_ask() - ask the kernel through BPF who has the queues of a listing open
+ * @b: the listing: its holders are replaced, and holders_complete is set
+ * @waiters: blocked threads, too, and waiters_complete
+ * @threads_denied: in processes that could be looked into, threads could not
+ * @e: why not
+ *
+ * Return: 0; -EPERM, -EOPNOTSUPP; -EAGAIN when processes came and went all the time. The listing is
+ * as it was, but for -ENOMEM.
+ */
+int holders_ask(struct set_builder *b, bool waiters, bool threads_denied, struct err *e);

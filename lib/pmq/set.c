@@ -139,6 +139,29 @@ static void info_done(struct pmq_info *q)
     free(q->waiters);
 }
 
+bool pmq_info_ref(const struct pmq_info *q, struct pmq_ref *out)
+{
+    struct pmq_ref ref = {.kind = PMQ_REF_NAME};
+
+    if (q->attr.name[0] && !q->attr.unlinked) {
+        ref.kind = q->ns_pid ? PMQ_REF_PID_NAME : PMQ_REF_NAME;
+        ref.pid = q->ns_pid;
+        memcpy(ref.name, q->attr.name, sizeof(ref.name));
+        *out = ref;
+        return true;
+    }
+    for (size_t i = 0; i < q->n_holders; i++) {
+        if (!q->holders[i].tid)
+            continue;
+        ref.kind = PMQ_REF_PID_FD;
+        ref.pid = q->holders[i].tid;
+        ref.fd = q->holders[i].fd;
+        *out = ref;
+        return true;
+    }
+    return false;
+}
+
 static bool held_by(const struct pmq_info *q, pid_t pid)
 {
     for (size_t i = 0; i < q->n_holders; i++)

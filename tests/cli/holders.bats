@@ -2,7 +2,9 @@
 # Who holds a queue: every descriptor table, every pid namespace, and what is said where not all can be
 # seen.
 
+bats_require_minimum_version 1.5.0
 load common
+load scene
 
 setup() {
     q=/$(unique)
@@ -21,6 +23,7 @@ teardown() {
 
 # start COMMAND…: a helper in the background; $told is the JSON that it printed.
 start() {
+    rm -f "$BATS_TEST_TMPDIR/told"
     "$@" >"$BATS_TEST_TMPDIR/told" 3>&- &
     started+=($!)
     within 60 test -s "$BATS_TEST_TMPDIR/told"
@@ -80,4 +83,85 @@ for_tables() {
     start "$HELPERS/mqtables" own "$q" block
     expect 0 strace -f -q -e trace=kcmp -e inject=kcmp:error=EPERM -o /dev/null "$IPCBOX" mqpeek -J list
     is "$(row '[.holder_count,.receiver_count]')" '[1,1]'
+}
+
+# ---- where processes cannot be seen ----
+
+# With the queues' file system at /dev/mqueue.
+mounted() { unshare -m sh -c "$with_mqueue" "$BATS_TEST_TMPDIR/dev" "$@"; }
+
+# A pod: the IPC namespace is shared, the pid namespace is not.
+pod() { mounted unshare -p -f --mount-proc --kill-child "$@"; }
+
+# Without the capabilities that BPF takes, in no set, as in an ordinary container.
+contained="setpriv --bounding-set -bpf,-perfmon,-sys_admin --inh-caps -all"
+
+another="setpriv --reuid 54333 --regid 54333 --clear-groups"
+
+# Lists, and gives no advice that rests on nobody having the queue open.
+no_false_certainty() {
+    expect 0 "$@" "$IPCBOX" mqpeek -J list
+    jq -e '.holders_complete == false and .waiters_complete == false and .note != null' <<<"$out"
+    is "$(row '[.holders,.receivers]')" '[0,0]'
+    expect 0 "$@" "$IPCBOX" mqpeek list
+    has "$(grep -F "$q " <<<"$out" | tr -s ' ')" " 0+ 0+ 0+ "
+    expect 5 "$@" "$IPCBOX" mqpeek list --orphans
+    is "$out" ""
+    has "$err" "cannot tell which queues nobody has open"
+    expect 5 "$@" "$IPCBOX" mqpeek -J list --orphans
+    expect 0 "$@" "$IPCBOX" mqpeek -J limits
+    jq -e '.holders_complete == false and .orphans == []' <<<"$out"
+    jq -e 'all(.errors[]; .remedy == null or (.remedy | contains("nobody has open") | not))' <<<"$out"
+    expect 0 "$@" "$IPCBOX" mqpeek limits
+    has "$out" "which queues no process has open is not known"
+    expect 0 "$@" "$IPCBOX" mqpeek metrics
+    run ! grep -q "^ipcbox_mqueue_holders{queue=\"$q\"}" <<<"$out"
+    has "$out" "ipcbox_mqueue_holders_complete 0" "ipcbox_mqueue_waiters_complete 0"
+}
+
+@test "holders: a pod shares the IPC namespace, and does not see who holds a queue" {
+    start "$HELPERS/mqtables" own "$q" block
+    no_false_certainty pod $contained
+    expect 5 pod $contained "$IPCBOX" mqpeek --backend drain "$q"
+    has "$err" "not all processes can be seen"
+    # What is advised works there: a container's file cannot be given capabilities that it must not have.
+    expect 0 pod $contained "$IPCBOX" mqpeek list
+    has "$err" "outside of this pid namespace" "--cap-add BPF --cap-add PERFMON" "from the host"
+    run ! grep -q setcap <<<"$err"
+    expect 5 pod $contained "$IPCBOX" mqpeek --backend bpf "$q"
+    has "$err" "--cap-add BPF --cap-add PERFMON"
+    run ! grep -q setcap <<<"$err"
+}
+
+@test "holders: root of the machine asks the kernel, also in a pod" {
+    start "$HELPERS/mqtables" own "$q" block
+    expect 0 pod "$IPCBOX" mqpeek -J list
+    jq -e '.holders_complete and .waiters_complete' <<<"$out"
+    is "$(row '[.holders,.receivers]')" '[1,1]'
+    expect 0 pod "$IPCBOX" mqpeek list
+    has "$(grep -F "$q " <<<"$out" | tr -s ' ')" " 1 0 1 "
+    expect 0 pod "$IPCBOX" mqpeek -J list --orphans
+    is "$(row .name)" ""
+    expect 0 pod "$IPCBOX" mqpeek -J info "$q"
+    is "$(jq -c '.queues[0].holders | map([.pid,.comm,.fd])' <<<"$out")" '[[null,"mqtables",77]]'
+    # A queue that is really left behind is told.
+    kill "${started[0]}"
+    wait "${started[0]}" || true
+    expect 0 pod "$IPCBOX" mqpeek -J list --orphans
+    is "$(row .holders)" 0
+}
+
+@test "holders: another user's processes, hidden (hidepid) or forbidden" {
+    start "$HELPERS/mqtables" own "$q" block
+    no_false_certainty mounted $another
+    for how in 2 invisible 4 ptraceable; do
+        no_false_certainty mounted sh -c "mount -t proc -o hidepid=$how proc /proc && exec $another \"\$@\"" sh
+    done
+    expect 0 setpriv --reuid 54333 --regid 54333 --clear-groups "$IPCBOX" mqpeek list
+    has "$err" "run as root"
+}
+
+@test "holders: a container's root whose own processes are all visible, and pid 1, too" {
+    start "$HELPERS/mqtables" own "$q" block
+    no_false_certainty pod sh -c 'mount -t proc -o hidepid=2 proc /proc && exec '"$contained"' "$@"' sh
 }

@@ -95,7 +95,7 @@ queue() { jq -e --arg name "/$scene-$1" '.queues[] | select(.name == $name)' <<<
     expect 0 setpriv --reuid 54321 --regid 54321 --clear-groups "$IPCBOX" mqpeek -J
     has "$err" "run as root"
     jq -e '.holders_complete == false and .waiters_complete == false' <<<"$out"
-    jq -e --arg n "/$scene-orphan" '[.queues[] | select(.name == $n)] | all(.holder_count == null and .depth == null)' <<<"$out"
+    jq -e --arg n "/$scene-orphan" '[.queues[] | select(.name == $n)] | all(.holder_count == 0 and .depth == null)' <<<"$out"
 }
 
 @test "list: a user's own queues where nothing is mounted" {
@@ -197,7 +197,7 @@ list_calls()
         mount -t proc -o hidepid=2 none /proc
         setpriv --reuid 54324 --regid 54324 --clear-groups "$IPCBOX" mqpeek -J; s=$?; kill $!; wait; exit $s' sh "$BATS_TEST_TMPDIR/hid"
     has "$err" "run as root"
-    jq -e '.holders_complete == false and (.queues | all(.holder_count == null))' <<<"$out"
+    jq -e '.holders_complete == false and (.queues | all(.holder_count == 0))' <<<"$out"
 }
 
 @test "list: while queues and processes come and go" {

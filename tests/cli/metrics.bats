@@ -42,8 +42,21 @@ END
     "$HELPERS/mqmake" -u "/$q"
     parse "$BATS_TEST_TMPDIR/out" >"$BATS_TEST_TMPDIR/parsed"
     promtool check metrics <"$BATS_TEST_TMPDIR/out"
-    want=$(jq -nc --arg n "/$(unique)"$'a\nb\\c"d\\x1b\\xff\\x7fü' '{queue:$n}' | sed 's/":"/": "/; s/ü/\\u00fc/')
+    # A backslash is doubled, so that no name reads like another one's bytes.
+    want=$(jq -nc --arg n "/$(unique)"$'a\nb\\\\c"d\\x1b\\xff\\x7fü' '{queue:$n}' | sed 's/":"/": "/; s/ü/\\u00fc/')
     grep -Fx "ipcbox_mqueue_messages	$want	1.0" "$BATS_TEST_TMPDIR/parsed"
+}
+
+@test "metrics: names that differ only in bytes that are not UTF-8 have labels of their own" {
+    q=/$(unique)
+    for name in "$q"$'\xff' "$q"$'\xfe' "$q"'\xff' "$q"'\\xff'; do
+        "$HELPERS/mqmake" "$name" 2 8
+    done
+    expect 0 mqpeek metrics -q
+    for name in "$q"$'\xff' "$q"$'\xfe' "$q"'\xff' "$q"'\\xff'; do
+        "$HELPERS/mqmake" -u "$name"
+    done
+    is "$(grep "^ipcbox_mqueue_messages{queue=\"$q" <<<"$out" | sort -u | wc -l)" 4
 }
 
 @test "metrics -A: a label tells the namespaces apart" {
