@@ -182,17 +182,20 @@ static int save_queue(struct save *s, const struct pmq_queue *q, uint64_t ipc_ns
     return CLI_OK;
 }
 
-/* The namespace of pid:PID:/name; 0 for the caller's own and where it does not matter. */
+/* The namespace of pid:PID:/name and ns:PATH:/name; 0 for the caller's own, or where it does not
+ * matter. */
 static uint64_t namespace_of(const char *operand)
 {
     struct pmq_ref ref;
     struct stat own, st;
     char path[64];
 
-    if (pmq_ref_parse(operand, &ref, NULL) < 0 || ref.kind != PMQ_REF_PID_NAME)
+    if (pmq_ref_parse(operand, &ref, NULL) < 0 ||
+        (ref.kind != PMQ_REF_PID_NAME && ref.kind != PMQ_REF_NS_NAME))
         return 0;
     snprintf(path, sizeof(path), "/proc/%d/ns/ipc", (int)ref.pid);
-    if (stat(path, &st) < 0 || stat("/proc/self/ns/ipc", &own) < 0 || st.st_ino == own.st_ino)
+    if (stat(ref.kind == PMQ_REF_NS_NAME ? ref.path : path, &st) < 0 ||
+        stat("/proc/self/ns/ipc", &own) < 0 || st.st_ino == own.st_ino)
         return 0;
     return st.st_ino;
 }

@@ -24,7 +24,7 @@ struct list_args {
 
 static const struct cli_opt list_opts[] = {
     CLI_FLAG(struct list_args, all_namespaces, 'A', "all-namespaces",
-             "queues of every IPC namespace that a process is in"),
+             "queues of every IPC namespace that a process is in or keeps, or that is bound to a file"),
     CLI_PID(struct list_args, pid, 'p', "pid", "PID", "only queues that this process has open"),
     CLI_FLAG(struct list_args, orphans, 0, "orphans", "only queues that no process has open"),
     CLI_FLAG(struct list_args, nonempty, 0, "nonempty", "only queues with messages"),

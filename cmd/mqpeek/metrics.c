@@ -24,7 +24,7 @@ struct metrics_args {
 
 static const struct cli_opt metrics_opts[] = {
     CLI_FLAG(struct metrics_args, all_namespaces, 'A', "all-namespaces",
-             "queues of every IPC namespace that a process is in, with a label that tells which"),
+             "queues of every IPC namespace, as list -A, with a label that tells which"),
     CLI_STR(struct metrics_args, file, 'O', "output-file", "FILE",
             "write to FILE, which appears whole or not at all", .complete = CLI_COMPLETE_FILE),
     CLI_END,

@@ -17,7 +17,7 @@ const struct out_col queue_row_cols[] = {
     OUT_STR(struct queue_row, name, "name", "queue; null for one whose name is not known",
             .flags = OUT_HIDDEN),
     OUT_CHARS(struct queue_row, reference, "reference",
-              "the operand that leads to it: /name, pid:PID:FD or pid:PID:/name",
+              "the operand that leads to it: /name, pid:PID:FD, pid:PID:/name or ns:PATH:/name",
               .flags = OUT_HIDDEN),
     OUT_STR(struct queue_row, kind, "kind", "posix or sysv", .flags = OUT_HIDDEN),
     OUT_U64(struct queue_row, id, "id", "of a System V queue", .flags = OUT_HIDDEN),
@@ -206,8 +206,9 @@ void queue_row_fill_sysv(struct queue_row *row, const struct sysv_set *set,
     row->age -= row->age % NSEC_PER_SEC;
     for (size_t i = 0; i < q->n_waiters; i++)
         senders += q->waiters[i].sends;
-    row->senders = count(senders, q->waiters_complete);
-    row->receivers = count(q->n_waiters - senders, q->waiters_complete);
+    row->senders = senders;
+    row->receivers = q->n_waiters - senders;
+    row->waiters_complete = q->waiters_complete;
     sysv_ref_format(&ref, row->reference);
     row->name = row->label = row->reference;
 }

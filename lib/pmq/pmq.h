@@ -17,6 +17,7 @@
 #include "msgq.h"
 
 enum {
+    PMQ_NS_PATH_MAX = 255,                  /* bytes of a namespace's file in an operand */
     PMQ_NAME_MAX = 255,                     /* bytes after the slash; mq_overview(7) */
     PMQ_PRIO_MAX = 32768,                   /* priorities are below it; MQ_PRIO_MAX */
     PMQ_HARD_MSGMAX = 65536,                /* HARD_MSGMAX of the kernel */
@@ -31,25 +32,29 @@ enum pmq_ref_kind {
     PMQ_REF_NAME,     /* /name, in the caller's IPC namespace */
     PMQ_REF_PID_FD,   /* pid:PID:FD, open in a process; also unlinked ones */
     PMQ_REF_PID_NAME, /* pid:PID:/name, in that process's IPC namespace */
+    PMQ_REF_NS_NAME,  /* ns:PATH:/name, in the IPC namespace that is bound to that file */
 };
 
 /**
  * struct pmq_ref - how a user names a queue
- * @kind: which of the three
- * @pid: process, for the last two
+ * @kind: which of the four
+ * @pid: process, for PMQ_REF_PID_FD and PMQ_REF_PID_NAME
  * @fd: descriptor in it, for PMQ_REF_PID_FD
- * @name: with its leading slash, for the other two
+ * @name: with its leading slash, for all but PMQ_REF_PID_FD
+ * @path: of the namespace, for PMQ_REF_NS_NAME
  */
 struct pmq_ref {
     enum pmq_ref_kind kind;
     pid_t pid;
     int fd;
     char name[PMQ_NAME_MAX + 2];
+    char path[PMQ_NS_PATH_MAX + 1];
 };
 
 /**
  * pmq_ref_parse() - read a QUEUE operand
- * @text: "/name", "pid:PID:FD", "pid:PID:/name"; a "name" without a slash is taken as "/name"
+ * @text: "/name", "pid:PID:FD", "pid:PID:/name", "ns:PATH:/name"; a "name" without a slash is taken
+ *   as "/name"
  * @out: the reference
  * @e: why not
  *
@@ -58,7 +63,7 @@ struct pmq_ref {
  */
 int pmq_ref_parse(const char *text, struct pmq_ref *out, struct err *e);
 
-#define PMQ_REF_SIZE (PMQ_NAME_MAX + 2 + 16)
+#define PMQ_REF_SIZE (PMQ_NS_PATH_MAX + PMQ_NAME_MAX + 2 + 16)
 
 /* The text that pmq_ref_parse() reads as @ref. */
 void pmq_ref_format(const struct pmq_ref *ref, char out[PMQ_REF_SIZE]);
@@ -224,11 +229,15 @@ struct pmq_waiter {
 
 /* ---- listing ---- */
 
+enum { PMQ_NS_NO_PROCESS = -1 };
+
 /**
  * struct pmq_info - one queue of a listing
  * @attr: what it is
  * @ipc_ns: inode number of its IPC namespace
- * @ns_pid: a process in that namespace; 0 for the caller's own
+ * @ns_pid: a process in that namespace; 0 for the caller's own, PMQ_NS_NO_PROCESS for one that no
+ *   process is in
+ * @ns_path: then, the file that it is bound to, or the descriptor that keeps it; the set's
  * @known: @attr's counts could be read (the queue could be opened for reading)
  * @holders, @n_holders: who has it open, as far as the caller may see
  * @waiters, @n_waiters: who is blocked, as far as the caller may see
@@ -237,6 +246,7 @@ struct pmq_info {
     struct pmq_attr attr;
     uint64_t ipc_ns;
     pid_t ns_pid;
+    const char *ns_path;
     bool known;
     struct pmq_holder *holders;
     size_t n_holders;
@@ -251,6 +261,7 @@ struct pmq_info {
  * @holders_complete: no process can have a queue open unseen: every process of the machine could be
  *   looked at, or the kernel was asked
  * @waiters_complete: likewise no thread can be blocked unseen
+ * @paths, @n_paths: what the ns_path of queues point to
  * @holders_remedy: where not, what would help; "" when nothing is known to
  * @names_complete: false where of the own namespace only queues that are open could be listed
  * @spaces_complete: no other IPC namespace that was asked for was denied, or is hidden
@@ -264,6 +275,8 @@ struct pmq_set {
     bool waiters_complete;
     bool names_complete;
     bool spaces_complete;
+    char **paths;
+    size_t n_paths;
     char holders_remedy[256];
     char note[768];
 };
@@ -271,7 +284,8 @@ struct pmq_set {
 enum pmq_scan_flags {
     PMQ_SCAN_HOLDERS = 1 << 0,
     PMQ_SCAN_WAITERS = 1 << 1,
-    PMQ_SCAN_ALL_NAMESPACES = 1 << 2, /* every IPC namespace that a visible process is in */
+    PMQ_SCAN_ALL_NAMESPACES = 1 << 2, /* every IPC namespace that a visible process is in, or keeps by
+                                         a descriptor, or that is bound to a file */
     PMQ_SCAN_UNLINKED = 1 << 3,       /* also queues without a name that somebody has open */
     PMQ_SCAN_KERNEL = 1 << 4,         /* root of the machine asks the kernel, through BPF, for the
                                          holders that /proc does not show */

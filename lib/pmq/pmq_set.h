@@ -29,6 +29,9 @@ int set_add(struct set_builder *b, const struct pmq_info *info);
 int set_add_holder(struct pmq_info *q, const struct pmq_holder *h);
 int set_add_waiter(struct pmq_info *q, const struct pmq_waiter *w);
 
+/* Keeps a copy of a path for the ns_path of queues. Return: 0 or -ENOMEM. */
+int set_add_path(struct pmq_set *set, const char *path, const char **ret);
+
 /* Appends a sentence to the note. */
 void set_note(struct pmq_set *set, const char *fmt, ...) _printf_(2, 3);
 

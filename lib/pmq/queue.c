@@ -96,6 +96,25 @@ static int open_pid_name(const struct pmq_ref *ref, unsigned int flags, struct e
     return fd < 0 ? explain_open(fd, flags, e) : fd;
 }
 
+static int open_ns_name(const struct pmq_ref *ref, unsigned int flags, struct err *e)
+{
+    const struct name_open open = {ref->name, flags};
+    _cleanup_(closep) int ns = ipcns_open_path(ref->path);
+    const char *remedy = geteuid() ? "run as root" : NULL;
+    int fd;
+
+    if (ns == -EINVAL)
+        return err_set(e, ns, "mqpeek list -A -o +reference shows those there are",
+                       "%s is not an IPC namespace", ref->path);
+    if (ns < 0)
+        return err_set(e, ns, ns == -ENOENT ? NULL : remedy, "%s: %s", ref->path,
+                       err_text(NULL, ns));
+    fd = ipcns_call(ns, open_name_inside, &open);
+    if (fd == -EPERM)
+        return err_set(e, fd, remedy, "not permitted to enter that IPC namespace");
+    return fd < 0 ? explain_open(fd, flags, e) : fd;
+}
+
 /* ---- a descriptor of a process ---- */
 
 int pmq_fd_is_queue(int fd)
@@ -157,6 +176,9 @@ int pmq_queue_open(const struct pmq_ref *ref, unsigned int flags, struct pmq_que
         break;
     case PMQ_REF_PID_NAME:
         fd = open_pid_name(ref, flags, e);
+        break;
+    case PMQ_REF_NS_NAME:
+        fd = open_ns_name(ref, flags, e);
         break;
     }
     realuser_leave(&rights);

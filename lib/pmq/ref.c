@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* How a user names a queue: /name, pid:PID:FD, pid:PID:/name. */
+/* How a user names a queue: /name, pid:PID:FD, pid:PID:/name, ns:PATH:/name. */
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -14,7 +14,7 @@ static int take_name(const char *name, char out[PMQ_NAME_MAX + 2], struct err *e
     size_t n = strlen(name);
 
     if (n == 0)
-        return err_set(e, -EINVAL, "a queue is /name, pid:PID:FD or pid:PID:/name",
+        return err_set(e, -EINVAL, "a queue is /name, pid:PID:FD, pid:PID:/name or ns:PATH:/name",
                        "the name is empty");
     if (strchr(name, '/'))
         return err_set(e, -EINVAL, NULL, "a queue's name has one slash, at its beginning");
@@ -54,6 +54,25 @@ static int take_pid(const char *text, struct pmq_ref *ref, struct err *e)
     return 0;
 }
 
+/* The path may hold colons and slashes, the name has one slash. */
+static int take_ns(const char *text, struct pmq_ref *ref, struct err *e)
+{
+    static const char form[] = "write ns:PATH:/name, where PATH is an IPC namespace's file";
+    const char *name = strrchr(text, '/');
+    size_t n;
+
+    if (!name || name < text + 2 || name[-1] != ':')
+        return err_set(e, -EINVAL, form, "the namespace or the name is missing");
+    n = (size_t)(name - text) - 1;
+    if (n > PMQ_NS_PATH_MAX)
+        return err_set(e, -ENAMETOOLONG, "bind the namespace to a file with a shorter path",
+                       "the path has at most %d bytes, this one has %zu", PMQ_NS_PATH_MAX, n);
+    ref->kind = PMQ_REF_NS_NAME;
+    memcpy(ref->path, text, n);
+    ref->path[n] = '\0';
+    return take_name(name + 1, ref->name, e);
+}
+
 int pmq_ref_parse(const char *text, struct pmq_ref *out, struct err *e)
 {
     struct pmq_ref ref = {.kind = PMQ_REF_NAME, .fd = -1};
@@ -61,6 +80,8 @@ int pmq_ref_parse(const char *text, struct pmq_ref *out, struct err *e)
 
     if (!strncmp(text, "pid:", 4))
         r = take_pid(text + 4, &ref, e);
+    else if (!strncmp(text, "ns:", 3))
+        r = take_ns(text + 3, &ref, e);
     else
         r = take_name(text + (text[0] == '/'), ref.name, e);
     if (r == 0)
@@ -79,6 +100,9 @@ void pmq_ref_format(const struct pmq_ref *ref, char out[PMQ_REF_SIZE])
         break;
     case PMQ_REF_PID_NAME:
         snprintf(out, PMQ_REF_SIZE, "pid:%d:%s", (int)ref->pid, ref->name);
+        break;
+    case PMQ_REF_NS_NAME:
+        snprintf(out, PMQ_REF_SIZE, "ns:%s:%s", ref->path, ref->name);
         break;
     }
 }

@@ -23,29 +23,54 @@
 
 /* ---- processes ---- */
 
+struct mounts_of {
+    struct scan *s;
+    pid_t pid;
+};
+
+/* An IPC namespace that is bound to a file, as container engines keep it. */
+static int see_bound(struct scan *s, pid_t pid, const struct proc_mount *m)
+{
+    char path[PMQ_NS_PATH_MAX + 64];
+
+    if (pid == PROC_SELF)
+        snprintf(path, sizeof(path), "%s", m->point);
+    else
+        snprintf(path, sizeof(path), "/proc/%d/root%s", (int)pid, m->point);
+    return scan_kept_names(s, m->root, path);
+}
+
 static int see_mount(const struct proc_mount *m, void *ctx)
 {
-    struct scan *s = ctx;
+    const struct mounts_of *of = ctx;
 
     if (!strcmp(m->type, "mqueue"))
-        buf_add(&s->mounts, m->point, strlen(m->point) + 1);
+        buf_add(&of->s->mounts, m->point, strlen(m->point) + 1);
+    if (of->s->flags & PMQ_SCAN_ALL_NAMESPACES && !strcmp(m->type, "nsfs"))
+        return see_bound(of->s, of->pid, m);
     return 0;
 }
 
-/* Notes where the mount namespace of a process has mqueue file systems. A descriptor's link tells
- * the path that a queue has there, which may be none that the caller sees. */
-static void note_mounts(struct scan *s, pid_t pid)
+/*
+ * Looks at the mounts of a process's mount namespace: at mqueue file systems, since the link of a
+ * descriptor tells the path that a queue has there, which may be none that the caller sees; and at
+ * namespaces.
+ */
+static int see_mounts(struct scan *s, pid_t pid)
 {
     const uint64_t *known = (const void *)s->mount_spaces.data;
+    struct mounts_of of = {s, pid};
     uint64_t ns;
+    int r;
 
     if (proc_ns(s->proc, pid, "mnt", &ns) < 0)
-        return;
+        return 0;
     for (size_t i = 0; i < s->mount_spaces.len / sizeof(ns); i++)
         if (known[i] == ns)
-            return;
+            return 0;
     buf_add(&s->mount_spaces, &ns, sizeof(ns));
-    (void)proc_visit_mounts(s->proc, pid, see_mount, s);
+    r = proc_visit_mounts(s->proc, pid, see_mount, &of);
+    return r == -ENOMEM ? r : 0;
 }
 
 /* Whether a folder is such a mount. A process with a root directory of its own (chroot) knows it by
@@ -125,6 +150,7 @@ static int add_unlisted(struct scan *s, const struct proc_fd *f, const struct st
     space = space_of(s, f, st, &q);
     if (space) {
         q.ns_pid = space->pid;
+        q.ns_path = space->path;
         q.ipc_ns = space->ino;
     } else if (!(s->flags & PMQ_SCAN_ALL_NAMESPACES) && s->pid != f->pid) {
         return 0;
@@ -144,8 +170,13 @@ static int see_fd(const struct proc_fd *f, void *ctx)
     struct scan *s = ctx;
     struct pmq_info *q;
     struct stat st;
+    char path[64];
     int r, flags;
 
+    if (s->flags & PMQ_SCAN_ALL_NAMESPACES && !strncmp(f->link, "ipc:[", 5)) {
+        snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)f->tid, f->fd);
+        return scan_kept_names(s, f->link, path);
+    }
     if (!may_be_queue(s, f->link) || fstatat(f->dir, f->entry, &st, 0) < 0 || !S_ISREG(st.st_mode))
         return 0;
     if (!set_find(&s->b, st.st_dev, st.st_ino)) {
@@ -207,7 +238,9 @@ static int see_process(pid_t pid, void *ctx)
     int r;
 
     s->n_matches = 0;
-    note_mounts(s, pid);
+    r = see_mounts(s, pid);
+    if (r < 0)
+        return r;
     r = proc_visit_fds(s->proc, pid, see_fd, s);
     if (r < 0 && pid == s->pid)
         return r;
@@ -352,8 +385,9 @@ static int run(struct scan *s, struct err *e)
         r = scan_other_names(s);
     processes = s->flags & by_process || s->pid || !s->b.set->names_complete;
     if (r == 0 && processes) {
-        note_mounts(s, PROC_SELF);
-        r = proc_visit_pids(s->proc, see_process, s);
+        r = see_mounts(s, PROC_SELF);
+        if (r == 0)
+            r = proc_visit_pids(s->proc, see_process, s);
         if (r == -EACCES || r == -EPERM)
             return err_set(e, r, "run as root", "not permitted to look into process %d",
                            (int)s->pid);

@@ -9,12 +9,13 @@
  * struct space - an IPC namespace that has been looked at
  * @ino: its inode number
  * @dev: device number of its mqueue file system; 0 when its queues could not be listed
- * @pid: a process in it; 0 for the caller's own, and for one that no process is in
+ * @pid, @path: as ns_pid and ns_path of struct pmq_info
  */
 struct space {
     uint64_t ino;
     uint64_t dev;
     pid_t pid;
+    const char *path;
 };
 
 /**
@@ -53,8 +54,14 @@ struct scan {
 /* Lists the names in the caller's own namespace, which becomes s->spaces[0]. */
 int scan_own_names(struct scan *s);
 
-/* Lists those of every other namespace that can be found. */
+/* Lists those of every other namespace that a process is in. */
 int scan_other_names(struct scan *s);
+
+/*
+ * Lists those of a namespace that no process needs to be in. @link: "ipc:[NUMBER]", anything else is
+ * ignored; @path: what leads to it.
+ */
+int scan_kept_names(struct scan *s, const char *link, const char *path);
 
 /* Finds a namespace by the device number of its mqueue file system. */
 const struct space *scan_space_of(const struct scan *s, uint64_t dev);

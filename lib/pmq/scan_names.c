@@ -95,7 +95,8 @@ int scan_look_at(int dir, const char *name, struct pmq_info *q)
 
 static int add_named(struct scan *s, int dir, const char *name, const struct space *space)
 {
-    struct pmq_info q = {.ipc_ns = space->ino, .ns_pid = space->pid};
+    struct pmq_info q = {
+        .ipc_ns = space->ino, .ns_pid = space->pid, .ns_path = space->path};
     int r = scan_look_at(dir, name, &q);
 
     if (r == -ENOENT)
@@ -208,27 +209,17 @@ int scan_own_names(struct scan *s)
 
 /* ---- other namespaces ---- */
 
-static int see_namespace(pid_t pid, void *ctx)
+/* Lists a namespace that is not known yet. Takes over @ns. */
+static int add_other(struct scan *s, const struct space *space, int ns)
 {
-    struct space space = {.pid = pid};
-    struct scan *s = ctx;
-    int r, ns, dir;
+    int dir = pmq_queuedir_open(ns);
+    int r = add_space(s, space);
 
-    r = proc_ns(s->proc, pid, "ipc", &space.ino);
-    s->hidden_spaces += r == -EACCES || r == -EPERM;
-    if (r < 0)
-        return 0; /* or it has gone */
-    if (is_known(s, space.ino))
-        return 0;
-    ns = proc_ns_open(s->proc, pid, "ipc");
-    if (ns < 0)
-        return 0;
-    dir = pmq_queuedir_open(ns);
     close(ns);
-    if (add_space(s, &space) < 0) {
+    if (r < 0) {
         if (dir >= 0)
             close(dir);
-        return -ENOMEM;
+        return r;
     }
     if (dir >= 0)
         return list_names(s, dir, &s->spaces[s->n_spaces - 1]);
@@ -238,7 +229,54 @@ static int see_namespace(pid_t pid, void *ctx)
     return 0;
 }
 
+/* Of a process, or of a thread that has gone to another namespace alone. */
+static int see_namespace(pid_t tid, void *ctx)
+{
+    struct space space = {.pid = tid};
+    struct scan *s = ctx;
+    int r, ns;
+
+    r = proc_ns(s->proc, tid, "ipc", &space.ino);
+    s->hidden_spaces += r == -EACCES || r == -EPERM;
+    if (r < 0)
+        return 0; /* or it has gone */
+    if (is_known(s, space.ino))
+        return 0;
+    ns = proc_ns_open(s->proc, tid, "ipc");
+    return ns < 0 ? 0 : add_other(s, &space, ns);
+}
+
+static int see_namespaces(pid_t pid, void *ctx)
+{
+    struct scan *s = ctx;
+    int r = see_namespace(pid, s);
+
+    if (r == 0 && proc_has_threads(s->proc, pid))
+        r = proc_visit_tids(s->proc, pid, see_namespace, s);
+    return r == -ESRCH || r == -EACCES || r == -EPERM ? 0 : r;
+}
+
+int scan_kept_names(struct scan *s, const char *link, const char *path)
+{
+    struct space space = {.pid = PMQ_NS_NO_PROCESS};
+    int r, ns;
+
+    if (proc_parse_ns(link, "ipc", &space.ino) < 0 || is_known(s, space.ino))
+        return 0;
+    ns = strlen(path) > PMQ_NS_PATH_MAX ? -ENAMETOOLONG : ipcns_open_path(path);
+    if (ns < 0) {
+        s->denied_spaces += ns != -ENOENT;
+        return 0;
+    }
+    r = set_add_path(s->b.set, path, &space.path);
+    if (r < 0) {
+        close(ns);
+        return r;
+    }
+    return add_other(s, &space, ns);
+}
+
 int scan_other_names(struct scan *s)
 {
-    return proc_visit_pids(s->proc, see_namespace, s);
+    return proc_visit_pids(s->proc, see_namespaces, s);
 }

@@ -119,6 +119,21 @@ int set_add_waiter(struct pmq_info *q, const struct pmq_waiter *w)
     return r;
 }
 
+int set_add_path(struct pmq_set *set, const char *path, const char **ret)
+{
+    char **v = reallocarray(set->paths, set->n_paths + 1, sizeof(*v));
+    char *copy = strdup(path);
+
+    if (v)
+        set->paths = v;
+    if (!v || !copy) {
+        free(copy);
+        return -ENOMEM;
+    }
+    *ret = v[set->n_paths++] = copy;
+    return 0;
+}
+
 void set_note(struct pmq_set *set, const char *fmt, ...)
 {
     size_t used = strlen(set->note);
@@ -144,8 +159,13 @@ bool pmq_info_ref(const struct pmq_info *q, struct pmq_ref *out)
     struct pmq_ref ref = {.kind = PMQ_REF_NAME};
 
     if (q->attr.name[0] && !q->attr.unlinked) {
-        ref.kind = q->ns_pid ? PMQ_REF_PID_NAME : PMQ_REF_NAME;
-        ref.pid = q->ns_pid;
+        if (q->ns_pid == PMQ_NS_NO_PROCESS) {
+            ref.kind = PMQ_REF_NS_NAME;
+            snprintf(ref.path, sizeof(ref.path), "%s", q->ns_path);
+        } else if (q->ns_pid) {
+            ref.kind = PMQ_REF_PID_NAME;
+            ref.pid = q->ns_pid;
+        }
         memcpy(ref.name, q->attr.name, sizeof(ref.name));
         *out = ref;
         return true;
@@ -204,6 +224,9 @@ void pmq_set_free(struct pmq_set *s)
         return;
     for (size_t i = 0; i < s->n; i++)
         info_done(&s->v[i]);
+    for (size_t i = 0; i < s->n_paths; i++)
+        free(s->paths[i]);
+    free(s->paths);
     free(s->v);
     free(s);
 }

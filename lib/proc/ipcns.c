@@ -7,13 +7,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <linux/nsfs.h>
 #include <sched.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -32,6 +35,24 @@ int ipcns_enter(int ns)
     if (owner < 0 || setns(owner, CLONE_NEWUSER) < 0 || setns(ns, CLONE_NEWIPC) < 0)
         return -EPERM;
     return 0;
+}
+
+int ipcns_open_path(const char *path)
+{
+    _cleanup_(closep) int at = open(path, O_PATH | O_CLOEXEC), ns = -1;
+    char self[64];
+    struct statfs fs;
+
+    /* Looked at before it is opened: to open a pipe or a device is to act on it. */
+    if (at < 0)
+        return -errno;
+    if (fstatfs(at, &fs) < 0 || fs.f_type != NSFS_MAGIC)
+        return -EINVAL;
+    snprintf(self, sizeof(self), "/proc/self/fd/%d", at);
+    ns = open(self, O_RDONLY | O_CLOEXEC);
+    if (ns < 0)
+        return -errno;
+    return ioctl(ns, NS_GET_NSTYPE) == CLONE_NEWIPC ? TAKE_FD(ns) : -EINVAL;
 }
 
 /* An errno as payload, the descriptor beside it. */

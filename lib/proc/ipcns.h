@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Other IPC namespaces, entered by a short-lived child: this process stays where it is. */
+/* Other IPC namespaces, which a short-lived child enters: this process stays where it is. */
 #pragma once
 
 #include <sys/types.h>
@@ -15,6 +15,15 @@
  * Return: 0; -ESRCH, -EACCES, ... with a reason.
  */
 int ipcns_open(pid_t pid, int *ret, struct err *e);
+
+/**
+ * ipcns_open_path() - open an IPC namespace by a file that leads to it
+ * @path: a file that it is bound to, or a link in /proc
+ *
+ * Return: a descriptor (O_CLOEXEC); -EINVAL when the file is something else, which is not opened; or
+ * what open() said.
+ */
+int ipcns_open_path(const char *path);
 
 /**
  * ipcns_call() - open something in an IPC namespace

@@ -38,6 +38,9 @@ int proc_visit_tids(int proc, pid_t pid, proc_id_fn visit, void *ctx);
  * that /proc. */
 enum { PROC_SELF = 0 };
 
+/* Whether a process has, or lately had, more than one thread. It costs no more than a stat(). */
+bool proc_has_threads(int proc, pid_t pid);
+
 /**
  * struct proc_fd - a descriptor of a process, borrowed for the time of a visit
  * @pid: the process

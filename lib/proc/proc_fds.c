@@ -166,7 +166,7 @@ static int see_thread(pid_t tid, void *ctx)
 /* ---- the process ---- */
 
 /* A directory has a link more for each of its folders. */
-static bool has_threads(int proc, pid_t pid)
+bool proc_has_threads(int proc, pid_t pid)
 {
     struct stat st;
     char path[32];
@@ -205,7 +205,7 @@ int proc_visit_fds(int proc, pid_t pid, proc_fd_fn visit, void *ctx)
 
     if ((r == -EACCES || r == -EPERM) && has_ended(proc, pid))
         r = 0;
-    if (r == 0 && has_threads(proc, pid))
+    if (r == 0 && proc_has_threads(proc, pid))
         r = see_threads(&w);
     free(w.tables);
     closep(&w.first);
