@@ -432,7 +432,10 @@ static int begin(struct follow *f)
     if (r != CLI_OK)
         return r;
     if (pmq_follow_reason(f->reader)[0])
-        cli_note(f->ctx, "following with %s: %s", pmq_follow_backend(f->reader),
+        cli_note(f->ctx, "following with %s%s: %s", pmq_follow_backend(f->reader),
+                 strcmp(pmq_follow_backend(f->reader), "tracepoint")
+                     ? ""
+                     : ", while every system call of the machine takes 0.1 to 0.3 us longer",
                  pmq_follow_reason(f->reader));
     (void)setpriority(PRIO_PROCESS, 0, PRIORITY); /* where permitted */
     cli_at_interrupt(detach, f->reader);

@@ -52,6 +52,9 @@ int caps_check_bpf(struct err *e)
     const char *missing;
     ssize_t n;
 
+    /* libbpf reads the kernel's types through a descriptor's path there. */
+    if (access("/proc/self/fd", F_OK) < 0)
+        return err_set(e, -EOPNOTSUPP, "mount -t proc proc /proc", "BPF needs /proc");
     if (!privileges_of_machine())
         return err_set(e, -EPERM, "look from the host, e.g. mqpeek pid:PID:/name",
                        "BPF cannot be used inside a user namespace");

@@ -349,7 +349,13 @@ static void judge(struct scan *s, bool processes)
     note_names(s);
     if (!processes)
         return;
-    all = proc_view(s->proc, &view) == 0 && view.users && view.namespaces && !s->denied;
+    all = proc_view(s->proc, &view) == 0 && view.users && view.namespaces;
+    if (s->flags & PMQ_SCAN_ALL_NAMESPACES && !all) {
+        set->spaces_complete = false;
+        set_note(set, "IPC namespaces of processes that are not visible here are not shown: %s",
+                 view.namespaces ? "run as root" : "look from the host");
+    }
+    all = all && !s->denied;
     set->holders_complete = all;
     set->waiters_complete = all && (s->flags & PMQ_SCAN_WAITERS) && !s->denied_threads;
     if (s->flags & PMQ_SCAN_KERNEL && geteuid() == 0 && (!all || s->denied_threads) &&

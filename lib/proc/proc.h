@@ -21,7 +21,8 @@ enum { PROC_COMM_SIZE = 16 };
  * proc_open() - open a /proc
  * @root: its path; NULL for "/proc". Another tree of the same shape will do
  *
- * Return: a directory descriptor, to be closed by the caller, or -errno.
+ * Return: a directory descriptor, to be closed by the caller, or -errno; -ENODEV when nothing is
+ * mounted on /proc.
  */
 int proc_open(const char *root);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The process connector. A subscription that the kernel does not like is not refused but ignored,
- * so the acknowledgement is waited for.
+ * so the acknowledgement is waited for. Where somebody outside of a pid namespace has subscribed,
+ * their events and acknowledgements come here, too: of other processes, under other numbers.
  */
 #include "proc_events.h"
 
@@ -139,7 +140,8 @@ static int wait_for_ack(struct mnl_socket *nl)
 
 static int explain(int r, struct err *e)
 {
-    static const char who[] = "run as root, outside of containers";
+    static const char who[] = "run as root, outside of containers (in the machine's first pid, "
+                              "user and network namespaces)";
 
     switch (r) {
     case -EPERM:
@@ -155,6 +157,17 @@ static int explain(int r, struct err *e)
     default:
         return err_set(e, r, NULL, "cannot watch processes end: %s", err_text(NULL, r));
     }
+}
+
+/* The numbers in events are those of the first pid namespace, and must be those of this /proc. */
+static int check_namespace(int proc)
+{
+    struct proc_view view;
+    int r = proc_view(proc, &view);
+
+    if (r < 0)
+        return r;
+    return view.namespaces && view.own_numbers ? 0 : -EOPNOTSUPP;
 }
 
 int proc_events_open(struct proc_events **ret, struct err *e)
@@ -174,7 +187,7 @@ int proc_events_open(struct proc_events **ret, struct err *e)
     ev->proc = proc_open(NULL);
     /* Beyond what the system allows it is cut, which costs nothing but lost events, reported. */
     (void)setsockopt(mnl_socket_get_fd(ev->nl), SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
-    r = ev->proc < 0 ? ev->proc : 0;
+    r = ev->proc < 0 ? ev->proc : check_namespace(ev->proc);
     if (r == 0)
         r = mnl_socket_bind(ev->nl, CN_IDX_PROC, MNL_SOCKET_AUTOPID) < 0 ? -errno : 0;
     if (r == 0)

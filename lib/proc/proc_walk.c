@@ -5,9 +5,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "buf.h"
@@ -21,9 +23,14 @@ enum { TEXT_MAX = 64 * 1024 };
 
 int proc_open(const char *root)
 {
-    int fd = open(root ? root : "/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    _cleanup_(closep) int fd = open(root ? root : "/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct statfs fs;
 
-    return fd < 0 ? -errno : fd;
+    if (fd < 0)
+        return -errno;
+    if (!root && (fstatfs(fd, &fs) < 0 || fs.f_type != PROC_SUPER_MAGIC))
+        return -ENODEV;
+    return TAKE_FD(fd);
 }
 
 int proc_numbers_open(struct proc_numbers *d, int proc, const char *path)

@@ -165,3 +165,70 @@ no_false_certainty() {
     start "$HELPERS/mqtables" own "$q" block
     no_false_certainty pod sh -c 'mount -t proc -o hidepid=2 proc /proc && exec '"$contained"' "$@"' sh
 }
+
+@test "list -A: namespaces that no process is in, by their mounts and by descriptors" {
+    dir="$BATS_TEST_TMPDIR/a b"
+    mkdir "$dir"
+    touch "$dir/ipc"
+    expect 0 unshare -m bash -c '
+        unshare -i sh -c "\"\$HELPERS/mqmake\" /kept 3 8 1:abc && mount --bind /proc/self/ns/ipc \"\$1\"" sh "$1"
+        unshare -i sh -c "\"\$HELPERS/mqmake\" /open 3 8 1:xyz && exec unshare -i sleep 60 9</proc/self/ns/ipc" & keeper=$!
+        until "$IPCBOX" mqpeek list -A -q -o reference | grep -q ":/open"; do sleep 0.1; done
+        "$IPCBOX" mqpeek list -A -J -q
+        "$IPCBOX" mqpeek --raw "ns:$1:/kept"; echo
+        "$IPCBOX" mqpeek --raw "ns:/proc/$keeper/fd/9:/open"; echo
+        "$IPCBOX" mqdump save "ns:$1:/kept" | grep -c "\"ipc_n"
+        kill $keeper' bash "$dir/ipc"
+    is "$(sed 1d <<<"$out")" $'abc\nxyz\n1'
+    is "$(head -n 1 <<<"$out" | jq -r --arg r "ns:$dir/ipc:/kept" '.queues[] | select(.reference == $r) | [.name,.holders] | join(" ")')" "/kept 0"
+}
+
+@test "ns: what leads to no IPC namespace is refused, and not opened" {
+    mkfifo "$BATS_TEST_TMPDIR/fifo"
+    for path in "$BATS_TEST_TMPDIR/fifo" /etc/passwd /proc/self/ns/mnt; do
+        expect 1 timeout 10 "$IPCBOX" mqpeek "ns:$path:/x"
+        has "$err" "$path is not an IPC namespace"
+    done
+    expect 3 mqpeek "ns:$BATS_TEST_TMPDIR/nothing:/x"
+    expect 2 mqpeek ns:/x
+    expect 2 mqpeek ns::/x
+    expect 2 mqpeek "ns:/$(printf 'x%.0s' $(seq 300)):/x"
+}
+
+@test "list: an empty /dev/mqueue of another namespace hides no queue that is open" {
+    # The mount is that of a namespace without queues, the caller is an ordinary user of another one.
+    expect 0 mounted unshare -i $another bash -c 'exec 9< <(exec "$HELPERS/mqtables" own /held) && read -r x <&9
+        "$IPCBOX" mqpeek -J list && kill $!'
+    is "$(jq -c '[.names_complete, (.queues[] | [.name,.holders])]' <<<"$out")" '[false,["/held",1]]'
+    has "$err" "may be that of another IPC namespace"
+}
+
+@test "list: a mount of queues whose path has a blank" {
+    mkdir "$BATS_TEST_TMPDIR/my queues"
+    expect 0 unshare -m bash -c 'mount -t mqueue none "$1" && "$HELPERS/mqmake" "$2" 2 8 && exec 5<"$1$2" && "$IPCBOX" mqpeek -J list' \
+        bash "$BATS_TEST_TMPDIR/my queues" "$q"
+    is "$(row '.holders')" 1
+}
+
+@test "without /proc: what is missing is said, and what would help" {
+    for args in "list" "$q" "info $q" "follow $q" "limits"; do
+        "$HELPERS/mqmake" "$q" 2 8 1:x 2>/dev/null || true
+        expect 1 unshare -m sh -c "mount -t tmpfs none /proc && exec \"\$IPCBOX\" mqpeek $args" ||
+            expect 4 unshare -m sh -c "mount -t tmpfs none /proc && exec \"\$IPCBOX\" mqpeek $args"
+        has "$err" "/proc" "mount -t proc proc /proc"
+        run ! grep -qi btf <<<"$err"
+    done
+    expect 0 unshare -m sh -c 'mount -t tmpfs none /proc && exec "$IPCBOX" doctor -J'
+    is "$(jq -c '[.. | objects | select(.backend? == "bpf" and (.applet | contains("mqpeek"))).usable]' <<<"$out")" '[false]'
+}
+
+@test "ends of processes: in a pid namespace doctor and follow claim none, whoever listens outside" {
+    "$HELPERS/mqmake" "$q" 2 8
+    mqpeek follow "$q" 2>/dev/null 3>&- &
+    started+=($!)
+    within 30 sh -c '"$IPCBOX" doctor -J | jq -e ".. | objects | select(.backend? == \"ends of processes\").usable"'
+    expect 0 pod "$IPCBOX" doctor -J
+    is "$(jq -c '[.. | objects | select(.backend? == "ends of processes").usable]' <<<"$out")" '[false]'
+    expect 1 pod "$IPCBOX" mqpeek follow "$q" --timeout 0.1 -N 1
+    has "$err" "processes that exit are not shown"
+}
