@@ -8,9 +8,9 @@
 #include <unistd.h>
 
 #include "cleanup.h"
-#include "queuedir.h"
 #include "pmq.h"
 #include "pmq_names.h"
+#include "queuedir.h"
 
 struct pmq_names {
     int dir; /* keeps the mount */

@@ -88,7 +88,8 @@ enum pmq_open_flags {
  * It is always the kernel that decides: the queue is opened for reading by this process, through
  * mq_open() or /proc/PID/fd/N, never reached by an address; and with the rights of its real user,
  * whatever capabilities the program was given (realuser.h). The descriptor is O_CLOEXEC, and
- * O_NONBLOCK without PMQ_OPEN_BLOCK. For PMQ_REF_PID_NAME the process's IPC namespace is entered by a short-lived child.
+ * O_NONBLOCK without PMQ_OPEN_BLOCK. For PMQ_REF_PID_NAME the process's IPC namespace is entered by
+ * a short-lived child.
  *
  * Return: 0; -ENOENT (also: no queue at that descriptor), -EACCES, -ESRCH (no such process), …
  */
@@ -284,8 +285,8 @@ struct pmq_set {
 enum pmq_scan_flags {
     PMQ_SCAN_HOLDERS = 1 << 0,
     PMQ_SCAN_WAITERS = 1 << 1,
-    PMQ_SCAN_ALL_NAMESPACES = 1 << 2, /* every IPC namespace that a visible process is in, or keeps by
-                                         a descriptor, or that is bound to a file */
+    PMQ_SCAN_ALL_NAMESPACES = 1 << 2, /* every IPC namespace that a visible process is in, or keeps
+                                         by a descriptor, or that is bound to a file */
     PMQ_SCAN_UNLINKED = 1 << 3,       /* also queues without a name that somebody has open */
     PMQ_SCAN_KERNEL = 1 << 4,         /* root of the machine asks the kernel, through BPF, for the
                                          holders that /proc does not show */

@@ -58,8 +58,8 @@ int scan_own_names(struct scan *s);
 int scan_other_names(struct scan *s);
 
 /*
- * Lists those of a namespace that no process needs to be in. @link: "ipc:[NUMBER]", anything else is
- * ignored; @path: what leads to it.
+ * Lists those of a namespace that no process needs to be in. @link: "ipc:[NUMBER]", anything else
+ * is ignored; @path: what leads to it.
  */
 int scan_kept_names(struct scan *s, const char *link, const char *path);
 

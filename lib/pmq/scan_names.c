@@ -16,6 +16,7 @@
 
 #include "cleanup.h"
 #include "fileio.h"
+#include "ipcns.h"
 #include "pmq_attr.h"
 #include "proc.h"
 #include "queuedir.h"
@@ -95,8 +96,7 @@ int scan_look_at(int dir, const char *name, struct pmq_info *q)
 
 static int add_named(struct scan *s, int dir, const char *name, const struct space *space)
 {
-    struct pmq_info q = {
-        .ipc_ns = space->ino, .ns_pid = space->pid, .ns_path = space->path};
+    struct pmq_info q = {.ipc_ns = space->ino, .ns_pid = space->pid, .ns_path = space->path};
     int r = scan_look_at(dir, name, &q);
 
     if (r == -ENOENT)

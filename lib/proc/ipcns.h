@@ -20,8 +20,8 @@ int ipcns_open(pid_t pid, int *ret, struct err *e);
  * ipcns_open_path() - open an IPC namespace by a file that leads to it
  * @path: a file that it is bound to, or a link in /proc
  *
- * Return: a descriptor (O_CLOEXEC); -EINVAL when the file is something else, which is not opened; or
- * what open() said.
+ * Return: a descriptor (O_CLOEXEC); -EINVAL when the file is something else, which is not opened;
+ * or what open() said.
  */
 int ipcns_open_path(const char *path);
 

@@ -56,7 +56,7 @@ static void refs(void)
         {"ns::/a", -EINVAL, 0, 0, 0, NULL},
         {"ns:/run/x:a", -EINVAL, 0, 0, 0, NULL},
         {"ns:/run/x:/", -EINVAL, 0, 0, 0, NULL},
-        {"ns:/run/x y:z:/a:b", 0, PMQ_REF_NS_NAME, 0, -1, "/a:b"},
+        {"ns:/run/x y:z:/a:b", 0, PMQ_REF_NS_NAME, 0, -1, "ns:/run/x y:z:/a:b"},
         {"pid:2147483648:1", -EINVAL, 0, 0, 0, NULL},
         {"pid:99999999999999999999999999999999999999:1", -EINVAL, 0, 0, 0, NULL},
         {"pid:1:99999999999", -EINVAL, 0, 0, 0, NULL},
