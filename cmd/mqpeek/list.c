@@ -23,8 +23,9 @@ struct list_args {
 };
 
 static const struct cli_opt list_opts[] = {
-    CLI_FLAG(struct list_args, all_namespaces, 'A', "all-namespaces",
-             "queues of every IPC namespace that a process is in or keeps, or that is bound to a file"),
+    CLI_FLAG(
+        struct list_args, all_namespaces, 'A', "all-namespaces",
+        "queues of every IPC namespace that a process is in or keeps, or that is bound to a file"),
     CLI_PID(struct list_args, pid, 'p', "pid", "PID", "only queues that this process has open"),
     CLI_FLAG(struct list_args, orphans, 0, "orphans", "only queues that no process has open"),
     CLI_FLAG(struct list_args, nonempty, 0, "nonempty", "only queues with messages"),
@@ -256,7 +257,8 @@ const struct cli_verb mqpeek_list_verb = {
     .summary = "list queues, with who holds them and who is blocked",
     .description =
         "Lists the queues of the caller's IPC namespace, of POSIX and of System V, and those "
-        "without a name that somebody still has open. It needs no privilege. Where processes are hidden that may have a queue "
+        "without a name that somebody still has open. It needs no privilege. Where processes are "
+        "hidden that may have a queue "
         "open (other users', or those outside of a container), the numbers of holders and blocked "
         "threads are lower bounds, as 0+ and 1+, and a note says what would show the rest. Root of "
         "the machine asks the kernel then, through BPF.\n"
