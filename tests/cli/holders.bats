@@ -197,8 +197,8 @@ no_false_certainty() {
 
 @test "list: an empty /dev/mqueue of another namespace hides no queue that is open" {
     # The mount is that of a namespace without queues, the caller is an ordinary user of another one.
-    expect 0 mounted unshare -i $another bash -c 'exec 9< <(exec "$HELPERS/mqtables" own /held) && read -r x <&9
-        "$IPCBOX" mqpeek -J list && kill $!'
+    expect 0 mounted unshare -i $another bash -c 'coproc "$HELPERS/mqtables" own /held
+        read -r -u "${COPROC[0]}" x; "$IPCBOX" mqpeek -J list; kill "$COPROC_PID"'
     is "$(jq -c '[.names_complete, (.queues[] | [.name,.holders])]' <<<"$out")" '[false,["/held",1]]'
     has "$err" "may be that of another IPC namespace"
 }
