@@ -83,7 +83,7 @@ static const struct out_col holder_cols[] = {
             "process that has it open; null for one outside of this pid namespace"),
     OUT_CHARS(struct holder_row, h.comm, "comm", "its name"),
     OUT_U32(struct holder_row, fd, "fd", "descriptor"),
-    OUT_STR(struct holder_row, access, "access", "read, write or both"),
+    OUT_STR(struct holder_row, access, "access", "read, write, both, or path (O_PATH: neither)"),
     OUT_BOOL(struct holder_row, h.nonblock, "nonblock", "opened O_NONBLOCK"),
     OUT_END,
 };
@@ -104,15 +104,24 @@ static const struct out_col waiter_cols[] = {
     OUT_END,
 };
 
+static const char *access_name(int access)
+{
+    if (access & O_PATH)
+        return "path";
+    switch (access) {
+    case O_RDONLY:
+        return "read";
+    case O_WRONLY:
+        return "write";
+    case O_RDWR:
+        return "both";
+    default:
+        return NULL;
+    }
+}
+
 static void show_holders(struct out *out, const struct pmq_info *q)
 {
-    static const char *const access[] = {
-        [O_RDONLY] = "read",
-        [O_WRONLY] = "write",
-        [O_RDWR] = "both",
-        [O_ACCMODE] = NULL,
-    };
-
     out_list_begin(out, "holders", holder_cols, 0);
     for (size_t i = 0; i < q->n_holders; i++) {
         const struct pmq_holder *h = &q->holders[i];
@@ -120,7 +129,7 @@ static void show_holders(struct out *out, const struct pmq_info *q)
             .h = *h,
             .pid = h->pid ? (uint32_t)h->pid : OUT_UNKNOWN_U32,
             .fd = (uint32_t)h->fd,
-            .access = access[h->access & O_ACCMODE],
+            .access = access_name(h->access),
         };
 
         out_row(out, &row);

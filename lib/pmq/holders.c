@@ -80,7 +80,7 @@ static int take(const struct set_builder *b, const struct holders_entry *v, size
             .pid = v[i].pid,
             .tid = v[i].tid,
             .fd = v[i].fd,
-            .access = (int)v[i].flags & O_ACCMODE,
+            .access = (int)v[i].flags & (O_ACCMODE | O_PATH),
             .nonblock = v[i].flags & O_NONBLOCK,
         };
         int r;

@@ -198,7 +198,7 @@ static inline int pmq_peek(struct msgq_peeker *p, const struct pmq_queue *q,
  * @pid: process; 0 for one that is not visible in the caller's pid namespace
  * @tid: thread in whose table of descriptors it is; nearly always @pid
  * @fd: descriptor in it
- * @access: O_RDONLY, O_WRONLY or O_RDWR
+ * @access: O_RDONLY, O_WRONLY or O_RDWR; with O_PATH for a descriptor that only names the queue
  * @nonblock: O_NONBLOCK is set
  * @comm: the process's name, hostile bytes included
  */

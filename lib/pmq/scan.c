@@ -193,7 +193,7 @@ static int see_fd(const struct proc_fd *f, void *ctx)
     }
     s->holder.tid = f->tid;
     s->holder.fd = f->fd;
-    s->holder.access = flags & O_ACCMODE;
+    s->holder.access = flags & (O_ACCMODE | O_PATH);
     s->holder.nonblock = flags & O_NONBLOCK;
     s->n_matches++;
     return s->flags & PMQ_SCAN_HOLDERS || s->pid ? set_add_holder(q, &s->holder) : 0;

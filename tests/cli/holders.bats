@@ -102,7 +102,7 @@ another="setpriv --reuid 54333 --regid 54333 --clear-groups"
 no_false_certainty() {
     expect 0 "$@" "$IPCBOX" mqpeek -J list
     jq -e '.holders_complete == false and .waiters_complete == false and .note != null' <<<"$out"
-    is "$(row '[.holders,.receivers]')" '[0,0]'
+    is "$(row '[.holder_count,.receiver_count]')" '[0,0]'
     expect 0 "$@" "$IPCBOX" mqpeek list
     has "$(grep -F "$q " <<<"$out" | tr -s ' ')" " 0+ 0+ 0+ "
     expect 5 "$@" "$IPCBOX" mqpeek list --orphans
@@ -137,7 +137,7 @@ no_false_certainty() {
     start "$HELPERS/mqtables" own "$q" block
     expect 0 pod "$IPCBOX" mqpeek -J list
     jq -e '.holders_complete and .waiters_complete' <<<"$out"
-    is "$(row '[.holders,.receivers]')" '[1,1]'
+    is "$(row '[.holder_count,.receiver_count]')" '[1,1]'
     expect 0 pod "$IPCBOX" mqpeek list
     has "$(grep -F "$q " <<<"$out" | tr -s ' ')" " 1 0 1 "
     expect 0 pod "$IPCBOX" mqpeek -J list --orphans
@@ -148,7 +148,7 @@ no_false_certainty() {
     kill "${started[0]}"
     wait "${started[0]}" || true
     expect 0 pod "$IPCBOX" mqpeek -J list --orphans
-    is "$(row .holders)" 0
+    is "$(row .holder_count)" 0
 }
 
 @test "holders: another user's processes, hidden (hidepid) or forbidden" {
@@ -180,7 +180,7 @@ no_false_certainty() {
         "$IPCBOX" mqdump save "ns:$1:/kept" | grep -c "\"ipc_n"
         kill $keeper' bash "$dir/ipc"
     is "$(sed 1d <<<"$out")" $'abc\nxyz\n1'
-    is "$(head -n 1 <<<"$out" | jq -r --arg r "ns:$dir/ipc:/kept" '.queues[] | select(.reference == $r) | [.name,.holders] | join(" ")')" "/kept 0"
+    is "$(head -n 1 <<<"$out" | jq -r --arg r "ns:$dir/ipc:/kept" '.queues[] | select(.reference == $r) | [.name,.holder_count] | join(" ")')" "/kept 0"
 }
 
 @test "ns: what leads to no IPC namespace is refused, and not opened" {
@@ -199,7 +199,7 @@ no_false_certainty() {
     # The mount is that of a namespace without queues, the caller is an ordinary user of another one.
     expect 0 mounted unshare -i $another bash -c 'coproc "$HELPERS/mqtables" own /held
         read -r -u "${COPROC[0]}" x; "$IPCBOX" mqpeek -J list; kill "$COPROC_PID"'
-    is "$(jq -c '[.names_complete, (.queues[] | [.name,.holders])]' <<<"$out")" '[false,["/held",1]]'
+    is "$(jq -c '[.names_complete, (.queues[] | [.name,.holder_count])]' <<<"$out")" '[false,["/held",1]]'
     has "$err" "may be that of another IPC namespace"
 }
 
@@ -207,7 +207,7 @@ no_false_certainty() {
     mkdir "$BATS_TEST_TMPDIR/my queues"
     expect 0 unshare -m bash -c 'mount -t mqueue none "$1" && "$HELPERS/mqmake" "$2" 2 8 && exec 5<"$1$2" && "$IPCBOX" mqpeek -J list' \
         bash "$BATS_TEST_TMPDIR/my queues" "$q"
-    is "$(row '.holders')" 1
+    is "$(row .holder_count)" 1
 }
 
 @test "without /proc: what is missing is said, and what would help" {
@@ -231,4 +231,11 @@ no_false_certainty() {
     is "$(jq -c '[.. | objects | select(.backend? == "ends of processes").usable]' <<<"$out")" '[false]'
     expect 1 pod "$IPCBOX" mqpeek follow "$q" --timeout 0.1 -N 1
     has "$err" "processes that exit are not shown"
+}
+
+@test "info: a descriptor that only names a queue (O_PATH) reads nothing" {
+    expect 0 unshare -m bash -c 'mkdir "$1" && mount -t mqueue none "$1" && "$HELPERS/mqmake" "$2" 2 8 &&
+        python3 -c "import os,sys; os.open(sys.argv[1], os.O_PATH); os.system(sys.argv[2])" "$1$2" "\"$IPCBOX\" mqpeek info -J \"$2\""' \
+        bash "$BATS_TEST_TMPDIR/queues" "$q"
+    is "$(jq -c '[.queues[0].holders[].access]' <<<"$out")" '["path"]'
 }
