@@ -224,7 +224,7 @@ no_false_certainty() {
 
 @test "ends of processes: in a pid namespace doctor and follow claim none, whoever listens outside" {
     "$HELPERS/mqmake" "$q" 2 8
-    mqpeek follow "$q" 2>/dev/null 3>&- &
+    "$IPCBOX" mqpeek follow "$q" 2>/dev/null 3>&- &
     started+=($!)
     within 30 sh -c '"$IPCBOX" doctor -J | jq -e ".. | objects | select(.backend? == \"ends of processes\").usable"'
     expect 0 pod "$IPCBOX" doctor -J
