@@ -16,12 +16,8 @@ static const struct cli_verb *const verbs[] = {
 #ifdef IPCBOX_HAVE_BPF
     &ipcbox_btf_verb,
 #endif
-    &ipcbox_doctor_verb,
-    &ipcbox_install_verb,
-    &ipcbox_run_verb,
-    &ipcbox_stuck_verb,
-    &ipcbox_complete_verb,
-    NULL,
+    &ipcbox_doctor_verb, &ipcbox_install_verb,  &ipcbox_run_verb,
+    &ipcbox_stuck_verb,  &ipcbox_complete_verb, NULL,
 };
 
 const struct cli_applet ipcbox_applet = {

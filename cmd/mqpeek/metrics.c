@@ -275,7 +275,8 @@ const struct cli_verb mqpeek_metrics_verb = {
         "limits. System V queues of this IPC namespace have ipcbox_sysv_messages, _bytes, "
         "_limit_bytes, _blocked_senders, _blocked_receivers and _changed_timestamp_seconds, with "
         "the labels queue and key. What is not known has no sample; while _holders_complete or "
-        "_waiters_complete is 0, a number of holders or blocked threads is a lower bound, and there "
+        "_waiters_complete is 0, a number of holders or blocked threads is a lower bound, and "
+        "there "
         "is none where none was seen.\n"
         "\n"
         "With -O the file is replaced in one step, so that a collector never reads half of it.",

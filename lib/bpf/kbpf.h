@@ -52,8 +52,9 @@ enum kbpf_kind {
 int kbpf_probe(enum kbpf_kind kind, struct err *e);
 
 /*
- * Whether the kernel is older than Linux 5.14: programs of SEC("syscall") then run as raw tracepoints do,
- * without preemption, and there is no bpf_get_current_task_btf() nor storage of tasks to be relied on.
+ * Whether the kernel is older than Linux 5.14: programs of SEC("syscall") then run as raw
+ * tracepoints do, without preemption, and there is no bpf_get_current_task_btf() nor storage of
+ * tasks to be relied on.
  */
 bool kbpf_is_old(void);
 
@@ -118,8 +119,9 @@ int kbpf_load(struct kbpf *k, struct bpf_object_skeleton *s, struct err *e);
 int kbpf_explain(const struct kbpf *k, int r, const char *doing, struct err *e);
 
 /*
- * How often the kernel did not run a program because it was running on that processor already: from Linux
- * 6.13 on another thread may come by meanwhile. Nothing else counts what such a program did not see.
+ * How often the kernel did not run a program because it was running on that processor already: from
+ * Linux 6.13 on another thread may come by meanwhile. Nothing else counts what such a program did
+ * not see.
  */
 uint64_t kbpf_misses(const struct bpf_program *prog);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The kernel's structures as far as programs of this tree read them. Only names and kinds of fields
- * count: the offsets come from the running kernel's BTF at load time (CO-RE). No structure here is empty:
- * clang 19 and 21 crash on bpf_core_field_exists() of a member whose type has none.
+ * count: the offsets come from the running kernel's BTF at load time (CO-RE). No structure here is
+ * empty: clang 19 and 21 crash on bpf_core_field_exists() of a member whose type has none.
  */
 #pragma once
 

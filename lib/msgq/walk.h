@@ -62,8 +62,8 @@ struct msgq_limits {
  * @ask: fill in the domain's fields of @req (which queue)
  * @check: what the program read (facts that system calls tell as well) must be the same. Return: 0,
  * or -EIO, also by msgq_walk_wrong()
- * @touch: a system call that takes the queue's lock, and in which @locked and @contended run. Any thread
- * may call it
+ * @touch: a system call that takes the queue's lock, and in which @locked and @contended run. Any
+ * thread may call it
  */
 struct msgq_walk_ops {
     int (*open)(const struct bpf_object_open_opts *opts, struct msgq_programs *ret);

@@ -71,8 +71,8 @@ struct follow_event {
 };
 
 /*
- * What the programs read of a file that the user has open, and which a system call tells, too: it is the
- * same only when the offsets are those of the running kernel.
+ * What the programs read of a file that the user has open, and which a system call tells, too: it
+ * is the same only when the offsets are those of the running kernel.
  */
 struct follow_proof {
     uint64_t fd; /* set by the user */
@@ -98,7 +98,7 @@ struct follow_config {
     uint8_t no_storage; /* Linux before 5.14: no storage of tasks, the running task has no type */
     uint8_t no_dynptr;  /* before 5.19 */
     uint8_t no_btf;     /* the kernel has no BTF of its own: registers have no type */
-    uint32_t numbers; /* entries of the map of that name */
+    uint32_t numbers;   /* entries of the map of that name */
     uint32_t unused;
     uint64_t capture;
     uint64_t ring_wake; /* waiting bytes at which a reader is woken at once */

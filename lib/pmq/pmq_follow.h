@@ -161,8 +161,8 @@ void pmq_follow_cut(struct pmq_follow *f);
 /**
  * struct pmq_follow_totals - the account so far
  * @events: sends and receives visited
- * @lost: sends and receives that were announced by PMQ_EVENT_LOST; at most so many, where the kernel did
- *   not run a program and nobody can tell for which call
+ * @lost: sends and receives that were announced by PMQ_EVENT_LOST; at most so many, where the
+ * kernel did not run a program and nobody can tell for which call
  * @uncovered: calls by 32-bit programs that could not be decoded
  * @span: since pmq_follow_start(), until pmq_follow_stop(), ns
  */

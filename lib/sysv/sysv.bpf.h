@@ -57,7 +57,8 @@ struct msg_sender {
 /* The entry at an index of an xarray: a walk of its height. NULL: there is none, or it moves. */
 static __always_inline void *xa_at(uint64_t xa, uint32_t index)
 {
-    uint32_t slots = bpf_core_field_size(((struct xa_node *)0)->slots) / 8; /* 64, small kernels 16 */
+    uint32_t slots = bpf_core_field_size(((struct xa_node *)0)->slots) /
+                     8; /* 64, small kernels 16 */
     uint64_t entry = 0, node;
     unsigned char shift = 0;
 

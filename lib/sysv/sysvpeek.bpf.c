@@ -4,8 +4,8 @@
  * lock, twice, for the caller to compare; or once with the lock held, from a function that
  * msgctl(IPC_STAT) calls there.
  */
-#include "sysvpeek_abi.h"
 #include "sysv.bpf.h"
+#include "sysvpeek_abi.h"
 
 struct sysvpeek_request req;
 
@@ -56,7 +56,8 @@ int peek(void *ctx)
     req.walk.status = WALK_LOCKED;
     if (sysv_locked(q))
         return 0;
-    if (walk_twice(list_of(q)) && !sysv_locked(q) && BPF_CORE_READ(q, q_qnum) == req.walk.messages &&
+    if (walk_twice(list_of(q)) && !sysv_locked(q) &&
+        BPF_CORE_READ(q, q_qnum) == req.walk.messages &&
         BPF_CORE_READ(q, q_cbytes) == req.walk.bytes && !BPF_CORE_READ(q, q_perm.deleted))
         req.walk.status = WALK_DONE;
     return 0;
@@ -102,8 +103,8 @@ int BPF_PROG(peek_locked)
 }
 
 /*
- * A task that waited for a lock has it now: msgctl(IPC_STAT) waits for the queue's, after it has checked
- * the permission.
+ * A task that waited for a lock has it now: msgctl(IPC_STAT) waits for the queue's, after it has
+ * checked the permission.
  */
 SEC("?tp_btf/contention_end")
 int BPF_PROG(peek_contended, void *lock, int ret)

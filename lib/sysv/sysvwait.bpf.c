@@ -4,9 +4,9 @@
  * queue's two lists lie on the sleepers' stacks. They are walked without a lock: the user runs this
  * twice and compares.
  */
-#include "sysvwait_abi.h"
 #include "pids.bpf.h"
 #include "sysv.bpf.h"
+#include "sysvwait_abi.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 

@@ -15,7 +15,7 @@ struct sysvwait_waiter {
     uint64_t size; /* of its message or buffer */
     int64_t type;
     int32_t tid, pid;
-    int32_t mode;   /* SYSVWAIT_…, of a receiver */
+    int32_t mode; /* SYSVWAIT_…, of a receiver */
     uint32_t sends;
     uint32_t served; /* it has its message, or its error, and will run */
     uint32_t unused;

@@ -4,8 +4,8 @@
  *
  *     fdcontract [BACKEND…]     those named, which must work here; without names: all that do
  *
- * IPCBOX_TEST_LONG: a million snapshots of each kind under storm (with bpf, else a tenth), else some
- * hundred.
+ * IPCBOX_TEST_LONG: a million snapshots of each kind under storm (with bpf, else a tenth), else
+ * some hundred.
  */
 #include <dirent.h>
 #include <errno.h>

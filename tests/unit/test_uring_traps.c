@@ -788,8 +788,8 @@ static void test_lying_record(void)
             pause();
     }
     for (int i = 0;
-         i < 3000 &&
-         !kernel_record_alive(dir, &(struct kernel_record){.id = 4242, .pid = rec.pid, .uid = 65534});
+         i < 3000 && !kernel_record_alive(
+                         dir, &(struct kernel_record){.id = 4242, .pid = rec.pid, .uid = 65534});
          i++)
         usleep(10000);
     CHECK_INT(ops->destroy(dir, &(struct uipc_ref){.id = 4242}, true, &e), -EPERM);
