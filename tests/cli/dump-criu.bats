@@ -275,7 +275,7 @@ PY
     expect 2 mqdump criu action
     expect 2 mqdump criu args
     expect 2 mqdump criu restroe
-    has "$err" 'did you mean restore'
+    has "$err" 'did you mean "restore"'
     expect 3 mqdump criu args 2147483646
     expect 3 mqdump criu restore -D "$PWD/none"
 }

@@ -189,9 +189,9 @@ resume() {
     sed 's/"priority":1/"priority":3/' a.dump >flip.dump
     expect 1 mqdump restore flip.dump
     has "$err" "line 5: the checksum" "mqdump seal"
-    sed '1s/"version":1/"version":2/' a.dump >new.dump
+    sed '1s/"version":1/"version":3/' a.dump >new.dump
     expect 1 mqdump verify new.dump
-    has "$err" "format version 2" "newer ipcbox"
+    has "$err" "format version 3" "newer ipcbox"
     expect 1 mqdump restore /bin/true
     has "$err" "line 1: no header of an ipcbox dump"
     sed '4s/YmJiYg==/YmJiY!==/' a.dump >b64.dump
@@ -332,7 +332,7 @@ resume() {
     expect 0 mqdump -J verify c.dump
     jq -e '.dumps[0] | .kind == "channel" and .tool == "uringipc" and .record_count == 2' <<<"$out"
     expect 0 mqdump -J show c.dump
-    jq -e '.types == [{type: "channel", records: 1}, {type: "message", records: 1}]' <<<"$out"
+    jq -e '.types == [{type: "channel", record_count: 1}, {type: "message", record_count: 1}]' <<<"$out"
     sed 's/"data_base64":"aGVsbG8="/"data_base64":"aGVsbG8"/' c.dump | mqdump seal >/dev/null 2>err && false
     grep -q 'line 3: "data_base64" is no base 64' err
     expect 1 mqdump restore c.dump

@@ -92,6 +92,7 @@ head -c 9000 /dev/zero >"$1/ballast"
 "$IPCBOX" uringipc -q --backend embedded dump k -O "$1/k.dump" && rm "$1/k.dump"; echo "dump $?"
 IPCBOX_CHANNELS=$1 "$IPCBOX" uringipc -q --backend embedded create --detach --key big --size 1M; echo "create $?"
 mount -t tmpfs -o size=8k none /var/lib
+export IPCBOX_STATE_DIR=/var/lib/ipcbox
 "$IPCBOX" mqpeek "$2" --backend drain --force; echo "drain $?"
 umount /var/lib
 ls -A "$1"

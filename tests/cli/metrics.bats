@@ -81,7 +81,7 @@ END
     parse "$f" >/dev/null
     [ "$(stat -c %i "$f")" != "$inode" ]
     is "$(ls -A "$BATS_TEST_TMPDIR" | grep -c 'q\.prom')" 1
-    expect 3 mqpeek metrics -O "$BATS_TEST_TMPDIR/none/q.prom"
+    expect 1 mqpeek metrics -O "$BATS_TEST_TMPDIR/none/q.prom"
     expect 1 mqpeek metrics -q -O /dev/full
     expect 1 sh -c '"$IPCBOX" mqpeek metrics -q >/dev/full'
     expect 2 mqpeek metrics -J

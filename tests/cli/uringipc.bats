@@ -337,7 +337,7 @@ minds_signals() {
     u create -d -k tiny --size 3
     expect 1 u replay "$d" --to tiny
     has "$err" "4 bytes are more than the 3"
-    is "$(u -J list | jq -c '[.channels[].sent] | sort')" '[0,4,4]'
+    is "$(u -J list | jq -c '[.channels[].sent] | sort')" '[0,2,4,4]'
     expect 2 u replay "$d"
     expect 2 u replay "$d" --to to --speed 0
     expect 1 u replay "$d" --to tiny --dry-run
