@@ -48,7 +48,7 @@ uint64_t caps_bpf(void)
 int caps_check_bpf(struct err *e)
 {
     struct privileges s = {0};
-    char self[128], remedy[sizeof(e->remedy)];
+    char self[128], remedy[sizeof(((struct err *)0)->remedy)];
     const char *missing;
     ssize_t n;
 

@@ -275,6 +275,7 @@ enum cli_complete cli_complete(const struct cli_applet *const *all, char **words
     const struct cli_applet *applet = choose_applet(all, &words, &n);
     _cleanup_(freep) char **argv = calloc(n + 1, sizeof(*argv));
     _cleanup_(buf_done) struct buf before = BUF_INIT;
+    enum cli_complete kind;
     struct place at;
 
     if (!argv || !applet || n < 2)
@@ -284,5 +285,7 @@ enum cli_complete cli_complete(const struct cli_applet *const *all, char **words
         return CLI_COMPLETE_NONE;
     o->typed = words[n - 1];
     o->before = &before;
-    return offer_word(&at, o);
+    kind = offer_word(&at, o);
+    o->before = NULL;
+    return kind;
 }
