@@ -7,9 +7,12 @@ set(CPACK_PACKAGE_CONTACT "ipcbox maintainers <maintainers@users.noreply.r-seed-
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "look into, save and replay Linux IPC")
 set(CPACK_PACKAGE_DESCRIPTION
 "Command-line tools for the interprocess communication of Linux:
- - mqpeek shows the messages in a POSIX message queue and takes none, who
-   holds the queue and who is blocked on it, and follows every send and
-   receive;
+ - mqpeek shows the messages in a POSIX or System V message queue and takes
+   none, who holds the queue and who is blocked on it, and follows every
+   send and receive; mqctl makes queues, sends, receives and removes;
+ - fdpeek shows what waits in unix sockets and pipes, D-Bus and Varlink
+   decoded;
+ - ipcbox stuck tells who waits for whom, and what can never go on;
  - mqctl makes, uses and removes message queues, of POSIX and of System V;
  - mqdump saves and restores queues, records and replays their traffic, and
    lets CRIU checkpoint processes with queues;
