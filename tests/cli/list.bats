@@ -174,7 +174,9 @@ list_calls()
         while ! test -s "$1-many"; do kill -0 $! || exit 8; sleep 0.1; done
         ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 strace -qq -o "$1" "$IPCBOX" mqpeek -J
         s=$?; kill $!; wait; exit $s' sh "$BATS_TEST_TMPDIR/calls-$1" "$1" "$2"
-    is "$(jq -c '[(.queues | length), ([.queues[].holder_count] | add)]' <<<"$out")" "[$1,$((20 * $2))]"
+    # Another test may look into all namespaces, and have one of these queues open for that moment.
+    jq -e --argjson q "$1" --argjson h "$((20 * $2))" '(.queues | length) == $q
+        and ([.queues[].holder_count] | add | . >= $h and . <= $h + 2)' <<<"$out"
     calls=$(wc -l <"$BATS_TEST_TMPDIR/calls-$1")
 }
 
