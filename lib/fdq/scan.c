@@ -15,6 +15,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "array.h"
 #include "cleanup.h"
 #include "diag.h"
 #include "fdq_fill.h"
@@ -70,25 +71,6 @@ struct scan {
     struct err *e;
 };
 
-/* Room for one more element behind the @n at *@v. Return: where it is, zeroed, or NULL. */
-static void *more(void *vp, size_t *n, size_t *room, size_t size)
-{
-    void **v = vp;
-
-    if (*n == *room) {
-        size_t larger = *room ? 2 * *room : 256;
-        void *p = reallocarray(*v, larger, size);
-
-        if (!p)
-            return NULL;
-        *v = p;
-        *room = larger;
-    }
-    return memset((char *)*v + size * (*n)++, 0, size);
-}
-
-#define MORE(v, n, room) more(&(v), &(n), &(room), sizeof(*(v)))
-
 /* ---- processes ---- */
 
 /* Pipes and sockets are told by their links; a FIFO only by asking what a path leads to. */
@@ -130,7 +112,7 @@ static int on_fd(const struct proc_fd *f, void *ctx)
         return 0;
     if (got.dev)
         add_access(f, &got);
-    at = MORE(s->found, s->n_found, s->found_room);
+    at = ARRAY_MORE(s->found, s->n_found, s->found_room);
     if (!at)
         return -ENOMEM;
     *at = got;
@@ -153,7 +135,7 @@ static int add_space(struct scan *s, pid_t pid)
     fd = openat(s->proc, path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return 0; /* it has gone */
-    at = MORE(s->spaces, s->n_spaces, s->spaces_room);
+    at = ARRAY_MORE(s->spaces, s->n_spaces, s->spaces_room);
     if (!at) {
         close(fd);
         return -ENOMEM;
@@ -165,7 +147,7 @@ static int add_space(struct scan *s, pid_t pid)
 static int on_process(pid_t pid, void *ctx)
 {
     struct scan *s = ctx;
-    struct process *p = MORE(s->processes, s->n_processes, s->processes_room);
+    struct process *p = ARRAY_MORE(s->processes, s->n_processes, s->processes_room);
     int r;
 
     if (!p)
@@ -213,7 +195,7 @@ static char *name_of(const struct diag_socket *d)
 static int add_waiting(struct scan *s, const struct diag_socket *d)
 {
     for (size_t i = 0; i < d->n_clients; i++) {
-        struct waiting *w = MORE(s->waiting, s->n_waiting, s->waiting_room);
+        struct waiting *w = ARRAY_MORE(s->waiting, s->n_waiting, s->waiting_room);
 
         if (!w)
             return -ENOMEM;
@@ -229,7 +211,7 @@ static int on_socket(const struct diag_socket *d, void *ctx)
 
     if (!d->inode) /* nobody has accepted it */
         return 0;
-    q = MORE(s->set->v, s->set->n, s->room);
+    q = ARRAY_MORE(s->set->v, s->set->n, s->room);
     if (!q)
         return -ENOMEM;
     *q = (struct fdq_queue){
@@ -306,7 +288,7 @@ static int add_pipes(struct scan *s)
 
         if (!f->dev)
             continue;
-        q = MORE(s->set->v, s->set->n, s->room);
+        q = ARRAY_MORE(s->set->v, s->set->n, s->room);
         if (!q)
             return -ENOMEM;
         *q = (struct fdq_queue){
