@@ -93,7 +93,8 @@ static int read_ansi_escape(struct reader *r, const char *s)
     int low = high >= 0 ? hex_digit(s[3]) : -1;
 
     if (low >= 0) {
-        buf_add_char(&r->word, (char)(high * 16 + low));
+        if (high || low) /* no word holds a zero byte */
+            buf_add_char(&r->word, (char)(high * 16 + low));
         return 4;
     }
     if (letter)
@@ -133,6 +134,9 @@ int shell_line_read(const char *line, size_t replaced, struct shell_line *ret)
         if (at <= mark) { /* also where an escaped character straddles the mark */
             l.kept = r.word.len;
             l.quote = r.quote;
+        } else if (r.word.len < l.kept) { /* that word has ended: nothing of the last one stays */
+            l.kept = 0;
+            l.quote = SHELL_BARE;
         }
         if (!line[at])
             break;

@@ -8,7 +8,7 @@ static int visit(void *ctx, const struct b1_record *r)
 {
     unsigned int *sum = ctx;
 
-    MUST(r->kind > B1_RECORD_OTHER && r->kind <= B1_RECORD_MESSAGE);
+    MUST(r->kind > B1_RECORD_OTHER && r->kind <= B1_RECORD_USAGE);
     for (uint64_t i = 0; r->data && i < r->length; i++)
         *sum += ((const uint8_t *)r->data)[i];
     for (const char *p = r->transfers; p && *p; p++)
