@@ -46,7 +46,7 @@ extern const struct out_col fdview_cols[];
 void fdview_row_fill(struct fdview_row *row, const struct fdq_queue *q);
 void fdview_row_done(struct fdview_row *row);
 
-/* What a descriptor leads to, by the mode of its inode: "file", "socket", "pipe", … */
+/* Names the kind of file that an inode mode stands for: "file", "socket", "pipe", … */
 const char *fdview_type_name(uint32_t mode);
 
 /* How complete what is told of holders is: members of the document. */

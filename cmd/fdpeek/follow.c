@@ -372,7 +372,7 @@ static int follow_loop(struct follow *f, struct err *e)
             r = read_some(f, e);
     }
     fdq_follow_stop(f->reader);
-    /* What had happened by the time of the stop: a reading ends early when there is much. */
+    /* Shows the events from before the stop; one reading may end before it has all of them. */
     do {
         before = f->visited;
         if (r == 0 && goes_on(f))

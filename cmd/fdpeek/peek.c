@@ -117,7 +117,7 @@ static const struct out_col message_cols[] = {
     OUT_END,
 };
 
-/* Of one queue: what has been shown. */
+/* The state of showing one queue. */
 struct peek_walk {
     struct cli_ctx *ctx;
     const struct peek_args *args;
@@ -294,7 +294,7 @@ static int peek_queue(struct cli_ctx *ctx, const struct peek_args *args, struct 
     fdq_target_of(q, target);
     if (r < 0)
         return cli_fail(ctx, explain(r, set, q, &e), &e, "%s: cannot peek", target);
-    /* Of the many queues of a process or a path, the empty ones say nothing. */
+    /* A process or path can have many queues: the empty ones are not shown. */
     if (many && !info.bytes && !info.depth && info.complete)
         return CLI_OK;
     if (!info.consistent)

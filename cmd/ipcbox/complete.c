@@ -95,7 +95,7 @@ static void add(void *ctx, const char *value, const char *help)
     }
 }
 
-/* What the shell itself is to offer: the first of the words that it reads. */
+/* The first word that the shell reads tells it what to offer by itself (files, say). */
 static const char *own_offer(enum cli_complete what)
 {
     switch (what) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the processes of a report have been sent and have not read. A request that waits in the
+ * Data that was sent to the processes of a report and that they have not read. A request in the
  * socket of a stopped service is why its clients wait, though a live bus daemon may stand between
  * them.
  */

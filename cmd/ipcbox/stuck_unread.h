@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What the processes of a report have been sent and have not read. */
+/* Data that was sent to the processes of a report and that they have not read. */
 #pragma once
 
 #include "cli.h"

@@ -160,7 +160,7 @@ static bool is_writing(const struct wait_thread *t)
     return t->direction == WAIT_SEND || t->direction == WAIT_WRITE;
 }
 
-/* What shows the object of a thread. Return: false when nothing does. */
+/* Adds the command that shows the object. Return: false when no command does. */
 static bool add_look(struct buf *b, const struct wait_thread *t)
 {
     const struct wait_object *o = &t->object;

@@ -322,7 +322,7 @@ static int read_all(struct follow *f, struct err *e)
     return MIN(r, 0);
 }
 
-/* What had happened by the time of the stop: a reading ends early when there is much. */
+/* Shows the events from before the stop; one reading may end before it has all of them. */
 static int read_rest(struct follow *f, struct err *e)
 {
     uint64_t before;
