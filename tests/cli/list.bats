@@ -163,7 +163,9 @@ queue() { jq -e --arg name "/$scene-$1" '.queues[] | select(.name == $name)' <<<
         setpriv --reuid 54323 --clear-groups "$HELPERS/mqmany" many 5000 500 20 >"$1" &
         while ! test -s "$1"; do kill -0 $! || exit 8; sleep 0.1; done
         "$IPCBOX" mqpeek -J; s=$?; kill $!; wait; exit $s' sh "$BATS_TEST_TMPDIR/many"
-    is "$(jq -c '[(.queues | length), ([.queues[].holder_count] | add), ([.queues[].holder_count] | max), .holders_complete]' <<<"$out")" '[5000,10000,2,true]'
+    # Each queue is held twice. Another test may look into all namespaces, and have a few of them open for that moment.
+    is "$(jq -c '[.queues[].holder_count] as $n | [($n | length), ($n | min), ($n | map(select(. != 2)) | length < 5)]
+        + [.holders_complete]' <<<"$out")" '[5000,2,true,true]'
 }
 
 # list_calls QUEUES PROCESSES: how many system calls a listing makes
