@@ -130,7 +130,7 @@ static void check_following(struct cli_ctx *ctx, int no_queues, const struct err
     _cleanup_(proc_events_closep) struct proc_events *ev = NULL;
     struct err e = ERR_INIT;
 
-    for (const char *const *b = pmq_follow_backends; *b; b++) {
+    for (const char *const *b = msgq_follow_backends; *b; b++) {
         struct err why = ERR_INIT;
 
         row.backend = *b;

@@ -42,25 +42,25 @@ static const struct cli_opt record_opts[] = {
 struct recording {
     struct cli_ctx *ctx;
     const struct record_args *args;
-    struct pmq_follow *follow;
+    struct msgq_follow *follow;
     struct dump_writer *w;
     uint64_t events;
     int signal; /* that ended it, or 0 */
 };
 
-static void put_traffic(struct dump_writer *w, const struct pmq_event *ev)
+static void put_traffic(struct dump_writer *w, const struct msgq_event *ev)
 {
     dump_begin(w, "event");
-    dump_put_str(w, "event", ev->kind == PMQ_EVENT_SEND ? "send" : "recv");
+    dump_put_str(w, "event", ev->kind == MSGQ_EVENT_SEND ? "send" : "recv");
     dump_put_time(w, "time", ev->time);
-    dump_put_str(w, "order", ev->order == PMQ_ORDER_EXACT ? "exact" : "approximate");
+    dump_put_str(w, "order", ev->order == MSGQ_ORDER_EXACT ? "exact" : "approximate");
     dump_put_str(w, "queue", ev->label);
     if (ev->pid) {
         dump_put_u64(w, "pid", (uint64_t)ev->pid);
         dump_put_u64(w, "tid", (uint64_t)ev->tid);
     }
     dump_put_str(w, "comm", ev->comm);
-    if (ev->priority != PMQ_PRIO_UNKNOWN)
+    if (ev->priority != MSGQ_PRIO_UNKNOWN)
         dump_put_u64(w, "priority", ev->priority);
     if (ev->blocked != PMQ_UNKNOWN)
         dump_put_u64(w, "blocked_ns", ev->blocked);
@@ -69,21 +69,21 @@ static void put_traffic(struct dump_writer *w, const struct pmq_event *ev)
 }
 
 /* Return: 1 when there are enough, or nothing more can be written. */
-static int write_event(const struct pmq_event *ev, void *ctx)
+static int write_event(const struct msgq_event *ev, void *ctx)
 {
     struct recording *r = ctx;
 
     switch (ev->kind) {
-    case PMQ_EVENT_SEND:
-    case PMQ_EVENT_RECEIVE:
+    case MSGQ_EVENT_SEND:
+    case MSGQ_EVENT_RECEIVE:
         put_traffic(r->w, ev);
         r->events++;
         break;
-    case PMQ_EVENT_LOST:
-    case PMQ_EVENT_UNCOVERED:
-        dump_begin(r->w, ev->kind == PMQ_EVENT_LOST ? "lost" : "uncovered");
+    case MSGQ_EVENT_LOST:
+    case MSGQ_EVENT_UNCOVERED:
+        dump_begin(r->w, ev->kind == MSGQ_EVENT_LOST ? "lost" : "uncovered");
         dump_put_time(r->w, "time", ev->time);
-        if (ev->kind == PMQ_EVENT_LOST)
+        if (ev->kind == MSGQ_EVENT_LOST)
             dump_put_u64(r->w, "count", ev->count);
         dump_end(r->w);
         break;
@@ -118,7 +118,7 @@ static int follow_until_told(struct recording *r, int signals, struct err *e)
     uint64_t start = timefmt_now(CLOCK_MONOTONIC);
 
     for (;;) {
-        struct pollfd p[] = {{.fd = pmq_follow_fd(r->follow), .events = POLLIN},
+        struct pollfd p[] = {{.fd = msgq_follow_fd(r->follow), .events = POLLIN},
                              {.fd = signals, .events = POLLIN}};
         uint64_t gone = timefmt_now(CLOCK_MONOTONIC) - start;
         struct timespec left = timefmt_to_timespec(
@@ -127,7 +127,7 @@ static int follow_until_told(struct recording *r, int signals, struct err *e)
 
         if (n < 0 && errno != EINTR)
             return -errno;
-        k = pmq_follow_read(r->follow, write_event, r, e);
+        k = msgq_follow_read(r->follow, write_event, r, e);
         if (k == 0)
             k = dump_writer_flush(r->w);
         if (k < 0)
@@ -137,10 +137,10 @@ static int follow_until_told(struct recording *r, int signals, struct err *e)
         if (k > 0 || r->signal || gone >= r->args->duration)
             break;
     }
-    pmq_follow_stop(r->follow);
+    msgq_follow_stop(r->follow);
     if (r->events >= r->args->count)
         return 0;
-    return MIN(pmq_follow_read(r->follow, write_event, r, e), 0);
+    return MIN(msgq_follow_read(r->follow, write_event, r, e), 0);
 }
 
 static int add_queues(struct recording *r)
@@ -163,9 +163,9 @@ static int add_queues(struct recording *r)
 
 static void tell_totals(const struct recording *r)
 {
-    struct pmq_follow_totals t;
+    struct msgq_follow_totals t;
 
-    pmq_follow_totals(r->follow, &t);
+    msgq_follow_totals(r->follow, &t);
     cli_note(r->ctx, "%" PRIu64 " events recorded", r->events);
     if (t.lost)
         cli_note(r->ctx, "%" PRIu64 " events came too fast and are lost; the dump has the places",
@@ -209,13 +209,13 @@ static int record_stream(struct recording *r, struct file_out *out)
 
     if (k == 0)
         k = dump_writer_new(out ? file_out_stream(out) : stdout, MSGDUMP_KIND_TRAFFIC,
-                            ctx->applet->name, pmq_follow_backend(r->follow), &r->w);
+                            ctx->applet->name, msgq_follow_backend(r->follow), &r->w);
     if (k == 0) {
         cli_progress_begin(ctx, "records", !out, &progress);
         dump_writer_watch(r->w, cli_progress_at, &progress);
     }
     if (k == 0)
-        k = pmq_follow_start(r->follow, &e);
+        k = msgq_follow_start(r->follow, &e);
     if (k == 0 && out)
         (void)file_out_keep(out);
     if (k == 0) /* with the header it can be made whole, whatever happens */
@@ -235,13 +235,13 @@ static int record_stream(struct recording *r, struct file_out *out)
 static void recording_done(struct recording *r)
 {
     dump_writer_free(r->w);
-    pmq_follow_free(r->follow);
+    msgq_follow_free(r->follow);
 }
 
 static int record_run(struct cli_ctx *ctx, const void *argp)
 {
     const struct record_args *args = argp;
-    const struct pmq_follow_opts opts = {.capture = UINT64_MAX, .backend = ctx->backend};
+    const struct msgq_follow_opts opts = {.capture = UINT64_MAX, .backend = ctx->backend};
     _cleanup_(recording_done) struct recording r = {.ctx = ctx, .args = args};
     _cleanup_(file_out_closep) struct file_out *out = NULL;
     struct err e = ERR_INIT;

@@ -135,7 +135,7 @@ static const struct out_col exit_cols[] = {
 struct follow {
     struct cli_ctx *ctx;
     const struct follow_args *args;
-    struct pmq_follow *reader;
+    struct msgq_follow *reader;
     struct follow_notices *notices;
     uint64_t visited;
     uint64_t shown;
@@ -147,7 +147,7 @@ struct follow {
 /* A reader that has stopped reading keeps this process, not the whole machine. */
 static void detach(void *reader)
 {
-    pmq_follow_cut(reader);
+    msgq_follow_cut(reader);
 }
 
 /* ---- rows ---- */
@@ -216,32 +216,32 @@ static void show_notices(struct follow *f, uint64_t until)
         show_notice(f, notice);
 }
 
-static bool wanted(struct follow *f, const struct pmq_event *ev)
+static bool wanted(struct follow *f, const struct msgq_event *ev)
 {
     const struct cli_range *range = &f->args->priority;
 
     if (!range->set)
         return true;
-    if (ev->priority == PMQ_PRIO_UNKNOWN) {
+    if (ev->priority == MSGQ_PRIO_UNKNOWN) {
         f->unknown_priority++;
         return false;
     }
     return ev->priority >= range->first && ev->priority <= range->last;
 }
 
-static void show_traffic(struct follow *f, const struct pmq_event *ev)
+static void show_traffic(struct follow *f, const struct msgq_event *ev)
 {
     struct follow_row row = {
         .time = ev->time,
-        .event = ev->kind == PMQ_EVENT_SEND ? "send" : "recv",
+        .event = ev->kind == MSGQ_EVENT_SEND ? "send" : "recv",
         .queue = ev->label,
         .pid = visible(ev->pid),
         .tid = visible(ev->tid),
         .comm = ev->comm,
-        .priority = ev->priority == PMQ_PRIO_UNKNOWN ? OUT_UNKNOWN_U32 : ev->priority,
+        .priority = ev->priority == MSGQ_PRIO_UNKNOWN ? OUT_UNKNOWN_U32 : ev->priority,
         .length = ev->length,
         .blocked = ev->blocked,
-        .order = ev->order == PMQ_ORDER_EXACT ? "exact" : "approximate",
+        .order = ev->order == MSGQ_ORDER_EXACT ? "exact" : "approximate",
         .content = {.data = ev->data ? ev->data : "", .len = ev->captured},
     };
 
@@ -249,7 +249,7 @@ static void show_traffic(struct follow *f, const struct pmq_event *ev)
     f->shown++;
 }
 
-static int on_event(const struct pmq_event *ev, void *ctx)
+static int on_event(const struct msgq_event *ev, void *ctx)
 {
     struct follow *f = ctx;
     struct follow_row row;
@@ -257,22 +257,22 @@ static int on_event(const struct pmq_event *ev, void *ctx)
     int r = 0;
 
     f->visited++;
-    if (ev->kind == PMQ_EVENT_SEND || ev->kind == PMQ_EVENT_RECEIVE)
+    if (ev->kind == MSGQ_EVENT_SEND || ev->kind == MSGQ_EVENT_RECEIVE)
         r = follow_notices_learn(f->notices, ev);
     show_notices(f, ev->time);
     row = empty_row(ev->time, "lost");
     switch (ev->kind) {
-    case PMQ_EVENT_SEND:
-    case PMQ_EVENT_RECEIVE:
+    case MSGQ_EVENT_SEND:
+    case MSGQ_EVENT_RECEIVE:
         if (r == 0 && wanted(f, ev))
             show_traffic(f, ev);
         break;
-    case PMQ_EVENT_LOST:
+    case MSGQ_EVENT_LOST:
         row.count = ev->count;
         snprintf(words, sizeof(words), "%llu messages", (unsigned long long)ev->count);
         show_special(f, lost_cols, &row, words);
         break;
-    case PMQ_EVENT_UNCOVERED:
+    case MSGQ_EVENT_UNCOVERED:
         row.event = "uncovered";
         row.pid = visible(ev->pid);
         row.tid = visible(ev->tid);
@@ -293,7 +293,7 @@ static int wait_any(struct follow *f, uint64_t end)
 {
     struct pollfd p[4] = {
         {.fd = f->wake_fd, .events = POLLIN},
-        {.fd = pmq_follow_fd(f->reader), .events = POLLIN},
+        {.fd = msgq_follow_fd(f->reader), .events = POLLIN},
     };
     uint64_t now = timefmt_now(CLOCK_MONOTONIC), wait;
     struct timespec ts;
@@ -315,7 +315,7 @@ static int read_all(struct follow *f, struct err *e)
     int r = follow_notices_read(f->notices, e);
 
     if (r == 0)
-        r = pmq_follow_read(f->reader, on_event, f, e);
+        r = msgq_follow_read(f->reader, on_event, f, e);
     if (r == 0)
         show_notices(f, timefmt_now(CLOCK_REALTIME));
     out_flush(f->ctx->out);
@@ -349,7 +349,7 @@ static int follow_loop(struct follow *f, struct err *e)
         if (r == 0 && !cli_interrupted())
             r = read_all(f, e);
     }
-    pmq_follow_stop(f->reader);
+    msgq_follow_stop(f->reader);
     if (r == 0 && !f->enough && out_error(f->ctx->out) == 0)
         r = read_rest(f, e);
     out_list_end(f->ctx->out);
@@ -358,9 +358,9 @@ static int follow_loop(struct follow *f, struct err *e)
 
 static int follow_status(struct follow *f)
 {
-    struct pmq_follow_totals t;
+    struct msgq_follow_totals t;
 
-    pmq_follow_totals(f->reader, &t);
+    msgq_follow_totals(f->reader, &t);
     if (f->unknown_priority)
         cli_note(f->ctx, "%llu receives left out: their priority is not known",
                  (unsigned long long)f->unknown_priority);
@@ -407,7 +407,7 @@ static uint64_t capture(const struct follow *f)
 
 static int begin(struct follow *f)
 {
-    const struct pmq_follow_opts opts = {
+    const struct msgq_follow_opts opts = {
         .all = f->args->all,
         .send = f->args->send,
         .receive = f->args->receive,
@@ -431,19 +431,19 @@ static int begin(struct follow *f)
     r = add_queues(f);
     if (r != CLI_OK)
         return r;
-    if (pmq_follow_reason(f->reader)[0])
-        cli_note(f->ctx, "following with %s%s: %s", pmq_follow_backend(f->reader),
-                 strcmp(pmq_follow_backend(f->reader), "tracepoint")
+    if (msgq_follow_reason(f->reader)[0])
+        cli_note(f->ctx, "following with %s%s: %s", msgq_follow_backend(f->reader),
+                 strcmp(msgq_follow_backend(f->reader), "tracepoint")
                      ? ""
                      : ", while every system call of the machine takes 0.1 to 0.3 us longer",
-                 pmq_follow_reason(f->reader));
+                 msgq_follow_reason(f->reader));
     (void)setpriority(PRIO_PROCESS, 0, PRIORITY); /* where permitted */
     cli_at_interrupt(detach, f->reader);
     r = f->wake_fd = cli_catch_signals();
     if (r >= 0)
         r = follow_notices_read(f->notices, &e);
     if (r == 0)
-        r = pmq_follow_start(f->reader, &e);
+        r = msgq_follow_start(f->reader, &e);
     if (r == 0)
         r = pmq_keep_privileges(false);
     return r < 0 ? cli_fail(f->ctx, r, &e, "cannot follow") : CLI_OK;
@@ -470,7 +470,7 @@ static int follow_run(struct cli_ctx *ctx, const void *argp)
     }
     follow_notices_free(f.notices);
     cli_at_interrupt(NULL, NULL);
-    pmq_follow_free(f.reader);
+    msgq_follow_free(f.reader);
     return status;
 }
 

@@ -31,7 +31,7 @@ struct follow_notice {
  * @all: every queue, else those of follow_notices_add()
  * @ret: release with follow_notices_free()
  */
-int follow_notices_new(struct cli_ctx *ctx, struct pmq_follow *f, bool all,
+int follow_notices_new(struct cli_ctx *ctx, struct msgq_follow *f, bool all,
                        struct follow_notices **ret);
 void follow_notices_free(struct follow_notices *n);
 
@@ -45,7 +45,7 @@ size_t follow_notices_fds(const struct follow_notices *n, int fds[2]);
 int follow_notices_read(struct follow_notices *n, struct err *e);
 
 /* Learns from an event who uses a queue, and of a queue that is new. Return: 0 or -errno. */
-int follow_notices_learn(struct follow_notices *n, const struct pmq_event *ev);
+int follow_notices_learn(struct follow_notices *n, const struct msgq_event *ev);
 
 /* The first notice from before @time that has not been taken; NULL when there is none. */
 const struct follow_notice *follow_notices_take(struct follow_notices *n, uint64_t time);

@@ -46,7 +46,7 @@ struct cached {
 
 struct follow_notices {
     struct cli_ctx *ctx;
-    struct pmq_follow *follow;
+    struct msgq_follow *follow;
     bool all;
     struct proc_events *exits;
     struct pmq_names *names;
@@ -260,7 +260,7 @@ static int settle(struct follow_notices *n, int r)
 }
 
 /* A creation that was learnt after the queue's first traffic, which tells that it was before. */
-static void put_before(struct follow_notices *n, const struct pmq_event *ev)
+static void put_before(struct follow_notices *n, const struct msgq_event *ev)
 {
     for (size_t i = n->taken; i < n->n_queue; i++) {
         struct follow_notice v = n->queue[i];
@@ -276,7 +276,7 @@ static void put_before(struct follow_notices *n, const struct pmq_event *ev)
 }
 
 /* The first traffic of somebody on a queue: it has been created by then, and that is told first. */
-static int meet_queue(struct follow_notices *n, const struct pmq_event *ev)
+static int meet_queue(struct follow_notices *n, const struct msgq_event *ev)
 {
     int r = 0;
 
@@ -287,7 +287,7 @@ static int meet_queue(struct follow_notices *n, const struct pmq_event *ev)
     return r;
 }
 
-int follow_notices_learn(struct follow_notices *n, const struct pmq_event *ev)
+int follow_notices_learn(struct follow_notices *n, const struct msgq_event *ev)
 {
     size_t slot = ((size_t)ev->pid * 31 + (size_t)ev->ino) % CACHE;
     struct cached *c = &n->cache[slot];
@@ -359,7 +359,7 @@ static int look(struct follow_notices *n, struct err *e)
 
 /* ---- the whole ---- */
 
-int follow_notices_new(struct cli_ctx *ctx, struct pmq_follow *f, bool all,
+int follow_notices_new(struct cli_ctx *ctx, struct msgq_follow *f, bool all,
                        struct follow_notices **ret)
 {
     struct follow_notices *n = calloc(1, sizeof(*n));

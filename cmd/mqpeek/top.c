@@ -102,21 +102,21 @@ static const struct out_col top_cols[] = {
 
 /* ---- reading ---- */
 
-static int count_queue(void *ctx, uint64_t dev, uint64_t ino, struct pmq_counters *out)
+static int count_queue(void *ctx, uint64_t dev, uint64_t ino, struct msgq_counters *out)
 {
-    return pmq_follow_counters(ctx, dev, ino, out);
+    return msgq_follow_counters(ctx, dev, ino, out);
 }
 
 static int open_counter(struct top *t)
 {
-    const struct pmq_follow_opts opts = {.all = true, .counters_only = true};
+    const struct msgq_follow_opts opts = {.all = true, .counters_only = true};
     int r = pmq_follow_new(&opts, &t->counter, &t->why);
 
     if (r < 0)
         return r;
-    r = pmq_follow_start(t->counter, &t->why);
+    r = msgq_follow_start(t->counter, &t->why);
     if (r < 0) {
-        pmq_follow_free(t->counter);
+        msgq_follow_free(t->counter);
         t->counter = NULL;
     }
     return r;
@@ -221,7 +221,7 @@ static int top_batch(struct top *t, uint64_t count)
 
     if (t->counter)
         cli_note(t->ctx, "rates are counted in the kernel (BPF, %s)",
-                 pmq_follow_backend(t->counter));
+                 msgq_follow_backend(t->counter));
     else
         cli_note(t->ctx, "rates are at least what is shown, guessed from the depth: %s",
                  err_text(&t->why, -EOPNOTSUPP));
@@ -293,7 +293,7 @@ static int top_run(struct cli_ctx *ctx, const void *argp)
         status = batch ? top_batch(&t, args->count) : top_live(&t);
     pmq_watch_free(t.watch);
     pmq_inspector_free(t.inspector);
-    pmq_follow_free(t.counter);
+    msgq_follow_free(t.counter);
     return status;
 }
 

@@ -24,7 +24,7 @@ struct top {
     struct cli_ctx *ctx;
     struct msgq_peek_opts peek;
     struct pmq_watch *watch;
-    struct pmq_follow *counter;
+    struct msgq_follow *counter;
     struct pmq_inspector *inspector;
     struct err why;
     uint64_t delay;

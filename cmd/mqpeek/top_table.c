@@ -313,7 +313,7 @@ static void draw_rates(const struct top *t, struct term_screen *p, unsigned int 
     const char *note = pmq_watch_note(t->watch);
 
     if (t->counter) {
-        buf_printf(&b, "rates: counted in the kernel (BPF, %s)", pmq_follow_backend(t->counter));
+        buf_printf(&b, "rates: counted in the kernel (BPF, %s)", msgq_follow_backend(t->counter));
     } else {
         buf_add_str(&b, "rates: sampled, at least: ");
         esc_terminal_str(&b, err_text(&t->why, t->why.code));

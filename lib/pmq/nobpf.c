@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* A build without BPF: what needs it says so. */
 #include <errno.h>
-#include <string.h>
 
 #include "pmq_backends.h"
 #include "pmq_follow.h"
@@ -30,15 +29,19 @@ int pmq_keep_privileges(bool load _unused_)
     return privileges_keep(PRIVILEGES_LOOK, 0);
 }
 
-const char *const pmq_follow_backends[] = {"fexit", "tracepoint", NULL};
-
 int pmq_follow_probe(const char *backend _unused_, struct err *e)
 {
     return lacking(e);
 }
 
-int pmq_follow_new(const struct pmq_follow_opts *opts _unused_, struct pmq_follow **ret _unused_,
+int pmq_follow_new(const struct msgq_follow_opts *opts _unused_, struct msgq_follow **ret _unused_,
                    struct err *e)
+{
+    return lacking(e);
+}
+
+int pmq_follow_add(struct msgq_follow *f _unused_, const struct pmq_queue *q _unused_,
+                   void *cookie _unused_, struct err *e)
 {
     return lacking(e);
 }
@@ -66,66 +69,7 @@ int pmq_inspector_account(struct pmq_inspector *in _unused_, struct pmq_account 
     return lacking(e);
 }
 
-/* There is never a follower or an inspection to give to these. */
-
-void pmq_follow_free(struct pmq_follow *f _unused_)
-{
-}
-
-void pmq_follow_freep(struct pmq_follow **f _unused_)
-{
-}
-
-const char *pmq_follow_backend(const struct pmq_follow *f _unused_)
-{
-    return "";
-}
-
-const char *pmq_follow_reason(const struct pmq_follow *f _unused_)
-{
-    return "";
-}
-
-int pmq_follow_add(struct pmq_follow *f _unused_, const struct pmq_queue *q _unused_,
-                   void *cookie _unused_, struct err *e)
-{
-    return lacking(e);
-}
-
-int pmq_follow_start(struct pmq_follow *f _unused_, struct err *e)
-{
-    return lacking(e);
-}
-
-int pmq_follow_fd(const struct pmq_follow *f _unused_)
-{
-    return -1;
-}
-
-int pmq_follow_read(struct pmq_follow *f _unused_, pmq_event_fn visit _unused_, void *ctx _unused_,
-                    struct err *e)
-{
-    return lacking(e);
-}
-
-void pmq_follow_stop(struct pmq_follow *f _unused_)
-{
-}
-
-void pmq_follow_cut(struct pmq_follow *f _unused_)
-{
-}
-
-void pmq_follow_totals(const struct pmq_follow *f _unused_, struct pmq_follow_totals *out)
-{
-    memset(out, 0, sizeof(*out));
-}
-
-int pmq_follow_counters(struct pmq_follow *f _unused_, uint64_t dev _unused_, uint64_t ino _unused_,
-                        struct pmq_counters *out _unused_)
-{
-    return -EOPNOTSUPP;
-}
+/* There is never an inspection to give to these. */
 
 void pmq_inspect_free(struct pmq_inspect *i _unused_)
 {

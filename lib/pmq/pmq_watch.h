@@ -41,8 +41,8 @@ struct pmq_watched {
     uint64_t interval;
 };
 
-/* Counts what a queue has done so far, as pmq_follow_counters() does. Return: 0 or -errno. */
-typedef int (*pmq_count_fn)(void *ctx, uint64_t dev, uint64_t ino, struct pmq_counters *out);
+/* Counts what a queue has done so far, as msgq_follow_counters() does. Return: 0 or -errno. */
+typedef int (*pmq_count_fn)(void *ctx, uint64_t dev, uint64_t ino, struct msgq_counters *out);
 
 /**
  * struct pmq_watch_opts - how to watch

@@ -24,7 +24,7 @@ struct entry {
     uint64_t depth_before; /* at the last look; PMQ_UNKNOWN */
     uint64_t rises;        /* since the interval began */
     uint64_t falls;
-    struct pmq_counters counted; /* when the interval began */
+    struct msgq_counters counted; /* when the interval began */
     bool has_counted;
     uint64_t second;                     /* of the last look; 0: none yet */
     uint64_t deepest[PMQ_WATCH_SECONDS]; /* by second modulo; PMQ_UNKNOWN */
@@ -319,7 +319,7 @@ int pmq_watch_look(struct pmq_watch *w, uint64_t now, uint64_t *next, struct err
 
 static void end_interval(struct pmq_watch *w, struct entry *e, uint64_t now)
 {
-    struct pmq_counters c;
+    struct msgq_counters c;
 
     e->q.interval = now - w->interval_began;
     e->q.sent = e->q.received = PMQ_UNKNOWN;

@@ -23,7 +23,7 @@ enum { PAIRS = 50000, ROUNDS = 7 };
 
 static char names[2][64];
 
-static int write_event(const struct pmq_event *ev, void *ctx)
+static int write_event(const struct msgq_event *ev, void *ctx)
 {
     fprintf(ctx, "%llu %d %u %zu %.*s\n", (unsigned long long)ev->time, ev->pid, ev->priority,
             ev->length, (int)ev->captured, (const char *)ev->data);
@@ -41,27 +41,27 @@ static pid_t follow(const char *name, bool all, bool counters)
         exit(1);
     pid = fork();
     if (pid == 0) {
-        struct pmq_follow_opts opts = {
+        struct msgq_follow_opts opts = {
             .all = all, .counters_only = counters, .capture = UINT64_MAX};
         struct pmq_ref ref = {.kind = PMQ_REF_NAME};
         FILE *out = fopen("/dev/null", "w");
-        struct pmq_follow *f;
+        struct msgq_follow *f;
         struct pmq_queue *q;
         struct err e = ERR_INIT;
 
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         snprintf(ref.name, sizeof(ref.name), "%s", name);
         if (pmq_follow_new(&opts, &f, &e) < 0 || pmq_queue_open(&ref, PMQ_OPEN_READ, &q, &e) < 0 ||
-            (!all && pmq_follow_add(f, q, NULL, &e) < 0) || pmq_follow_start(f, &e) < 0) {
+            (!all && pmq_follow_add(f, q, NULL, &e) < 0) || msgq_follow_start(f, &e) < 0) {
             fprintf(stderr, "cannot follow: %s\n", e.why);
             _exit(1);
         }
         if (write(ready[1], "x", 1) != 1)
             _exit(1);
         for (;;) {
-            struct pollfd p = {.fd = pmq_follow_fd(f), .events = POLLIN};
+            struct pollfd p = {.fd = msgq_follow_fd(f), .events = POLLIN};
 
-            if (poll(&p, 1, -1) > 0 && pmq_follow_read(f, write_event, out, &e) < 0)
+            if (poll(&p, 1, -1) > 0 && msgq_follow_read(f, write_event, out, &e) < 0)
                 _exit(1);
         }
     }

@@ -5,18 +5,26 @@
  */
 #include "fuzz.h"
 
-#include "../../lib/pmq/follow.c"
+#include "../../lib/msgq/follow.c"
 #define send_op      proc_send_op
 #define receive      proc_receive
 #define explain      proc_explain
 #define wait_for_ack proc_wait_for_ack
 #include "../../lib/proc/proc_events.c"
 
-static int visit(const struct pmq_event *ev, void *ctx)
+static void name(const struct follow_announce *a, char out[static FOLLOW_LABEL])
+{
+    memcpy(out, a->name, sizeof(a->name));
+    out[sizeof(a->name)] = '\0';
+}
+
+static const struct msgq_follow_ops ops = {.label = name};
+
+static int visit(const struct msgq_event *ev, void *ctx)
 {
     unsigned int *sum = ctx;
 
-    MUST(ev->kind <= PMQ_EVENT_UNCOVERED);
+    MUST(ev->kind <= MSGQ_EVENT_UNCOVERED);
     MUST(memchr(ev->comm, '\0', sizeof(ev->comm)));
     MUST(ev->captured == 0 || ev->data);
     for (size_t i = 0; i < ev->captured; i++)
@@ -28,7 +36,7 @@ static int visit(const struct pmq_event *ev, void *ctx)
 
 static void follow(const uint8_t *data, size_t size)
 {
-    struct pmq_follow f = {.visit = visit};
+    struct msgq_follow f = {.ops = &ops, .visit = visit};
     unsigned int sum = 0;
 
     f.ctx = &sum;

@@ -54,7 +54,7 @@ static void sysctl(const char *file, const char *value)
 /* ---- a follower and what it saw ---- */
 
 struct seen {
-    struct pmq_event ev[MAX_EVENTS];
+    struct msgq_event ev[MAX_EVENTS];
     char labels[MAX_EVENTS][64];
     char *data[MAX_EVENTS];
     size_t n;
@@ -62,17 +62,17 @@ struct seen {
     size_t stop_at; /* 0: never */
 };
 
-static int note(const struct pmq_event *ev, void *ctx)
+static int note(const struct msgq_event *ev, void *ctx)
 {
     struct seen *seen = ctx;
 
-    if (ev->kind == PMQ_EVENT_SEND || ev->kind == PMQ_EVENT_RECEIVE) {
-        (*(ev->kind == PMQ_EVENT_SEND ? &seen->send : &seen->receive))++;
+    if (ev->kind == MSGQ_EVENT_SEND || ev->kind == MSGQ_EVENT_RECEIVE) {
+        (*(ev->kind == MSGQ_EVENT_SEND ? &seen->send : &seen->receive))++;
         if (ev->length >= sizeof(struct storm_message) && ev->captured == ev->length &&
             !memcmp(ev->data, &(uint32_t){STORM_MAGIC}, sizeof(uint32_t)) &&
             !storm_right(ev->data, ev->captured))
             seen->wrong++;
-    } else if (ev->kind == PMQ_EVENT_LOST) {
+    } else if (ev->kind == MSGQ_EVENT_LOST) {
         seen->lost += ev->count;
     } else {
         seen->others++;
@@ -97,22 +97,22 @@ static void forget(struct seen *seen)
 }
 
 /* Reads what comes until @want events are there, or ten seconds have passed. */
-static void gather(struct pmq_follow *f, struct seen *seen, uint64_t want)
+static void gather(struct msgq_follow *f, struct seen *seen, uint64_t want)
 {
     uint64_t end = timefmt_now(CLOCK_MONOTONIC) + 10 * NSEC_PER_SEC;
     struct err e = ERR_INIT;
 
     while (seen->send + seen->receive + seen->others < want && timefmt_now(CLOCK_MONOTONIC) < end) {
-        struct pollfd p = {.fd = pmq_follow_fd(f), .events = POLLIN};
+        struct pollfd p = {.fd = msgq_follow_fd(f), .events = POLLIN};
 
         if (poll(&p, 1, 200) > 0)
-            CHECK_INT(pmq_follow_read(f, note, seen, &e), 0);
+            CHECK_INT(msgq_follow_read(f, note, seen, &e), 0);
     }
 }
 
-static struct pmq_follow *follow_new(struct pmq_follow_opts opts)
+static struct msgq_follow *follow_new(struct msgq_follow_opts opts)
 {
-    struct pmq_follow *f = NULL;
+    struct msgq_follow *f = NULL;
     struct err e = ERR_INIT;
     int r;
 
@@ -124,7 +124,7 @@ static struct pmq_follow *follow_new(struct pmq_follow_opts opts)
     return f;
 }
 
-static void follow_add(struct pmq_follow *f, const char *name, void *cookie)
+static void follow_add(struct msgq_follow *f, const char *name, void *cookie)
 {
     struct pmq_ref ref = {.kind = PMQ_REF_NAME};
     struct pmq_queue *q = NULL;
@@ -139,21 +139,21 @@ static void follow_add(struct pmq_follow *f, const char *name, void *cookie)
     pmq_queue_close(q);
 }
 
-static struct pmq_follow *follow_one(const char *name, void *cookie, struct pmq_follow_opts opts)
+static struct msgq_follow *follow_one(const char *name, void *cookie, struct msgq_follow_opts opts)
 {
-    struct pmq_follow *f = follow_new(opts);
+    struct msgq_follow *f = follow_new(opts);
 
     if (f) {
         follow_add(f, name, cookie);
-        CHECK_INT(pmq_follow_start(f, NULL), 0);
+        CHECK_INT(msgq_follow_start(f, NULL), 0);
     }
     return f;
 }
 
-static void check_event(const struct seen *seen, size_t i, enum pmq_event_kind kind,
+static void check_event(const struct seen *seen, size_t i, enum msgq_event_kind kind,
                         uint32_t priority, const char *text)
 {
-    const struct pmq_event *ev = &seen->ev[i];
+    const struct msgq_event *ev = &seen->ev[i];
 
     CHECK(i < seen->n);
     if (i >= seen->n)
@@ -176,8 +176,8 @@ static void plain(void)
     struct seen seen = {.n = 0};
     char comm[16], buf[SMALL];
     uint64_t before = timefmt_now(CLOCK_REALTIME);
-    struct pmq_follow *f = follow_one(names[0], &seen,
-                                      (struct pmq_follow_opts){.capture = UINT64_MAX});
+    struct msgq_follow *f = follow_one(names[0], &seen,
+                                       (struct msgq_follow_opts){.capture = UINT64_MAX});
     struct stat st;
     unsigned int priority;
 
@@ -194,10 +194,10 @@ static void plain(void)
     mq_receive(other, buf, sizeof(buf), &priority);
     gather(f, &seen, 4);
     CHECK_INT(seen.n, 4);
-    check_event(&seen, 0, PMQ_EVENT_SEND, 7, "hello");
-    check_event(&seen, 1, PMQ_EVENT_SEND, 32767, "");
-    check_event(&seen, 2, PMQ_EVENT_RECEIVE, 32767, "");
-    check_event(&seen, 3, PMQ_EVENT_RECEIVE, strcmp(backend, "fexit") ? PMQ_PRIO_UNKNOWN : 7,
+    check_event(&seen, 0, MSGQ_EVENT_SEND, 7, "hello");
+    check_event(&seen, 1, MSGQ_EVENT_SEND, 32767, "");
+    check_event(&seen, 2, MSGQ_EVENT_RECEIVE, 32767, "");
+    check_event(&seen, 3, MSGQ_EVENT_RECEIVE, strcmp(backend, "fexit") ? MSGQ_PRIO_UNKNOWN : 7,
                 "hello");
     for (size_t i = 0; i < seen.n; i++) {
         CHECK_STR(seen.ev[i].comm, comm);
@@ -210,7 +210,7 @@ static void plain(void)
         CHECK(i == 0 || seen.ev[i].time >= seen.ev[i - 1].time);
     }
     forget(&seen);
-    pmq_follow_free(f);
+    msgq_follow_free(f);
     mq_close(q);
     mq_close(other);
 }
@@ -233,8 +233,8 @@ static void sizes(void)
     mqd_t q = make(names[0], 1, LARGE, 0600);
     char *large = malloc(LARGE), *buf = malloc(LARGE);
     struct seen seen = {.n = 0};
-    struct pmq_follow *f = follow_one(names[0], NULL,
-                                      (struct pmq_follow_opts){.capture = UINT64_MAX});
+    struct msgq_follow *f = follow_one(names[0], NULL,
+                                       (struct msgq_follow_opts){.capture = UINT64_MAX});
 
     for (size_t i = 0; i < LARGE; i++)
         large[i] = (char)(i * 31 + i / 251);
@@ -249,19 +249,19 @@ static void sizes(void)
         CHECK(!memcmp(seen.data[i], large, seen.ev[i].captured));
     }
     forget(&seen);
-    pmq_follow_free(f);
-    f = follow_one(names[0], NULL, (struct pmq_follow_opts){.capture = 10, .receive = true});
+    msgq_follow_free(f);
+    f = follow_one(names[0], NULL, (struct msgq_follow_opts){.capture = 10, .receive = true});
     CHECK_INT(mq_receive(q, buf, LARGE, NULL), 65536 - 72 + 1);
     CHECK_INT(mq_send(q, large, LARGE, 3), 0);
     CHECK_INT(mq_receive(q, buf, LARGE, NULL), LARGE);
     gather(f, &seen, 2);
     CHECK_INT(seen.n, 2);
-    CHECK_INT(seen.ev[1].kind, PMQ_EVENT_RECEIVE);
+    CHECK_INT(seen.ev[1].kind, MSGQ_EVENT_RECEIVE);
     CHECK_INT(seen.ev[1].length, LARGE);
     CHECK_INT(seen.ev[1].captured, 10);
     CHECK(!memcmp(seen.data[1], large, 10));
     forget(&seen);
-    pmq_follow_free(f);
+    msgq_follow_free(f);
     free(large);
     free(buf);
     mq_close(q);
@@ -272,7 +272,7 @@ static void blocking(void)
 {
     mqd_t q = make(names[0], 10, SMALL, 0600);
     struct seen seen = {.n = 0};
-    struct pmq_follow *f;
+    struct msgq_follow *f;
     pid_t pid = fork();
 
     if (pid == 0) {
@@ -284,7 +284,7 @@ static void blocking(void)
     }
     usleep(
         100000); /* likely asleep by then; if not, the first event tells a span: both are right */
-    f = follow_one(names[0], NULL, (struct pmq_follow_opts){.capture = 8, .pid = pid});
+    f = follow_one(names[0], NULL, (struct msgq_follow_opts){.capture = 8, .pid = pid});
     mq_send(q, "one", 3, 0);
     gather(f, &seen, 1);
     usleep(50000);
@@ -297,7 +297,7 @@ static void blocking(void)
     kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
     forget(&seen);
-    pmq_follow_free(f);
+    msgq_follow_free(f);
     mq_close(q);
 }
 
@@ -306,12 +306,12 @@ static void all(void)
 {
     mqd_t q = make(names[0], 10, SMALL, 0600), later;
     struct seen seen = {.n = 0};
-    struct pmq_follow *f = follow_new((struct pmq_follow_opts){.all = true, .capture = 8});
+    struct msgq_follow *f = follow_new((struct msgq_follow_opts){.all = true, .capture = 8});
     pid_t pid;
 
     if (!f)
         return;
-    CHECK_INT(pmq_follow_start(f, NULL), 0);
+    CHECK_INT(msgq_follow_start(f, NULL), 0);
     pid = fork();
     if (pid == 0) {
         unshare(CLONE_NEWIPC);
@@ -330,7 +330,7 @@ static void all(void)
     CHECK_STR(seen.labels[1], names[1]);
     CHECK_STR(seen.labels[2], names[1]);
     forget(&seen);
-    pmq_follow_free(f);
+    msgq_follow_free(f);
     mq_close(q);
     mq_close(later);
 }
@@ -359,13 +359,13 @@ static void other_users(void)
     pid = fork();
     if (pid == 0) {
         struct seen seen = {.n = 0};
-        struct pmq_follow *f;
+        struct msgq_follow *f;
 
         check_failed = 0;
         become_user(4321);
-        f = follow_new((struct pmq_follow_opts){.all = true, .capture = 8});
+        f = follow_new((struct msgq_follow_opts){.all = true, .capture = 8});
         if (f) {
-            CHECK_INT(pmq_follow_start(f, NULL), 0);
+            CHECK_INT(msgq_follow_start(f, NULL), 0);
             mq_send(secret, "secret", 6, 0);
             mq_send(open, "open", 4, 0);
             mq_send(secret, "secret", 6, 0);
@@ -383,7 +383,7 @@ static void other_users(void)
             CHECK_STR(seen.labels[2], names[0]);
             CHECK_STR(seen.labels[3], names[0]);
             forget(&seen);
-            pmq_follow_free(f);
+            msgq_follow_free(f);
         }
         _exit(check_failed != 0);
     }
@@ -420,8 +420,8 @@ static void compat(void)
     mqd_t q = make(names[0], 10, SMALL, 0600);
     char *low = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT,
                      -1, 0);
-    struct pmq_follow *f = follow_one(names[0], NULL, (struct pmq_follow_opts){.capture = 8});
-    struct pmq_follow_totals totals = {0};
+    struct msgq_follow *f = follow_one(names[0], NULL, (struct msgq_follow_opts){.capture = 8});
+    struct msgq_follow_totals totals = {0};
     struct seen seen = {.n = 0};
 
     if (!f)
@@ -436,17 +436,17 @@ static void compat(void)
         if (strcmp(backend, "fexit")) {
             gather(f, &seen, 2);
             CHECK_INT(seen.n, 2);
-            CHECK_INT(seen.ev[0].kind, PMQ_EVENT_UNCOVERED);
+            CHECK_INT(seen.ev[0].kind, MSGQ_EVENT_UNCOVERED);
             CHECK_INT(seen.ev[0].pid, getpid());
-            pmq_follow_totals(f, &totals);
+            msgq_follow_totals(f, &totals);
             CHECK_INT(totals.uncovered, 2);
         } else {
             gather(f, &seen, 3);
-            check_event(&seen, 0, PMQ_EVENT_SEND, 2, "old");
+            check_event(&seen, 0, MSGQ_EVENT_SEND, 2, "old");
         }
     }
     forget(&seen);
-    pmq_follow_free(f);
+    msgq_follow_free(f);
     mq_close(q);
 }
 #endif
@@ -454,31 +454,32 @@ static void compat(void)
 static void counters(void)
 {
     mqd_t q = make(names[0], 10, SMALL, 0600);
-    struct pmq_follow *f = follow_new((struct pmq_follow_opts){.all = true, .counters_only = true});
-    struct pmq_counters c = {.sent = 99};
+    struct msgq_follow *f = follow_new(
+        (struct msgq_follow_opts){.all = true, .counters_only = true});
+    struct msgq_counters c = {.sent = 99};
     char buf[SMALL];
     struct stat st;
 
     if (!f)
         return;
     fstat(q, &st);
-    CHECK_INT(pmq_follow_counters(f, st.st_dev, st.st_ino, &c), 0);
+    CHECK_INT(msgq_follow_counters(f, st.st_dev, st.st_ino, &c), 0);
     CHECK_INT(c.sent, 0);
-    CHECK_INT(pmq_follow_start(f, NULL), 0);
+    CHECK_INT(msgq_follow_start(f, NULL), 0);
     mq_send(q, "hello", 5, 0);
     mq_send(q, "you", 3, 0);
     mq_receive(q, buf, sizeof(buf), NULL);
-    CHECK_INT(pmq_follow_counters(f, st.st_dev, st.st_ino, &c), 0);
+    CHECK_INT(msgq_follow_counters(f, st.st_dev, st.st_ino, &c), 0);
     CHECK_INT(c.sent, 2);
     CHECK_INT(c.sent_bytes, 8);
     CHECK_INT(c.received, 1);
     CHECK_INT(c.received_bytes, 5);
     CHECK_INT(c.send_blocked, 0);
-    pmq_follow_stop(f);
+    msgq_follow_stop(f);
     mq_send(q, "more", 4, 0);
-    CHECK_INT(pmq_follow_counters(f, st.st_dev, st.st_ino, &c), 0);
+    CHECK_INT(msgq_follow_counters(f, st.st_dev, st.st_ino, &c), 0);
     CHECK_INT(c.sent, 2);
-    pmq_follow_free(f);
+    msgq_follow_free(f);
     mq_close(q);
 }
 
@@ -487,27 +488,27 @@ static void stopping(void)
 {
     mqd_t q = make(names[0], 10, SMALL, 0600);
     struct seen seen = {.stop_at = 2};
-    struct pmq_follow *f = follow_one(names[0], NULL, (struct pmq_follow_opts){.capture = 8});
-    struct pmq_follow_totals totals;
+    struct msgq_follow *f = follow_one(names[0], NULL, (struct msgq_follow_opts){.capture = 8});
+    struct msgq_follow_totals totals;
     struct err e = ERR_INIT;
 
     if (!f)
         return;
     for (int i = 0; i < 5; i++)
         mq_send(q, "x", 1, 0);
-    pmq_follow_stop(f);
+    msgq_follow_stop(f);
     mq_send(q, "unseen", 6, 0);
-    CHECK_INT(pmq_follow_read(f, note, &seen, &e), 77);
+    CHECK_INT(msgq_follow_read(f, note, &seen, &e), 77);
     CHECK_INT(seen.n, 2);
     seen.stop_at = 0;
-    CHECK_INT(pmq_follow_read(f, note, &seen, &e), 0);
+    CHECK_INT(msgq_follow_read(f, note, &seen, &e), 0);
     CHECK_INT(seen.n, 5);
-    pmq_follow_totals(f, &totals);
+    msgq_follow_totals(f, &totals);
     CHECK_INT(totals.events, 5);
     CHECK_INT(totals.lost, 0);
     CHECK(totals.span > 0);
     forget(&seen);
-    pmq_follow_free(f);
+    msgq_follow_free(f);
     mq_close(q);
 }
 
@@ -531,10 +532,10 @@ static FILE *start_storm(const char *name, const char *senders, const char *coun
 
 static void storm(const char *what, uint64_t ring, const char *senders, const char *count)
 {
-    struct pmq_follow *f = follow_new(
-        (struct pmq_follow_opts){.all = true, .capture = UINT64_MAX, .ring_bytes = ring});
+    struct msgq_follow *f = follow_new(
+        (struct msgq_follow_opts){.all = true, .capture = UINT64_MAX, .ring_bytes = ring});
     uint64_t sent = 0, received = 0, wrong = 1;
-    struct pmq_follow_totals t = {0};
+    struct msgq_follow_totals t = {0};
     struct seen seen = {.n = 0};
     struct err e = ERR_INIT;
     int status, r = 0;
@@ -543,27 +544,27 @@ static void storm(const char *what, uint64_t ring, const char *senders, const ch
 
     if (!f)
         return;
-    CHECK_INT(pmq_follow_start(f, NULL), 0);
+    CHECK_INT(msgq_follow_start(f, NULL), 0);
     out = start_storm(names[0], senders, count, &pid);
     CHECK(out != NULL);
     while (r == 0 && waitpid(pid, &status, WNOHANG) == 0) {
-        struct pollfd p = {.fd = pmq_follow_fd(f), .events = POLLIN};
+        struct pollfd p = {.fd = msgq_follow_fd(f), .events = POLLIN};
 
         if (poll(&p, 1, 50) > 0)
-            r = pmq_follow_read(f, note, &seen, &e);
+            r = msgq_follow_read(f, note, &seen, &e);
         if (ring) /* a reader that does not keep up */
             usleep(2000);
     }
-    pmq_follow_stop(f);
+    msgq_follow_stop(f);
     for (uint64_t n = UINT64_MAX; n != seen.n + seen.send + seen.receive + seen.lost;) {
         n = seen.n + seen.send + seen.receive + seen.lost;
-        CHECK_INT(pmq_follow_read(f, note, &seen, &e), 0);
+        CHECK_INT(msgq_follow_read(f, note, &seen, &e), 0);
     }
     CHECK(out &&
           fscanf(out, "ready sent %lu received %lu wrong %lu", &sent, &received, &wrong) == 3);
     if (out)
         fclose(out);
-    pmq_follow_totals(f, &t);
+    msgq_follow_totals(f, &t);
     printf("%s, %s: %lu sent + %lu received = %lu seen + %lu lost, %lu wrong, %.1f s\n", backend,
            what, sent, received, seen.send + seen.receive, seen.lost, seen.wrong,
            (double)t.span / 1e9);
@@ -575,7 +576,7 @@ static void storm(const char *what, uint64_t ring, const char *senders, const ch
     CHECK_INT(seen.wrong, 0);
     CHECK(ring ? seen.lost > 0 : seen.lost == 0);
     forget(&seen);
-    pmq_follow_free(f);
+    msgq_follow_free(f);
 }
 
 static void run_all(void)
@@ -607,7 +608,7 @@ int main(void)
     sysctl("msgsize_max", "1000000");
     for (int i = 0; i < 2; i++)
         snprintf(names[i], sizeof(names[i]), "/test-follow-%d-%c", getpid(), "ab"[i]);
-    for (const char *const *b = pmq_follow_backends; *b; b++) {
+    for (const char *const *b = msgq_follow_backends; *b; b++) {
         backend = *b;
         if (pmq_follow_probe(*b, &e) < 0) {
             printf("%s cannot be tested here: %s\n", *b, e.why);

@@ -217,19 +217,19 @@ static enum outcome peek(const struct pmq_queue *q)
     return out;
 }
 
-static int count_event(const struct pmq_event *ev, void *ctx)
+static int count_event(const struct msgq_event *ev, void *ctx)
 {
     unsigned int *n = ctx;
 
-    *n += ev->kind == PMQ_EVENT_SEND || ev->kind == PMQ_EVENT_RECEIVE;
+    *n += ev->kind == MSGQ_EVENT_SEND || ev->kind == MSGQ_EVENT_RECEIVE;
     return 0;
 }
 
 /* Following the queue while a message comes and goes: seen, or refused, but never silence. */
 static enum outcome follow(const struct pmq_queue *q, mqd_t fd)
 {
-    const struct pmq_follow_opts opts = {.backend = "tracepoint"};
-    _cleanup_(pmq_follow_freep) struct pmq_follow *f = NULL;
+    const struct msgq_follow_opts opts = {.backend = "tracepoint"};
+    _cleanup_(msgq_follow_freep) struct msgq_follow *f = NULL;
     struct err e = ERR_INIT;
     unsigned int n = 0;
     char buf[64];
@@ -239,11 +239,11 @@ static enum outcome follow(const struct pmq_queue *q, mqd_t fd)
         return REFUSED;
     }
     CHECK_INT(pmq_follow_add(f, q, NULL, &e), 0);
-    CHECK_INT(pmq_follow_start(f, &e), 0);
+    CHECK_INT(msgq_follow_start(f, &e), 0);
     CHECK_INT(mq_send(fd, "fourth", 6, 20), 0);
     CHECK_INT(mq_receive(fd, buf, sizeof(buf), NULL), 6);
-    pmq_follow_stop(f);
-    CHECK_INT(pmq_follow_read(f, count_event, &n, &e), 0);
+    msgq_follow_stop(f);
+    CHECK_INT(msgq_follow_read(f, count_event, &n, &e), 0);
     return n == 2 ? RIGHT : WRONG;
 }
 

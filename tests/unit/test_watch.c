@@ -244,10 +244,10 @@ static void test_history(void)
 
 /* ---- counted ---- */
 
-static struct pmq_counters counters;
+static struct msgq_counters counters;
 static int counters_error;
 
-static int count(void *ctx, uint64_t dev, uint64_t ino, struct pmq_counters *out)
+static int count(void *ctx, uint64_t dev, uint64_t ino, struct msgq_counters *out)
 {
     CHECK(ctx == &counters && dev && ino);
     *out = counters;
@@ -267,12 +267,12 @@ static void test_counted(void)
     struct err e = ERR_INIT;
     mqd_t a = make("-a", 4);
 
-    counters = (struct pmq_counters){.sent = 100, .received = 90};
+    counters = (struct msgq_counters){.sent = 100, .received = 90};
     CHECK_INT(pmq_watch_new(&opts, &w), 0);
     CHECK_INT(pmq_watch_interval(w, at(0), &e), 0);
     q = get(w, "-a");
     CHECK(q && q->sent == PMQ_UNKNOWN);
-    counters = (struct pmq_counters){.sent = 150, .received = 120};
+    counters = (struct msgq_counters){.sent = 150, .received = 120};
     CHECK_INT(pmq_watch_interval(w, at(2), &e), 0);
     q = get(w, "-a");
     CHECK(q && q->sent == 50 && q->received == 30);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Between follow.bpf.c and follow.c: records in the ring buffer, queues and counters in a map. */
+/* Between follow.bpf.h and follow.c: records in the ring buffer, queues and counters in a map. */
 #pragma once
 
 #include <stddef.h>
@@ -29,6 +29,14 @@ enum follow_kind {
 struct follow_key {
     uint64_t dev; /* as the kernel keeps it: major << 20 | minor */
     uint64_t ino;
+};
+
+/* Written by the programs but for the filter, which the user sets: a bit for each inode number,
+ * modulo, of a queue that was named. Most calls on other queues need no further look. */
+struct follow_shared {
+    uint64_t lost;      /* events that could not be recorded */
+    uint64_t uncovered; /* calls of 32-bit programs */
+    uint64_t filter[FOLLOW_FILTER];
 };
 
 struct follow_queue {

@@ -1,37 +1,23 @@
-// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Records successful sends and receives. Where the kernel lets a program run around a function, it
- * runs around the two that do the work; else around every system call, of which it picks two.
+ * The kernel's half of following: records successful sends and receives, and counts them. A domain
+ * includes this, and defines which_queue() and the programs.
  *
- * What was followed at the beginning of a call is kept with the task: at the end the descriptor may
- * be somebody else's. A record that does not fit is counted, and each record carries the count.
+ * What was followed at the beginning of a call is kept with the task: at the end the queue may be
+ * another. A record that does not fit is counted, and each record carries the count.
  */
+#pragma once
+
 #include "follow_abi.h"
 #include "pids.bpf.h"
-#include "queue.bpf.h"
 
 const volatile struct follow_config config = {0};
 
 #define REG(r, f) (config.no_btf ? BPF_CORE_READ(r, f) : (r)->f)
 #include "syscall.bpf.h"
 
-#include <bpf/bpf_tracing.h>
+struct follow_shared shared;
 
-char LICENSE[] SEC("license") = "Dual BSD/GPL";
-
-/* Read by the user. */
-uint64_t lost = 0;
-uint64_t uncovered = 0;
-
-/*
- * Set by the user: a bit for each inode number, modulo, of a queue that was named. Most calls on
- * other queues need no further look.
- */
-uint64_t inode_filter[FOLLOW_FILTER] = {0};
-
-struct follow_proof proof;
-
-static uint32_t user_dev; /* of the user's IPC namespace */
 static uint64_t last_wake;
 
 /* Sized, and in named mode filled, by the user. With config.all it forgets the least used. */
@@ -59,23 +45,13 @@ struct {
     __type(value, uint32_t);
 } numbers SEC(".maps");
 
-enum program {
-    SEND_BEGINS,
-    SEND_ENDS,
-    RECEIVE_BEGINS,
-    RECEIVE_ENDS,
-    CALL_ENTER,
-    CALL_EXIT,
-};
-
 /* A call in progress. */
 struct begun_call {
     struct follow_key key;
     uint64_t begun;
     uint64_t switches; /* how often the task had gone to sleep */
     uint32_t kind;     /* enum follow_kind, or 0 for no call */
-    uint32_t
-        which; /* enum which; a call on another queue is kept, too, to be known again at its end */
+    uint32_t which;    /* enum which: a call on another queue is kept, too, to know it at its end */
     uint32_t priority; /* of a message that is being received, where it can be known */
 };
 
@@ -136,41 +112,6 @@ struct {
     __type(value, uint32_t);
 } warned SEC(".maps");
 
-SEC("syscall")
-int follow_setup(void *ctx)
-{
-    struct task_struct *task = (void *)bpf_get_current_task();
-    struct super_block *queues = BPF_CORE_READ(task, nsproxy, ipc_ns, mq_mnt, mnt_sb);
-    struct file *file = file_by_fd(task, proof.fd);
-    struct inode *inode = BPF_CORE_READ(file, f_inode);
-
-    pids_init();
-    user_dev = BPF_CORE_READ(queues, s_dev);
-    proof.magic = BPF_CORE_READ(queues, s_magic);
-    proof.dev = BPF_CORE_READ(inode, i_sb, s_dev);
-    proof.ino = BPF_CORE_READ(inode, i_ino);
-    proof.mode = BPF_CORE_READ(inode, i_mode);
-    return 0;
-}
-
-/* ---- which queue ---- */
-
-static __always_inline bool may_read(struct inode *inode)
-{
-    uint32_t mode, gid;
-
-    if (config.see_all)
-        return true;
-    mode = BPF_CORE_READ(inode, i_mode);
-    gid = BPF_CORE_READ(inode, i_gid.val);
-    if (BPF_CORE_READ(inode, i_uid.val) == config.uid)
-        return mode & 0400;
-    for (uint32_t i = 0; i < FOLLOW_GROUPS && i < config.n_groups; i++)
-        if (config.groups[i] == gid)
-            return mode & 0040;
-    return mode & 0004;
-}
-
 /* A wake-up costs more than all else here: a reader that is late gets no more for it at once. */
 static __always_inline uint64_t wake_flag(uint64_t now)
 {
@@ -186,11 +127,11 @@ static __always_inline uint64_t wake_flag(uint64_t now)
 
 static __always_inline void count_lost(void)
 {
-    __sync_fetch_and_add(&lost, 1);
+    __sync_fetch_and_add(&shared.lost, 1);
 }
 
 /* A number that no other queue has. */
-static __always_inline bool next_index(enum program by, uint32_t *index)
+static __always_inline bool next_index(uint32_t by, uint32_t *index)
 {
     uint32_t slot = FOLLOW_PROGRAMS * bpf_get_smp_processor_id() + by;
     uint32_t *n = bpf_map_lookup_elem(&numbers, &slot);
@@ -202,9 +143,8 @@ static __always_inline bool next_index(enum program by, uint32_t *index)
 }
 
 /* A queue that is met for the first time, where all are followed. */
-static __always_inline struct follow_queue *announce(enum program by, struct file *file,
-                                                     struct inode *inode,
-                                                     const struct follow_key *key)
+static __always_inline struct follow_queue *announce(uint32_t by, const struct follow_key *key,
+                                                     const void *name)
 {
     struct follow_queue queue = {0};
     struct follow_announce *a;
@@ -217,60 +157,24 @@ static __always_inline struct follow_queue *announce(enum program by, struct fil
             return NULL;
         a->head.kind = FOLLOW_QUEUE;
         a->head.index = queue.index;
-        a->head.lost = lost;
+        a->head.lost = shared.lost;
         a->key = *key;
         a->name[0] = '\0';
-        bpf_probe_read_kernel_str(a->name, sizeof(a->name),
-                                  BPF_CORE_READ(file, f_path.dentry, d_name.name));
+        bpf_probe_read_kernel_str(a->name, sizeof(a->name), name);
         bpf_ringbuf_submit(a, BPF_RB_NO_WAKEUP);
     }
     bpf_map_update_elem(&queues, key, &queue, BPF_ANY);
     return bpf_map_lookup_elem(&queues, key);
 }
 
-/* As file_by_fd() of the running process, but read as a tracing program may: without helpers. */
-static __always_inline struct file *own_file(unsigned int fd)
-{
-    struct fdtable *table;
-    struct file *file = NULL;
-
-    if (config.no_storage)
-        return file_by_fd((void *)bpf_get_current_task(), fd);
-    table = bpf_get_current_task_btf()->files->fdt;
-    if (fd < table->max_fds)
-        KREAD(file, table->fd + fd);
-    return file;
-}
-
 enum which { NOT_FOLLOWED, FOLLOWED, NO_ROOM };
 
-/* Whether the descriptor is of a queue that is followed; with its key. */
-static __always_inline enum which which_queue(enum program by, unsigned int fd,
-                                              struct follow_key *key)
-{
-    struct file *file = own_file(fd);
-    struct follow_queue *queue;
-    struct inode *inode;
-
-    if (!file)
-        return NOT_FOLLOWED;
-    inode = BPF_CORE_READ(file, f_inode);
-    key->ino = BPF_CORE_READ(inode, i_ino);
-    if (!config.all && !(inode_filter[key->ino / 64 % FOLLOW_FILTER] >> (key->ino % 64) & 1))
-        return NOT_FOLLOWED;
-    key->dev = BPF_CORE_READ(inode, i_sb, s_dev);
-    /* The mode is looked at each time: it may change. A queue that was named was open for reading.
-     */
-    if (config.all && (key->dev != user_dev || !may_read(inode)))
-        return NOT_FOLLOWED;
-    queue = bpf_map_lookup_elem(&queues, key);
-    if (!queue && config.all && queue_by_inode(inode)) {
-        queue = announce(by, file, inode, key);
-        if (!queue)
-            return NO_ROOM;
-    }
-    return queue ? FOLLOWED : NOT_FOLLOWED;
-}
+/*
+ * The domain's answer to whether a call is on a queue that is followed; with the queue's key.
+ * @by: number of the program that asks, below FOLLOW_PROGRAMS
+ * @fd: the call's first argument
+ */
+static __always_inline enum which which_queue(uint32_t by, unsigned int fd, struct follow_key *key);
 
 static __always_inline bool wanted(enum follow_kind kind)
 {
@@ -288,7 +192,7 @@ static __always_inline uint64_t switches(void)
     return bpf_get_current_task_btf()->nvcsw;
 }
 
-static __always_inline void call_begins(enum program by, enum follow_kind kind, unsigned int fd)
+static __always_inline void call_begins(uint32_t by, enum follow_kind kind, unsigned int fd)
 {
     struct follow_key key = {0};
     struct begun_call *f;
@@ -369,7 +273,7 @@ static __always_inline int write_event(struct scratch *s, uint64_t from)
 }
 
 struct call {
-    enum program by;
+    uint32_t by;
     enum slot slot;
     enum follow_kind kind;
     uint32_t fd;
@@ -389,7 +293,7 @@ static __always_inline void emit(const struct call *call, uint32_t index, uint64
     }
     s->event.head.kind = call->kind;
     s->event.head.index = index;
-    s->event.head.lost = lost;
+    s->event.head.lost = shared.lost;
     s->event.time = bpf_ktime_get_ns();
     s->event.blocked = blocked;
     s->event.length = call->length;
@@ -445,81 +349,8 @@ static __always_inline void call_failed(void)
         f->kind = 0;
 }
 
-/* ---- around the functions ---- */
-
-SEC("?fentry/do_mq_timedsend")
-int BPF_PROG(send_begins, int fd)
-{
-    call_begins(SEND_BEGINS, FOLLOW_SEND, fd);
-    return 0;
-}
-
-SEC("?fexit/do_mq_timedsend")
-int BPF_PROG(send_ends, int fd, const char *buffer, size_t length, unsigned int priority,
-             void *timeout, int ret)
-{
-    struct call call = {SEND_ENDS, SLOT_SEND, FOLLOW_SEND, fd, priority, (uint64_t)buffer, length};
-
-    if (ret < 0)
-        call_failed();
-    else
-        call_ends(&call);
-    return 0;
-}
-
-SEC("?fentry/do_mq_timedreceive")
-int BPF_PROG(receive_begins, int fd)
-{
-    call_begins(RECEIVE_BEGINS, FOLLOW_RECEIVE, fd);
-    return 0;
-}
-
-/* The message that is about to be copied to the receiver; also called for System V queues. */
-SEC("?fentry/store_msg")
-int BPF_PROG(receive_copies, void *to, struct msg_msg *m)
-{
-    struct begun_call *f = begun_get(false);
-
-    if (f && f->kind == FOLLOW_RECEIVE)
-        f->priority = BPF_CORE_READ(m, m_type);
-    return 0;
-}
-
-SEC("?fexit/do_mq_timedreceive")
-int BPF_PROG(receive_ends, int fd, char *buffer, size_t size, unsigned int *priority, void *timeout,
-             int ret)
-{
-    struct call call = {RECEIVE_ENDS,     SLOT_RECEIVE, FOLLOW_RECEIVE, fd, FOLLOW_UNKNOWN_PRIORITY,
-                        (uint64_t)buffer, ret};
-
-    if (ret < 0)
-        call_failed();
-    else
-        call_ends(&call);
-    return 0;
-}
-
-/* ---- around system calls ---- */
-
-#if defined(__TARGET_ARCH_x86)
-enum {
-    NR_SEND = 242, /* arch/x86/entry/syscalls/syscall_64.tbl */
-    NR_RECEIVE = 243,
-    NR_SEND_32 = 279, /* syscall_32.tbl */
-    NR_RECEIVE_32 = 280,
-};
-#elif defined(__TARGET_ARCH_arm64)
-enum {
-    NR_SEND = 182, /* include/uapi/asm-generic/unistd.h */
-    NR_RECEIVE = 183,
-    NR_SEND_32 = 276, /* arch/arm/tools/syscall.tbl */
-    NR_RECEIVE_32 = 277,
-};
-#endif
-enum { NR_SEND_TIME64 = 418, NR_RECEIVE_TIME64 = 419 }; /* only 32-bit programs have them */
-
 /* Says once a process that it calls in a way whose arguments are not understood here. */
-static __always_inline void call_uncovered(enum program by, enum follow_kind kind, unsigned int fd)
+static __always_inline void call_uncovered(uint32_t by, enum follow_kind kind, unsigned int fd)
 {
     uint32_t tgid = bpf_get_current_pid_tgid() >> 32, one = 1;
     struct follow_key key = {0};
@@ -527,7 +358,7 @@ static __always_inline void call_uncovered(enum program by, enum follow_kind kin
 
     if (!is_32_bit() || !wanted(kind) || which_queue(by, fd, &key) != FOLLOWED)
         return;
-    __sync_fetch_and_add(&uncovered, 1);
+    __sync_fetch_and_add(&shared.uncovered, 1);
     if (config.counters_only || bpf_map_update_elem(&warned, &tgid, &one, BPF_NOEXIST))
         return;
     e = bpf_ringbuf_reserve(&ring, sizeof(*e), 0);
@@ -537,7 +368,7 @@ static __always_inline void call_uncovered(enum program by, enum follow_kind kin
     }
     __builtin_memset(e, 0, sizeof(*e));
     e->head.kind = FOLLOW_UNCOVERED;
-    e->head.lost = lost;
+    e->head.lost = shared.lost;
     e->time = bpf_ktime_get_ns();
     e->pid = own_pid();
     e->tid = own_tid();
@@ -554,117 +385,4 @@ static __always_inline bool was_missed(enum follow_kind kind)
     struct begun_call *f = begun_get(false);
 
     return !f || f->kind == kind;
-}
-
-/* enum follow_kind of a 64-bit system call, or 0. */
-static __always_inline enum follow_kind kind_of(long id)
-{
-    if (id == NR_SEND)
-        return FOLLOW_SEND;
-    return id == NR_RECEIVE || id == config.receive2 ? FOLLOW_RECEIVE : 0;
-}
-
-static __always_inline enum follow_kind kind_of_32(long id)
-{
-    if (id == NR_SEND_32 || id == NR_SEND_TIME64)
-        return FOLLOW_SEND;
-    return id == NR_RECEIVE_32 || id == NR_RECEIVE_TIME64 ? FOLLOW_RECEIVE : 0;
-}
-
-static __always_inline int enter(struct pt_regs *regs, long id)
-{
-    id = NR_NATIVE(id);
-    if (kind_of(id) && !is_32_bit())
-        call_begins(CALL_ENTER, kind_of(id), REGS_ARG1(regs));
-    else if (kind_of_32(id))
-        call_uncovered(CALL_ENTER, kind_of_32(id), REGS_ARG1_32(regs));
-    return 0;
-}
-
-static __always_inline void read_priority(struct call *call, uint64_t from)
-{
-    uint32_t priority;
-
-    call->priority = FOLLOW_UNKNOWN_PRIORITY;
-    if (from && !bpf_probe_read_user(&priority, sizeof(priority), (const void *)from))
-        call->priority = priority;
-}
-
-/* mq_timedreceive2(): include/uapi of the proposed patches. */
-struct receive2 {
-    uint64_t length, priority, buffer;
-};
-enum { MQ_PEEK = 2 };
-
-/* Return: false for a call that takes no message. */
-static __always_inline bool read_receive2(struct call *call, struct pt_regs *regs)
-{
-    struct receive2 args = {0};
-
-    if (REGS_ARG3(regs) & MQ_PEEK)
-        return false;
-    bpf_probe_read_user(&args, sizeof(args), (const void *)REGS_ARG2(regs));
-    call->buffer = args.buffer;
-    read_priority(call, args.priority);
-    return true;
-}
-
-static __always_inline bool read_call(struct call *call, struct pt_regs *regs, long id, long ret)
-{
-    call->kind = kind_of(id);
-    call->fd = REGS_ARG1(regs);
-    call->buffer = REGS_ARG2(regs);
-    call->length = ret;
-    if (id == NR_SEND) {
-        call->priority = REGS_ARG4(regs);
-        call->length = REGS_ARG3(regs);
-    } else if (id == NR_RECEIVE) {
-        read_priority(call, REGS_ARG4(regs));
-    } else {
-        return read_receive2(call, regs);
-    }
-    return true;
-}
-
-static __always_inline int leave(struct pt_regs *regs, long ret)
-{
-    struct call call = {.by = CALL_EXIT, .slot = SLOT_CALL};
-    long id = REGS_NR(regs);
-
-    if (config.functions && kind_of_32(id) && was_missed(kind_of_32(id)))
-        call_uncovered(CALL_EXIT, kind_of_32(id), REGS_ARG1_32(regs));
-    if (!kind_of(id) || is_32_bit())
-        return 0;
-    if (config.functions && !was_missed(kind_of(id)))
-        return 0;
-    if (ret < 0 || !read_call(&call, regs, id, ret))
-        call_failed();
-    else
-        call_ends(&call);
-    return 0;
-}
-
-SEC("?tp_btf/sys_enter")
-int BPF_PROG(call_enter, struct pt_regs *regs, long id)
-{
-    return enter(regs, id);
-}
-
-SEC("?tp_btf/sys_exit")
-int BPF_PROG(call_exit, struct pt_regs *regs, long ret)
-{
-    return leave(regs, ret);
-}
-
-/* For kernels without a BTF of their own. */
-SEC("?raw_tp/sys_enter")
-int BPF_PROG(raw_enter, struct pt_regs *regs, long id)
-{
-    return enter(regs, id);
-}
-
-SEC("?raw_tp/sys_exit")
-int BPF_PROG(raw_exit, struct pt_regs *regs, long ret)
-{
-    return leave(regs, ret);
 }
