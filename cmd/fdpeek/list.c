@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "array.h"
 #include "cleanup.h"
 #include "fdpeek_verbs.h"
 #include "fdview.h"
@@ -56,7 +57,7 @@ static int show(struct cli_ctx *ctx, const struct list_args *args, const struct 
         else if (!args->pid || fdq_held_by(&set->v[i], args->pid))
             unknown += set->v[i].bytes == FDQ_UNKNOWN;
     }
-    qsort(order, n, sizeof(*order), by_fill);
+    array_sort(order, n, sizeof(*order), by_fill);
     fdview_tell_state(ctx, set);
     out_list_begin(ctx->out, "queues", fdview_cols, OUT_RECORDS);
     for (size_t i = 0; i < n; i++) {

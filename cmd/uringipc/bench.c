@@ -2,6 +2,7 @@
 /* uringipc bench: channels against pipes, sockets and POSIX queues, in one run. */
 #include <stdlib.h>
 
+#include "array.h"
 #include "chan_bench.h"
 #include "timefmt.h"
 #include "ucmd.h"
@@ -77,7 +78,7 @@ static uint64_t median(double *v, uint32_t n)
 {
     if (!n)
         return OUT_UNKNOWN_U64;
-    qsort(v, n, sizeof(*v), compare);
+    array_sort(v, n, sizeof(*v), compare);
     return (uint64_t)(v[n / 2] + 0.5);
 }
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Arrays that grow by doubling. */
+/* Arrays that grow by doubling, and their order. */
 #pragma once
 
 #include <stddef.h>
+#include <stdlib.h>
 
 /**
  * array_more() - room for one more element
@@ -17,3 +18,17 @@ void *array_more(void *array, size_t *n, size_t *room, size_t size);
 
 /* The same for a pointer @v whose count and room are @n and @room. */
 #define ARRAY_MORE(v, n, room) array_more(&(v), &(n), &(room), sizeof(*(v)))
+
+/**
+ * array_sort() - qsort() that also takes an array without elements
+ * @v: the elements; may be NULL where @n is 0, which qsort() itself does not allow
+ * @n: how many
+ * @size: bytes of an element
+ * @compare: as for qsort()
+ */
+static inline void array_sort(void *v, size_t n, size_t size,
+                              int (*compare)(const void *, const void *))
+{
+    if (n > 1)
+        qsort(v, n, size, compare);
+}

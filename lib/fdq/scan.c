@@ -300,13 +300,13 @@ static int add_pipes(struct scan *s)
             .capacity = FDQ_UNKNOWN,
         };
     }
-    qsort(s->set->v + sockets, s->set->n - sockets, sizeof(*s->set->v), by_place);
+    array_sort(s->set->v + sockets, s->set->n - sockets, sizeof(*s->set->v), by_place);
     kept = sockets;
     for (size_t i = sockets; i < s->set->n; i++)
         if (kept == sockets || by_place(&s->set->v[kept - 1], &s->set->v[i]) != 0)
             s->set->v[kept++] = s->set->v[i];
     s->set->n = kept;
-    qsort(s->set->v, s->set->n, sizeof(*s->set->v), by_place);
+    array_sort(s->set->v, s->set->n, sizeof(*s->set->v), by_place);
     return 0;
 }
 
@@ -377,7 +377,7 @@ static struct fdq_queue *other_end(const struct scan *s, const struct fdq_queue 
 static int give_writers(struct scan *s)
 {
     if (s->n_waiting)
-        qsort(s->waiting, s->n_waiting, sizeof(*s->waiting), by_client);
+        array_sort(s->waiting, s->n_waiting, sizeof(*s->waiting), by_client);
     for (size_t i = 0; i < s->set->n; i++) {
         struct fdq_queue *from = &s->set->v[i];
         struct fdq_queue *to = fdq_is_socket(from->kind) ? other_end(s, from) : NULL;

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "array.h"
 #include "plan_internal.h"
 
 enum { ITEMS_MAX = 16384 }; /* a dump is hostile: its queues are kept in memory */
@@ -173,7 +174,7 @@ static int check_twice(const struct msgdump_plan *p, struct err *e)
     for (size_t i = 0; i < p->n; i++)
         if (p->items[i].action != MSGDUMP_SKIP)
             v[n++] = &p->items[i];
-    qsort(v, n, sizeof(*v), compare_names);
+    array_sort(v, n, sizeof(*v), compare_names);
     for (size_t i = 1; i < n && r == 0; i++)
         if (strcmp(v[i - 1]->name, v[i]->name) == 0)
             r = err_set(e, -EINVAL, "choose with --namespace, or use --rename",

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "array.h"
 #include "cleanup.h"
 #include "holders_abi.h"
 #include "kbpf.h"
@@ -101,14 +102,14 @@ static int replace(const struct set_builder *b, struct holders_entry *v, size_t 
     int r;
 
     if (n)
-        qsort(v, n, sizeof(*v), by_table);
+        array_sort(v, n, sizeof(*v), by_table);
     for (size_t i = 0; i < b->set->n; i++)
         b->set->v[i].n_holders = 0;
     r = take(b, v, n);
     for (size_t i = 0; i < b->set->n; i++)
         if (b->set->v[i].n_holders)
-            qsort(b->set->v[i].holders, b->set->v[i].n_holders, sizeof(*b->set->v[i].holders),
-                  by_process);
+            array_sort(b->set->v[i].holders, b->set->v[i].n_holders, sizeof(*b->set->v[i].holders),
+                       by_process);
     return r;
 }
 

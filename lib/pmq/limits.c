@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "array.h"
 #include "buf.h"
 #include "cleanup.h"
 #include "fileio.h"
@@ -89,7 +90,7 @@ int pmq_usage_estimate(const struct pmq_set *set, struct pmq_usage **ret, size_t
             .unread = !q->known,
         };
     }
-    qsort(v, set->n, sizeof(*v), by_owner);
+    array_sort(v, set->n, sizeof(*v), by_owner);
     for (size_t i = 0; i < set->n; i++) {
         if (i && v[k].uid != v[i].uid)
             v[++k] = v[i];

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "array.h"
 #include "pmq_set.h"
 
 int set_builder_init(struct set_builder *b)
@@ -215,7 +216,7 @@ void set_finish(struct set_builder *b, pid_t pid)
     }
     s->n = kept;
     if (s->n)
-        qsort(s->v, s->n, sizeof(*s->v), by_name);
+        array_sort(s->v, s->n, sizeof(*s->v), by_name);
 }
 
 void pmq_set_free(struct pmq_set *s)

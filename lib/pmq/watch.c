@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "array.h"
 #include "pmq_watch.h"
 #include "timefmt.h"
 
@@ -279,7 +280,7 @@ static int merge(struct pmq_watch *w, const struct pmq_set *set)
     for (size_t i = 0; i < n; i++)
         v[i]->found = false;
     if (n)
-        qsort(v, n, sizeof(*v), by_id);
+        array_sort(v, n, sizeof(*v), by_id);
     return r;
 }
 

@@ -4,6 +4,7 @@
  * recursion ends at PROTO_DBUS_DEPTH containers, whatever the bytes say.
  */
 #include "dbus_value.h"
+#include "array.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -279,7 +280,7 @@ static int by_bytes(const void *a, const void *b)
 
 static bool any_twice(struct span *v, size_t n)
 {
-    qsort(v, n, sizeof(*v), by_bytes);
+    array_sort(v, n, sizeof(*v), by_bytes);
     for (size_t i = 1; i < n; i++)
         if (by_bytes(&v[i - 1], &v[i]) == 0)
             return true;

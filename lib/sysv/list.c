@@ -9,6 +9,7 @@
 #include <sys/msg.h>
 #include <sys/stat.h>
 
+#include "array.h"
 #include "cleanup.h"
 #include "sysv.h"
 #include "sysv_attr.h"
@@ -105,7 +106,7 @@ int sysv_list(bool waiters, struct sysv_set **ret, struct err *e)
 
     if (r < 0)
         return r;
-    qsort(s->v, s->n, sizeof(*s->v), by_id);
+    array_sort(s->v, s->n, sizeof(*s->v), by_id);
     s->ipc_ns = sysv_own_ipc_ns();
     if (waiters && s->n)
         r = sysv_waiters_proc(s);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "array.h"
 #include "cleanup.h"
 #include "graph.h"
 
@@ -419,7 +420,7 @@ int graph_findings(const struct graph *g, const pid_t *pids, size_t n_pids, stru
     if (r == 0)
         r = look_at_sets(&f);
     if (r == 0 && out->n_findings)
-        qsort(out->findings, out->n_findings, sizeof(*out->findings), by_threads);
+        array_sort(out->findings, out->n_findings, sizeof(*out->findings), by_threads);
     for (size_t i = 0; i < n_pids && r == 0; i++)
         r = make_chain(g, graph_process(g, pids[i]), &room, out);
     net_done(&n);

@@ -15,6 +15,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "array.h"
 #include "buf.h"
 #include "cleanup.h"
 #include "diag.h"
@@ -427,7 +428,7 @@ static int sort_descriptors(struct graph *g)
 static void sort_some(void *v, size_t n, size_t size, int (*compare)(const void *, const void *))
 {
     if (n)
-        qsort(v, n, size, compare);
+        array_sort(v, n, size, compare);
 }
 
 const uint32_t *graph_holders(const struct graph *g, enum descriptor_kind kind, uint64_t dev,
@@ -511,7 +512,7 @@ static void sort_processes(struct graph *g)
         sorted = sorted && g->processes[i - 1].pid < g->processes[i].pid;
     if (sorted)
         return;
-    qsort(g->processes, g->n_processes, sizeof(*g->processes), by_pid);
+    array_sort(g->processes, g->n_processes, sizeof(*g->processes), by_pid);
     for (size_t i = 0; i < g->n_processes; i++) {
         const struct process *p = &g->processes[i];
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "array.h"
 #include "buf.h"
 #include "cleanup.h"
 #include "fileio.h"
@@ -53,7 +54,7 @@ static int collect_edges(struct solver *s)
             }
         }
     if (s->n)
-        qsort(s->edges, s->n, sizeof(*s->edges), by_process);
+        array_sort(s->edges, s->n, sizeof(*s->edges), by_process);
     s->first = calloc(g->n_processes + 1, sizeof(*s->first));
     s->todo = calloc(g->n_threads + 1, sizeof(*s->todo));
     if (!s->first || !s->todo)
