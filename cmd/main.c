@@ -2,10 +2,14 @@
 /* One binary, many names: the name it is called by is the applet. */
 #include <errno.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "applets.h"
+
+#define RUNTIME "mq-"
 
 static const struct cli_applet *find(const char *name)
 {
@@ -34,6 +38,30 @@ static void on_file_size(int signal_number)
     (void)signal_number;
 }
 
+/*
+ * Two names and ways to be called for those that take a path without arguments: "mq-runc" stands in
+ * for the OCI runtime "runc", and criu's action script is this program alone.
+ */
+static int run_mqdump(const char *word, const char *runtime, int argc, char **argv)
+{
+    const struct cli_applet *mqdump = find("mqdump");
+    const char **v = calloc((size_t)argc + 5, sizeof(*v));
+    int n = 0;
+
+    if (!v || !mqdump)
+        return CLI_FAILED;
+    v[n++] = mqdump->name;
+    v[n++] = "criu";
+    v[n++] = word;
+    if (runtime) {
+        v[n++] = "--";
+        v[n++] = runtime;
+    }
+    for (int i = 1; i < argc; i++)
+        v[n++] = argv[i];
+    return cli_main(mqdump, applets, n, (char **)(uintptr_t)v);
+}
+
 int main(int argc, char **argv)
 {
     const struct cli_applet *applet;
@@ -43,9 +71,14 @@ int main(int argc, char **argv)
         return CLI_USAGE;
     signal(SIGXFSZ, on_file_size);
     base = strrchr(argv[0], '/');
-    applet = find(base ? base + 1 : argv[0]);
+    base = base ? base + 1 : argv[0];
+    applet = find(base);
     if (applet && strcmp(applet->name, "ipcbox"))
         return cli_main(applet, applets, argc, argv);
+    if (strncmp(base, RUNTIME, strlen(RUNTIME)) == 0 && base[strlen(RUNTIME)])
+        return run_mqdump("runtime", base + strlen(RUNTIME), argc, argv);
+    if (argc == 1 && getenv("CRTOOLS_SCRIPT_ACTION") && getenv("CRTOOLS_IMAGE_DIR"))
+        return run_mqdump("action", NULL, argc, argv);
     /* Any other name is ipcbox itself: the first word names the applet. */
     if (argc > 1) {
         applet = find(argv[1]);

@@ -1,30 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* mqdump criu: checkpoints, by CRIU, of processes with message queues. */
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <sched.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <unistd.h>
 
 #include "cleanup.h"
 #include "fileio.h"
+#include "criu.h"
 #include "mqdump_verbs.h"
 #include "msgdump_criu.h"
 #include "parse.h"
-#include "qcmd.h"
-
-struct criu_args {
-    struct qcmd_common common;
-    const char *dir;
-    const char *program;
-    const char *mount;
-    bool replace;
-};
 
 static const struct criu_args criu_defaults = {
     .common = {.max_snapshot = 64 * 1024 * 1024},
@@ -41,10 +29,15 @@ static const struct cli_opt criu_opts[] = {
             .complete = CLI_COMPLETE_FILE),
     CLI_STR(struct criu_args, mount, 0, "mount", "KEY",
             "restore: mount the queues of the tree's namespace where criu dump had mnt[PATH]:KEY"),
+    CLI_STR(struct criu_args, ipc, 0, "ipc", "PATH",
+            "restore: put the queues into the IPC namespace that this file leads to",
+            .complete = CLI_COMPLETE_FILE),
+    CLI_FLAG(struct criu_args, config, 0, "config",
+             "args: lines of a configuration file of criu, those for mounted queues included"),
     CLI_END,
 };
 
-static struct msgq_peek_opts peek_opts(const struct cli_ctx *ctx, const struct criu_args *args)
+struct msgq_peek_opts criu_peek_opts(const struct cli_ctx *ctx, const struct criu_args *args)
 {
     return (struct msgq_peek_opts){
         .backend = ctx->backend,
@@ -62,9 +55,19 @@ static int finish_output(struct cli_ctx *ctx)
 
 /* ---- args ---- */
 
-static int run_args(struct cli_ctx *ctx)
+void criu_tree_lines(const struct msgdump_tree *t, bool mounts, struct criu_lines *l)
 {
-    struct msgdump_tree tree;
+    for (size_t i = 0; i < t->n; i++)
+        criu_lines_add(l, "external file[%" PRIx64 ":%" PRIx64 "]", t->files[i].mnt_id,
+                       t->files[i].ino);
+    for (size_t i = 0; mounts && i < t->n_mounts; i++)
+        criu_lines_add(l, "external mnt[%s]:" CRIU_MOUNT_KEY, t->mounts[i]);
+}
+
+static int run_args(struct cli_ctx *ctx, const struct criu_args *args)
+{
+    _cleanup_(msgdump_tree_done) struct msgdump_tree tree = {0};
+    _cleanup_(criu_lines_done) struct criu_lines l = {0};
     struct err e = ERR_INIT;
     uint64_t pid;
     int r;
@@ -72,12 +75,14 @@ static int run_args(struct cli_ctx *ctx)
     if (ctx->n_operands != 2 || parse_u64_max(ctx->operands[1], INT32_MAX, &pid) < 0 || !pid)
         return cli_usage(ctx, "criu args needs PID");
     r = msgdump_tree_read((pid_t)pid, &tree, &e);
-    if (r < 0)
-        return cli_fail(ctx, r, &e, "process %" PRIu64, pid);
-    for (size_t i = 0; i < tree.n; i++)
-        printf("--external file[%" PRIx64 ":%" PRIx64 "]\n", tree.files[i].mnt_id,
-               tree.files[i].ino);
-    msgdump_tree_done(&tree);
+    if (r == 0)
+        r = msgdump_tree_check(&tree, &e);
+    if (r == 0)
+        criu_tree_lines(&tree, args->config, &l);
+    if (r < 0 || l.error)
+        return cli_fail(ctx, r ? r : l.error, &e, "process %" PRIu64, pid);
+    for (size_t i = 0; i < l.n; i++)
+        printf("%s%s\n", args->config ? "" : "--", l.v[i]);
     return finish_output(ctx);
 }
 
@@ -93,7 +98,7 @@ static int save_tree(struct cli_ctx *ctx, const struct criu_args *args, pid_t pi
 {
     _cleanup_(msgdump_tree_done) struct msgdump_tree tree = {0};
     _cleanup_(file_out_closep) struct file_out *out = NULL;
-    const struct msgq_peek_opts opts = peek_opts(ctx, args);
+    const struct msgq_peek_opts opts = criu_peek_opts(ctx, args);
     struct err e = ERR_INIT;
     int r = msgdump_tree_read(pid, &tree, &e);
 
@@ -145,190 +150,17 @@ static int run_script(struct cli_ctx *ctx)
     return finish_output(ctx);
 }
 
-/* ---- restore ---- */
-
-struct launch {
-    char **argv;
-    size_t n;
-    int error;
-};
-
-static void add_arg(struct launch *l, const char *fmt, ...) _printf_(2, 3);
-
-static void add_arg(struct launch *l, const char *fmt, ...)
-{
-    char **argv = reallocarray(l->argv, l->n + 2, sizeof(*argv));
-    va_list ap;
-
-    if (!argv) {
-        l->error = -ENOMEM;
-        return;
-    }
-    l->argv = argv;
-    va_start(ap, fmt);
-    if (vasprintf(&l->argv[l->n], fmt, ap) < 0)
-        l->error = -ENOMEM;
-    else
-        l->n++;
-    va_end(ap);
-    l->argv[l->n] = NULL;
-}
-
-static void launch_done(struct launch *l)
-{
-    for (size_t i = 0; i < l->n; i++)
-        free(l->argv[i]);
-    free(l->argv);
-}
-
-static int write_sysctl(const char *name, uint64_t value)
-{
-    char path[64], text[24];
-    _cleanup_(closep) int fd = -1;
-    int n = snprintf(text, sizeof(text), "%" PRIu64, value);
-
-    snprintf(path, sizeof(path), "/proc/sys/fs/mqueue/%s", name);
-    fd = open(path, O_WRONLY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    return file_write_all(fd, text, (size_t)n);
-}
-
-/* A new IPC namespace with the tree's limits. Return: its descriptor, or -errno with a reason. */
-static int new_namespace(const struct pmq_limits *l, struct err *e)
-{
-    int fd, r = 0;
-
-    if (unshare(CLONE_NEWIPC) < 0)
-        return err_set(e, -errno, "run as root", "cannot make an IPC namespace: %s",
-                       strerrordesc_np(errno));
-    if (l->queues_max != PMQ_UNKNOWN)
-        r = write_sysctl("queues_max", l->queues_max);
-    if (r == 0 && l->msg_max != PMQ_UNKNOWN)
-        r = write_sysctl("msg_max", l->msg_max);
-    if (r == 0 && l->msgsize_max != PMQ_UNKNOWN)
-        r = write_sysctl("msgsize_max", l->msgsize_max);
-    if (r < 0)
-        return err_set(e, r, NULL, "the new IPC namespace cannot get the limits of the old one: %s",
-                       strerrordesc_np(-r));
-    fd = open("/proc/self/ns/ipc", O_RDONLY);
-    return fd < 0 ? -errno : fd;
-}
-
-/*
- * An mqueue file system of this namespace, which CRIU binds to where the tree had one. It is
- * attached nowhere, and reached through its descriptor.
- */
-static int add_mount(struct launch *l, const char *key, struct err *e)
-{
-    _cleanup_(closep) int fs = fsopen("mqueue", FSOPEN_CLOEXEC);
-    int mnt = -1;
-
-    if (fs >= 0 && fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
-        mnt = fsmount(fs, 0, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
-    if (mnt < 0)
-        return err_set(e, -errno, NULL, "the queues cannot be mounted: %s", strerrordesc_np(errno));
-    add_arg(l, "--external");
-    add_arg(l, "mnt[%s]:/proc/self/fd/%d", key, mnt);
-    /* CRIU's newer way of mounting takes no mount that is attached nowhere. */
-    add_arg(l, "--mntns-compat-mode");
-    return 0;
-}
-
-/* One inherited descriptor for each name that CRIU has for a queue. */
-static int hand_over(const struct msgdump_plan *plan, const struct msgdump_checkpoint *c,
-                     struct launch *l, struct err *e)
-{
-    for (size_t i = 0; i < c->n; i++) {
-        int fd = fcntl(msgdump_plan_fd(plan, c->files[i].queue), F_DUPFD, 10);
-
-        if (fd < 0)
-            return err_set(e, -errno, "raise ulimit -n", "cannot hand a queue over: %s",
-                           strerrordesc_np(errno));
-        add_arg(l, "--inherit-fd");
-        add_arg(l, "fd[%d]:file[%" PRIx64 ":%" PRIx64 "]", fd, c->files[i].mnt_id, c->files[i].ino);
-    }
-    return 0;
-}
-
-static int make_queues(struct cli_ctx *ctx, const struct criu_args *args, const char *path,
-                       struct launch *l, struct err *e)
-{
-    const struct msgq_peek_opts peek = peek_opts(ctx, args);
-    const struct msgdump_opts opts = {
-        .keep = true,
-        .hide_unlinked = true,
-        .replace = args->replace,
-        .peek = &peek,
-        .tool = ctx->applet->name,
-    };
-    _cleanup_(dump_reader_freep) struct dump_reader *reader = NULL;
-    _cleanup_(msgdump_plan_freep) struct msgdump_plan *plan = NULL;
-    _cleanup_(msgdump_checkpoint_done) struct msgdump_checkpoint c = {0};
-    _cleanup_(closep) int home = open("/proc/self/ns/ipc", O_RDONLY | O_CLOEXEC);
-    const struct msgdump_item *items;
-    int ns = -1;
-    size_t n;
-    int r = dump_reader_open(path, DUMP_REWIND, &reader, e);
-
-    if (r == 0)
-        r = msgdump_checkpoint_read(reader, &c, e);
-    if (r == 0 && c.own_ipc_ns)
-        r = ns = new_namespace(&c.limits, e);
-    if (r >= 0)
-        r = msgdump_plan_new(reader, &opts, &plan, e);
-    if (r == 0 && args->mount)
-        r = add_mount(l, args->mount, e);
-    if (r == 0)
-        r = msgdump_plan_run(plan, e);
-    if (r < 0)
-        return r;
-    items = msgdump_plan_items(plan, &n);
-    for (size_t i = 0; i < n; i++)
-        if (items[i].saved)
-            cli_note(ctx, "%s: what was there is in %s", items[i].name, items[i].saved);
-    if (c.own_ipc_ns) {
-        add_arg(l, "--join-ns");
-        add_arg(l, "ipc:/proc/self/fd/%d", ns);
-        if (home < 0 || setns(home, CLONE_NEWIPC) < 0)
-            return err_set(e, -errno, NULL, "cannot go back to the IPC namespace: %s",
-                           strerrordesc_np(errno));
-    }
-    return hand_over(plan, &c, l, e);
-}
-
-static int run_restore(struct cli_ctx *ctx, const struct criu_args *args)
-{
-    _cleanup_(launch_done) struct launch l = {0};
-    char path[4096];
-    struct err e = ERR_INIT;
-    int r;
-
-    if (snprintf(path, sizeof(path), "%s/" MSGDUMP_CRIU_FILE, args->dir) >= (int)sizeof(path))
-        return cli_fail(ctx, -ENAMETOOLONG, NULL, "%s", args->dir);
-    qcmd_tell_journals(ctx, NULL);
-    add_arg(&l, "%s", args->program);
-    add_arg(&l, "restore");
-    r = make_queues(ctx, args, path, &l, &e);
-    if (r < 0)
-        return cli_fail(ctx, r, &e, "%s: nothing was restored", path);
-    for (size_t i = 1; i < ctx->n_operands; i++)
-        add_arg(&l, "%s", ctx->operands[i]);
-    if (l.error)
-        return cli_fail(ctx, l.error, NULL, "cannot run %s", args->program);
-    execvp(l.argv[0], l.argv);
-    return cli_fail(ctx, -errno, NULL, "the queues are there, but %s cannot be run", args->program);
-}
-
 static int criu_run(struct cli_ctx *ctx, const void *argp)
 {
     const struct criu_args *args = argp;
     const char *word = ctx->operands[0];
 
     if (strcmp(word, "args") == 0)
-        return run_args(ctx);
+        return run_args(ctx, args);
     if (strcmp(word, "restore") == 0)
-        return run_restore(ctx, args);
+        return criu_run_restore(ctx, args);
+    if (strcmp(word, "runtime") == 0)
+        return criu_run_runtime(ctx, args);
     if (ctx->n_operands > 1)
         return cli_usage(ctx, "criu %s takes no operands", word);
     return strcmp(word, "action") == 0 ? run_action(ctx, args) : run_script(ctx);
@@ -339,6 +171,7 @@ static const struct cli_word criu_commands[] = {
     {"script", "print an action script for criu dump"},
     {"action", "what that script runs: save the queues beside the images"},
     {"restore", "make the queues, then run criu restore with ARGS"},
+    {"runtime", "run an OCI runtime; a container that it checkpoints or restores has its queues"},
     {NULL, NULL},
 };
 
@@ -352,7 +185,7 @@ static const struct cli_example criu_examples[] = {
 
 const struct cli_verb mqdump_criu_verb = {
     .name = "criu",
-    .operands = "COMMAND [PID] [-- ARGS…]",
+    .operands = "COMMAND [PID] [-- [RUNTIME] ARGS…]",
     .min_operands = 1,
     .max_operands = SIZE_MAX,
     .commands = criu_commands,

@@ -127,6 +127,7 @@ struct msgdump_item {
  * @renames, @n_renames: "OLD=NEW"
  * @replace, @append: what to do with queues that exist
  * @keep: take a queue that exists as it is when attributes and messages are equal
+ * @leave: by number of a queue: one that exists and differs is left as it is; NULL: none is
  * @hide_unlinked: queues that had no name are made under a temporary one, and lose it again
  * @ipc_ns: only queues of this namespace; 0: of all
  * @puts_back: the dump's file, which holds what was replaced: it is removed when that is there
@@ -143,6 +144,7 @@ struct msgdump_opts {
     bool replace;
     bool append;
     bool keep;
+    const bool *leave;
     bool hide_unlinked;
     const char *puts_back;
     uint64_t ipc_ns;

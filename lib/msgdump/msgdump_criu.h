@@ -28,17 +28,35 @@ struct msgdump_file {
  * @root: its first process
  * @files, @n: each pair of mount and inode once, those of an inode together
  * @ipc_ns: the tree's IPC namespace; 0 when it is the caller's
+ * @mounts, @n_mounts: where its first process has queues mounted, if not where the caller has
+ * @user_ns: a process of it is in another user namespace than the caller
  */
 struct msgdump_tree {
     pid_t root;
     struct msgdump_file *files;
     size_t n;
     uint64_t ipc_ns;
+    char **mounts;
+    size_t n_mounts;
+    bool user_ns;
 };
 
 /* Looks at the process and all its descendants. Return: 0; -ESRCH, -EACCES, … with a reason. */
 int msgdump_tree_read(pid_t root, struct msgdump_tree *out, struct err *e);
 void msgdump_tree_done(struct msgdump_tree *t);
+
+/**
+ * msgdump_tree_has_queues() - whether a checkpoint has anything to do with queues
+ * @t: the tree
+ *
+ * It has when a process has one open, or when there is one in an IPC namespace of its own.
+ *
+ * Return: 1, 0, or -errno with a reason.
+ */
+int msgdump_tree_has_queues(const struct msgdump_tree *t, struct err *e);
+
+/* Whether it could be restored. Return: 0, or -EOPNOTSUPP with a reason. */
+int msgdump_tree_check(const struct msgdump_tree *t, struct err *e);
 
 /**
  * msgdump_tree_save() - write its queues, and how CRIU names them
@@ -56,12 +74,14 @@ int msgdump_tree_save(const struct msgdump_tree *t, const struct msgq_peek_opts 
  * @own_ipc_ns: the tree had an IPC namespace of its own
  * @limits: that namespace's
  * @files, @n: descriptors, by the number of their queue
+ * @n_queues: queues, those that no process had open among them
  */
 struct msgdump_checkpoint {
     bool own_ipc_ns;
     struct pmq_limits limits;
     struct msgdump_file *files;
     size_t n;
+    size_t n_queues;
 };
 
 /* Reads all of it and rewinds. */

@@ -203,11 +203,15 @@ static int check_append(const struct msgdump_item *item, int fd, struct err *e)
     return 0;
 }
 
-/* Return: 1 when the queue is kept, 0 when it has to be made, or -errno. */
+/* Return: 1 when the queue is kept or left, 0 when it has to be made, or -errno. */
 static int check_keep(struct msgdump_plan *p, struct msgdump_item *item, struct err *e)
 {
     int r = msgdump_is_equal(p, item, e);
 
+    if (r == 0 && p->opts->leave && p->opts->leave[item - p->items]) {
+        item->action = MSGDUMP_SKIP;
+        return 1;
+    }
     if (r == 0 && !p->opts->replace)
         return err_set(e, -EEXIST, "--replace saves it and makes it anew",
                        "%s exists, and is not what was saved", item->name);

@@ -16,6 +16,7 @@
 #include "ipcns.h"
 #include "msgdump_criu.h"
 #include "proc.h"
+#include "tree_internal.h"
 
 enum {
     FILES_MAX = 65536,
@@ -161,6 +162,7 @@ static int collect_tree(int proc, const struct family *f, struct msgdump_tree *t
 
         if (!f->v[i].in)
             continue;
+        t->user_ns = t->user_ns || msgdump_other_namespace(proc, f->v[i].pid, "user");
         r = proc_visit_fds(proc, f->v[i].pid, add_file, &c);
         if (r == -ESRCH)
             continue;
@@ -193,6 +195,8 @@ int msgdump_tree_read(pid_t root, struct msgdump_tree *out, struct err *e)
         t.ipc_ns = t.ipc_ns == own ? 0 : t.ipc_ns;
         r = collect_tree(proc, &f, &t, e);
     }
+    if (r == 0)
+        r = msgdump_tree_mounts(proc, &t, e);
     free(f.v);
     if ((r == -EACCES || r == -EPERM) && e && !e->why[0])
         err_set(e, r, "run as root", "not permitted to look into it");
@@ -205,6 +209,9 @@ int msgdump_tree_read(pid_t root, struct msgdump_tree *out, struct err *e)
 
 void msgdump_tree_done(struct msgdump_tree *t)
 {
+    for (size_t i = 0; i < t->n_mounts; i++)
+        free(t->mounts[i]);
+    free(t->mounts);
     free(t->files);
     *t = (struct msgdump_tree){0};
 }
@@ -355,8 +362,10 @@ int msgdump_tree_save(const struct msgdump_tree *t, const struct msgq_peek_opts 
 {
     struct tree_save s = {
         .tree = t, .opts = *peek, .tool = tool, .stream = stream, .tell = tell, .ctx = ctx};
-    int r = save_open(&s, e);
+    int r = msgdump_tree_check(t, e);
 
+    if (r == 0)
+        r = save_open(&s, e);
     if (r == 0 && t->ipc_ns)
         r = save_closed(&s, e);
     if (r == 0)
@@ -385,14 +394,13 @@ static int take_tree(struct msgdump_checkpoint *c, const struct dump_record *rec
     return r;
 }
 
-static int take_file(struct msgdump_checkpoint *c, size_t queues, const struct dump_record *rec,
-                     struct err *e)
+static int take_file(struct msgdump_checkpoint *c, const struct dump_record *rec, struct err *e)
 {
-    struct msgdump_file f = {.queue = queues - 1};
+    struct msgdump_file f = {.queue = c->n_queues - 1};
     void *v;
     int r;
 
-    if (!queues)
+    if (!c->n_queues)
         return dump_bad(rec, e, "a descriptor before the first queue");
     if (c->n == FILES_MAX)
         return dump_bad(rec, e, "more than %d descriptors", FILES_MAX);
@@ -415,17 +423,16 @@ int msgdump_checkpoint_read(struct dump_reader *reader, struct msgdump_checkpoin
     struct msgdump_checkpoint c = {0};
     struct dump_record *rec;
     bool tree = false;
-    size_t queues = 0;
     int r;
 
     while ((r = dump_reader_next(reader, &rec, e)) > 0) {
         r = 0;
         if (strcmp(rec->type, "queue") == 0)
-            queues++;
+            c.n_queues++;
         else if (strcmp(rec->type, "criu_tree") == 0)
             r = take_tree(&c, rec, e);
         else if (strcmp(rec->type, "criu_file") == 0)
-            r = take_file(&c, queues, rec, e);
+            r = take_file(&c, rec, e);
         tree = tree || strcmp(rec->type, "criu_tree") == 0;
         if (r < 0)
             break;
