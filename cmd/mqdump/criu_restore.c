@@ -253,33 +253,37 @@ int criu_make_queues(struct cli_ctx *ctx, const struct criu_args *args, const ch
 }
 
 /* "name value" becomes --name and value. */
-static char **command_line(const struct cli_ctx *ctx, const struct criu_args *args,
-                           const struct criu_lines *l)
+static void add_words(const struct criu_lines *l, struct criu_lines *words)
 {
-    char **argv = calloc(2 + 2 * l->n + ctx->n_operands, sizeof(*argv));
-    size_t n = 0;
-
-    if (!argv)
-        return NULL;
-    argv[n++] = (char *)(uintptr_t)args->program;
-    argv[n++] = (char *)(uintptr_t) "restore";
     for (size_t i = 0; i < l->n; i++) {
-        char *space = strchr(l->v[i], ' ');
+        int name = (int)strcspn(l->v[i], " ");
 
-        *space = '\0';
-        if (asprintf(&argv[n++], "--%s", l->v[i]) < 0)
-            return NULL;
-        argv[n++] = space + 1;
+        criu_lines_add(words, "--%.*s", name, l->v[i]);
+        criu_lines_add(words, "%s", l->v[i] + name + 1);
     }
-    for (size_t i = 1; i < ctx->n_operands; i++)
-        argv[n++] = ctx->operands[i];
-    return argv;
+}
+
+static int run_criu(const struct cli_ctx *ctx, const struct criu_args *args,
+                    const struct criu_lines *l)
+{
+    _cleanup_(criu_lines_done) struct criu_lines words = {0};
+    _cleanup_(freep) char **argv = NULL;
+
+    criu_lines_add(&words, "%s", args->program);
+    criu_lines_add(&words, "restore");
+    add_words(l, &words);
+    argv = calloc(words.n + ctx->n_operands, sizeof(*argv));
+    if (words.error || !argv)
+        return -ENOMEM;
+    memcpy(argv, words.v, words.n * sizeof(*argv));
+    memcpy(argv + words.n, ctx->operands + 1, (ctx->n_operands - 1) * sizeof(*argv));
+    return criu_exec(argv);
 }
 
 int criu_run_restore(struct cli_ctx *ctx, const struct criu_args *args)
 {
     _cleanup_(criu_lines_done) struct criu_lines l = {0};
-    char path[4096], **argv;
+    char path[4096];
     struct err e = ERR_INIT;
     int r;
 
@@ -289,7 +293,6 @@ int criu_run_restore(struct cli_ctx *ctx, const struct criu_args *args)
     r = criu_make_queues(ctx, args, path, &l, &e);
     if (r < 0)
         return cli_fail(ctx, r, &e, "%s: nothing was restored", path);
-    argv = command_line(ctx, args, &l);
-    r = argv ? criu_exec(argv) : -ENOMEM;
+    r = run_criu(ctx, args, &l);
     return cli_fail(ctx, r, NULL, "the queues are there, but %s cannot be run", args->program);
 }

@@ -132,8 +132,8 @@ static int restore(struct cli_ctx *ctx, const struct criu_args *given, const str
         r = criu_make_queues(ctx, &args, path, &l, &e);
     }
     if (r == -EEXIST && args.ipc)
-        snprintf(e.remedy, sizeof(e.remedy), "to do without it: nsenter --ipc=%.128s mqctl rm QUEUE",
-                 args.ipc);
+        snprintf(e.remedy, sizeof(e.remedy),
+                 "to do without it: nsenter --ipc=%.128s mqctl rm QUEUE", args.ipc);
     if (r == 0)
         r = tell_criu(&l, &e);
     return r < 0 ? cli_fail(ctx, r, &e, "%s: container %s is not restored", path, c->id) : CLI_OK;

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "cleanup.h"
-#include "tree_internal.h"
 #include "proc.h"
+#include "tree_internal.h"
 
 bool msgdump_other_namespace(int proc, pid_t pid, const char *kind)
 {
