@@ -59,8 +59,17 @@ static void show_holders(struct out *out, const char *key, const char *title,
     out_list_end(out);
 }
 
+static uint64_t blocked_for(int proc, const struct fdq_thread *t)
+{
+    uint64_t ns;
+
+    return proc < 0 || proc_thread_since(proc, t->pid, t->tid, &ns) < 0 ? OUT_UNKNOWN_U64 : ns;
+}
+
 static void show_threads(struct out *out, const struct fdq_queue *q)
 {
+    _cleanup_(closep) int proc = q->n_threads ? proc_open(NULL) : -1;
+
     if (out_get_headings(out))
         out_text(out, "\nblocked:%s", q->n_threads ? "" : " none that can be seen");
     out_list_begin(out, "threads", thread_cols, 0);
@@ -70,7 +79,7 @@ static void show_threads(struct out *out, const struct fdq_queue *q)
             .tid = (uint32_t)q->threads[i].tid,
             .comm = q->threads[i].comm,
             .direction = q->threads[i].sends ? "send" : "recv",
-            .since = OUT_UNKNOWN_U64,
+            .since = blocked_for(proc, &q->threads[i]),
         };
 
         out_row(out, &row);

@@ -8,6 +8,7 @@
 
 #include "escape.h"
 #include "stuck_words.h"
+#include "timefmt.h"
 
 /* ---- text ---- */
 
@@ -15,11 +16,16 @@
 static void thread_line(struct cli_ctx *ctx, const struct wait_thread *t, bool wakers)
 {
     _cleanup_(buf_done) struct buf line = BUF_INIT;
+    char span[TIMEFMT_SPAN_SIZE];
 
     buf_add_str(&line, "            ");
     stuck_add_thread(&line, t);
     buf_add_str(&line, "  ");
     stuck_add_wait(&line, t);
+    if (t->since_ns != WAIT_UNKNOWN) {
+        timefmt_span(span, t->since_ns);
+        buf_printf(&line, " for %s", span);
+    }
     if (wakers)
         stuck_add_wakers(&line, t);
     out_line(ctx->out, "%s", buf_str(&line));
@@ -65,6 +71,7 @@ static void unread_line(struct cli_ctx *ctx, const struct stuck_unread *u)
 
 static void not_seen(struct cli_ctx *ctx, const struct wait_report *r)
 {
+    out_line(ctx->out, "seen through: %s", strcmp(r->backend, "bpf") ? "/proc" : "BPF");
     if (r->processes_hidden)
         out_line(ctx->out,
                  "not seen: %" PRIu64 " process%s that you may not look into (taken as running)",
@@ -158,7 +165,7 @@ static void thread_json(struct cli_ctx *ctx, const struct wait_thread *t)
         .state = {t->state},
         .call = t->call,
         .direction = t->waits ? wait_direction_name(t->direction) : NULL,
-        .since = OUT_UNKNOWN_F64,
+        .since = t->since_ns == WAIT_UNKNOWN ? OUT_UNKNOWN_F64 : (double)t->since_ns / 1e9,
         .cgroup = t->cgroup,
         .outside = t->outside,
     };
@@ -238,6 +245,7 @@ static void finding_json(struct cli_ctx *ctx, const struct wait_finding *f)
 }
 
 struct report_row {
+    const char *backend, *backend_reason;
     uint64_t processes_seen, threads_seen, processes_hidden;
     bool all_users;
 };
@@ -245,6 +253,9 @@ struct report_row {
 #define REPORT struct report_row
 
 const struct out_col stuck_cols[] = {
+    OUT_STR(REPORT, backend, "backend", "where threads and descriptors were found: bpf or proc"),
+    OUT_STR(REPORT, backend_reason, "backend_reason", "why not through BPF",
+            .flags = OUT_OPTIONAL),
     OUT_U64(REPORT, processes_seen, "processes_seen", "processes that were looked into"),
     OUT_U64(REPORT, threads_seen, "threads_seen", "their threads"),
     OUT_U64(REPORT, processes_hidden, "processes_hidden",
@@ -257,6 +268,8 @@ void stuck_show_json(struct cli_ctx *ctx, const struct wait_report *r,
                      const struct stuck_unread_list *unread, bool chain)
 {
     const struct report_row row = {
+        .backend = r->backend,
+        .backend_reason = r->no_bpf.why[0] ? r->no_bpf.why : NULL,
         .processes_seen = r->processes_seen,
         .threads_seen = r->threads_seen,
         .processes_hidden = r->processes_hidden,

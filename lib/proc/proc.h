@@ -179,6 +179,18 @@ struct proc_call {
 int proc_thread_call(int proc, pid_t pid, pid_t tid, struct proc_call *out);
 
 /**
+ * proc_thread_since() - for how long a thread has slept
+ * @ns: by the scheduler's clock
+ *
+ * For a thread that runs it is nearly nothing. The calling thread visits that one's processor.
+ *
+ * Return: 0; -ESRCH, -ENOENT when it has gone or this kernel does not tell; -ENODATA when the kernel
+ * has moved it, asleep, to another processor, which makes it forget; -EINVAL when the caller
+ * may not run where the thread last ran.
+ */
+int proc_thread_since(int proc, pid_t pid, pid_t tid, uint64_t *ns);
+
+/**
  * proc_fd_take() - a duplicate of another process's descriptor
  * @pid: process
  * @fd: descriptor in it
@@ -209,6 +221,12 @@ int proc_parse_thread_flags(const char *text, unsigned int *flags);
 
 /* The same text: the thread's name, and the letter of its state. */
 int proc_parse_state(const char *text, char comm[PROC_COMM_SIZE], char *state);
+
+/* The same text: the processor that the thread last ran on. */
+int proc_parse_processor(const char *text, int *cpu);
+
+/* Content of /proc/PID/task/TID/sched: when the thread last ran, ns of its processor's clock. */
+int proc_parse_last_ran(const char *text, uint64_t *ns);
 
 /* A line of mountinfo without its newline, which is changed: @out points into it. */
 int proc_parse_mount(char *line, struct proc_mount *out);

@@ -255,6 +255,16 @@ static int collect_wakers(const struct graph *g, const struct thread *t, struct 
     return 0;
 }
 
+/* The kernel forgets when a sleeper last ran that it moves to another processor. */
+static uint64_t waited_for(const struct graph *g, const struct thread *t)
+{
+    uint64_t ns;
+
+    if (proc_thread_since(g->proc, g->processes[t->process].pid, t->tid, &ns) == 0)
+        return ns;
+    return t->ran && g->now > t->ran ? g->now - t->ran : WAIT_UNKNOWN;
+}
+
 int graph_describe(const struct graph *g, const struct thread *t, struct wait_thread *out)
 {
     const struct process *p = &g->processes[t->process];
@@ -274,6 +284,7 @@ int graph_describe(const struct graph *g, const struct thread *t, struct wait_th
         .cgroup = strcmp(cgroup, g->own_cgroup) ? strdup(cgroup) : NULL,
     };
     memcpy(out->comm, p->comm, sizeof(out->comm));
+    out->since_ns = first ? waited_for(g, t) : WAIT_UNKNOWN;
     if (first && describe_object(g, t, first, &out->object) < 0)
         return -ENOMEM;
     /* Of epoll_wait(2) it is the set that is waited for; its name tells the first of it. */

@@ -74,10 +74,13 @@ struct thread {
     const char *outside; /* why it is live whatever others do, or NULL */
     enum wait_direction direction;
     size_t first_alternative, n_alternatives;
-    uint64_t switches; /* how often it has slept */
+    uint64_t switches; /* how often it has slept; UINT64_MAX: it has gone */
+    bool switches_known;
+    uint64_t ran; /* when it last got a processor, on the clock of graph.now; 0: not known */
 };
 
 struct cgroup {
+    uint64_t key; /* what processes of the same groups share; 0: not known */
     char *path;
     bool frozen;
 };
@@ -124,11 +127,21 @@ struct graph {
     bool queues_read;
     bool events_read; /* eventfds have their numbers */
     uint64_t hidden;
+    uint64_t now; /* when we ourselves last got a processor, where BPF tells that */
     int error; /* the first -ENOMEM */
 };
 
-/* scan.c: processes, threads, descriptors, sockets. Return: 0 or -errno. */
-int graph_scan(struct graph *g, struct err *e);
+/*
+ * scan_bpf.c: programs that tell threads and descriptors of all processes, loaded once for several
+ * scans. For root alone, who may see all of that.
+ */
+struct graph_bpf;
+int graph_bpf_open(struct graph_bpf **ret, struct err *e);
+void graph_bpf_close(struct graph_bpf *b);
+void graph_bpf_closep(struct graph_bpf **b);
+
+/* scan.c: processes, threads, descriptors, sockets. @bpf: NULL for /proc. Return: 0 or -errno. */
+int graph_scan(struct graph *g, const struct graph_bpf *bpf, struct err *e);
 void graph_done(struct graph *g);
 struct process *graph_process(const struct graph *g, pid_t pid);
 struct socket *graph_socket(const struct graph *g, uint64_t inode);

@@ -2,15 +2,18 @@
 /* One look, and where it finds something a second one: only what both show is told. */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "cleanup.h"
 #include "graph.h"
 #include "realuser.h"
 
-static int look_once(struct graph *g, struct err *e)
+const char *const wait_backends[] = {"bpf", "proc", NULL};
+
+static int look_once(struct graph *g, const struct graph_bpf *bpf, struct err *e)
 {
-    int r = graph_scan(g, e);
+    int r = graph_scan(g, bpf, e);
 
     if (r == 0) {
         graph_explain(g);
@@ -37,7 +40,7 @@ static void pause_for(uint64_t ns)
         ;
 }
 
-static int report(const struct graph *g, const pid_t *pids, size_t n, struct wait_report *out,
+static int report(const struct graph *g, const struct wait_opts *opts, struct wait_report *out,
                   struct err *e)
 {
     struct proc_view view = {0};
@@ -47,43 +50,67 @@ static int report(const struct graph *g, const pid_t *pids, size_t n, struct wai
     out->processes_seen = g->n_processes - g->hidden;
     out->threads_seen = g->n_threads;
     out->processes_hidden = g->hidden;
-    for (size_t i = 0; i < n; i++)
-        if (!graph_process(g, pids[i]))
-            return err_set(e, -ESRCH, NULL, "there is no process %d", (int)pids[i]);
-    return graph_findings(g, pids, n, out);
+    for (size_t i = 0; i < opts->n; i++)
+        if (!graph_process(g, opts->pids[i]))
+            return err_set(e, -ESRCH, NULL, "there is no process %d", (int)opts->pids[i]);
+    return graph_findings(g, opts->pids, opts->n, out);
 }
 
-static int look(const pid_t *pids, size_t n, uint64_t watch_ns, struct wait_report *out,
+static int look(const struct wait_opts *opts, const struct graph_bpf *bpf, struct wait_report *out,
                 struct err *e)
 {
     struct graph first, second;
-    int r = look_once(&first, e);
+    int r = look_once(&first, bpf, e);
 
     if (r == 0 && anything_stuck(&first)) {
-        pause_for(watch_ns);
-        r = look_once(&second, e);
+        pause_for(opts->watch_ns);
+        r = look_once(&second, bpf, e);
         if (r == 0)
             r = graph_confirm(&second, &first);
         if (r == 0)
-            r = report(&second, pids, n, out, e);
+            r = report(&second, opts, out, e);
         graph_done(&second);
     } else if (r == 0) {
-        r = report(&first, pids, n, out, e);
+        r = report(&first, opts, out, e);
     }
     graph_done(&first);
     return r;
 }
 
-int wait_look(const pid_t *pids, size_t n, uint64_t watch_ns, struct wait_report **ret,
-              struct err *e)
+/* Chooses where threads and descriptors come from. @bpf stays NULL for /proc. */
+static int choose(const struct wait_opts *opts, struct graph_bpf **bpf, struct wait_report *out,
+                  struct err *e)
+{
+    bool known = !opts->backend;
+    int r;
+
+    for (size_t i = 0; wait_backends[i] && !known; i++)
+        known = !strcmp(opts->backend, wait_backends[i]);
+    if (!known)
+        return err_set(e, -EINVAL, NULL, "there is no backend of that name, only bpf and proc");
+    out->backend = "proc";
+    if (opts->backend && !strcmp(opts->backend, "proc"))
+        return 0;
+    r = graph_bpf_open(bpf, &out->no_bpf);
+    if (r == 0)
+        out->backend = "bpf";
+    if (r < 0 && opts->backend && e)
+        *e = out->no_bpf;
+    return opts->backend || r == -ENOMEM ? r : 0;
+}
+
+int wait_look(const struct wait_opts *opts, struct wait_report **ret, struct err *e)
 {
     _cleanup_(wait_report_freep) struct wait_report *out = calloc(1, sizeof(*out));
+    _cleanup_(graph_bpf_closep) struct graph_bpf *bpf = NULL;
     struct realuser saved;
-    int r = out ? realuser_enter(&saved) : -ENOMEM;
+    int r = out ? choose(opts, &bpf, out, e) : -ENOMEM;
 
+    if (r == 0)
+        r = realuser_enter(&saved);
     if (r < 0)
         return r;
-    r = look(pids, n, watch_ns, out, e);
+    r = look(opts, bpf, out, e);
     realuser_leave(&saved);
     if (r < 0)
         return r;

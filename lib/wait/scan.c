@@ -11,8 +11,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/statfs.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "array.h"
@@ -20,159 +18,13 @@
 #include "cleanup.h"
 #include "diag.h"
 #include "fileio.h"
-#include "graph.h"
 #include "macros.h"
+#include "scan.h"
 
 enum {
-    PF_KTHREAD = 0x00200000,   /* include/linux/sched.h */
-    MQUEUE_MAGIC = 0x19800202, /* ipc/mqueue.c */
     TEXT_MAX = 1 << 20,
     LISTENING = 10, /* TCP_LISTEN of net/tcp_states.h, which unix sockets share */
 };
-
-/* State of one scan, beside the graph that it fills. */
-struct scan {
-    struct graph *g;
-    uint64_t *net_seen; /* inode numbers of network namespaces */
-    int *net_fds;
-    size_t n_net, net_room, n_fds, fds_room;
-    uint64_t queue_dev, other_dev; /* the last file systems that were, and were not, mqueue */
-};
-
-/* ---- threads ---- */
-
-/* The fields of a stat file behind the name. Return: how many of them were read. */
-static int parse_stat(const char *text, char *state, int *parent, unsigned int *flags, int *threads)
-{
-    const char *end = strrchr(text, ')');
-
-    return end ? sscanf(end + 1,
-                        " %c %d %*d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %d",
-                        state, parent, flags, threads)
-               : 0;
-}
-
-static bool is_stopped(char state)
-{
-    return state == 'T' || state == 't';
-}
-
-static int add_thread(struct scan *s, uint32_t process, pid_t tid, char state, bool alone)
-{
-    struct graph *g = s->g;
-    struct thread *t;
-    int r;
-
-    /* The first thread of a process that goes on without it does nothing and wakes nobody. */
-    if (state == 'Z' && !alone)
-        return 0;
-    t = ARRAY_MORE(g->threads, g->n_threads, g->threads_room);
-    if (!t)
-        return -ENOMEM;
-    *t = (struct thread){.process = process, .tid = tid, .state = state};
-    t->stopped = is_stopped(state) || g->cgroups[g->processes[process].cgroup].frozen;
-    g->processes[process].n_threads++;
-    r = proc_thread_call(g->proc, g->processes[process].pid, tid, &t->call);
-    if (r < 0)
-        t->outside = "it may not be looked into";
-    return r == -ENOMEM ? r : 0;
-}
-
-struct walk {
-    struct scan *s;
-    uint32_t process;
-};
-
-static int on_thread(pid_t tid, void *ctx)
-{
-    const struct walk *w = ctx;
-    _cleanup_(buf_done) struct buf text = BUF_INIT;
-    char path[64], state;
-    unsigned int flags;
-    int parent, threads;
-
-    snprintf(path, sizeof(path), "%d/task/%d/stat", (int)w->s->g->processes[w->process].pid,
-             (int)tid);
-    if (file_read(w->s->g->proc, path, TEXT_MAX, &text) < 0 ||
-        parse_stat(buf_str(&text), &state, &parent, &flags, &threads) < 4)
-        return 0;
-    return add_thread(w->s, w->process, tid, state, false);
-}
-
-/* ---- descriptors ---- */
-
-static bool on_mqueue(struct scan *s, const struct proc_fd *f, uint64_t dev)
-{
-    char path[64];
-    struct statfs fs;
-
-    if (dev == s->queue_dev || dev == s->other_dev)
-        return dev == s->queue_dev;
-    snprintf(path, sizeof(path), "/proc/%d/fd/%s", (int)f->tid, f->entry);
-    if (statfs(path, &fs) < 0)
-        return false;
-    if (fs.f_type == MQUEUE_MAGIC)
-        s->queue_dev = dev;
-    else
-        s->other_dev = dev;
-    return fs.f_type == MQUEUE_MAGIC;
-}
-
-/* Fills in kind, device and inode. Return: whether anybody could wait for it. */
-static bool identify(struct scan *s, const struct proc_fd *f, struct descriptor *d)
-{
-    struct statx st;
-
-    if (!strncmp(f->link, "socket:[", 8)) {
-        d->kind = FD_SOCKET;
-        return proc_parse_ns(f->link, "socket", &d->inode) == 0;
-    }
-    if (!strncmp(f->link, "anon_inode:", 11)) {
-        d->kind = strstr(f->link, "[eventpoll]") ? FD_EPOLL
-                  : strstr(f->link, "[eventfd]") ? FD_EVENTFD
-                                                 : FD_OTHER;
-        return true;
-    }
-    if (strncmp(f->link, "pipe:[", 6) && f->link[0] != '/') {
-        d->kind = FD_OTHER;
-        return true;
-    }
-    if (statx(f->dir, f->entry, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_TYPE | STATX_INO, &st) <
-        0)
-        return false;
-    d->inode = st.stx_ino;
-    d->dev = makedev(st.stx_dev_major, st.stx_dev_minor);
-    if (S_ISFIFO(st.stx_mode))
-        d->kind = f->link[0] == '/' ? FD_FIFO : FD_PIPE;
-    else if (!S_ISREG(st.stx_mode))
-        d->kind = FD_OTHER;
-    else /* message queues are on file systems without a device */
-        d->kind = !st.stx_dev_major && on_mqueue(s, f, d->dev) ? FD_QUEUE : FD_FILE;
-    return true;
-}
-
-static int on_fd(const struct proc_fd *f, void *ctx)
-{
-    const struct walk *w = ctx;
-    struct graph *g = w->s->g;
-    struct descriptor d = {.process = w->process, .table = f->tid, .fd = f->fd}, *at;
-    struct stat st;
-
-    if (!identify(w->s, f, &d))
-        return 0;
-    if (d.kind != FD_SOCKET && d.kind != FD_FILE && d.kind != FD_OTHER &&
-        fstatat(f->dir, f->entry, &st, AT_SYMLINK_NOFOLLOW) == 0) {
-        /* The link's own permission bits tell how the descriptor was opened. */
-        d.reads = st.st_mode & S_IRUSR;
-        d.writes = st.st_mode & S_IWUSR;
-    }
-    at = ARRAY_MORE(g->fds, g->n_fds, g->fds_room);
-    if (!at)
-        return -ENOMEM;
-    *at = d;
-    g->processes[w->process].n_fds++;
-    return 0;
-}
 
 /* ---- control groups ---- */
 
@@ -206,14 +58,20 @@ static char *cgroup_of(const struct graph *g, pid_t pid)
 }
 
 /* Processes follow one another in few control groups. */
-static int add_cgroup(struct graph *g, pid_t pid, uint32_t *out)
+int scan_add_cgroup(struct graph *g, pid_t pid, uint64_t key, uint32_t *out)
 {
-    char *path = cgroup_of(g, pid);
+    char *path;
     struct cgroup *c;
 
+    for (size_t i = g->n_cgroups; key && i-- > 0;)
+        if (g->cgroups[i].key == key) {
+            *out = (uint32_t)i;
+            return 0;
+        }
+    path = cgroup_of(g, pid);
     if (!path)
         return -ENOMEM;
-    for (size_t i = g->n_cgroups; i-- > 0;)
+    for (size_t i = g->n_cgroups; !key && i-- > 0;)
         if (!strcmp(g->cgroups[i].path, path)) {
             free(path);
             *out = (uint32_t)i;
@@ -224,7 +82,7 @@ static int add_cgroup(struct graph *g, pid_t pid, uint32_t *out)
         free(path);
         return -ENOMEM;
     }
-    *c = (struct cgroup){.path = path, .frozen = is_frozen(g, path)};
+    *c = (struct cgroup){.key = key, .path = path, .frozen = is_frozen(g, path)};
     *out = (uint32_t)g->n_cgroups - 1;
     return 0;
 }
@@ -239,15 +97,13 @@ static int on_mount(const struct proc_mount *m, void *ctx)
     return g->cgroup_mount ? 1 : -ENOMEM;
 }
 
-/* ---- processes ---- */
-
 /* Notes the network namespace of a process, to list its sockets later. */
-static int add_net(struct scan *s, pid_t pid)
+int scan_add_net(struct scan *s, pid_t pid, uint64_t inode)
 {
-    uint64_t inode, *seen;
+    uint64_t *seen;
     int fd, *at;
 
-    if (proc_ns(s->g->proc, pid, "net", &inode) < 0)
+    if (!inode && proc_ns(s->g->proc, pid, "net", &inode) < 0)
         return 0;
     for (size_t i = 0; i < s->n_net; i++)
         if (s->net_seen[i] == inode)
@@ -266,49 +122,6 @@ static int add_net(struct scan *s, pid_t pid)
     }
     *at = fd;
     return 0;
-}
-
-static int add_process(struct scan *s, struct process *p, char state, int threads)
-{
-    struct graph *g = s->g;
-    struct walk w = {.s = s, .process = (uint32_t)g->n_processes};
-    struct process *at = ARRAY_MORE(g->processes, g->n_processes, g->processes_room);
-    int r;
-
-    if (!at)
-        return -ENOMEM;
-    p->first_fd = g->n_fds;
-    p->first_thread = g->n_threads;
-    *at = *p;
-    r = proc_visit_fds(g->proc, p->pid, on_fd, &w);
-    if (r == -EACCES || r == -EPERM) {
-        g->processes[w.process].hidden = true;
-        g->hidden++;
-    }
-    if (r == -ENOMEM)
-        return r;
-    r = threads > 1 ? proc_visit_tids(g->proc, p->pid, on_thread, &w)
-                    : add_thread(s, w.process, p->pid, state, true);
-    return r == -ENOMEM ? r : add_net(s, p->pid);
-}
-
-static int on_process(pid_t pid, void *ctx)
-{
-    struct scan *s = ctx;
-    _cleanup_(buf_done) struct buf text = BUF_INIT;
-    struct process p = {.pid = pid};
-    unsigned int flags;
-    int threads, r;
-    char path[32], state;
-
-    snprintf(path, sizeof(path), "%d/stat", (int)pid);
-    if (file_read(s->g->proc, path, TEXT_MAX, &text) < 0 ||
-        parse_stat(buf_str(&text), &state, &p.parent, &flags, &threads) < 4 || flags & PF_KTHREAD)
-        return 0;
-    if (proc_parse_state(buf_str(&text), p.comm, &state) < 0)
-        return 0;
-    r = add_cgroup(s->g, pid, &p.cgroup);
-    return r < 0 ? r : add_process(s, &p, state, threads);
 }
 
 /* ---- sockets ---- */
@@ -523,7 +336,7 @@ static void sort_processes(struct graph *g)
     }
 }
 
-static int scan_all(struct scan *s, struct err *e)
+static int scan_all(struct scan *s, const struct graph_bpf *bpf, struct err *e)
 {
     struct graph *g = s->g;
     int r = proc_visit_mounts(g->proc, PROC_SELF, on_mount, g);
@@ -532,7 +345,7 @@ static int scan_all(struct scan *s, struct err *e)
     g->own_cgroup = cgroup_of(g, getpid());
     if (r == -ENOMEM || !g->own_cgroup)
         return -ENOMEM;
-    r = proc_visit_pids(g->proc, on_process, s);
+    r = bpf ? scan_bpf(bpf, s, e) : scan_proc(s);
     if (r < 0)
         return r;
     sort_processes(g);
@@ -548,7 +361,7 @@ static int scan_all(struct scan *s, struct err *e)
     return r < 0 ? r : sort_descriptors(g);
 }
 
-int graph_scan(struct graph *g, struct err *e)
+int graph_scan(struct graph *g, const struct graph_bpf *bpf, struct err *e)
 {
     struct scan s = {.g = g, .queue_dev = UINT64_MAX, .other_dev = UINT64_MAX};
     int r;
@@ -557,7 +370,7 @@ int graph_scan(struct graph *g, struct err *e)
     if (g->proc < 0)
         return err_set(e, g->proc, "mount -t proc proc /proc", "cannot open /proc: %s",
                        err_text(NULL, g->proc));
-    r = scan_all(&s, e);
+    r = scan_all(&s, bpf, e);
     for (size_t i = 0; i < s.n_fds; i++)
         close(s.net_fds[i]);
     free(s.net_fds);

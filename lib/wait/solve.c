@@ -137,7 +137,7 @@ void graph_solve(struct graph *g)
 {
     solve(g, NULL);
     for (size_t i = 0; i < g->n_threads; i++)
-        if (!g->threads[i].live)
+        if (!g->threads[i].live && !g->threads[i].switches_known)
             g->threads[i].switches = graph_switches(g, &g->threads[i]);
 }
 

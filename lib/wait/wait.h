@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Who waits for whom, over all local interprocess communication, from /proc and sock_diag(7) alone.
+ * Who waits for whom, over all local interprocess communication, from /proc and sock_diag(7) alone;
+ * for root, where the kernel has BPF iterators, from those: faster, and of one moment.
  *
  * A thread is live if it runs, or waits for a clock, a signal, the network or something that cannot
  * be seen; and it is live if one live thread could wake it. A thread that is not live is stuck: no
@@ -86,6 +87,7 @@ struct wait_object {
  * @fd: descriptor that the call names, or -1
  * @wakers: processes that could wake it
  * @n_wakers: how many
+ * @since_ns: for how long it has waited, ns; WAIT_UNKNOWN
  * @cgroup: its control group if that is not the caller's, else NULL
  * @outside: why it is taken as live, a phrase; NULL when it is not
  */
@@ -101,6 +103,7 @@ struct wait_thread {
     int fd;
     pid_t *wakers;
     size_t n_wakers;
+    uint64_t since_ns;
     char *cgroup;
     const char *outside;
 };
@@ -138,6 +141,8 @@ struct wait_finding {
 
 /**
  * struct wait_report - the result of a look
+ * @backend: where threads and descriptors came from: "bpf" or "proc"
+ * @no_bpf: of "proc", why not from BPF, unless it was asked for
  * @findings, @n_findings: those with most threads first
  * @chain, @n_chain: of each process that was asked for a thread, and the one that each waits for
  * next
@@ -146,6 +151,8 @@ struct wait_finding {
  * @all_users: /proc hides no process (hidepid)
  */
 struct wait_report {
+    const char *backend;
+    struct err no_bpf;
     struct wait_finding *findings;
     size_t n_findings;
     struct wait_thread *chain;
@@ -156,18 +163,32 @@ struct wait_report {
     bool all_users;
 };
 
+/* "bpf", "proc", NULL. */
+extern const char *const wait_backends[];
+
+/**
+ * struct wait_opts - how to look
+ * @backend: one of wait_backends; NULL: the best that can be used
+ * @watch_ns: how long a thread must not have moved
+ * @pids, @n: their chains are wanted, and only findings that one of them is in; none: all
+ */
+struct wait_opts {
+    const char *backend;
+    uint64_t watch_ns;
+    const pid_t *pids;
+    size_t n;
+};
+
 /**
  * wait_look() - find what is stuck
- * @pids, @n: their chains are wanted, and only findings that one of them is in; none: all
- * @watch_ns: how long a thread must not have moved
  * @ret: release with wait_report_free()
  * @e: why not
  *
- * Everything is done with the rights of the real user.
+ * Everything but BPF is done with the rights of the real user.
  *
- * Return: 0; -ESRCH when one of the processes does not exist; -errno.
+ * Return: 0; -ESRCH when one of the processes does not exist; -EINVAL for an unknown backend;
+ * -errno.
  */
-int wait_look(const pid_t *pids, size_t n, uint64_t watch_ns, struct wait_report **ret,
-              struct err *e);
+int wait_look(const struct wait_opts *opts, struct wait_report **ret, struct err *e);
 void wait_report_free(struct wait_report *r);
 void wait_report_freep(struct wait_report **r);

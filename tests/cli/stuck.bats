@@ -45,6 +45,19 @@ finds_all() {
     [ -z "$missing" ]
 }
 
+# Whether the planted threads are told with how long they have waited: no longer than they are there,
+# and with BPF all of them. Without, the kernel forgets it of a sleeper that it moves.
+waits_have_begun() {
+    local old pids
+    old=$(($(date +%s) - $(stat -c %Y "$dir/hold") + 1))
+    pids=$(wanted | cut -d ' ' -f 2- | grep -oE '[0-9]+' | paste -sd ,)
+    jq -e --argjson old "$old" --argjson pids "[$pids]" \
+        '[.findings[].threads[] | select(.pid as $p | $pids | index($p)) | .since]
+            | any(. != null) and all(. == null or (. >= 0 and . <= $old))' <<<"$out" &&
+        jq -e --argjson pids "[$pids]" '.backend == "proc" or
+            ([.findings[].threads[] | select(.pid as $p | $pids | index($p)) | .since] | all(. != null))' <<<"$out"
+}
+
 quiet_pids() { sed -n 's/^[a-z-]* quiet //p' "$dir/scenes" | tr ' ' '\n'; }
 
 none_of_the_quiet() {
@@ -59,12 +72,18 @@ none_of_the_quiet() {
 
 @test "stuck: every planted scene is found, and none that rests" {
     scenes
-    within 60 finds_all ipcbox stuck || { echo "missing: $missing"; told; return 1; }
-    for _ in 1 2 3; do
-        expect 1 ipcbox stuck -J
-        none_of_the_quiet
+    for backend in bpf proc; do
+        within 60 finds_all ipcbox stuck --backend "$backend" || { echo "$backend: missing: $missing"; told; return 1; }
+        for _ in 1 2 3; do
+            expect 1 ipcbox stuck -J --backend "$backend"
+            none_of_the_quiet
+        done
+        is "$(jq -r .backend <<<"$out")" "$backend"
+        "$SRC/tests/schema/validate" ipcbox-stuck <<<"$out"
+        waits_have_begun
     done
-    "$SRC/tests/schema/validate" ipcbox-stuck <<<"$out"
+    expect 1 ipcbox stuck -J
+    is "$(jq -r '.backend, .backend_reason' <<<"$out")" $'bpf\nnull'
     # The same in text, with what to do.
     expect 1 ipcbox stuck
     has "$out" "DEADLOCK  " "STOPPED   " "ORPHAN    " "is stopped (SIGSTOP); 3 threads wait for it" \
@@ -76,7 +95,10 @@ none_of_the_quiet() {
     scenes user
     within 60 finds_all user "$IPCBOX" stuck || { echo "missing: $missing"; told; return 1; }
     none_of_the_quiet
-    jq -e '.processes_hidden > 0' <<<"$out"
+    jq -e '.processes_hidden > 0 and .backend == "proc" and (.backend_reason | test("BPF"))' <<<"$out"
+    waits_have_begun
+    expect 5 user "$IPCBOX" stuck --backend bpf
+    has "$err" "run as root"
     expect 1 user "$IPCBOX" stuck
     has "$out" "that you may not look into (taken as running)"
 }

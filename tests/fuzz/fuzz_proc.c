@@ -9,7 +9,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct proc_call call;
     uint64_t ns;
     pid_t pid;
-    int flags;
+    int flags, cpu;
     unsigned int thread_flags;
     struct proc_mount mount;
     char state, comm[PROC_COMM_SIZE];
@@ -17,6 +17,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     proc_parse_fd_flags(s, &flags);
     proc_parse_thread_flags(s, &thread_flags);
     proc_parse_ns(s, "ipc", &ns);
+    proc_parse_last_ran(s, &ns);
+    if (proc_parse_processor(s, &cpu) == 0)
+        MUST(cpu >= 0);
     if (proc_parse_call(s, &call) == 0)
         MUST(call.state == PROC_CALL_RUNNING || call.state == PROC_CALL_OUTSIDE ||
              call.state == PROC_CALL_BLOCKED);
