@@ -16,6 +16,7 @@
 #include "proc_events.h"
 #include "run.h"
 #include "sysv_backends.h"
+#include "sysv_follow.h"
 #include "uipc.h"
 #include "verbs.h"
 
@@ -124,6 +125,22 @@ static void check_sysv(struct cli_ctx *ctx)
     }
 }
 
+static void check_following_sysv(struct cli_ctx *ctx)
+{
+    for (const char *const *b = msgq_follow_backends; *b; b++) {
+        char name[32];
+        struct doctor_row row = {
+            .applet = "mqpeek, mqdump",
+            .verbs = "follow, record of System V queues",
+            .backend = name,
+        };
+        struct err e = ERR_INIT;
+
+        snprintf(name, sizeof(name), "System V: %s", *b);
+        report(ctx, row, sysv_follow_probe(*b, &e), &e);
+    }
+}
+
 static void check_following(struct cli_ctx *ctx, int no_queues, const struct err *none)
 {
     struct doctor_row row = {.applet = "mqpeek, mqdump", .verbs = "follow, record"};
@@ -139,6 +156,7 @@ static void check_following(struct cli_ctx *ctx, int no_queues, const struct err
         else
             report(ctx, row, pmq_follow_probe(*b, &why), &why);
     }
+    check_following_sysv(ctx);
     row.applet = "mqpeek";
     row.verbs = "follow";
     row.backend = "ends of processes";

@@ -15,6 +15,7 @@
 #include "pmq_follow.h"
 #include "privileges.h"
 #include "qcmd.h"
+#include "qfollow.h"
 #include "timefmt.h"
 
 struct record_args {
@@ -42,7 +43,8 @@ static const struct cli_opt record_opts[] = {
 struct recording {
     struct cli_ctx *ctx;
     const struct record_args *args;
-    struct msgq_follow *follow;
+    struct qfollow followers;
+    unsigned int kinds; /* QFOLLOW_… */
     struct dump_writer *w;
     uint64_t events;
     int signal; /* that ended it, or 0 */
@@ -60,11 +62,33 @@ static void put_traffic(struct dump_writer *w, const struct msgq_event *ev)
         dump_put_u64(w, "tid", (uint64_t)ev->tid);
     }
     dump_put_str(w, "comm", ev->comm);
-    if (ev->priority != MSGQ_PRIO_UNKNOWN)
+    if (ev->sysv)
+        dump_put_i64(w, "mtype", ev->type);
+    else if (ev->priority != MSGQ_PRIO_UNKNOWN)
         dump_put_u64(w, "priority", ev->priority);
     if (ev->blocked != PMQ_UNKNOWN)
         dump_put_u64(w, "blocked_ns", ev->blocked);
     dump_put_payload(w, ev->data, ev->captured, ev->length);
+    dump_end(w);
+}
+
+/* A System V queue was removed, or its owner, mode or limit set. */
+static void put_control(struct dump_writer *w, const struct msgq_event *ev)
+{
+    dump_begin(w, ev->kind == MSGQ_EVENT_REMOVE ? "sysv_remove" : "sysv_change");
+    dump_put_time(w, "time", ev->time);
+    dump_put_str(w, "queue", ev->label);
+    if (ev->pid) {
+        dump_put_u64(w, "pid", (uint64_t)ev->pid);
+        dump_put_u64(w, "tid", (uint64_t)ev->tid);
+    }
+    dump_put_str(w, "comm", ev->comm);
+    if (ev->known) {
+        dump_put_u64(w, "uid", ev->uid);
+        dump_put_u64(w, "gid", ev->gid);
+        dump_put_mode(w, "mode", ev->mode);
+        dump_put_u64(w, "limit", ev->limit);
+    }
     dump_end(w);
 }
 
@@ -78,6 +102,10 @@ static int write_event(const struct msgq_event *ev, void *ctx)
     case MSGQ_EVENT_RECEIVE:
         put_traffic(r->w, ev);
         r->events++;
+        break;
+    case MSGQ_EVENT_REMOVE:
+    case MSGQ_EVENT_CHANGE:
+        put_control(r->w, ev);
         break;
     case MSGQ_EVENT_LOST:
     case MSGQ_EVENT_UNCOVERED:
@@ -118,8 +146,9 @@ static int follow_until_told(struct recording *r, int signals, struct err *e)
     uint64_t start = timefmt_now(CLOCK_MONOTONIC);
 
     for (;;) {
-        struct pollfd p[] = {{.fd = msgq_follow_fd(r->follow), .events = POLLIN},
-                             {.fd = signals, .events = POLLIN}};
+        struct pollfd p[] = {
+            {.fd = msgq_follow_fd(qfollow_reader(&r->followers)), .events = POLLIN},
+            {.fd = signals, .events = POLLIN}};
         uint64_t gone = timefmt_now(CLOCK_MONOTONIC) - start;
         struct timespec left = timefmt_to_timespec(
             gone < r->args->duration ? MIN(r->args->duration - gone, 3600 * NSEC_PER_SEC) : 0);
@@ -127,7 +156,7 @@ static int follow_until_told(struct recording *r, int signals, struct err *e)
 
         if (n < 0 && errno != EINTR)
             return -errno;
-        k = msgq_follow_read(r->follow, write_event, r, e);
+        k = msgq_follow_read(qfollow_reader(&r->followers), write_event, r, e);
         if (k == 0)
             k = dump_writer_flush(r->w);
         if (k < 0)
@@ -137,35 +166,42 @@ static int follow_until_told(struct recording *r, int signals, struct err *e)
         if (k > 0 || r->signal || gone >= r->args->duration)
             break;
     }
-    msgq_follow_stop(r->follow);
+    qfollow_stop(&r->followers);
     if (r->events >= r->args->count)
         return 0;
-    return MIN(msgq_follow_read(r->follow, write_event, r, e), 0);
+    return MIN(msgq_follow_read(qfollow_reader(&r->followers), write_event, r, e), 0);
+}
+
+static int add_posix(struct recording *r, const char *operand)
+{
+    _cleanup_(pmq_queue_closep) struct pmq_queue *q = NULL;
+    struct err e = ERR_INIT;
+    int k;
+
+    if (qcmd_open(r->ctx, operand, PMQ_OPEN_READ, &q) != CLI_OK)
+        return r->ctx->status;
+    k = pmq_follow_add(r->followers.posix, q, NULL, &e);
+    return k < 0 ? cli_fail(r->ctx, k, &e, "%s: cannot follow", operand) : CLI_OK;
 }
 
 static int add_queues(struct recording *r)
 {
-    struct cli_ctx *ctx = r->ctx;
+    int k = CLI_OK;
 
-    for (size_t i = 0; i < ctx->n_operands; i++) {
-        _cleanup_(pmq_queue_closep) struct pmq_queue *q = NULL;
-        struct err e = ERR_INIT;
-        int k;
+    for (size_t i = 0; i < r->ctx->n_operands && k == CLI_OK; i++) {
+        const char *operand = r->ctx->operands[i];
 
-        if (qcmd_open(ctx, ctx->operands[i], PMQ_OPEN_READ, &q) != CLI_OK)
-            return ctx->status;
-        k = pmq_follow_add(r->follow, q, NULL, &e);
-        if (k < 0)
-            return cli_fail(ctx, k, &e, "%s: cannot follow", ctx->operands[i]);
+        k = sysv_ref_is(operand) ? qfollow_add_sysv(r->ctx, &r->followers, operand)
+                                 : add_posix(r, operand);
     }
-    return CLI_OK;
+    return k;
 }
 
 static void tell_totals(const struct recording *r)
 {
     struct msgq_follow_totals t;
 
-    msgq_follow_totals(r->follow, &t);
+    qfollow_totals(&r->followers, &t);
     cli_note(r->ctx, "%" PRIu64 " events recorded", r->events);
     if (t.lost)
         cli_note(r->ctx, "%" PRIu64 " events came too fast and are lost; the dump has the places",
@@ -208,14 +244,16 @@ static int record_stream(struct recording *r, struct file_out *out)
     int k = signals < 0 ? signals : 0;
 
     if (k == 0)
-        k = dump_writer_new(out ? file_out_stream(out) : stdout, MSGDUMP_KIND_TRAFFIC,
-                            ctx->applet->name, msgq_follow_backend(r->follow), &r->w);
+        k = dump_writer_new_version(out ? file_out_stream(out) : stdout,
+                                    r->kinds & QFOLLOW_SYSV ? DUMP_VERSION_SYSV : DUMP_VERSION,
+                                    MSGDUMP_KIND_TRAFFIC, ctx->applet->name,
+                                    msgq_follow_backend(qfollow_reader(&r->followers)), &r->w);
     if (k == 0) {
         cli_progress_begin(ctx, "records", !out, &progress);
         dump_writer_watch(r->w, cli_progress_at, &progress);
     }
     if (k == 0)
-        k = msgq_follow_start(r->follow, &e);
+        k = qfollow_start(&r->followers, &e);
     if (k == 0 && out)
         (void)file_out_keep(out);
     if (k == 0) /* with the header it can be made whole, whatever happens */
@@ -235,17 +273,18 @@ static int record_stream(struct recording *r, struct file_out *out)
 static void recording_done(struct recording *r)
 {
     dump_writer_free(r->w);
-    msgq_follow_free(r->follow);
+    qfollow_done(&r->followers);
 }
 
 static int record_run(struct cli_ctx *ctx, const void *argp)
 {
     const struct record_args *args = argp;
     const struct msgq_follow_opts opts = {.capture = UINT64_MAX, .backend = ctx->backend};
-    _cleanup_(recording_done) struct recording r = {.ctx = ctx, .args = args};
+    _cleanup_(recording_done) struct recording r = {
+        .ctx = ctx, .args = args, .kinds = qfollow_kinds(ctx)};
     _cleanup_(file_out_closep) struct file_out *out = NULL;
     struct err e = ERR_INIT;
-    int k = pmq_follow_new(&opts, &r.follow, &e);
+    int k = qfollow_new(r.kinds, &opts, &r.followers, &e);
 
     if (k < 0)
         return cli_fail(ctx, k, &e, "cannot record");
@@ -261,6 +300,7 @@ static int record_run(struct cli_ctx *ctx, const void *argp)
 
 static const struct cli_example record_examples[] = {
     {"mqdump record /jobs -O jobs.traffic --duration 1h", "an hour of /jobs"},
+    {"mqdump record sysv:61 -N 100 -O 61.traffic", "100 events of a System V queue"},
     {NULL, NULL},
 };
 
@@ -276,7 +316,8 @@ const struct cli_verb mqdump_record_verb = {
         "(Ctrl-C), --duration is over, or --count is reached. Records of type \"event\"; \"order\" "
         "tells whether the order of the times is that of the queue (exact) or that in which the "
         "calls returned (approximate). A record of type \"lost\" counts events that came too "
-        "fast.",
+        "fast. Of System V queues events have \"mtype\" instead of a priority, and there are "
+        "records of type \"sysv_remove\" and \"sysv_change\"; such a dump is of version 2.",
     .examples = record_examples,
     .opts = record_opts,
     .args_size = sizeof(struct record_args),

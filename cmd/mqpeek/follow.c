@@ -3,6 +3,7 @@
 #include "follow.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 #include "cleanup.h"
 #include "mqpeek_verbs.h"
 #include "qcmd.h"
+#include "qfollow.h"
 #include "timefmt.h"
 
 enum {
@@ -25,10 +27,13 @@ enum {
 struct follow_args {
     struct qcmd_common common;
     bool all;
+    bool posix;
+    bool sysv;
     bool send;
     bool receive;
     int32_t pid;
     struct cli_range priority;
+    struct cli_range type;
     uint64_t count;
     uint64_t timeout;
     uint64_t max_bytes;
@@ -42,11 +47,15 @@ static const struct follow_args follow_defaults = {
 static const struct cli_opt follow_opts[] = {
     CLI_FLAG(struct follow_args, all, 'a', "all",
              "every queue that may be read, also those created later"),
+    CLI_FLAG(struct follow_args, posix, 0, "posix", "with --all: only POSIX queues"),
+    CLI_FLAG(struct follow_args, sysv, 0, "sysv", "with --all: only System V queues"),
     CLI_FLAG(struct follow_args, send, 0, "send", "only what is sent"),
     CLI_FLAG(struct follow_args, receive, 0, "recv", "only what is received"),
     CLI_PID(struct follow_args, pid, 0, "pid", "PID", "only calls of this process"),
     CLI_RANGE(struct follow_args, priority, 'p', "priority", "PRIO[:MAX]",
               "only messages with these priorities"),
+    CLI_RANGE(struct follow_args, type, 0, "type", "TYPE[:MAX]",
+              "only messages of these types, of System V queues"),
     CLI_U64(struct follow_args, count, 'N', "count", "COUNT",
             "end after COUNT messages sent or received", .min = 1, .max = UINT64_MAX),
     CLI_SPAN(struct follow_args, timeout, 0, "timeout", "SEC",
@@ -64,6 +73,7 @@ struct follow_row {
     int32_t tid;
     const char *comm;
     uint32_t priority;
+    int64_t mtype;
     uint64_t length;
     uint64_t blocked;
     const char *order;
@@ -71,29 +81,47 @@ struct follow_row {
     uint64_t count;
     int32_t exit_code;
     int32_t signal;
+    uint32_t uid;
+    uint32_t gid;
+    uint32_t mode;
+    uint64_t limit;
 };
 
+/* The columns before a message's priority or type, and those behind it. */
+#define COLS_CALL                                                                                  \
+    OUT_TIME(struct follow_row, time, "time", "when", .width = 15),                                \
+        OUT_STR(struct follow_row, event, "event",                                                 \
+                "send or recv; else see the other kinds of event", .width = 6),                    \
+        OUT_STR(struct follow_row, queue, "queue", "which", .width = 12),                          \
+        OUT_I32(struct follow_row, pid, "pid", "process that called; null when it is not visible", \
+                .width = 7),                                                                       \
+        OUT_I32(struct follow_row, tid, "tid", "its thread", .flags = OUT_HIDDEN, .width = 7),     \
+        OUT_STR(struct follow_row, comm, "comm", "the thread's name", .flags = OUT_SPARE,          \
+                .width = 10)
+#define COL_PRIORITY                                 \
+    OUT_U32(struct follow_row, priority, "priority", \
+            "of a POSIX message; null when the receiver did not ask and the kernel does not tell")
+#define COL_MTYPE                                                                          \
+    OUT_I64(struct follow_row, mtype, "mtype", "of a System V message", .heading = "TYPE", \
+            .flags = OUT_OPTIONAL)
+#define COLS_CONTENT                                                                 \
+    OUT_SIZE(struct follow_row, length, "length", "bytes", .flags = OUT_SPARE),      \
+        OUT_SPAN(struct follow_row, blocked, "blocked",                              \
+                 "how long the call slept; null when it began before following did", \
+                 .flags = OUT_SPARE),                                                \
+        OUT_STR(struct follow_row, order, "order",                                   \
+                "exact: that of the queue; approximate: that of the calls' ends",    \
+                .flags = OUT_HIDDEN),                                                \
+        OUT_BYTES(struct follow_row, content, "content",                             \
+                  "text if it is text, else <hex>; in JSON data_base64 and text",    \
+                  .flags = OUT_WIDE)
+
+/* What there is; where queues of one kind are followed, those of that kind. */
 static const struct out_col follow_cols[] = {
-    OUT_TIME(struct follow_row, time, "time", "when", .width = 15),
-    OUT_STR(struct follow_row, event, "event", "send or recv; else see the other kinds of event",
-            .width = 6),
-    OUT_STR(struct follow_row, queue, "queue", "which", .width = 12),
-    OUT_I32(struct follow_row, pid, "pid", "process that called; null when it is not visible",
-            .width = 7),
-    OUT_I32(struct follow_row, tid, "tid", "its thread", .flags = OUT_HIDDEN, .width = 7),
-    OUT_STR(struct follow_row, comm, "comm", "the thread's name", .flags = OUT_SPARE, .width = 10),
-    OUT_U32(struct follow_row, priority, "priority",
-            "of the message; null when the receiver did not ask and the kernel does not tell"),
-    OUT_SIZE(struct follow_row, length, "length", "bytes", .flags = OUT_SPARE),
-    OUT_SPAN(struct follow_row, blocked, "blocked",
-             "how long the call slept; null when it began before following did",
-             .flags = OUT_SPARE),
-    OUT_STR(struct follow_row, order, "order",
-            "exact: that of the queue; approximate: that of the calls' ends", .flags = OUT_HIDDEN),
-    OUT_BYTES(struct follow_row, content, "content",
-              "text if it is text, else <hex>; in JSON data_base64 and text", .flags = OUT_WIDE),
-    OUT_END,
+    COLS_CALL, COL_PRIORITY, COL_MTYPE, COLS_CONTENT, OUT_END,
 };
+static const struct out_col posix_cols[] = {COLS_CALL, COL_PRIORITY, COLS_CONTENT, OUT_END};
+static const struct out_col sysv_cols[] = {COLS_CALL, COL_MTYPE, COLS_CONTENT, OUT_END};
 
 /* What other kinds of event hold, in JSON. */
 static const struct out_col lost_cols[] = {
@@ -120,6 +148,31 @@ static const struct out_col name_cols[] = {
     OUT_END,
 };
 
+static const struct out_col remove_cols[] = {
+    OUT_TIME(struct follow_row, time, "time", "when"),
+    OUT_STR(struct follow_row, event, "event", "remove: of a System V queue"),
+    OUT_STR(struct follow_row, queue, "queue", "which"),
+    OUT_I32(struct follow_row, pid, "pid", "process that removed it"),
+    OUT_I32(struct follow_row, tid, "tid", "its thread"),
+    OUT_STR(struct follow_row, comm, "comm", "the thread's name"),
+    OUT_END,
+};
+
+static const struct out_col change_cols[] = {
+    OUT_TIME(struct follow_row, time, "time", "when"),
+    OUT_STR(struct follow_row, event, "event",
+            "change: owner, mode or limit of a System V queue were set"),
+    OUT_STR(struct follow_row, queue, "queue", "which"),
+    OUT_I32(struct follow_row, pid, "pid", "process that set them"),
+    OUT_I32(struct follow_row, tid, "tid", "its thread"),
+    OUT_STR(struct follow_row, comm, "comm", "the thread's name"),
+    OUT_U32(struct follow_row, uid, "uid", "its owner then; null when it was gone by then"),
+    OUT_U32(struct follow_row, gid, "gid", "its group"),
+    OUT_MODE(struct follow_row, mode, "mode", "its permissions"),
+    OUT_SIZE(struct follow_row, limit, "limit", "the most bytes that it takes"),
+    OUT_END,
+};
+
 static const struct out_col exit_cols[] = {
     OUT_TIME(struct follow_row, time, "time", "when"),
     OUT_STR(struct follow_row, event, "event", "exit: a process that had the queue open has ended"),
@@ -135,8 +188,9 @@ static const struct out_col exit_cols[] = {
 struct follow {
     struct cli_ctx *ctx;
     const struct follow_args *args;
-    struct msgq_follow *reader;
+    struct qfollow followers;
     struct follow_notices *notices;
+    unsigned int kinds; /* QFOLLOW_… */
     uint64_t visited;
     uint64_t shown;
     uint64_t unknown_priority; /* left out by -p, for want of knowing */
@@ -145,9 +199,9 @@ struct follow {
 };
 
 /* A reader that has stopped reading keeps this process, not the whole machine. */
-static void detach(void *reader)
+static void detach(void *followers)
 {
-    msgq_follow_cut(reader);
+    qfollow_cut(followers);
 }
 
 /* ---- rows ---- */
@@ -160,11 +214,16 @@ static struct follow_row empty_row(uint64_t time, const char *event)
         .pid = OUT_UNKNOWN_I32,
         .tid = OUT_UNKNOWN_I32,
         .priority = OUT_UNKNOWN_U32,
+        .mtype = OUT_UNKNOWN_I64,
         .length = OUT_UNKNOWN_U64,
         .blocked = OUT_UNKNOWN_U64,
         .count = OUT_UNKNOWN_U64,
         .exit_code = OUT_UNKNOWN_I32,
         .signal = OUT_UNKNOWN_I32,
+        .uid = OUT_UNKNOWN_U32,
+        .gid = OUT_UNKNOWN_U32,
+        .mode = OUT_UNKNOWN_U32,
+        .limit = OUT_UNKNOWN_U64,
     };
 }
 
@@ -216,12 +275,37 @@ static void show_notices(struct follow *f, uint64_t until)
         show_notice(f, notice);
 }
 
+/* A removed or changed queue of System V. */
+static void show_control(struct follow *f, const struct msgq_event *ev)
+{
+    bool removed = ev->kind == MSGQ_EVENT_REMOVE;
+    struct follow_row row = empty_row(ev->time, removed ? "remove" : "change");
+    char words[96] = "";
+
+    row.queue = ev->label;
+    row.pid = visible(ev->pid);
+    row.tid = visible(ev->tid);
+    row.comm = ev->comm;
+    if (ev->known) {
+        row.uid = ev->uid;
+        row.gid = ev->gid;
+        row.mode = ev->mode;
+        row.limit = ev->limit;
+        snprintf(words, sizeof(words),
+                 "owner %" PRIu32 ":%" PRIu32 ", mode %04" PRIo32 ", limit %" PRIu64, ev->uid,
+                 ev->gid, ev->mode, ev->limit);
+    }
+    show_special(f, removed ? remove_cols : change_cols, &row, words);
+}
+
 static bool wanted(struct follow *f, const struct msgq_event *ev)
 {
-    const struct cli_range *range = &f->args->priority;
+    const struct cli_range *range = ev->sysv ? &f->args->type : &f->args->priority;
 
     if (!range->set)
         return true;
+    if (ev->sysv)
+        return (uint64_t)ev->type >= range->first && (uint64_t)ev->type <= range->last;
     if (ev->priority == MSGQ_PRIO_UNKNOWN) {
         f->unknown_priority++;
         return false;
@@ -239,6 +323,7 @@ static void show_traffic(struct follow *f, const struct msgq_event *ev)
         .tid = visible(ev->tid),
         .comm = ev->comm,
         .priority = ev->priority == MSGQ_PRIO_UNKNOWN ? OUT_UNKNOWN_U32 : ev->priority,
+        .mtype = ev->sysv ? ev->type : OUT_UNKNOWN_I64,
         .length = ev->length,
         .blocked = ev->blocked,
         .order = ev->order == MSGQ_ORDER_EXACT ? "exact" : "approximate",
@@ -279,6 +364,10 @@ static int on_event(const struct msgq_event *ev, void *ctx)
         row.comm = ev->comm;
         show_special(f, uncovered_cols, &row, "32-bit program");
         break;
+    case MSGQ_EVENT_REMOVE:
+    case MSGQ_EVENT_CHANGE:
+        show_control(f, ev);
+        break;
     }
     if (r < 0)
         return r;
@@ -293,7 +382,7 @@ static int wait_any(struct follow *f, uint64_t end)
 {
     struct pollfd p[4] = {
         {.fd = f->wake_fd, .events = POLLIN},
-        {.fd = msgq_follow_fd(f->reader), .events = POLLIN},
+        {.fd = msgq_follow_fd(qfollow_reader(&f->followers)), .events = POLLIN},
     };
     uint64_t now = timefmt_now(CLOCK_MONOTONIC), wait;
     struct timespec ts;
@@ -315,7 +404,7 @@ static int read_all(struct follow *f, struct err *e)
     int r = follow_notices_read(f->notices, e);
 
     if (r == 0)
-        r = msgq_follow_read(f->reader, on_event, f, e);
+        r = msgq_follow_read(qfollow_reader(&f->followers), on_event, f, e);
     if (r == 0)
         show_notices(f, timefmt_now(CLOCK_REALTIME));
     out_flush(f->ctx->out);
@@ -337,19 +426,22 @@ static int read_rest(struct follow *f, struct err *e)
 
 static int follow_loop(struct follow *f, struct err *e)
 {
+    const struct out_col *cols = f->kinds == QFOLLOW_POSIX  ? posix_cols
+                                 : f->kinds == QFOLLOW_SYSV ? sysv_cols
+                                                            : follow_cols;
     uint64_t end = UINT64_MAX;
     int r = 0;
 
     if (f->args->timeout)
         end = timefmt_now(CLOCK_MONOTONIC) + f->args->timeout;
-    out_list_begin(f->ctx->out, "events", follow_cols, OUT_RECORDS | OUT_STREAM | OUT_BATCH);
+    out_list_begin(f->ctx->out, "events", cols, OUT_RECORDS | OUT_STREAM | OUT_BATCH);
     while (r == 0 && !f->enough && !cli_interrupted() && timefmt_now(CLOCK_MONOTONIC) < end &&
            out_error(f->ctx->out) == 0) {
         r = wait_any(f, end);
         if (r == 0 && !cli_interrupted())
             r = read_all(f, e);
     }
-    msgq_follow_stop(f->reader);
+    qfollow_stop(&f->followers);
     if (r == 0 && !f->enough && out_error(f->ctx->out) == 0)
         r = read_rest(f, e);
     out_list_end(f->ctx->out);
@@ -360,7 +452,7 @@ static int follow_status(struct follow *f)
 {
     struct msgq_follow_totals t;
 
-    msgq_follow_totals(f->reader, &t);
+    qfollow_totals(&f->followers, &t);
     if (f->unknown_priority)
         cli_note(f->ctx, "%llu receives left out: their priority is not known",
                  (unsigned long long)f->unknown_priority);
@@ -376,22 +468,31 @@ static int follow_status(struct follow *f)
 
 /* ---- beginning ---- */
 
+static int add_posix(struct follow *f, const char *operand)
+{
+    _cleanup_(pmq_queue_closep) struct pmq_queue *q = NULL;
+    struct err e = ERR_INIT;
+    int r = qcmd_open(f->ctx, operand, PMQ_OPEN_READ, &q);
+
+    if (r != CLI_OK)
+        return r;
+    r = pmq_follow_add(f->followers.posix, q, NULL, &e);
+    if (r == 0)
+        r = follow_notices_add(f->notices, q);
+    else if (r == -EEXIST)
+        r = 0; /* named twice, or in two ways */
+    return r < 0 ? cli_fail(f->ctx, r, &e, "%s: cannot follow", operand) : CLI_OK;
+}
+
 static int add_queues(struct follow *f)
 {
     for (size_t i = 0; i < f->ctx->n_operands; i++) {
-        _cleanup_(pmq_queue_closep) struct pmq_queue *q = NULL;
-        struct err e = ERR_INIT;
-        int r = qcmd_open(f->ctx, f->ctx->operands[i], PMQ_OPEN_READ, &q);
+        const char *operand = f->ctx->operands[i];
+        int r = sysv_ref_is(operand) ? qfollow_add_sysv(f->ctx, &f->followers, operand)
+                                     : add_posix(f, operand);
 
         if (r != CLI_OK)
             return r;
-        r = pmq_follow_add(f->reader, q, NULL, &e);
-        if (r == 0)
-            r = follow_notices_add(f->notices, q);
-        else if (r == -EEXIST)
-            r = 0; /* named twice, or in two ways */
-        if (r < 0)
-            return cli_fail(f->ctx, r, &e, "%s: cannot follow", f->ctx->operands[i]);
     }
     return CLI_OK;
 }
@@ -415,6 +516,7 @@ static int begin(struct follow *f)
         .capture = capture(f),
         .backend = f->ctx->backend,
     };
+    struct msgq_follow *reader;
     struct err e = ERR_INIT;
     int r;
 
@@ -422,44 +524,73 @@ static int begin(struct follow *f)
         err_set(&e, -ESRCH, NULL, "there is no process %d", (int)f->args->pid);
         return cli_fail(f->ctx, -ESRCH, &e, "cannot follow");
     }
-    r = pmq_follow_new(&opts, &f->reader, &e);
+    r = qfollow_new(f->kinds, &opts, &f->followers, &e);
     if (r < 0)
         return cli_fail(f->ctx, r, &e, "cannot follow");
-    r = follow_notices_new(f->ctx, f->reader, f->args->all, &f->notices);
+    if (f->kinds & QFOLLOW_POSIX)
+        r = follow_notices_new(f->ctx, f->followers.posix, f->args->all, &f->notices);
     if (r < 0)
         return cli_fail(f->ctx, r, NULL, "cannot follow");
     r = add_queues(f);
     if (r != CLI_OK)
         return r;
-    if (msgq_follow_reason(f->reader)[0])
-        cli_note(f->ctx, "following with %s%s: %s", msgq_follow_backend(f->reader),
-                 strcmp(msgq_follow_backend(f->reader), "tracepoint")
+    reader = qfollow_reader(&f->followers);
+    if (msgq_follow_reason(reader)[0])
+        cli_note(f->ctx, "following with %s%s: %s", msgq_follow_backend(reader),
+                 strcmp(msgq_follow_backend(reader), "tracepoint")
                      ? ""
                      : ", while every system call of the machine takes 0.1 to 0.3 us longer",
-                 msgq_follow_reason(f->reader));
+                 msgq_follow_reason(reader));
     (void)setpriority(PRIO_PROCESS, 0, PRIORITY); /* where permitted */
-    cli_at_interrupt(detach, f->reader);
+    cli_at_interrupt(detach, &f->followers);
     r = f->wake_fd = cli_catch_signals();
     if (r >= 0)
         r = follow_notices_read(f->notices, &e);
     if (r == 0)
-        r = msgq_follow_start(f->reader, &e);
+        r = qfollow_start(&f->followers, &e);
     if (r == 0)
         r = pmq_keep_privileges(false);
     return r < 0 ? cli_fail(f->ctx, r, &e, "cannot follow") : CLI_OK;
 }
 
+/* Which kinds of queues are meant. Only what is asked for makes calls slower. */
+static unsigned int kinds_of(const struct cli_ctx *ctx, const struct follow_args *args)
+{
+    unsigned int kinds = QFOLLOW_POSIX;
+
+    if (!args->all)
+        return qfollow_kinds(ctx);
+    if (!args->posix && !args->priority.set && sysv_supported())
+        kinds |= QFOLLOW_SYSV;
+    return args->sysv || args->type.set ? QFOLLOW_SYSV : kinds;
+}
+
+static int check(struct cli_ctx *ctx, const struct follow_args *args, unsigned int kinds)
+{
+    if (args->all && ctx->n_operands)
+        return cli_usage(ctx, "--all and a QUEUE exclude each other");
+    if (!args->all && !ctx->n_operands)
+        return cli_usage(ctx, "follow which QUEUE? (--all: every one)");
+    if ((args->posix || args->sysv) && !args->all)
+        return cli_usage(ctx, "--posix and --sysv are for --all");
+    if (args->posix && args->sysv)
+        return cli_usage(ctx, "--posix and --sysv exclude each other");
+    if (args->priority.set && (args->type.set || args->sysv || (kinds & QFOLLOW_SYSV)))
+        return cli_usage(ctx, "--priority is for POSIX queues, --type for those of System V");
+    if (args->type.set && (args->posix || (kinds & QFOLLOW_POSIX)))
+        return cli_usage(ctx, "--type is for System V queues, --priority for those of POSIX");
+    return CLI_OK;
+}
+
 static int follow_run(struct cli_ctx *ctx, const void *argp)
 {
-    struct follow f = {.ctx = ctx, .args = argp};
+    struct follow f = {.ctx = ctx, .args = argp, .kinds = kinds_of(ctx, argp)};
     struct err e = ERR_INIT;
-    int r, status;
+    int r, status = check(ctx, argp, f.kinds);
 
-    if (f.args->all && ctx->n_operands)
-        return cli_usage(ctx, "--all and a QUEUE exclude each other");
-    if (!f.args->all && !ctx->n_operands)
-        return cli_usage(ctx, "follow which QUEUE? (--all: every one)");
-    if (f.args->all)
+    if (status)
+        return status;
+    if (f.args->all && (f.kinds & QFOLLOW_POSIX))
         qcmd_tell_journals(ctx, NULL);
     status = begin(&f);
     if (status == CLI_OK) {
@@ -470,7 +601,7 @@ static int follow_run(struct cli_ctx *ctx, const void *argp)
     }
     follow_notices_free(f.notices);
     cli_at_interrupt(NULL, NULL);
-    msgq_follow_free(f.reader);
+    qfollow_done(&f.followers);
     return status;
 }
 
@@ -478,6 +609,7 @@ static const struct cli_example follow_examples[] = {
     {"mqpeek follow /jobs", "who sends what to /jobs, and who takes it"},
     {"mqpeek follow --all -J | jq -c 'select(.event==\"send\")'",
      "everything that is sent to any queue, as JSON Lines"},
+    {"mqpeek follow sysv:61 --type 5", "messages of type 5 in a System V queue"},
     {"mqpeek follow /jobs --recv -N 1 --timeout 60", "wait for the next message to be taken"},
     {NULL, NULL},
 };
@@ -487,6 +619,8 @@ static const struct cli_table follow_tables[] = {
     {.key = "uncovered", .cols = uncovered_cols},
     {.key = "create, unlink", .cols = name_cols},
     {.key = "exit", .cols = exit_cols},
+    {.key = "remove", .cols = remove_cols},
+    {.key = "change", .cols = change_cols},
     {NULL, NULL},
 };
 
@@ -502,13 +636,16 @@ const struct cli_verb mqpeek_follow_verb = {
         "and queues that are created and unlinked; a queue that was named is followed again when "
         "it is created again. Calls that end at the same moment on two processors may be shown in "
         "either order, each with its time.\n\n"
+        "Of a System V queue also its removal and each change of owner, mode or limit are shown; "
+        "a call that only looks (MSG_COPY) takes nothing and is not. Without root the right to "
+        "read is looked at again with each call. A queue that is made again has another id.\n\n"
         "What could not be recorded is counted and shown as an event of its own, lost; then the "
         "exit status is 1. The totals are on standard error at the end. So that little is lost it "
         "runs "
         "with a higher priority (nice -10) where permitted.\n\n"
         "Following needs BPF. Where the kernel allows trampolines only calls on message queues "
         "become slower; elsewhere every system call of the machine does by a fraction of a "
-        "microsecond, and 32-bit programs are reported but not shown.",
+        "microsecond, and 32-bit programs' calls on POSIX queues are reported but not shown.",
     .examples = follow_examples,
     .opts = follow_opts,
     .args_size = sizeof(struct follow_args),

@@ -5,6 +5,8 @@
 #include "cli.h"
 #include "pmq_follow.h"
 
+/* What is learnt of POSIX queues: NULL where only System V queues are followed, which nobody has
+ * open. */
 struct follow_notices;
 
 /**

@@ -95,6 +95,8 @@ static struct follow_notice *notice_add(struct follow_notices *n, const char *ev
 
 const struct follow_notice *follow_notices_take(struct follow_notices *n, uint64_t time)
 {
+    if (!n)
+        return NULL;
     if (n->taken < n->n_queue && n->queue[n->taken].time <= time)
         return &n->queue[n->taken++];
     if (n->taken == n->n_queue)
@@ -290,10 +292,13 @@ static int meet_queue(struct follow_notices *n, const struct msgq_event *ev)
 int follow_notices_learn(struct follow_notices *n, const struct msgq_event *ev)
 {
     size_t slot = ((size_t)ev->pid * 31 + (size_t)ev->ino) % CACHE;
-    struct cached *c = &n->cache[slot];
+    struct cached *c;
     const struct user *u;
     int r;
 
+    if (!n || ev->sysv)
+        return 0;
+    c = &n->cache[slot];
     if (c->pid == ev->pid && c->ino == ev->ino)
         return 0;
     r = meet_queue(n, ev);
@@ -398,6 +403,8 @@ size_t follow_notices_fds(const struct follow_notices *n, int fds[2])
 {
     size_t count = 0;
 
+    if (!n)
+        return 0;
     if (n->names)
         fds[count++] = pmq_names_fd(n->names);
     if (n->exits)
@@ -409,6 +416,8 @@ int follow_notices_read(struct follow_notices *n, struct err *e)
 {
     int r = 0;
 
+    if (!n)
+        return 0;
     if (n->names)
         r = settle(n, pmq_names_read(n->names, on_name, n));
     if (r == 0 && n->exits)

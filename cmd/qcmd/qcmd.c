@@ -131,11 +131,6 @@ int qcmd_open(struct cli_ctx *ctx, const char *operand, unsigned int flags, stru
     struct pmq_ref ref;
     int r = pmq_ref_parse(operand, &ref, &e);
 
-    if (sysv_ref_is(operand))
-        return cli_fail_status(ctx, CLI_UNSUPPORTED,
-                               "%s: mqpeek list, peek and info know System V queues, %s %s does "
-                               "not yet",
-                               operand, ctx->applet->name, ctx->verb->name);
     if (r < 0)
         return cli_usage(ctx, "\"%s\" names no queue: %s", operand, err_text(&e, r));
     if (ref.kind == PMQ_REF_NAME && operand[0] != '/')

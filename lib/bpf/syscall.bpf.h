@@ -7,7 +7,7 @@
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {
-    unsigned long r10, bx, cx, dx, si, di, orig_ax;
+    unsigned long r8, r10, bx, cx, dx, si, di, orig_ax;
 };
 struct thread_info {
     uint32_t status;
@@ -48,9 +48,12 @@ enum {
 #define REGS_ARG2(r)    REG(r, si)
 #define REGS_ARG3(r)    REG(r, dx)
 #define REGS_ARG4(r)    REG(r, r10)
+#define REGS_ARG5(r)    REG(r, r8)
 #define REGS_ARG1_32(r) REG(r, bx)
 #define REGS_ARG2_32(r) REG(r, cx)
 #define REGS_ARG3_32(r) REG(r, dx)
+#define REGS_ARG4_32(r) REG(r, si)
+#define REGS_ARG5_32(r) REG(r, di)
 #define NR_NATIVE(id)   ((id) & ~(long)NR_X32)
 #elif defined(__TARGET_ARCH_arm64)
 enum {
@@ -61,9 +64,12 @@ enum {
 #define REGS_ARG2(r)    REG(r, regs[1])
 #define REGS_ARG3(r)    REG(r, regs[2])
 #define REGS_ARG4(r)    REG(r, regs[3])
+#define REGS_ARG5(r)    REG(r, regs[4])
 #define REGS_ARG1_32(r) REG(r, orig_x0)
 #define REGS_ARG2_32(r) REG(r, regs[1])
 #define REGS_ARG3_32(r) REG(r, regs[2])
+#define REGS_ARG4_32(r) REG(r, regs[3])
+#define REGS_ARG5_32(r) REG(r, regs[4])
 #define NR_NATIVE(id)   (id)
 #endif
 

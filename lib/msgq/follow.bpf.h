@@ -52,7 +52,8 @@ struct begun_call {
     uint64_t switches; /* how often the task had gone to sleep */
     uint32_t kind;     /* enum follow_kind, or 0 for no call */
     uint32_t which;    /* enum which: a call on another queue is kept, too, to know it at its end */
-    uint32_t priority; /* of a message that is being received, where it can be known */
+    int64_t type;      /* of a message that is being received, where it can be known */
+    uint64_t text;     /* and where it is copied to */
 };
 
 struct {
@@ -142,7 +143,7 @@ static __always_inline bool next_index(uint32_t by, uint32_t *index)
     return true;
 }
 
-/* A queue that is met for the first time, where all are followed. */
+/* A queue that is met for the first time, where all are followed. @name: NULL for none. */
 static __always_inline struct follow_queue *announce(uint32_t by, const struct follow_key *key,
                                                      const void *name)
 {
@@ -155,16 +156,31 @@ static __always_inline struct follow_queue *announce(uint32_t by, const struct f
         a = bpf_ringbuf_reserve(&ring, sizeof(*a), 0);
         if (!a)
             return NULL;
-        a->head.kind = FOLLOW_QUEUE;
+        a->head.kind = FOLLOW_QUEUE | config.joined;
         a->head.index = queue.index;
         a->head.lost = shared.lost;
         a->key = *key;
         a->name[0] = '\0';
-        bpf_probe_read_kernel_str(a->name, sizeof(a->name), name);
+        if (name)
+            bpf_probe_read_kernel_str(a->name, sizeof(a->name), name);
         bpf_ringbuf_submit(a, BPF_RB_NO_WAKEUP);
     }
     bpf_map_update_elem(&queues, key, &queue, BPF_ANY);
     return bpf_map_lookup_elem(&queues, key);
+}
+
+/* Most calls on queues that are not followed need no further look than this. */
+static __always_inline bool maybe_named(uint64_t ino)
+{
+    return shared.filter[ino / 64 % FOLLOW_FILTER] >> (ino % 64) & 1;
+}
+
+static __always_inline bool in_group(uint32_t gid)
+{
+    for (uint32_t i = 0; i < FOLLOW_GROUPS && i < config.n_groups; i++)
+        if (config.groups[i] == gid)
+            return true;
+    return false;
 }
 
 enum which { NOT_FOLLOWED, FOLLOWED, NO_ROOM };
@@ -172,13 +188,13 @@ enum which { NOT_FOLLOWED, FOLLOWED, NO_ROOM };
 /*
  * The domain's answer to whether a call is on a queue that is followed; with the queue's key.
  * @by: number of the program that asks, below FOLLOW_PROGRAMS
- * @fd: the call's first argument
+ * @fd: the call's first argument: a descriptor, or the id of a System V queue
  */
 static __always_inline enum which which_queue(uint32_t by, unsigned int fd, struct follow_key *key);
 
 static __always_inline bool wanted(enum follow_kind kind)
 {
-    if (kind == FOLLOW_SEND ? !config.send : !config.receive)
+    if ((kind != FOLLOW_RECEIVE && !config.send) || (kind != FOLLOW_SEND && !config.receive))
         return false;
     return !config.pid || config.pid == own_pid();
 }
@@ -209,7 +225,8 @@ static __always_inline void call_begins(uint32_t by, enum follow_kind kind, unsi
     f->key = key;
     f->begun = bpf_ktime_get_ns();
     f->switches = switches();
-    f->priority = FOLLOW_UNKNOWN_PRIORITY;
+    f->type = FOLLOW_UNKNOWN_TYPE;
+    f->text = 0;
 }
 
 static __always_inline void count_call(struct follow_queue *queue, enum follow_kind kind,
@@ -277,9 +294,9 @@ struct call {
     enum slot slot;
     enum follow_kind kind;
     uint32_t fd;
-    uint32_t priority; /* FOLLOW_UNKNOWN_PRIORITY: look at what was kept when it began */
-    uint64_t buffer;
-    uint64_t length;
+    int64_t type;    /* FOLLOW_UNKNOWN_TYPE: look at what was kept when it began */
+    uint64_t buffer; /* 0: likewise */
+    uint32_t length;
 };
 
 static __always_inline void emit(const struct call *call, uint32_t index, uint64_t blocked)
@@ -291,14 +308,14 @@ static __always_inline void emit(const struct call *call, uint32_t index, uint64
         count_lost();
         return;
     }
-    s->event.head.kind = call->kind;
+    s->event.head.kind = call->kind | config.joined;
     s->event.head.index = index;
     s->event.head.lost = shared.lost;
     s->event.time = bpf_ktime_get_ns();
     s->event.blocked = blocked;
     s->event.length = call->length;
     s->event.captured = call->length < config.capture ? call->length : config.capture;
-    s->event.priority = call->priority;
+    s->event.type = call->type;
     s->event.pid = own_pid();
     s->event.tid = own_tid();
     bpf_get_current_comm(s->event.comm, sizeof(s->event.comm));
@@ -323,8 +340,10 @@ static __always_inline void call_ends(struct call *call)
         if (which == FOLLOWED) {
             blocked = switches() == f->switches ? 0 : bpf_ktime_get_ns() - f->begun;
             key = f->key;
-            if (call->priority == FOLLOW_UNKNOWN_PRIORITY)
-                call->priority = f->priority;
+            if (call->type == FOLLOW_UNKNOWN_TYPE)
+                call->type = f->type;
+            if (!call->buffer)
+                call->buffer = f->text;
         }
     } else {
         which = which_queue(call->by, call->fd, &key);
@@ -367,7 +386,7 @@ static __always_inline void call_uncovered(uint32_t by, enum follow_kind kind, u
         return;
     }
     __builtin_memset(e, 0, sizeof(*e));
-    e->head.kind = FOLLOW_UNCOVERED;
+    e->head.kind = FOLLOW_UNCOVERED | config.joined;
     e->head.lost = shared.lost;
     e->time = bpf_ktime_get_ns();
     e->pid = own_pid();

@@ -49,6 +49,7 @@ static void configure(struct follow_config *c, const struct msgq_follow_opts *op
         .uid = getuid(),
         .capture = MIN(opts->capture, (uint64_t)FOLLOW_CHUNKS * FOLLOW_SCRATCH),
         .ring_wake = kring_size(opts->ring_bytes) / 4,
+        .joined = opts->join ? FOLLOW_JOINED : 0,
     };
     /* A user's groups beyond that do not count: less is seen, never more. */
     c->groups[c->n_groups++] = getgid();
@@ -95,7 +96,9 @@ static int prepare(struct msgq_follow *f, bool fexit)
         r = bpf_map__set_type(p->queues, BPF_MAP_TYPE_LRU_HASH);
     if (r == 0)
         r = bpf_map__set_max_entries(p->queues, MAX_QUEUES);
-    if (r == 0)
+    if (r == 0 && f->opts.join)
+        r = bpf_map__reuse_fd(p->ring, bpf_map__fd(f->opts.join->programs.ring));
+    else if (r == 0)
         r = bpf_map__set_max_entries(p->ring, kring_size(f->opts.ring_bytes));
     return r < 0 ? r : bpf_map__set_max_entries(p->scratches, FOLLOW_SLOTS * (uint32_t)cpus);
 }
@@ -119,7 +122,8 @@ static int load(struct msgq_follow *f, bool fexit, struct err *e)
     if (r < 0)
         return r;
     /* Before Linux 5.19 that takes a privilege, which a user lays down when the load ends. */
-    r = kring_new(bpf_map__fd(f->programs.ring), FOLLOW_LATENCY_NS, on_record, f, &f->ring);
+    if (!f->opts.join)
+        r = kring_new(bpf_map__fd(f->programs.ring), FOLLOW_LATENCY_NS, on_record, f, &f->ring);
     if (r < 0)
         return err_set(e, r, NULL, "cannot open the ring buffer: %s", err_text(NULL, r));
     f->backend = msgq_follow_backends[fexit ? 0 : 1];
@@ -169,6 +173,8 @@ int msgq_follow_new(const struct msgq_follow_ops *ops, const struct msgq_follow_
     r = choose(f, e);
     if (r < 0)
         return r;
+    if (opts->join)
+        opts->join->joined = f;
     *ret = TAKE_PTR(f);
     return 0;
 }
@@ -178,6 +184,8 @@ void msgq_follow_free(struct msgq_follow *f)
     if (!f)
         return;
     msgq_follow_stop(f);
+    if (f->opts.join)
+        f->opts.join->joined = NULL;
     kring_free(f->ring);
     f->ops->close(f->programs.skel);
     for (size_t i = 0; i < f->n_targets; i++)
@@ -269,14 +277,14 @@ void msgq_follow_stop(struct msgq_follow *f)
 
 void msgq_follow_cut(struct msgq_follow *f)
 {
-    klinks_cut(&f->links, kring_fd(f->ring));
+    klinks_cut(&f->links, msgq_follow_fd(f));
 }
 
 /* ---- reading ---- */
 
 int msgq_follow_fd(const struct msgq_follow *f)
 {
-    return kring_fd(f->ring);
+    return kring_fd(f->opts.join ? f->opts.join->ring : f->ring);
 }
 
 static int deliver(struct msgq_follow *f, const struct msgq_event *ev)
@@ -305,19 +313,51 @@ static int deliver_lost(struct msgq_follow *f, uint64_t lost, uint64_t time)
     return deliver(f, &ev);
 }
 
+/* The queue of an event. Return: false for an index that no queue has. */
+static bool fill_target(const struct msgq_follow *f, uint32_t index, struct msgq_event *ev)
+{
+    const struct msgq_target *t = f->targets + index;
+
+    if (index >= f->n_targets)
+        return false;
+    ev->dev = f->ops->sysv ? t->key.dev : kdev_for_user(t->key.dev);
+    ev->ino = t->key.ino;
+    ev->label = t->label;
+    ev->cookie = t->cookie;
+    return true;
+}
+
+/* A POSIX message's type is its priority, which is not always known. */
+static void fill_type(int64_t type, struct msgq_event *ev)
+{
+    ev->type = type;
+    ev->priority = ev->sysv || type < 0 || type > UINT32_MAX ? MSGQ_PRIO_UNKNOWN : (uint32_t)type;
+}
+
+static void fill_control(const struct follow_control *c, struct msgq_event *ev)
+{
+    ev->data = NULL;
+    ev->captured = 0;
+    ev->known = c->known;
+    ev->limit = c->limit;
+    ev->uid = c->uid;
+    ev->gid = c->gid;
+    ev->mode = c->mode;
+}
+
 static int on_event(struct msgq_follow *f, const struct follow_event *r, size_t size)
 {
     static const enum msgq_event_kind kinds[] = {
-        [FOLLOW_SEND] = MSGQ_EVENT_SEND,
-        [FOLLOW_RECEIVE] = MSGQ_EVENT_RECEIVE,
-        [FOLLOW_UNCOVERED] = MSGQ_EVENT_UNCOVERED,
+        [FOLLOW_SEND] = MSGQ_EVENT_SEND,           [FOLLOW_RECEIVE] = MSGQ_EVENT_RECEIVE,
+        [FOLLOW_UNCOVERED] = MSGQ_EVENT_UNCOVERED, [FOLLOW_REMOVE] = MSGQ_EVENT_REMOVE,
+        [FOLLOW_CHANGE] = MSGQ_EVENT_CHANGE,
     };
     struct msgq_event ev = {
-        .kind = kinds[r->head.kind],
+        .kind = kinds[r->head.kind & FOLLOW_KIND],
+        .sysv = f->ops->sysv,
         .time = kclock_realtime(&f->clock, r->time),
         .pid = (pid_t)r->pid,
         .tid = (pid_t)r->tid,
-        .priority = r->priority,
         .length = r->length,
         .data = r + 1,
         .captured = MIN((size_t)r->captured, size - sizeof(*r)),
@@ -327,14 +367,11 @@ static int on_event(struct msgq_follow *f, const struct follow_event *r, size_t 
 
     memcpy(ev.comm, r->comm, sizeof(ev.comm));
     ev.comm[sizeof(ev.comm) - 1] = '\0';
-    if (ev.kind != MSGQ_EVENT_UNCOVERED) {
-        if (r->head.index >= f->n_targets)
-            return -EBADMSG;
-        ev.dev = kdev_for_user(f->targets[r->head.index].key.dev);
-        ev.ino = f->targets[r->head.index].key.ino;
-        ev.label = f->targets[r->head.index].label;
-        ev.cookie = f->targets[r->head.index].cookie;
-    }
+    if (ev.kind != MSGQ_EVENT_UNCOVERED && !fill_target(f, r->head.index, &ev))
+        return -EBADMSG;
+    fill_type(r->type, &ev);
+    if (ev.kind == MSGQ_EVENT_REMOVE || ev.kind == MSGQ_EVENT_CHANGE)
+        fill_control((const struct follow_control *)(const void *)r, &ev);
     stop = deliver_lost(f, r->head.lost, ev.time);
     /* A visit that stops at the loss would otherwise miss the event itself. */
     if (ev.kind != MSGQ_EVENT_UNCOVERED)
@@ -350,44 +387,82 @@ static int on_announce(struct msgq_follow *f, const struct follow_announce *a)
     return target_set(f, a->head.index, &a->key, label, NULL);
 }
 
-static int on_record(void *ctx, void *data, size_t size)
+/* Whether a record is as long as its kind is at least; an unknown one never is. */
+static bool is_complete(uint32_t kind, size_t size)
 {
-    struct msgq_follow *f = ctx;
-    const struct follow_record *head = data;
-    int r = 0;
-
-    if (size >= sizeof(struct follow_announce) && head->kind == FOLLOW_QUEUE)
-        r = on_announce(f, data);
-    else if (size >= sizeof(struct follow_event) && head->kind >= FOLLOW_SEND &&
-             head->kind <= FOLLOW_UNCOVERED && head->kind != FOLLOW_QUEUE)
-        r = on_event(f, data, size);
-    else
-        r = -EBADMSG;
-    if (r < 0 && !f->stopped)
-        f->stopped = r;
-    return f->stopped;
+    switch (kind) {
+    case FOLLOW_SEND:
+    case FOLLOW_RECEIVE:
+    case FOLLOW_UNCOVERED:
+        return size >= sizeof(struct follow_event);
+    case FOLLOW_REMOVE:
+    case FOLLOW_CHANGE:
+        return size >= sizeof(struct follow_control);
+    case FOLLOW_QUEUE:
+        return size >= sizeof(struct follow_announce);
+    default:
+        return false;
+    }
 }
 
-int msgq_follow_read(struct msgq_follow *f, msgq_event_fn visit, void *ctx, struct err *e)
+static int on_record(void *ctx, void *data, size_t size)
 {
-    uint64_t lost, missed;
-    int r;
+    struct msgq_follow *reader = ctx, *joined = reader->joined;
+    const struct follow_record *head = data;
+    uint32_t kind = size < sizeof(*head) ? 0 : head->kind & ~(uint32_t)FOLLOW_JOINED;
+    struct msgq_follow *f = kind && head->kind != kind ? joined : reader;
+    int r = -EBADMSG;
 
+    if (f && is_complete(kind, size))
+        r = kind == FOLLOW_QUEUE ? on_announce(f, data) : on_event(f, data, size);
+    if (joined && !reader->stopped)
+        reader->stopped = joined->stopped;
+    if (r < 0 && !reader->stopped)
+        reader->stopped = r;
+    return reader->stopped;
+}
+
+/* What was lost, and on whose events; before reading. */
+struct before {
+    uint64_t lost, missed;
+};
+
+static struct before read_begins(struct msgq_follow *f, msgq_event_fn visit, void *ctx)
+{
     f->visit = visit;
     f->ctx = ctx;
     f->stopped = 0;
     kclock_look(&f->clock);
-    lost = __atomic_load_n(&f->shared->lost, __ATOMIC_ACQUIRE);
-    missed = kbpf_misses(f->programs.last);
+    return (struct before){
+        .lost = __atomic_load_n(&f->shared->lost, __ATOMIC_ACQUIRE),
+        .missed = kbpf_misses(f->programs.last),
+    };
+}
+
+/* What was lost when all that was read (@all) had been written: no later record need come to tell.
+ */
+static void read_ends(struct msgq_follow *f, const struct before *b, bool all)
+{
+    f->missed = b->missed;
+    f->totals.uncovered = f->shared->uncovered;
+    if (all)
+        deliver_lost(f, b->lost, timefmt_now(CLOCK_REALTIME));
+}
+
+int msgq_follow_read(struct msgq_follow *f, msgq_event_fn visit, void *ctx, struct err *e)
+{
+    struct before mine = read_begins(f, visit, ctx), other = {0};
+    int r;
+
+    if (f->joined)
+        other = read_begins(f->joined, visit, ctx);
     r = kring_read(f->ring, e);
     if (r < 0)
         return r;
-    f->missed = missed;
-    f->totals.uncovered = f->shared->uncovered;
-    /* What was lost when all that was read had been written: no later record need come to tell. */
-    if (r == 0)
-        deliver_lost(f, lost, timefmt_now(CLOCK_REALTIME));
-    return f->stopped;
+    read_ends(f, &mine, r == 0);
+    if (f->joined)
+        read_ends(f->joined, &other, r == 0);
+    return f->stopped || !f->joined ? f->stopped : f->joined->stopped;
 }
 
 void msgq_follow_totals(const struct msgq_follow *f, struct msgq_follow_totals *out)
@@ -399,7 +474,7 @@ void msgq_follow_totals(const struct msgq_follow *f, struct msgq_follow_totals *
 int msgq_follow_counters(struct msgq_follow *f, uint64_t dev, uint64_t ino,
                          struct msgq_counters *out)
 {
-    const struct follow_key key = {.dev = kdev_in_kernel(dev), .ino = ino};
+    const struct follow_key key = {.dev = f->ops->sysv ? dev : kdev_in_kernel(dev), .ino = ino};
     struct follow_queue value = {0};
     int r = bpf_map__lookup_elem(f->programs.queues, &key, sizeof(key), &value, sizeof(value), 0);
 

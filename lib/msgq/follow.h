@@ -46,6 +46,7 @@ struct msgq_follow_programs {
  * @shared: where the loaded programs keep struct follow_shared
  * @set_up: run once after loading; proves that the programs read the memory of this kernel
  * @label: what to call a queue that was announced
+ * @sysv: its queues are those of System V
  * @close: destroy the skeleton; NULL is fine
  */
 struct msgq_follow_ops {
@@ -55,6 +56,7 @@ struct msgq_follow_ops {
     int (*set_up)(struct msgq_follow *f, const struct kbpf *k, struct err *e);
     void (*label)(const struct follow_announce *a, char out[static FOLLOW_LABEL]);
     void (*close)(void *skel);
+    bool sysv;
 };
 
 struct msgq_follow {
@@ -71,6 +73,7 @@ struct msgq_follow {
     uint64_t begun, ended; /* CLOCK_MONOTONIC */
     uint64_t missed; /* calls for which the last program was not run, as of the last reading */
     struct msgq_follow_totals totals;
+    struct msgq_follow *joined; /* that writes into this one's ring */
     /* While reading. */
     struct kclock clock;
     msgq_event_fn visit;

@@ -25,6 +25,8 @@ enum msgq_event_kind {
     MSGQ_EVENT_LOST,      /* only @time and @count: so many events could not be recorded here */
     MSGQ_EVENT_UNCOVERED, /* a call by a 32-bit program, which is seen but cannot be decoded: @time,
                             @pid, @tid, @comm; one event a process */
+    MSGQ_EVENT_REMOVE,    /* a System V queue was removed: who and which */
+    MSGQ_EVENT_CHANGE,    /* its owner, mode or limit was set: also @known and what follows it */
 };
 
 enum msgq_event_order {
@@ -39,12 +41,15 @@ enum msgq_event_order {
  * @kind: what
  * @order: whether the order of @time is that of the queue
  * @time: when, ns since 1970
- * @dev, @ino: the queue's identity, as in the domain's attributes
+ * @sysv: it is a System V queue
+ * @dev, @ino: the queue's identity: of System V the inode number of its IPC namespace, and its id;
+ *   of POSIX as in the domain's attributes
  * @label: what to call the queue: as it was added, or with .all its name
  * @cookie: what pmq_follow_add() was given; NULL for a queue found through .all
  * @pid, @tid: who, in the caller's pid namespace; 0 when it is not visible there
  * @comm: the thread's name, hostile bytes included, ended by a NUL
  * @priority: MSGQ_PRIO_UNKNOWN where the receiver did not ask and the kernel does not tell
+ * @type: of a System V message
  * @length: bytes of the message
  * @data: the first @captured bytes of it; fewer than @length if the limit was lower, or if the
  *   caller's memory could not be read any more
@@ -52,11 +57,14 @@ enum msgq_event_order {
  * @blocked: for how long the caller slept in the call, ns; 0: it did not; MSGQ_UNKNOWN: the call
  *   had begun before following did
  * @count: for MSGQ_EVENT_LOST
+ * @known: the following are what the queue was after MSGQ_EVENT_CHANGE
+ * @limit, @uid, @gid, @mode: as in struct sysv_attr
  */
 struct msgq_event {
     enum msgq_event_kind kind;
     enum msgq_event_order order;
     uint64_t time;
+    bool sysv;
     uint64_t dev;
     uint64_t ino;
     const char *label;
@@ -65,11 +73,17 @@ struct msgq_event {
     pid_t tid;
     char comm[16];
     uint32_t priority;
+    int64_t type;
     uint64_t length;
     const void *data;
     size_t captured;
     uint64_t blocked;
     uint64_t count;
+    bool known;
+    uint64_t limit;
+    uint32_t uid;
+    uint32_t gid;
+    uint32_t mode;
 };
 
 /*
@@ -77,6 +91,8 @@ struct msgq_event {
  * the event that tells of the loss is still visited.
  */
 typedef int (*msgq_event_fn)(const struct msgq_event *ev, void *ctx);
+
+struct msgq_follow;
 
 /**
  * struct msgq_follow_opts - what to follow
@@ -88,6 +104,8 @@ typedef int (*msgq_event_fn)(const struct msgq_event *ev, void *ctx);
  * @capture: bytes of each payload to keep; 0 for none, UINT64_MAX for all
  * @ring_bytes: memory for events that wait to be read; 0 for the default (16 MiB)
  * @backend: "fexit", "tracepoint", or NULL for the first that works
+ * @join: another follower, or NULL: reading that one then visits the events of both, in the order in
+ *   which they were recorded, and this one is not read. It must be freed before the other
  */
 struct msgq_follow_opts {
     bool all;
@@ -98,9 +116,8 @@ struct msgq_follow_opts {
     uint64_t capture;
     uint64_t ring_bytes;
     const char *backend;
+    struct msgq_follow *join;
 };
-
-struct msgq_follow;
 
 void msgq_follow_free(struct msgq_follow *f);
 void msgq_follow_freep(struct msgq_follow **f);
@@ -154,7 +171,9 @@ void msgq_follow_totals(const struct msgq_follow *f, struct msgq_follow_totals *
 
 /**
  * struct msgq_counters - what one queue did since msgq_follow_start()
- * @dev, @ino: the queue's identity, as in the domain's attributes
+ * @sysv: it is a System V queue
+ * @dev, @ino: the queue's identity: of System V the inode number of its IPC namespace, and its id;
+ *   of POSIX as in the domain's attributes
  * @sent, @received: messages
  * @sent_bytes, @received_bytes: their payload
  * @send_blocked, @receive_blocked: how many of those calls had to sleep

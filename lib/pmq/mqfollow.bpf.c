@@ -45,18 +45,14 @@ int follow_setup(void *ctx)
 
 static __always_inline bool may_read(struct inode *inode)
 {
-    uint32_t mode, gid;
+    uint32_t mode;
 
     if (config.see_all)
         return true;
     mode = BPF_CORE_READ(inode, i_mode);
-    gid = BPF_CORE_READ(inode, i_gid.val);
     if (BPF_CORE_READ(inode, i_uid.val) == config.uid)
         return mode & 0400;
-    for (uint32_t i = 0; i < FOLLOW_GROUPS && i < config.n_groups; i++)
-        if (config.groups[i] == gid)
-            return mode & 0040;
-    return mode & 0004;
+    return mode & (in_group(BPF_CORE_READ(inode, i_gid.val)) ? 0040 : 0004);
 }
 
 /* As file_by_fd() of the running process, but read as a tracing program may: without helpers. */
@@ -84,7 +80,7 @@ static __always_inline enum which which_queue(uint32_t by, unsigned int fd, stru
         return NOT_FOLLOWED;
     inode = BPF_CORE_READ(file, f_inode);
     key->ino = BPF_CORE_READ(inode, i_ino);
-    if (!config.all && !(shared.filter[key->ino / 64 % FOLLOW_FILTER] >> (key->ino % 64) & 1))
+    if (!config.all && !maybe_named(key->ino))
         return NOT_FOLLOWED;
     key->dev = BPF_CORE_READ(inode, i_sb, s_dev);
     /* The mode is looked at each time: it may change. A queue that was named was open for reading.
@@ -136,7 +132,7 @@ int BPF_PROG(receive_copies, void *to, struct msg_msg *m)
     struct begun_call *f = begun_get(false);
 
     if (f && f->kind == FOLLOW_RECEIVE)
-        f->priority = BPF_CORE_READ(m, m_type);
+        f->type = BPF_CORE_READ(m, m_type);
     return 0;
 }
 
@@ -144,7 +140,7 @@ SEC("?fexit/do_mq_timedreceive")
 int BPF_PROG(receive_ends, int fd, char *buffer, size_t size, unsigned int *priority, void *timeout,
              int ret)
 {
-    struct call call = {RECEIVE_ENDS,     SLOT_RECEIVE, FOLLOW_RECEIVE, fd, FOLLOW_UNKNOWN_PRIORITY,
+    struct call call = {RECEIVE_ENDS,     SLOT_RECEIVE, FOLLOW_RECEIVE, fd, FOLLOW_UNKNOWN_TYPE,
                         (uint64_t)buffer, ret};
 
     if (ret < 0)
@@ -202,9 +198,9 @@ static __always_inline void read_priority(struct call *call, uint64_t from)
 {
     uint32_t priority;
 
-    call->priority = FOLLOW_UNKNOWN_PRIORITY;
+    call->type = FOLLOW_UNKNOWN_TYPE;
     if (from && !bpf_probe_read_user(&priority, sizeof(priority), (const void *)from))
-        call->priority = priority;
+        call->type = priority;
 }
 
 /* mq_timedreceive2(): include/uapi of the proposed patches. */
@@ -233,7 +229,7 @@ static __always_inline bool read_call(struct call *call, struct pt_regs *regs, l
     call->buffer = REGS_ARG2(regs);
     call->length = ret;
     if (id == NR_SEND) {
-        call->priority = REGS_ARG4(regs);
+        call->type = (uint32_t)REGS_ARG4(regs);
         call->length = REGS_ARG3(regs);
     } else if (id == NR_RECEIVE) {
         read_priority(call, REGS_ARG4(regs));

@@ -92,6 +92,13 @@ static int by_id(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+bool sysv_supported(void)
+{
+    struct msginfo info;
+
+    return msgctl(0, IPC_INFO, (struct msqid_ds *)(void *)&info) >= 0 || errno != ENOSYS;
+}
+
 uint64_t sysv_own_ipc_ns(void)
 {
     struct stat ns;

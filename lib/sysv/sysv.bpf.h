@@ -31,6 +31,9 @@ struct kern_ipc_perm {
     bool deleted;
     int id;
     int key;
+    kuid_t uid, cuid;
+    kgid_t gid, cgid;
+    unsigned short mode;
 };
 struct msg_queue {
     struct kern_ipc_perm q_perm;

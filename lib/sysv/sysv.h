@@ -209,6 +209,9 @@ struct sysv_set {
     uint64_t ipc_ns;
 };
 
+/* Whether the kernel has System V message queues at all. */
+bool sysv_supported(void);
+
 /* Inode number of the IPC namespace where the thread is; 0 where that cannot be known. */
 uint64_t sysv_own_ipc_ns(void);
 

@@ -244,13 +244,6 @@ backends() { echo copy; [ "$EUID" != 0 ] || ! mqpeek -q peek --backend bpf "$q" 
     is "$(grep '^# TYPE' <<<"$out" | sort | uniq -d)" ""
 }
 
-@test "sysv: what does not know these queues yet says so" {
-    make
-    expect 4 mqpeek follow "$q"
-    has "$err" "$q" "System V"
-    expect 4 mqdump record "$q"
-}
-
 # What ipcs tells of $q but for its times and last processes, and all messages.
 whole() {
     ipcs -q -i "$(id)" | grep -v -e _time -e cbytes | sed 's/lspid.*//'

@@ -18,13 +18,14 @@ static void name(const struct follow_announce *a, char out[static FOLLOW_LABEL])
     out[sizeof(a->name)] = '\0';
 }
 
-static const struct msgq_follow_ops ops = {.label = name};
+static const struct msgq_follow_ops ops = {.label = name}, sysv_ops = {.label = name, .sysv = true};
 
 static int visit(const struct msgq_event *ev, void *ctx)
 {
     unsigned int *sum = ctx;
 
-    MUST(ev->kind <= MSGQ_EVENT_UNCOVERED);
+    MUST(ev->kind <= MSGQ_EVENT_CHANGE);
+    MUST(!ev->sysv || ev->priority == MSGQ_PRIO_UNKNOWN);
     MUST(memchr(ev->comm, '\0', sizeof(ev->comm)));
     MUST(ev->captured == 0 || ev->data);
     for (size_t i = 0; i < ev->captured; i++)
@@ -34,12 +35,19 @@ static int visit(const struct msgq_event *ev, void *ctx)
     return *sum % 64 == 63;
 }
 
+static void forget(struct msgq_follow *f)
+{
+    for (size_t i = 0; i < f->n_targets; i++)
+        free(f->targets[i].label);
+    free(f->targets);
+}
+
 static void follow(const uint8_t *data, size_t size)
 {
-    struct msgq_follow f = {.ops = &ops, .visit = visit};
     unsigned int sum = 0;
+    struct msgq_follow sysv = {.ops = &sysv_ops, .visit = visit, .ctx = &sum};
+    struct msgq_follow f = {.ops = &ops, .visit = visit, .ctx = &sum, .joined = &sysv};
 
-    f.ctx = &sum;
     while (size >= 2) {
         size_t n = MIN((size_t)(data[0] | data[1] << 8), size - 2);
         void *record = malloc(n ? n : 1); /* of its exact size, for the sanitizer */
@@ -51,9 +59,8 @@ static void follow(const uint8_t *data, size_t size)
         data += 2 + n;
         size -= 2 + n;
     }
-    for (size_t i = 0; i < f.n_targets; i++)
-        free(f.targets[i].label);
-    free(f.targets);
+    forget(&f);
+    forget(&sysv);
 }
 
 static void ended(const uint8_t *data, size_t size)
