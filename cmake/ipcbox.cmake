@@ -77,7 +77,11 @@ endfunction()
 
 # ipcbox_pkg(VAR module) finds a pkg-config module as the imported target PkgConfig::VAR.
 macro(ipcbox_pkg var module)
-  pkg_check_modules(${var} REQUIRED IMPORTED_TARGET ${module})
+  if(IPCBOX_STATIC)
+    ipcbox_static_pkg(${var} ${module})
+  else()
+    pkg_check_modules(${var} REQUIRED IMPORTED_TARGET ${module})
+  endif()
 endmacro()
 
 # ipcbox_soname(VAR LIBRARY): under which name the dynamic linker finds a shared library.

@@ -1,6 +1,18 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# A Debian package of what cmake --install installs: `cpack` in the build directory.
-set(CPACK_GENERATOR DEB)
+# A Debian package of what cmake --install installs: `cpack` in the build directory. Of a static build (IPCBOX_STATIC)
+# an archive for any distribution.
+if(IPCBOX_STATIC)
+  set(CPACK_GENERATOR TXZ)
+  string(REGEX REPLACE "^aarch64$" "arm64" processor ${CMAKE_SYSTEM_PROCESSOR})
+  set(CPACK_PACKAGE_FILE_NAME ipcbox-${PROJECT_VERSION}-${processor})
+  set(CPACK_PRE_BUILD_SCRIPTS ${PROJECT_SOURCE_DIR}/cmake/tarball.cmake)
+else()
+  set(CPACK_GENERATOR DEB)
+  set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
+  # The rules of the distribution on top: stripped, compressed pages, copyright, changelog.
+  set(CPACK_PRE_BUILD_SCRIPTS ${PROJECT_SOURCE_DIR}/cmake/debian.cmake)
+  set(CPACK_POST_BUILD_SCRIPTS ${PROJECT_SOURCE_DIR}/cmake/debian-size.cmake)
+endif()
 set(CPACK_PACKAGE_NAME ipcbox)
 set(CPACK_PACKAGE_VENDOR ipcbox)
 set(CPACK_PACKAGE_CONTACT "ipcbox maintainers <maintainers@users.noreply.r-seed-b0487a9a.example>")
@@ -22,10 +34,6 @@ set(CPACK_PACKAGE_DESCRIPTION
 
 Tables for eyes, JSON for programs. What needs a newer kernel or more
 privilege says so; ipcbox doctor shows what works.")
-set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
-# The rules of the distribution on top: stripped, compressed pages, copyright, changelog.
-set(CPACK_PRE_BUILD_SCRIPTS ${PROJECT_SOURCE_DIR}/cmake/debian.cmake)
-set(CPACK_POST_BUILD_SCRIPTS ${PROJECT_SOURCE_DIR}/cmake/debian-size.cmake)
 set(CPACK_PROJECT_CONFIG_FILE ${PROJECT_SOURCE_DIR}/cmake/cpack.cmake)
 set(CPACK_IPCBOX_SOURCE_DIR ${PROJECT_SOURCE_DIR})
 set(CPACK_IPCBOX_STRIP ${CMAKE_STRIP})

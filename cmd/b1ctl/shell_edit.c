@@ -2,7 +2,7 @@
 /*
  * Lines from a terminal. libedit and what it needs are four libraries, a fifth of the start of
  * every short command: they are loaded when a shell begins, which does without them where they are
- * not there.
+ * not there. A static program has them linked.
  */
 #include "shell_edit.h"
 
@@ -11,7 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 #ifdef IPCBOX_LIBEDIT
+#ifndef IPCBOX_STATIC
 #include <dlfcn.h>
+#endif
 #include <histedit.h>
 #endif
 
@@ -67,12 +69,25 @@ struct shell_edit {
     X(el_source) X(el_gets) X(history) X(history_init) X(history_end)
 /* clang-format on */
 
-/* The functions of libedit, once it is loaded; it stays. */
+/* The functions of libedit, once it is loaded; it stays. A static program has it from the start. */
 static struct {
 #define X(name) __typeof__(name) *name;
     FUNCTIONS(X)
 #undef X
-} lib;
+} lib
+#ifdef IPCBOX_STATIC
+    = {
+#define X(name) name,
+        FUNCTIONS(X)
+#undef X
+};
+
+static const char *load_library(void)
+{
+    return NULL;
+}
+#else
+    ;
 
 /* Return: NULL, or why not. */
 static const char *load_library(void)
@@ -90,6 +105,7 @@ static const char *load_library(void)
 #undef X
     return NULL;
 }
+#endif
 
 /* Finds the completions of a word: how many there are, and how many bytes they all share. */
 struct match {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* ipcbox doctor: what works here and now, for this user, and what would make the rest work. */
+#ifndef IPCBOX_STATIC
 #include <dlfcn.h>
+#endif
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -199,7 +201,9 @@ static void check_bus1(struct cli_ctx *ctx)
     row.verbs = "monitor, dump";
     row.backend = "calls";
     report(ctx, row, b1_monitor_probe(&e), &e);
-#ifdef IPCBOX_LIBEDIT
+#if defined IPCBOX_LIBEDIT && defined IPCBOX_STATIC
+    r = 0;
+#elif defined IPCBOX_LIBEDIT
     r = dlopen(IPCBOX_LIBEDIT, RTLD_LAZY | RTLD_LOCAL) ? 0 : -EOPNOTSUPP;
     if (r < 0)
         err_set(&e, r, "install libedit", "%s", dlerror());

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* mqctl set: owner, group, mode and limit of a queue. */
-#include <grp.h>
-#include <pwd.h>
-
 #include "mqctl.h"
 #include "parse.h"
+#include "users.h"
 
 struct set_args {
     const char *owner;
@@ -37,16 +35,9 @@ static int number(const char *text, uint32_t *out)
 
 static int look_up(struct cli_ctx *ctx, const struct set_args *args, struct mqio_change *c)
 {
-    const struct passwd *pw = args->owner ? getpwnam(args->owner) : NULL;
-    const struct group *gr = args->group ? getgrnam(args->group) : NULL;
-
-    if (pw)
-        c->uid = pw->pw_uid;
-    else if (args->owner && number(args->owner, &c->uid) < 0)
+    if (args->owner && user_by_name(args->owner, &c->uid) < 0 && number(args->owner, &c->uid) < 0)
         return cli_usage(ctx, "--owner: there is no user \"%s\"", args->owner);
-    if (gr)
-        c->gid = gr->gr_gid;
-    else if (args->group && number(args->group, &c->gid) < 0)
+    if (args->group && group_by_name(args->group, &c->gid) < 0 && number(args->group, &c->gid) < 0)
         return cli_usage(ctx, "--group: there is no group \"%s\"", args->group);
     return CLI_OK;
 }

@@ -2,13 +2,12 @@
 /* A queue as list, info and metrics show it. */
 #include "queue_row.h"
 
-#include <inttypes.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "pmq_restoring.h"
 #include "timefmt.h"
+#include "users.h"
 
 const struct out_col queue_row_cols[] = {
     OUT_STR(struct queue_row, label, "queue",
@@ -91,14 +90,9 @@ void queue_row_user(uint32_t uid, char *out, size_t size)
         uint32_t uid;
         char name[40];
     } last;
-    const struct passwd *pw;
 
     if (!last.known || last.uid != uid) {
-        pw = getpwuid(uid);
-        if (pw)
-            snprintf(last.name, sizeof(last.name), "%s", pw->pw_name);
-        else
-            snprintf(last.name, sizeof(last.name), "%" PRIu32, uid);
+        user_name(uid, last.name, sizeof(last.name));
         last.uid = uid;
         last.known = true;
     }

@@ -2,11 +2,11 @@
 /* uringipc list: the channels there are; info: all about one; destroy: the end of some. */
 #include <errno.h>
 #include <inttypes.h>
-#include <pwd.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "ucmd.h"
+#include "users.h"
 
 /* A row of list or info. Little is known of kernel channels that ipcbox does not keep. */
 struct channel_row {
@@ -74,17 +74,6 @@ struct channel_row {
 static const struct out_col list_cols[] = {CHANNEL_COLS(OUT_HIDDEN)};
 static const struct out_col info_cols[] = {CHANNEL_COLS(0)};
 
-static const char *user_name(uid_t uid, char *buffer, size_t n)
-{
-    const struct passwd *pw = getpwuid(uid);
-
-    if (pw)
-        snprintf(buffer, n, "%s", pw->pw_name);
-    else
-        snprintf(buffer, n, "%u", uid);
-    return buffer;
-}
-
 static void fill(struct channel_row *row, const struct uipc_info *info)
 {
     const struct chan_info *c = &info->c;
@@ -128,8 +117,10 @@ static void fill(struct channel_row *row, const struct uipc_info *info)
         snprintf(row->key_buffer, sizeof(row->key_buffer), "0x%llx", (unsigned long long)c->key);
         row->key_text = row->key_buffer;
     }
-    if (info->known)
-        row->owner = user_name(c->uid, row->owner_buffer, sizeof(row->owner_buffer));
+    if (info->known) {
+        user_name(c->uid, row->owner_buffer, sizeof(row->owner_buffer));
+        row->owner = row->owner_buffer;
+    }
 }
 
 static int list_one(const struct uipc_info *info, void *argp)

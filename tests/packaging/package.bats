@@ -103,7 +103,7 @@ every_object_has() {
     is "$(field Section)" utils
     is "$(field Architecture)" "$(dpkg --print-architecture)"
     has "$(field Maintainer)" "@"
-    has "$(field Depends)" "libc6 (>=" "libfuse3" "libedit2" "libmnl0"
+    has "$(field Depends)" "libc6 (>=" "libfuse3" "libedit2"
     [ "$(field Description | wc -l)" -gt 5 ]
     # The package's time is that of the release, whenever it is built.
     date=$(sed -n 's/^set(IPCBOX_DATE \(.*\))/\1/p' "$SRC/CMakeLists.txt")

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Names of users and groups. A static program reads /etc/passwd and /etc/group itself: the C library would
+ * load the modules that /etc/nsswitch.conf names, which are of another C library and make it crash.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Writes the user's name, or the number where there is none, into @out of @size bytes. */
+void user_name(uint32_t uid, char *out, size_t size);
+
+/**
+ * user_by_name() - look up a user
+ * @name: what the system calls it; numbers are not understood
+ * @ret: receives the id
+ *
+ * Return: 0 or -ENOENT.
+ */
+int user_by_name(const char *name, uint32_t *ret);
+
+/* The same for a group. */
+int group_by_name(const char *name, uint32_t *ret);
