@@ -7,9 +7,10 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "caps.h"
 #include "kbpf.h"
 
-int klinks_attach(struct klinks *l, struct bpf_program *const *programs)
+static int attach(struct klinks *l, struct bpf_program *const *programs)
 {
     for (int i = 0; programs[i]; i++) {
         l->link[i] = bpf_program__attach(programs[i]);
@@ -24,6 +25,15 @@ int klinks_attach(struct klinks *l, struct bpf_program *const *programs)
         l->n = i + 1;
     }
     return 0;
+}
+
+int klinks_attach(struct klinks *l, struct bpf_program *const *programs)
+{
+    uint64_t raised = caps_raise_bpf();
+    int r = attach(l, programs);
+
+    caps_lower_bpf(raised);
+    return r;
 }
 
 void klinks_detach(struct klinks *l)

@@ -8,6 +8,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "caps.h"
 #include "cleanup.h"
 #include "kring.h"
 
@@ -40,8 +41,10 @@ static int on_record(void *ctx, void *data, size_t size)
 static int open_descriptors(struct kring *k, int map_fd)
 {
     struct epoll_event ev = {.events = EPOLLIN};
+    uint64_t raised = caps_raise_bpf();
 
     k->ring = ring_buffer__new(map_fd, on_record, k, NULL);
+    caps_lower_bpf(raised);
     if (!k->ring)
         return -errno;
     k->epoll = epoll_create1(EPOLL_CLOEXEC);

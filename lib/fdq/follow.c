@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "calibrate.h"
+#include "caps.h"
 #include "cleanup.h"
 #include "fdq_follow.h"
 #include "follow_abi.h"
@@ -131,9 +132,12 @@ void fdq_follow_free(struct fdq_follow *f)
 static int want(struct fdq_follow *f, uint64_t key)
 {
     const uint32_t yes = 1;
+    uint64_t raised = caps_raise_bpf();
+    int r = bpf_map__update_elem(f->skel->maps.wanted, &key, sizeof(key), &yes, sizeof(yes),
+                                 BPF_ANY);
 
-    return bpf_map__update_elem(f->skel->maps.wanted, &key, sizeof(key), &yes, sizeof(yes),
-                                BPF_ANY);
+    caps_lower_bpf(raised);
+    return r;
 }
 
 int fdq_follow_inode(struct fdq_follow *f, uint64_t inode)

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "caps.h"
 #include "cleanup.h"
 #include "follow.h"
 #include "kbpf.h"
@@ -121,7 +122,6 @@ static int load(struct msgq_follow *f, bool fexit, struct err *e)
     r = f->ops->set_up(f, &k, e);
     if (r < 0)
         return r;
-    /* Before Linux 5.19 that takes a privilege, which a user lays down when the load ends. */
     if (!f->opts.join)
         r = kring_new(bpf_map__fd(f->programs.ring), FOLLOW_LATENCY_NS, on_record, f, &f->ring);
     if (r < 0)
@@ -252,9 +252,13 @@ int msgq_follow_add(struct msgq_follow *f, const struct follow_key *key, const c
     r = target_set(f, value.index, key, label, cookie);
     __atomic_fetch_or(&f->shared->filter[key->ino / 64 % FOLLOW_FILTER],
                       UINT64_C(1) << key->ino % 64, __ATOMIC_RELAXED);
-    if (r == 0)
+    if (r == 0) {
+        uint64_t raised = caps_raise_bpf();
+
         r = bpf_map__update_elem(f->programs.queues, key, sizeof(*key), &value, sizeof(value),
                                  BPF_NOEXIST);
+        caps_lower_bpf(raised);
+    }
     return r == -EEXIST ? err_set(e, r, NULL, "this queue is followed already") : r;
 }
 
