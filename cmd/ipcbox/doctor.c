@@ -12,6 +12,7 @@
 #include "bus1_abi.h"
 #include "bus_monitor.h"
 #include "cleanup.h"
+#include "fdq_follow.h"
 #include "fdq_peek.h"
 #include "pmq_backends.h"
 #include "pmq_follow.h"
@@ -123,7 +124,7 @@ static void check_sysv(struct cli_ctx *ctx)
         struct err e = ERR_INIT;
 
         snprintf(name, sizeof(name), "System V: %s", (*o)->name);
-        report(ctx, row, (*o)->probe(&opts, &e), &e);
+        report(ctx, row, ((*o)->check ?: (*o)->probe)(&opts, &e), &e);
     }
 }
 
@@ -218,6 +219,13 @@ static void check_bus1(struct cli_ctx *ctx)
 
 static void check_descriptors(struct cli_ctx *ctx)
 {
+    const struct doctor_row following = {
+        .applet = "fdpeek",
+        .verbs = "follow",
+        .backend = "calls of sockets",
+    };
+    struct err follow = ERR_INIT;
+
     for (const char *const *b = fdq_backends; *b; b++) {
         const struct doctor_row row = {
             .applet = "fdpeek",
@@ -226,8 +234,9 @@ static void check_descriptors(struct cli_ctx *ctx)
         };
         struct err e = ERR_INIT;
 
-        report(ctx, row, fdq_backend_probe(*b, &e), &e);
+        report(ctx, row, fdq_backend_check(*b, &e), &e);
     }
+    report(ctx, following, fdq_follow_probe(&follow), &follow);
 }
 
 static void check_channels(struct cli_ctx *ctx)

@@ -22,6 +22,7 @@ struct fdq_catch {
  * struct fdq_ops - a way to look into a queue
  * @name: for --backend
  * @probe: whether it can work here at all
+ * @check: the same for certain, by loading what would be loaded; NULL where @probe is certain
  * @open: its state, released by @close
  * @serves: whether it is one for this queue
  * @look: reads @q through a holder; fills the parts of @info that it knows
@@ -29,6 +30,7 @@ struct fdq_catch {
 struct fdq_ops {
     const char *name;
     int (*probe)(struct err *e);
+    int (*check)(struct err *e);
     int (*open)(const struct fdq_peek_opts *opts, void **state);
     bool (*serves)(const struct fdq_queue *q);
     int (*look)(void *state, const struct fdq_queue *q, struct fdq_catch *found,

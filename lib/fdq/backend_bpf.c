@@ -113,6 +113,15 @@ static int load(struct bpf_state *s, size_t room, struct err *e)
     return 0;
 }
 
+static int bpf_check(struct err *e)
+{
+    struct bpf_state s = {0};
+    int r = load(&s, FIRST_ROOM, e);
+
+    unload(&s);
+    return r;
+}
+
 /* Loads it with so much room, once more if it must be. */
 static int need_room(struct bpf_state *s, uint64_t bytes, struct err *e)
 {
@@ -319,6 +328,7 @@ static int bpf_look(void *state, const struct fdq_queue *q, struct fdq_catch *fo
 const struct fdq_ops fdq_bpf_ops = {
     .name = "bpf",
     .probe = bpf_probe,
+    .check = bpf_check,
     .open = bpf_open,
     .serves = bpf_serves,
     .look = bpf_look,

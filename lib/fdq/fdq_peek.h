@@ -88,6 +88,9 @@ extern const char *const fdq_backends[];
 /* Whether a backend can be used here. Return: 0, -EPERM, -EOPNOTSUPP; -EINVAL: no such backend. */
 int fdq_backend_probe(const char *name, struct err *e);
 
+/* The same for certain: it loads what would be loaded. */
+int fdq_backend_check(const char *name, struct err *e);
+
 /* @opts is copied. @ret: release with fdq_peeker_free(). Return: 0; -EINVAL: no such backend. */
 int fdq_peeker_new(const struct fdq_peek_opts *opts, struct fdq_peeker **ret, struct err *e);
 void fdq_peeker_free(struct fdq_peeker *p);

@@ -38,7 +38,7 @@ struct fdq_follow {
     int stopped;
 };
 
-int fdq_follow_probe(struct err *e)
+static int may_follow(struct err *e)
 {
     int r = kbpf_probe(KBPF_TRACEPOINT, e);
 
@@ -101,7 +101,7 @@ static void freep_follow(struct fdq_follow **f)
 int fdq_follow_new(const struct fdq_follow_opts *opts, struct fdq_follow **ret, struct err *e)
 {
     _cleanup_(freep_follow) struct fdq_follow *f = NULL;
-    int r = fdq_follow_probe(e);
+    int r = may_follow(e);
 
     if (r < 0)
         return r;
@@ -117,6 +117,15 @@ int fdq_follow_new(const struct fdq_follow_opts *opts, struct fdq_follow **ret, 
         return err_set(e, r, NULL, "cannot open the ring buffer: %s", err_text(NULL, r));
     *ret = TAKE_PTR(f);
     return 0;
+}
+
+/* Loads what would be loaded: nothing less tells whether the kernel takes it. */
+int fdq_follow_probe(struct err *e)
+{
+    const struct fdq_follow_opts opts = {.all = true, .ring_bytes = 1};
+    _cleanup_(freep_follow) struct fdq_follow *f = NULL;
+
+    return fdq_follow_new(&opts, &f, e);
 }
 
 void fdq_follow_free(struct fdq_follow *f)

@@ -42,6 +42,13 @@ int fdq_backend_probe(const char *name, struct err *e)
     return ops ? ops->probe(e) : -EINVAL;
 }
 
+int fdq_backend_check(const char *name, struct err *e)
+{
+    const struct fdq_ops *ops = ops_named(name);
+
+    return ops && ops->check ? ops->check(e) : fdq_backend_probe(name, e);
+}
+
 int fdq_peeker_new(const struct fdq_peek_opts *opts, struct fdq_peeker **ret, struct err *e)
 {
     struct fdq_peeker *p;

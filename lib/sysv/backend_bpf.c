@@ -122,6 +122,11 @@ static int bpf_open(const struct msgq_peek_opts *opts, void **state, struct err 
     return r;
 }
 
+static int bpf_check(const struct msgq_peek_opts *opts _unused_, struct err *e)
+{
+    return msgq_walk_check(&walk_ops, e);
+}
+
 /* The queue may be gone before or after: then that is what is wrong. */
 static int bpf_snapshot(void *state, const void *queue, struct msgq_snapshot_info *info,
                         struct err *e)
@@ -143,6 +148,7 @@ const struct msgq_ops sysv_bpf_ops = {
     .caps = MSGQ_CAP_HEADS | MSGQ_CAP_ATOMIC | MSGQ_CAP_WINDOWS,
     .needs = "Linux 5.10 with BTF, CAP_BPF and CAP_PERFMON",
     .probe = msgq_walk_probe,
+    .check = bpf_check,
     .open = bpf_open,
     .snapshot = bpf_snapshot,
     .visit = msgq_walk_visit,

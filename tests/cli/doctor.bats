@@ -41,6 +41,13 @@ row() { jq -e --arg b "$1" '.backends[] | select(.backend == $b)' <<<"$doctor"; 
     row "holders, blocked threads" | jq -e '.usable | not'
 }
 
+@test "doctor: types of the kernel that do not fit are seen by every row that needs them" {
+    : >"$BATS_TEST_TMPDIR/btf"
+    IPCBOX_BTF=$BATS_TEST_TMPDIR/btf expect 0 ipcbox -J doctor
+    jq -e '[.backends[] | select(.backend | IN("bpf", "System V: bpf", "tracepoint", "calls", "calls of sockets"))]
+        | length == 6 and all((.usable | not) and (.why | length > 0))' <<<"$out"
+}
+
 @test "doctor: a device of bus1 that the user may not open" {
     cat >"$BATS_TEST_TMPDIR/inner" <<'EOF'
 mount -t tmpfs none /dev
