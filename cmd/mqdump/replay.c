@@ -148,7 +148,10 @@ const struct cli_verb mqdump_replay_verb = {
         "as soon as there is room.\n"
         "\n"
         "With --only all it also receives where the recording did: whatever message is first then "
-        "is taken out of the queue.",
+        "is taken out of the queue; of a System V queue, the first of the recorded type.\n"
+        "\n"
+        "--to may name a queue of the other kind: then each message has priority 0, or type 1.",
+
     .examples = replay_examples,
     .opts = replay_opts,
     .args_size = sizeof(struct replay_args),

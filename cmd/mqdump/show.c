@@ -7,6 +7,7 @@
 #include "mqdump_verbs.h"
 #include "msgdump.h"
 #include "qcmd.h"
+#include "sysvdump_walk.h"
 
 struct show_args {
     struct qcmd_common common;
@@ -34,6 +35,9 @@ struct show_row {
     uint64_t bytes;
     uint64_t ipc_ns;
     bool consistent;
+    uint64_t id;
+    char key[SYSV_KEY_SIZE];
+    uint64_t limit;
 };
 
 static const struct out_col show_cols[] = {
@@ -51,6 +55,11 @@ static const struct out_col show_cols[] = {
     OUT_BOOL(struct show_row, consistent, "consistent", "read at one moment", .flags = OUT_HIDDEN),
     OUT_U64(struct show_row, ipc_ns, "ipc_namespace", "IPC namespace, of dumps of several",
             .flags = OUT_HIDDEN),
+    OUT_U64(struct show_row, id, "id", "of a System V queue", .flags = OUT_HIDDEN | OUT_OPTIONAL),
+    OUT_CHARS(struct show_row, key, "key", "of a System V queue",
+              .flags = OUT_HIDDEN | OUT_OPTIONAL),
+    OUT_SIZE(struct show_row, limit, "limit", "most bytes of a System V queue",
+             .flags = OUT_HIDDEN | OUT_OPTIONAL),
     OUT_END,
 };
 
@@ -58,17 +67,32 @@ struct message_row {
     const char *queue;
     uint64_t index;
     uint32_t priority;
+    int64_t mtype;
     uint64_t length;
     struct out_bytes content;
 };
 
+#define COLS_BEFORE                                           \
+    OUT_STR(struct message_row, queue, "queue", "its queue"), \
+        OUT_U64(struct message_row, index, "index", "0 is what would have been received next")
+#define COL_PRIORITY OUT_U32(struct message_row, priority, "priority", "of a POSIX message")
+#define COL_MTYPE                                                                           \
+    OUT_I64(struct message_row, mtype, "mtype", "of a System V message", .heading = "TYPE", \
+            .flags = OUT_OPTIONAL)
+#define COLS_BEHIND                                                               \
+    OUT_SIZE(struct message_row, length, "length", "bytes"),                      \
+        OUT_BYTES(struct message_row, content, "content",                         \
+                  "text if it is text, else <hex>; in JSON data_base64 and text", \
+                  .flags = OUT_WIDE)
+
+/* A dump of POSIX queues alone has no types. */
 static const struct out_col message_cols[] = {
-    OUT_STR(struct message_row, queue, "queue", "its queue"),
-    OUT_U64(struct message_row, index, "index", "0 is what mq_receive(3) would have returned next"),
-    OUT_U32(struct message_row, priority, "priority", "of the message"),
-    OUT_SIZE(struct message_row, length, "length", "bytes"),
-    OUT_BYTES(struct message_row, content, "content",
-              "text if it is text, else <hex>; in JSON data_base64 and text", .flags = OUT_WIDE),
+    COLS_BEFORE, COL_PRIORITY, COL_MTYPE, COLS_BEHIND, OUT_END,
+};
+static const struct out_col posix_message_cols[] = {
+    COLS_BEFORE,
+    COL_PRIORITY,
+    COLS_BEHIND,
     OUT_END,
 };
 
@@ -79,6 +103,7 @@ struct event_row {
     uint64_t pid;
     char comm[64];
     uint64_t priority;
+    int64_t mtype;
     uint64_t length;
     struct out_bytes content;
 };
@@ -89,7 +114,9 @@ static const struct out_col event_cols[] = {
     OUT_CHARS(struct event_row, queue, "queue", "its queue"),
     OUT_U64(struct event_row, pid, "pid", "of whom"),
     OUT_CHARS(struct event_row, comm, "comm", "the command's name"),
-    OUT_U64(struct event_row, priority, "priority", "of the message"),
+    OUT_U64(struct event_row, priority, "priority", "of a POSIX message"),
+    OUT_I64(struct event_row, mtype, "mtype", "of a System V message", .heading = "TYPE",
+            .flags = OUT_HIDDEN | OUT_OPTIONAL),
     OUT_SIZE(struct event_row, length, "length", "bytes"),
     OUT_BYTES(struct event_row, content, "content",
               "text if it is text, else <hex>; in JSON data_base64 and text", .flags = OUT_WIDE),
@@ -112,6 +139,8 @@ struct show {
     char **names;
     size_t n_names;
     bool *found; /* for each of the names */
+    bool messages;
+    struct sysvdump_state sysv;
 };
 
 /* A name may be given without its slash. */
@@ -123,11 +152,14 @@ static bool is_wanted(const struct show *s, const char *name)
     return s->n_names == 0;
 }
 
+static void end_sysv(struct show *s);
+
 static int find_queue(void *ctx, const struct msgdump_queue *q, struct err *e)
 {
-    const struct show *s = ctx;
+    struct show *s = ctx;
 
     (void)e;
+    end_sysv(s);
     for (size_t i = 0; i < s->n_names; i++)
         s->found[i] = s->found[i] || strcmp(s->names[i], q->name + (s->names[i][0] != '/')) == 0;
     return 0;
@@ -151,6 +183,7 @@ static int show_message(void *ctx, const struct msgdump_queue *q, const struct m
                                  .queue = q->name,
                                  .index = m->index,
                                  .priority = m->priority,
+                                 .mtype = OUT_UNKNOWN_I64,
                                  .length = m->length,
                                  .content = {m->data, m->length},
                              });
@@ -170,25 +203,109 @@ static int show_queue(void *ctx, const struct msgdump_queue *q, uint64_t message
                                  .bytes = bytes,
                                  .consistent = !q->torn,
                                  .ipc_ns = q->ipc_ns ? q->ipc_ns : OUT_UNKNOWN_U64,
+                                 .id = OUT_UNKNOWN_U64,
+                                 .limit = OUT_UNKNOWN_U64,
                              });
     return out_error(s->ctx->out) != 0;
+}
+
+/* ---- System V queues ---- */
+
+static const char *sysv_name(const struct show *s, char out[SYSV_REF_SIZE])
+{
+    sysv_ref_format(&(struct sysv_ref){.id = s->sysv.item.attr.id}, out);
+    return out;
+}
+
+/* Whether the name is one of those that are wanted, which are then found. */
+static bool take_name(struct show *s, const char *name)
+{
+    bool wanted = s->n_names == 0;
+
+    for (size_t i = 0; i < s->n_names; i++)
+        if (strcmp(s->names[i], name) == 0)
+            wanted = s->found[i] = true;
+    return wanted;
+}
+
+/* A queue is shown when its last message has been read. */
+static void end_sysv(struct show *s)
+{
+    const struct sysv_attr *a = &s->sysv.item.attr;
+    struct show_row row = {
+        .queue = {.maxmsg = OUT_UNKNOWN_U64, .msgsize = OUT_UNKNOWN_U64, .mode = a->mode},
+        .messages = a->depth,
+        .bytes = a->bytes,
+        .consistent = !s->sysv.item.torn,
+        .ipc_ns = OUT_UNKNOWN_U64,
+        .id = (uint64_t)a->id,
+        .limit = a->limit,
+    };
+    char name[SYSV_REF_SIZE];
+
+    if (!s->sysv.open)
+        return;
+    s->sysv.open = false;
+    row.queue.uid = a->uid;
+    row.queue.gid = a->gid;
+    snprintf(row.queue.name, sizeof(row.queue.name), "%s", sysv_name(s, name));
+    sysv_key_format(a->key, row.key);
+    if (take_name(s, name) && !s->messages)
+        out_row(s->ctx->out, &row);
+}
+
+static int show_sysv_message(void *ctx, const struct msgq_message *m, struct err *e)
+{
+    struct show *s = ctx;
+    char name[SYSV_REF_SIZE];
+    struct message_row row = {
+        .queue = sysv_name(s, name),
+        .index = m->index,
+        .priority = OUT_UNKNOWN_U32,
+        .mtype = m->type,
+        .length = m->length,
+        .content = {m->data, m->length},
+    };
+
+    (void)e;
+    if (s->messages && take_name(s, name))
+        out_row(s->ctx->out, &row);
+    return 0;
+}
+
+static int show_sysv(void *ctx, struct dump_record *rec, struct err *e)
+{
+    static const struct sysvdump_visitor visitor = {.message = show_sysv_message};
+    struct show *s = ctx;
+    int r;
+
+    if (strcmp(rec->type, "sysv_queue") == 0)
+        end_sysv(s);
+    r = sysvdump_take(&s->sysv, rec, &visitor, s, e);
+    return r < 0 ? r : out_error(s->ctx->out) != 0;
 }
 
 static int show_queues(struct show *s, const struct show_args *args, struct dump_reader *reader,
                        struct err *e)
 {
-    static const struct msgdump_visitor queues = {.queue = find_queue, .queue_end = show_queue};
-    static const struct msgdump_visitor messages = {.queue = find_queue, .message = show_message};
+    static const struct msgdump_visitor queues = {
+        .queue = find_queue, .queue_end = show_queue, .other = show_sysv};
+    static const struct msgdump_visitor messages = {
+        .queue = find_queue, .message = show_message, .other = show_sysv};
+    bool both = dump_reader_header(reader)->version == DUMP_VERSION_SYSV;
     int r;
 
+    s->messages = args->messages;
     s->found = calloc(s->n_names + 1, sizeof(*s->found));
     if (!s->found)
         return -ENOMEM;
     if (args->messages)
-        out_list_begin(s->ctx->out, "messages", message_cols, OUT_RECORDS);
+        out_list_begin(s->ctx->out, "messages", both ? message_cols : posix_message_cols,
+                       OUT_RECORDS);
     else
         out_list_begin(s->ctx->out, "queues", show_cols, OUT_RECORDS);
     r = msgdump_walk(reader, args->messages ? &messages : &queues, s, e);
+    end_sysv(s);
     out_list_end(s->ctx->out);
     if (r == 0)
         tell_missing(s);
@@ -230,6 +347,8 @@ static int read_event(struct dump_record *rec, struct event_row *row, struct err
         row->time = OUT_UNKNOWN_U64;
     get_u64(rec, "pid", &row->pid);
     get_u64(rec, "priority", &row->priority);
+    if (dump_get_i64(rec, "mtype", &row->mtype, NULL) < 0)
+        row->mtype = OUT_UNKNOWN_I64;
     if (dump_has(rec, "data_base64") || dump_has(rec, "text"))
         r = dump_get_payload(rec, &payload, e);
     row->length = payload.data ? payload.length : OUT_UNKNOWN_U64;

@@ -76,6 +76,7 @@ void dump_end(struct dump_writer *w);
 void dump_put_str(struct dump_writer *w, const char *key, const char *value);
 /* A number; beyond 2^53 a string, which dump_get_u64() takes as well. */
 void dump_put_u64(struct dump_writer *w, const char *key, uint64_t value);
+/* The same; one below 0 is always a number. */
 void dump_put_i64(struct dump_writer *w, const char *key, int64_t value);
 void dump_put_bool(struct dump_writer *w, const char *key, bool value);
 /* "0x1f", for what may pass 2^53. */

@@ -107,6 +107,11 @@ int dump_get_i64(const struct dump_record *rec, const char *key, int64_t *out, s
 
     if (r < 0)
         return r;
+    if (m->type == JSON_STRING) {
+        r = dump_get_u64(rec, key, INT64_MAX, &v, e);
+        *out = r == 0 ? (int64_t)v : *out;
+        return r;
+    }
     minus = m->type == JSON_NUMBER && m->text[0] == '-';
     if (m->type != JSON_NUMBER || slice_u64(m->text + minus, m->len - minus, false, &v) < 0 ||
         v > (uint64_t)INT64_MAX + minus)

@@ -69,6 +69,10 @@ void dump_put_u64(struct dump_writer *w, const char *key, uint64_t value)
 
 void dump_put_i64(struct dump_writer *w, const char *key, int64_t value)
 {
+    if (value >= 0) {
+        dump_put_u64(w, key, (uint64_t)value);
+        return;
+    }
     put_key(w, key);
     buf_printf(&w->line, "%" PRId64, value);
 }

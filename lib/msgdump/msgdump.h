@@ -61,6 +61,8 @@ int msgdump_save_queue(struct dump_writer *w, struct msgq_peeker *p, const struc
 /**
  * struct msgdump_visitor - called for each queue, each of its messages, and behind the last
  *
+ * @other is given the records of other types, between the end of a queue and the next one.
+ *
  * What they return other than 0 stops the walk and is returned. They set a reason themselves.
  */
 struct msgdump_visitor {
@@ -69,6 +71,7 @@ struct msgdump_visitor {
                    struct err *e);
     int (*queue_end)(void *ctx, const struct msgdump_queue *q, uint64_t messages, uint64_t bytes,
                      struct err *e);
+    int (*other)(void *ctx, struct dump_record *rec, struct err *e);
 };
 
 /**

@@ -203,8 +203,10 @@ static int walk_record(struct walk *w, struct dump_record *rec, struct err *e)
 
     if (strcmp(rec->type, "queue") == 0)
         return walk_queue(w, rec, e);
-    if (strcmp(rec->type, "message") != 0)
-        return 0;
+    if (strcmp(rec->type, "message") != 0) {
+        r = w->v->other ? end_queue(w, e) : 0;
+        return r || !w->v->other ? r : w->v->other(w->ctx, rec, e);
+    }
     r = check_message(w, rec, &m, e);
     if (r < 0)
         return r == -ENOENT ? -EBADMSG : r;

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "fileio.h"
+#include "mqio.h"
 #include "timefmt.h"
 
 enum {
@@ -28,7 +29,8 @@ enum {
 
 struct target {
     char name[PMQ_NAME_MAX + 2];
-    int fd; /* -1 in a dry run */
+    int fd; /* -1 in a dry run, and of System V */
+    struct mqio *sysv;
     uint64_t msgsize;
 };
 
@@ -39,6 +41,7 @@ struct target {
 struct spooled {
     uint32_t target;
     uint32_t priority;
+    int64_t mtype;
     uint32_t length;
     bool send;
 };
@@ -71,6 +74,7 @@ struct event {
     uint64_t time;
     char queue[PMQ_NAME_MAX + 2];
     uint32_t priority;
+    int64_t mtype; /* 0: not said */
     struct dump_payload payload;
 };
 
@@ -95,6 +99,11 @@ static int take_event(const struct msgdump_replay *p, struct dump_record *rec, s
     r = dump_get_time(rec, "time", &ev->time, e);
     if (r == 0)
         r = dump_get_str(rec, "queue", ev->queue, sizeof(ev->queue), e);
+    ev->mtype = 0;
+    if (r == 0 && dump_has(rec, "mtype"))
+        r = dump_get_i64(rec, "mtype", &ev->mtype, e);
+    if (r == 0 && dump_has(rec, "mtype") && ev->mtype < 1)
+        return dump_bad(rec, e, "\"mtype\" is below 1");
     if (r < 0 || !ev->send)
         return r < 0 ? r : 1;
     if (dump_has(rec, "priority"))
@@ -125,6 +134,19 @@ static struct target *find_target(const struct msgdump_replay *p, const char *na
     return NULL;
 }
 
+static int open_sysv(const struct msgdump_replay *p, const struct mqio_ref *ref, struct target *t,
+                     struct err *e)
+{
+    struct err why = ERR_INIT;
+    int r = mqio_open(ref, p->opts->receive ? MQIO_RECV : MQIO_SEND, &t->sysv, &why);
+
+    if (r < 0)
+        return err_set(e, r, r == -ENOENT ? "make it, or send --to another" : why.remedy, "%s: %s",
+                       t->name, err_text(&why, r));
+    t->msgsize = mqio_max_length(t->sysv);
+    return 0;
+}
+
 static int open_target(struct msgdump_replay *p, struct target *t, struct err *e)
 {
     int flags = (p->opts->receive ? O_RDWR : O_WRONLY) | O_CLOEXEC;
@@ -148,17 +170,32 @@ static int open_target(struct msgdump_replay *p, struct target *t, struct err *e
     return 0;
 }
 
+/* A queue that can be sent to by its name: of this IPC namespace. */
+static int parse_target(const char *name, struct mqio_ref *ref, char out[PMQ_NAME_MAX + 2],
+                        struct err *e)
+{
+    int r = mqio_ref_parse(name, ref, e);
+
+    if (r < 0)
+        return r;
+    if (ref->is_sysv ? ref->sysv.pid != 0 : ref->posix.kind != PMQ_REF_NAME)
+        return err_set(e, -EINVAL, NULL, "it is no name, or of another IPC namespace");
+    if (ref->is_sysv)
+        sysv_ref_format(&ref->sysv, out);
+    else
+        memcpy(out, ref->posix.name, sizeof(ref->posix.name));
+    return 0;
+}
+
 static int add_target(struct msgdump_replay *p, const char *name, struct err *e)
 {
-    struct pmq_ref ref;
-    struct err why = ERR_INIT;
+    char own[PMQ_NAME_MAX + 2];
+    struct mqio_ref ref;
     struct target *v;
-    int r;
 
     if (find_target(p, name))
         return 0;
-    r = pmq_ref_parse(name, &ref, &why);
-    if (r < 0 || ref.kind != PMQ_REF_NAME)
+    if (parse_target(name, &ref, own, NULL) < 0)
         return err_set(e, -EINVAL, "choose a queue with --to", "\"%s\" is no queue to send to",
                        name);
     if (p->n == QUEUES_MAX)
@@ -168,9 +205,11 @@ static int add_target(struct msgdump_replay *p, const char *name, struct err *e)
         return -ENOMEM;
     p->targets = v;
     v = &p->targets[p->n++];
-    memcpy(v->name, ref.name, sizeof(v->name));
-    v->fd = -1;
-    return p->opts->dry_run ? 0 : open_target(p, v, e);
+    *v = (struct target){.fd = -1};
+    snprintf(v->name, sizeof(v->name), "%s", name);
+    if (p->opts->dry_run)
+        return 0;
+    return ref.is_sysv ? open_sysv(p, &ref, v, e) : open_target(p, v, e);
 }
 
 static const char *target_name(const struct msgdump_replay *p, const struct event *ev)
@@ -215,6 +254,7 @@ static int spool_event(struct msgdump_replay *p, const struct event *ev, struct 
     const struct spooled s = {
         .target = (uint32_t)(t - p->targets),
         .priority = ev->priority,
+        .mtype = ev->mtype,
         .length = ev->send ? (uint32_t)ev->payload.captured : 0,
         .send = ev->send,
     };
@@ -238,7 +278,7 @@ static int check_event(struct msgdump_replay *p, const struct dump_record *rec,
     if (p->opts->dry_run)
         count_event(p, ev);
     t = find_target(p, target_name(p, ev));
-    if (ev->send && t && t->fd >= 0 && ev->payload.length > t->msgsize) {
+    if (ev->send && t && (t->fd >= 0 || t->sysv) && ev->payload.length > t->msgsize) {
         dump_bad(rec, e, "the message has %" PRIu64 " bytes, %s takes %" PRIu64, ev->payload.length,
                  t->name, t->msgsize);
         return -EMSGSIZE;
@@ -345,26 +385,72 @@ static int call_patiently(const struct msgdump_replay *p, const struct target *t
     }
 }
 
+/* A message of the recorded type is received, of POSIX the first. Return: -ETIMEDOUT for full or
+ * empty. */
+static int call_sysv(const struct target *t, const struct event *ev, bool wait, struct err *e)
+{
+    const struct mqio_want want = {.type = ev->mtype};
+    struct mqio_message m = {
+        .data = ev->payload.data ? ev->payload.data : "",
+        .length = ev->payload.captured,
+        .mtype = ev->mtype ? ev->mtype : 1,
+    };
+    int r = ev->send ? mqio_send(t->sysv, &m, wait, e) : mqio_recv(t->sysv, &want, &m, wait, e);
+
+    return r == -EAGAIN ? -ETIMEDOUT : r;
+}
+
+/* msgsnd() and msgrcv() have no time limit: with one, the queue is tried again and again. */
+static int call_sysv_patiently(const struct msgdump_replay *p, const struct target *t,
+                               const struct event *ev, struct err *e)
+{
+    const struct timespec moment = {.tv_nsec = 2000000};
+    uint64_t end = UINT64_MAX;
+    bool limited = p->opts->timeout != UINT64_MAX &&
+                   !__builtin_add_overflow(now(), p->opts->timeout, &end);
+    int r;
+
+    for (;;) {
+        r = call_sysv(t, ev, !limited, e);
+        if (r == -EINTR)
+            continue;
+        if (r != -ETIMEDOUT || now() >= end)
+            return r;
+        nanosleep(&moment, NULL);
+    }
+}
+
+/* One try. Return: 0, -ETIMEDOUT (full or empty), or -errno with a reason. */
+static int call_once(const struct msgdump_replay *p, const struct target *t, const struct event *ev,
+                     struct err *e)
+{
+    static const struct timespec past = {0};
+
+    return t->sysv ? call_sysv(t, ev, false, e) : call_until(p, t, ev, &past);
+}
+
 static int do_event(struct msgdump_replay *p, const struct target *t, const struct event *ev,
                     struct err *e)
 {
-    static const struct timespec past = {0};
+    struct err why = ERR_INIT;
     int r = -ETIMEDOUT;
 
     /* Who wants to hear of a full queue costs one more call there. */
     if (p->opts->blocked)
-        r = call_until(p, t, ev, &past);
+        r = call_once(p, t, ev, &why);
     if (r == -ETIMEDOUT || r == -EINTR) {
         if (p->opts->blocked)
             p->opts->blocked(p->opts->ctx, t->name, ev->send, true);
-        r = call_patiently(p, t, ev);
+        why = (struct err)ERR_INIT;
+        r = t->sysv ? call_sysv_patiently(p, t, ev, &why) : call_patiently(p, t, ev);
         if (p->opts->blocked && r == 0)
             p->opts->blocked(p->opts->ctx, t->name, ev->send, false);
     }
     if (r == -ETIMEDOUT)
         return err_set(e, r, NULL, "%s stayed %s", t->name, ev->send ? "full" : "empty");
     if (r < 0)
-        return err_set(e, r, NULL, "%s: %s", t->name, err_text(NULL, r));
+        return err_set(e, r, why.remedy[0] ? why.remedy : NULL, "%s: %s", t->name,
+                       err_text(&why, r));
     count_event(p, ev);
     return 0;
 }
@@ -430,6 +516,7 @@ static int next_spooled(struct msgdump_replay *p, struct event *ev, struct targe
         r = spool_take(p, s.length, &at, e);
     ev->send = s.send;
     ev->priority = s.priority;
+    ev->mtype = s.mtype;
     ev->payload = (struct dump_payload){at, s.length, s.length};
     *t = &p->targets[s.target];
     errno = EIO; /* for an event that was cut */
@@ -500,14 +587,13 @@ static int walk(struct msgdump_replay *p, bool check, struct err *e)
 
 static int choose_target(struct msgdump_replay *p, const char *name, struct err *e)
 {
-    struct pmq_ref ref;
+    struct mqio_ref ref;
     struct err why = ERR_INIT;
-    int r = pmq_ref_parse(name, &ref, &why);
+    int r = parse_target(name, &ref, p->to, &why);
 
-    if (r < 0 || ref.kind != PMQ_REF_NAME)
-        return err_set(e, -EINVAL, "write --to /QUEUE", "\"%s\" is no queue to send to: %s", name,
-                       r < 0 ? err_text(&why, r) : "it is no name");
-    memcpy(p->to, ref.name, sizeof(p->to));
+    if (r < 0)
+        return err_set(e, -EINVAL, "write --to /QUEUE, or --to sysv:ID",
+                       "\"%s\" is no queue to send to: %s", name, err_text(&why, r));
     return 0;
 }
 
@@ -565,9 +651,11 @@ void msgdump_replay_free(struct msgdump_replay *p)
 {
     if (!p)
         return;
-    for (size_t i = 0; i < p->n; i++)
+    for (size_t i = 0; i < p->n; i++) {
         if (p->targets[i].fd >= 0)
             close(p->targets[i].fd);
+        mqio_close(p->targets[i].sysv);
+    }
     free(p->targets);
     free(p->buffer);
     free(p->window.data);

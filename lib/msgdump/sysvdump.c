@@ -145,31 +145,39 @@ static int get_message(const struct sysvdump_item *item, struct dump_record *rec
     return 0;
 }
 
+int sysvdump_take(struct sysvdump_state *s, struct dump_record *rec,
+                  const struct sysvdump_visitor *v, void *ctx, struct err *e)
+{
+    struct msgq_message m;
+    int r = 0;
+
+    if (!strcmp(rec->type, "sysv_queue")) {
+        r = get_queue(rec, &s->item, e);
+        s->open = r == 0;
+        if (r == 0 && v->queue)
+            r = v->queue(ctx, &s->item, e);
+    } else if (!strcmp(rec->type, "sysv_message")) {
+        r = get_message(s->open ? &s->item : NULL, rec, &m, e);
+        if (r == 0 && v->message)
+            r = v->message(ctx, &m, e);
+        s->item.attr.depth += s->open;
+        s->item.attr.bytes += r == 0 ? m.length : 0;
+    } else if (!strcmp(rec->type, "queue")) {
+        s->open = false;
+    }
+    return r == -ENOENT ? -EBADMSG : r;
+}
+
 int sysvdump_walk(struct dump_reader *r, const struct sysvdump_visitor *v, void *ctx, struct err *e)
 {
-    struct sysvdump_item item;
+    struct sysvdump_state state = {.open = false};
     struct dump_record *rec;
-    bool open = false;
     int k;
 
     while ((k = dump_reader_next(r, &rec, e)) > 0) {
-        if (!strcmp(rec->type, "sysv_queue")) {
-            k = get_queue(rec, &item, e);
-            open = k == 0;
-            if (k == 0 && v->queue)
-                k = v->queue(ctx, &item, e);
-        } else if (!strcmp(rec->type, "sysv_message")) {
-            struct msgq_message m;
-
-            k = get_message(open ? &item : NULL, rec, &m, e);
-            if (k == 0 && v->message)
-                k = v->message(ctx, &m, e);
-            item.attr.depth += open;
-        } else if (!strcmp(rec->type, "queue")) {
-            open = false;
-        }
+        k = sysvdump_take(&state, rec, v, ctx, e);
         if (k < 0)
-            return k == -ENOENT ? -EBADMSG : k;
+            return k;
     }
     return k;
 }

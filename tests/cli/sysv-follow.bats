@@ -244,3 +244,90 @@ give() {
     expect 5 setpriv --reuid 54341 --regid 54341 --clear-groups "$IPCBOX" mqpeek follow "$own"
     has "$err" "cannot follow"
 }
+
+attached() { [ "$(readlink /proc/"$1"/fd/* 2>/dev/null | grep -c "anon_inode:bpf_link")" -ge 2 ]; }
+
+@test "sysv record: the traffic is in the file, and replay sends it again, to either kind of queue" {
+    cd "$BATS_TEST_TMPDIR"
+    make
+    "$IPCBOX" mqdump record "$q" -N 6 -O t.traffic 2>record.err 3>&- &
+    job=$!
+    within 60 attached "$job"
+    mqctl send "$q" one --type 5
+    mqctl send "$q" two --type 9223372036854775807
+    mqctl set "$q" --limit 1000
+    is "$(mqctl recv "$q" --type 9223372036854775807)" two
+    mqctl send "$q" --file <(printf 'a\0\377')
+    is "$(mqctl recv "$q")" one
+    mqctl recv "$q" >/dev/null
+    wait "$job"
+    is "$(head -n 1 t.traffic | jq -c '[.version, .kind]')" '[2,"traffic"]'
+    is "$(jq -c 'select(.type == "event") | [.event, .queue, .mtype, .text]' t.traffic | head -n 2)" \
+        "[\"send\",\"$q\",5,\"one\"]
+[\"send\",\"$q\",\"9223372036854775807\",\"two\"]"
+    is "$(jq -c 'select(.type == "sysv_change") | [.queue, .limit, .mode]' t.traffic)" "[\"$q\",1000,\"0600\"]"
+    expect 0 mqdump verify t.traffic
+    expect 0 mqdump -J show --messages t.traffic
+    is "$(jq -c '[.events[] | [.event, .mtype, .priority]] | .[0], length' <<<"$out")" '["send",5,null]
+6'
+    has "$out" '"mtype":"9223372036854775807"'
+    "$SRC/tests/schema/validate" mqdump-show-events <out
+    # To where it was recorded, at its pace and as fast as it can.
+    for speed in 50 max; do
+        expect 0 mqdump -J replay t.traffic --speed "$speed"
+        is "$(jq -c '[.sent, .received, .bytes]' <<<"$out")" '[3,0,9]'
+        is "$(mqpeek -q -J "$q" | jq -c '[.queues[0].messages[] | .data_base64]')" '["b25l","dHdv","YQD/"]'
+        has "$(mqpeek -q -J "$q")" '"mtype":"9223372036854775807"'
+        mqctl recv "$q" -N 3 >/dev/null
+    done
+    # Receives too, those of the recorded types.
+    expect 0 mqdump -J replay t.traffic --only all --speed max
+    is "$(jq -c '[.sent, .received]' <<<"$out")" '[3,3]'
+    is "$(mqpeek -q -J "$q" | jq '.queues[0].depth')" 0
+    # A queue that is full, removed, of the other kind, or none.
+    mqctl set "$q" --limit 3
+    expect 1 mqdump replay t.traffic --speed max --timeout 0.2
+    has "$err" "$q" full
+    is "$(mqctl recv "$q")" one
+    mqctl -q rm "$q"
+    expect 3 mqdump replay t.traffic
+    has "$err" "nothing was sent" "$q"
+    posix=/$(unique replay)
+    mqctl create "$posix"
+    expect 0 mqdump -J replay t.traffic --to "$posix" --speed max
+    is "$(mqctl recv "$posix" -N 2 | tr '\n' ' ')" "one two "
+    mqctl -q rm "$posix"
+    expect 2 mqdump replay t.traffic --to key:0 || expect 1 mqdump replay t.traffic --to key:0
+    sed 's/"mtype":5/"mtype":0/' t.traffic | mqdump seal >bad
+    expect 1 mqdump replay bad --to "$posix"
+    has "$err" mtype
+}
+
+@test "sysv show: the queues and messages of a dump of both kinds" {
+    cd "$BATS_TEST_TMPDIR"
+    make --key 0x4d51 --limit 500
+    mqctl send "$q" one --type 5
+    mqctl send "$q" two --type 7
+    empty=$(mqctl create --sysv)
+    posix=/$(unique show)
+    mqctl create "$posix"
+    mqctl send "$posix" three -p 3
+    mqdump save "$q" "$empty" "$posix" -O dump
+    mqctl -q rm "$posix"
+    expect 0 mqdump -J show dump
+    is "$(jq -c '.queues[] | [.name, .depth, .bytes, .key, .limit]' <<<"$out")" \
+        "[\"$q\",2,6,\"0x4d51\",500]
+[\"$empty\",0,0,null,16384]
+[\"$posix\",1,5,null,null]"
+    "$SRC/tests/schema/validate" mqdump-show <out
+    expect 0 mqdump -J show --messages dump
+    is "$(jq -c '.messages[] | [.queue, .index, .priority, .mtype, .text]' <<<"$out")" \
+        "[\"$q\",0,null,5,\"one\"]
+[\"$q\",1,null,7,\"two\"]
+[\"$posix\",0,3,null,\"three\"]"
+    "$SRC/tests/schema/validate" mqdump-show-messages <out
+    expect 0 mqdump show --messages dump "$q"
+    has "$out" TYPE one
+    [[ "$out" != *three* ]]
+    expect 3 mqdump show dump sysv:2147483647
+}

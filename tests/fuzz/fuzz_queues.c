@@ -10,8 +10,10 @@
 #include "cleanup.h"
 #include "fuzz.h"
 #include "msgdump.h"
+#include "sysvdump_walk.h"
 
 struct walked {
+    struct sysvdump_state sysv;
     uint64_t messages, bytes;
 };
 
@@ -51,9 +53,27 @@ static int on_end(void *ctx, const struct msgdump_queue *q, uint64_t messages, u
     return 0;
 }
 
+static int on_sysv_message(void *ctx, const struct msgq_message *m, struct err *e)
+{
+    (void)ctx;
+    (void)e;
+    MUST(m->type >= 1);
+    MUST(m->length == 0 || m->data);
+    return 0;
+}
+
+/* System V queues, in the same pass. */
+static int on_other(void *ctx, struct dump_record *rec, struct err *e)
+{
+    static const struct sysvdump_visitor visitor = {.message = on_sysv_message};
+    struct walked *w = ctx;
+
+    return sysvdump_take(&w->sysv, rec, &visitor, w, e);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct msgdump_visitor visitor = {on_queue, on_message, on_end};
+    static const struct msgdump_visitor visitor = {on_queue, on_message, on_end, on_other};
     _cleanup_(dump_reader_freep) struct dump_reader *r = NULL;
     struct walked w = {0};
     struct err e = ERR_INIT;

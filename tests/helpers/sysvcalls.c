@@ -107,21 +107,32 @@ static void wait_for_sleep(pid_t pid)
     }
 }
 
+static void must(const char *what, int ok)
+{
+    if (ok)
+        return;
+    fprintf(stderr, "%s: failed\n", what);
+    exit(1);
+}
+
 static int calls(int (*send)(long, const char *), int (*receive)(long, size_t, int),
                  int (*set)(unsigned long))
 {
     int status = 1;
     pid_t pid;
 
-    if (send(7, "first") < 0 || receive(0, 64, MSG_COPY | IPC_NOWAIT) != 5 ||
-        receive(6, 64, IPC_NOWAIT) != -1 || receive(7, 64, 0) != 5 || send(8, "second") < 0 ||
-        receive(-20, 2, MSG_NOERROR) != 2 || set(5000) < 0)
-        return 1;
+    must("send 7", send(7, "first") >= 0);
+    must("look", receive(0, 64, MSG_COPY | IPC_NOWAIT) == 5);
+    must("receive 6", receive(6, 64, IPC_NOWAIT) == -1);
+    must("receive 7", receive(7, 64, 0) == 5);
+    must("send 8", send(8, "second") >= 0);
+    must("receive 8", receive(-20, 2, MSG_NOERROR) == 2);
+    must("set", set(5000) >= 0);
     pid = late(receive);
     wait_for_sleep(pid);
-    if (send(9, "late") < 0 || waitpid(pid, &status, 0) != pid)
-        return 1;
-    return status != 0;
+    must("send 9", send(9, "late") >= 0);
+    must("receive 9", waitpid(pid, &status, 0) == pid && status == 0);
+    return 0;
 }
 
 #if defined(__x86_64__)
