@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -23,6 +24,8 @@ struct top_args {
     uint64_t count;
     int sort;
     bool reverse;
+    bool posix;
+    bool sysv;
     const char *filter;
     int rates;
 };
@@ -45,6 +48,8 @@ static const struct cli_opt top_opts[] = {
              pmq_watch_key_names),
     CLI_FLAG(struct top_args, reverse, 'r', "reverse", "the other way round"),
     CLI_STR(struct top_args, filter, 0, "filter", "TEXT", "only queues with TEXT in their name"),
+    CLI_FLAG(struct top_args, posix, 0, "posix", "only POSIX queues"),
+    CLI_FLAG(struct top_args, sysv, 0, "sysv", "only System V queues"),
     CLI_ENUM(struct top_args, rates, 0, "rates", NULL,
              "count messages in the kernel, or guess from the depth; auto: count if possible",
              rates_names),
@@ -73,8 +78,8 @@ static const struct out_col top_cols[] = {
     OUT_TIME(struct top_row, time, "time", "when the snapshot was taken", .width = 15),
     OUT_STR(struct top_row, queue, "name", "of the queue", .width = 12),
     OUT_U64(struct top_row, messages, "depth", "messages waiting", .heading = "MSGS", .width = 5),
-    OUT_U64(struct top_row, max_messages, "maxmsg", "messages that fit", .heading = "MAX",
-            .width = 5),
+    OUT_U64(struct top_row, max_messages, "maxmsg",
+            "messages that fit; null of System V, where bytes count", .heading = "MAX", .width = 5),
     OUT_F64(struct top_row, in_rate, "in_per_second", "messages sent to it, a second",
             .heading = "IN/S", .width = 7),
     OUT_F64(struct top_row, out_rate, "out_per_second", "messages received from it, a second",
@@ -104,22 +109,74 @@ static const struct out_col top_cols[] = {
 
 static int count_queue(void *ctx, uint64_t dev, uint64_t ino, struct msgq_counters *out)
 {
-    return msgq_follow_counters(ctx, dev, ino, out);
+    const struct top *t = ctx;
+
+    if (dev & PMQ_WATCH_MORE)
+        return msgq_follow_counters(t->counters.sysv, dev & ~PMQ_WATCH_MORE, ino, out);
+    return msgq_follow_counters(t->counters.posix, dev, ino, out);
 }
 
-static int open_counter(struct top *t)
+static int open_counters(struct top *t)
 {
     const struct msgq_follow_opts opts = {.all = true, .counters_only = true};
-    int r = pmq_follow_new(&opts, &t->counter, &t->why);
+    int r = qfollow_new(t->kinds, &opts, &t->counters, &t->why);
+
+    if (r == 0)
+        r = qfollow_start(&t->counters, &t->why);
+    if (r < 0)
+        qfollow_done(&t->counters);
+    return r;
+}
+
+/* A System V queue, which is as full as its bytes or its messages make it. */
+static struct pmq_watched watched_sysv(const struct sysv_info *q, uint64_t ipc_ns)
+{
+    const struct sysv_attr *a = &q->attr;
+    struct pmq_watched w = {
+        .attr =
+            {
+                .dev = PMQ_WATCH_MORE | ipc_ns,
+                .ino = (uint64_t)a->id,
+                .curmsgs = a->depth,
+                .maxmsg = PMQ_UNKNOWN,
+                .bytes = a->bytes,
+                .uid = a->uid,
+                .gid = a->gid,
+                .mode = a->mode,
+            },
+        .known = true,
+        .used = MAX(a->bytes, a->depth),
+        .room = a->limit,
+        .oldest_wait = PMQ_UNKNOWN,
+        .waiters_complete = q->waiters_complete,
+        .uncounted = sysv_may_read(a->id, NULL) < 0,
+    };
+
+    for (size_t i = 0; i < q->n_waiters; i++)
+        if (q->waiters[i].sends)
+            w.senders++;
+        else
+            w.receivers++;
+    snprintf(w.attr.name, sizeof(w.attr.name), "sysv:%d", a->id);
+    return w;
+}
+
+static int list_sysv(void *ctx _unused_, bool waiters, struct pmq_watched **v, size_t *n)
+{
+    _cleanup_(sysv_set_freep) struct sysv_set *set = NULL;
+    struct pmq_watched *list;
+    int r = sysv_list(waiters, &set, NULL);
 
     if (r < 0)
-        return r;
-    r = msgq_follow_start(t->counter, &t->why);
-    if (r < 0) {
-        msgq_follow_free(t->counter);
-        t->counter = NULL;
-    }
-    return r;
+        return r == -ENOMEM ? r : 0;
+    list = calloc(set->n + 1, sizeof(*list));
+    if (!list)
+        return -ENOMEM;
+    for (size_t i = 0; i < set->n; i++)
+        list[i] = watched_sysv(&set->v[i], set->ipc_ns);
+    *v = list;
+    *n = set->n;
+    return 0;
 }
 
 static int top_begin(struct top *t, const struct top_args *args)
@@ -130,7 +187,7 @@ static int top_begin(struct top *t, const struct top_args *args)
     int r;
 
     if (args->rates != RATES_SAMPLED) {
-        r = open_counter(t);
+        r = open_counters(t);
         if (r < 0 && args->rates == RATES_COUNTED)
             return cli_fail(t->ctx, r, &t->why, "cannot count messages");
     } else {
@@ -139,11 +196,14 @@ static int top_begin(struct top *t, const struct top_args *args)
     /* Where it cannot be, the threads that /proc shows as blocked must do. */
     if (pmq_inspector_new(&t->inspector, NULL) == 0)
         opts.inspector = t->inspector;
-    if (t->counter) {
+    if (top_counts(t)) {
         opts.sample = NSEC_PER_SEC; /* the depth is all that is left to look for */
         opts.count = count_queue;
-        opts.count_ctx = t->counter;
+        opts.count_ctx = t;
     }
+    if (t->kinds & QFOLLOW_SYSV)
+        opts.more = list_sysv;
+    opts.only_more = !(t->kinds & QFOLLOW_POSIX);
     r = pmq_watch_new(&opts, &t->watch);
     if (r == 0)
         r = pmq_watch_look(t->watch, timefmt_now(CLOCK_MONOTONIC), &next, &e);
@@ -180,11 +240,12 @@ static void snapshot_row(const struct top *t, const struct pmq_watched *q, uint6
         .sent = q->sent,
         .received = q->received,
         .interval = q->interval,
-        .rates = t->counter ? "counted" : "sampled",
+        .rates = top_counts(t) ? "counted" : "sampled",
         .senders = unless(!q->senders && !q->waiters_complete, q->senders),
         .receivers = unless(!q->receivers && !q->waiters_complete, q->receivers),
         .oldest_wait = q->oldest_wait,
-        .holders = unless(!q->holders && !q->holders_complete, q->holders),
+        .holders = unless(q->attr.dev & PMQ_WATCH_MORE || (!q->holders && !q->holders_complete),
+                          q->holders),
         .unlinked = q->attr.unlinked,
     };
 
@@ -219,9 +280,9 @@ static int top_batch(struct top *t, uint64_t count)
     uint64_t end = timefmt_now(CLOCK_MONOTONIC);
     struct err e = ERR_INIT;
 
-    if (t->counter)
+    if (top_counts(t))
         cli_note(t->ctx, "rates are counted in the kernel (BPF, %s)",
-                 msgq_follow_backend(t->counter));
+                 msgq_follow_backend(qfollow_reader(&t->counters)));
     else
         cli_note(t->ctx, "rates are at least what is shown, guessed from the depth: %s",
                  err_text(&t->why, -EOPNOTSUPP));
@@ -287,13 +348,18 @@ static int top_run(struct cli_ctx *ctx, const void *argp)
     if (strlen(args->filter) >= sizeof(t.filter))
         return cli_usage(ctx, "--filter is longer than %zu bytes", sizeof(t.filter) - 1);
     memcpy(t.filter, args->filter, strlen(args->filter) + 1);
+    if (args->posix && args->sysv)
+        return cli_usage(ctx, "--posix and --sysv exclude each other");
+    t.kinds = args->sysv ? 0 : QFOLLOW_POSIX;
+    if (args->sysv || (!args->posix && sysv_supported()))
+        t.kinds |= QFOLLOW_SYSV;
     qcmd_tell_journals(ctx, NULL);
     status = top_begin(&t, args);
     if (status == CLI_OK)
         status = batch ? top_batch(&t, args->count) : top_live(&t);
     pmq_watch_free(t.watch);
     pmq_inspector_free(t.inspector);
-    msgq_follow_free(t.counter);
+    qfollow_done(&t.counters);
     return status;
 }
 
@@ -316,7 +382,10 @@ const struct cli_verb mqpeek_top_verb = {
         "as 12+.\n\n"
         "Threads that are blocked are seen at every look where BPF may be used, with how long they "
         "have been. Elsewhere they are looked for in /proc every three seconds, as holders always "
-        "are; /proc does not tell for how long. No queue is kept open.",
+        "are; /proc does not tell for how long. No queue is kept open.\n\n"
+        "System V queues are in the same table. They are as full as their bytes, or their "
+        "messages, make them (mqctl set --limit), nobody holds them, and who is blocked on them is "
+        "looked for in /proc.",
     .examples = top_examples,
     .opts = top_opts,
     .args_size = sizeof(struct top_args),

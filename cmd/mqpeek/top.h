@@ -3,8 +3,8 @@
 #pragma once
 
 #include "cli.h"
-#include "pmq_follow.h"
 #include "pmq_watch.h"
+#include "qfollow.h"
 #include "terminal.h"
 
 enum { TOP_FILTER_MAX = 64 };
@@ -14,7 +14,8 @@ enum { TOP_FILTER_MAX = 64 };
  * @ctx: the command
  * @peek: how messages are read, for the view of one queue
  * @watch: the queues over time
- * @counter: counts messages; NULL when that cannot be, and then @why tells
+ * @kinds: QFOLLOW_…, which queues
+ * @counters: count messages; empty when that cannot be, and then @why tells
  * @inspector: tells who is blocked and for how long; NULL when that cannot be
  * @delay: between two pictures or snapshots, ns
  * @by, @reverse: the order
@@ -24,7 +25,8 @@ struct top {
     struct cli_ctx *ctx;
     struct msgq_peek_opts peek;
     struct pmq_watch *watch;
-    struct msgq_follow *counter;
+    unsigned int kinds;
+    struct qfollow counters;
     struct pmq_inspector *inspector;
     struct err why;
     uint64_t delay;
@@ -32,6 +34,12 @@ struct top {
     bool reverse;
     char filter[TOP_FILTER_MAX];
 };
+
+/* Whether messages are counted, of all kinds of queues that are shown. */
+static inline bool top_counts(const struct top *t)
+{
+    return t->counters.posix || t->counters.sysv;
+}
 
 /**
  * struct top_table - the state of the table

@@ -234,6 +234,10 @@ static int open_queue(const struct top_detail *d, struct pmq_queue **ret, struct
     _cleanup_(pmq_queue_closep) struct pmq_queue *q = NULL;
     int r = d->openable ? pmq_queue_open(&d->ref, PMQ_OPEN_READ, &q, e) : -ENOENT;
 
+    if (d->attr.dev & PMQ_WATCH_MORE)
+        return err_set(e, r, NULL, "mqpeek %s shows its messages, mqpeek info %s all else",
+                       d->attr.name, d->attr.name);
+
     if (r == 0)
         r = pmq_queue_attr(q, attr);
     if (r == 0 && (attr->dev != d->attr.dev || attr->ino != d->attr.ino))
@@ -264,7 +268,10 @@ void top_detail_refresh(struct top_detail *d)
         add_attr(d, &attr, in);
     else
         buf_printf(&d->text, "cannot look into it: %s\n", err_text(&e, r));
-    if (scanned == 0)
+    if (d->attr.dev & PMQ_WATCH_MORE)
+        buf_printf(&d->text, "%" PRIu64 " messages, %" PRIu64 " bytes\n", d->attr.curmsgs,
+                   d->attr.bytes);
+    else if (scanned == 0)
         add_users(d, set, in);
     else
         buf_printf(&d->text, "\nwho uses it: %s\n", err_text(&why, scanned));

@@ -169,7 +169,7 @@ static void few_text(char *out, size_t size, unsigned int n, bool complete)
 
 static unsigned int fill_style(const struct pmq_watched *q)
 {
-    uint64_t percent = q->attr.maxmsg ? q->attr.curmsgs * 100 / q->attr.maxmsg : 0;
+    uint64_t percent = q->room ? q->used * 100 / q->room : 0;
 
     return percent >= 90 ? TERM_RED : percent >= 50 ? TERM_YELLOW : TERM_GREEN;
 }
@@ -187,6 +187,15 @@ static void name_text(char *out, size_t size, const struct pmq_watched *q)
     snprintf(out, size, "%s", buf_str(&b));
 }
 
+/* Of a System V queue, whose bytes count, only how many there are. */
+static void depth_text(char *out, size_t size, const struct pmq_watched *q)
+{
+    if (q->attr.maxmsg == PMQ_UNKNOWN)
+        snprintf(out, size, "%" PRIu64, q->attr.curmsgs);
+    else
+        snprintf(out, size, "%" PRIu64 "/%" PRIu64, q->attr.curmsgs, q->attr.maxmsg);
+}
+
 static unsigned int cell_text(const struct top *t, const struct pmq_watched *q, enum column c,
                               unsigned int width, bool utf8, char *out, size_t size)
 {
@@ -198,20 +207,20 @@ static unsigned int cell_text(const struct top *t, const struct pmq_watched *q, 
     case COL_BAR:
         if (!q->known)
             break;
-        bar_text(out, size, width, q->attr.curmsgs, q->attr.maxmsg, utf8);
+        bar_text(out, size, width, q->used, q->room, utf8);
         return fill_style(q);
     case COL_DEPTH:
         if (q->known)
-            snprintf(out, size, "%" PRIu64 "/%" PRIu64, q->attr.curmsgs, q->attr.maxmsg);
+            depth_text(out, size, q);
         break;
     case COL_SPARK:
         spark_text(out, size, width, q, utf8);
         return TERM_CYAN;
     case COL_IN:
-        rate_text(out, size, q->sent, q->interval, !t->counter);
+        rate_text(out, size, q->sent, q->interval, !top_counts(t));
         break;
     case COL_OUT:
-        rate_text(out, size, q->received, q->interval, !t->counter);
+        rate_text(out, size, q->received, q->interval, !top_counts(t));
         break;
     case COL_SENDERS:
         few_text(out, size, q->senders, q->waiters_complete);
@@ -312,8 +321,9 @@ static void draw_rates(const struct top *t, struct term_screen *p, unsigned int 
     _cleanup_(buf_done) struct buf b = BUF_INIT;
     const char *note = pmq_watch_note(t->watch);
 
-    if (t->counter) {
-        buf_printf(&b, "rates: counted in the kernel (BPF, %s)", msgq_follow_backend(t->counter));
+    if (top_counts(t)) {
+        buf_printf(&b, "rates: counted in the kernel (BPF, %s)",
+                   msgq_follow_backend(qfollow_reader(&t->counters)));
     } else {
         buf_add_str(&b, "rates: sampled, at least: ");
         esc_terminal_str(&b, err_text(&t->why, t->why.code));
@@ -413,7 +423,7 @@ size_t top_draw_table(struct top *t, struct top_table *table, struct term *term)
     for (size_t i = 0; i < n; i++) {
         name_text(text, sizeof(text), v[i]);
         longest_name = MAX(longest_name, (unsigned int)esc_columns(text, strlen(text)));
-        snprintf(text, sizeof(text), "%" PRIu64 "/%" PRIu64, v[i]->attr.curmsgs, v[i]->attr.maxmsg);
+        depth_text(text, sizeof(text), v[i]);
         longest_depth = MAX(longest_depth, (unsigned int)strlen(text));
     }
     layout = make_layout(term_screen_cols(p), longest_name, longest_depth);

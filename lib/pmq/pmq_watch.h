@@ -26,6 +26,8 @@ enum { PMQ_WATCH_SECONDS = 60 };
  *   knows: without an inspector
  * @sent, @received: messages in the last interval; PMQ_UNKNOWN before the first has ended
  * @interval: how long that was, ns
+ * @used, @room: how full it is: messages of those that fit, or where only bytes count, bytes
+ * @uncounted: messages of this queue are not counted: the caller may not read it
  */
 struct pmq_watched {
     struct pmq_attr attr;
@@ -39,7 +41,19 @@ struct pmq_watched {
     uint64_t sent;
     uint64_t received;
     uint64_t interval;
+    uint64_t used;
+    uint64_t room;
+    bool uncounted;
 };
+
+/* In @attr.dev of queues that are not of POSIX: those of pmq_more_fn. */
+#define PMQ_WATCH_MORE (UINT64_C(1) << 63)
+
+/*
+ * Lists queues of another kind, with identities of their own: a new array of @n at @v, to be freed.
+ * @waiters: also how many threads are blocked; else the last answer stays. Return: 0 or -errno.
+ */
+typedef int (*pmq_more_fn)(void *ctx, bool waiters, struct pmq_watched **v, size_t *n);
 
 /* Counts what a queue has done so far, as msgq_follow_counters() does. Return: 0 or -errno. */
 typedef int (*pmq_count_fn)(void *ctx, uint64_t dev, uint64_t ino, struct msgq_counters *out);
@@ -51,6 +65,8 @@ typedef int (*pmq_count_fn)(void *ctx, uint64_t dev, uint64_t ino, struct msgq_c
  * @count: who counts messages; NULL for nobody
  * @count_ctx: for @count
  * @inspector: tells who is blocked and for how long; NULL: what /proc knows must do
+ * @more, @more_ctx: lists queues of another kind; NULL for none
+ * @only_more: no POSIX queues
  *
  * Where a look takes long (thousands of queues or processes) it is taken less often, so that
  * watching never uses more than some two percent of a processor.
@@ -61,6 +77,9 @@ struct pmq_watch_opts {
     pmq_count_fn count;
     void *count_ctx;
     struct pmq_inspector *inspector;
+    pmq_more_fn more;
+    void *more_ctx;
+    bool only_more;
 };
 
 struct pmq_watch;

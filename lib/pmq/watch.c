@@ -105,7 +105,8 @@ static void remember_depth(struct entry *e, uint64_t depth, uint64_t now)
     e->second = second;
 }
 
-static void saw_depth(struct entry *e, uint64_t depth, uint64_t now)
+/* @used: see struct pmq_watched */
+static void saw_depth(struct entry *e, uint64_t depth, uint64_t used, uint64_t now)
 {
     uint64_t before = e->depth_before;
 
@@ -114,7 +115,7 @@ static void saw_depth(struct entry *e, uint64_t depth, uint64_t now)
     if (before != PMQ_UNKNOWN && depth < before)
         e->falls += before - depth;
     e->depth_before = depth;
-    remember_depth(e, depth, now);
+    remember_depth(e, used, now);
 }
 
 static void saw_waiters(struct pmq_watched *q, const struct pmq_waiter *v, size_t n)
@@ -156,9 +157,47 @@ static void look_at(struct entry *e, struct pmq_inspector *inspector, uint64_t n
         return; /* another one under the same name */
     e->q.known = true;
     e->q.attr = attr;
-    saw_depth(e, attr.curmsgs, now);
+    e->q.used = attr.curmsgs;
+    e->q.room = attr.maxmsg;
+    saw_depth(e, attr.curmsgs, attr.curmsgs, now);
     if (inspector)
         inspect(e, queue, inspector);
+}
+
+static struct entry *find(const struct pmq_watch *w, const struct pmq_attr *attr);
+
+/* What was listed of another kind, with the threads blocked as of the last full look. */
+static void take_more(struct entry *e, const struct pmq_watched *q, bool waiters)
+{
+    e->q.attr = q->attr;
+    e->q.known = q->known;
+    e->q.used = q->used;
+    e->q.room = q->room;
+    e->q.uncounted = q->uncounted;
+    if (!waiters)
+        return;
+    e->q.senders = q->senders;
+    e->q.receivers = q->receivers;
+    e->q.waiters_complete = q->waiters_complete;
+    e->q.oldest_wait = q->oldest_wait;
+}
+
+static void sample_more(struct pmq_watch *w, uint64_t now)
+{
+    struct pmq_watched *v = NULL;
+    size_t n = 0;
+
+    if (!w->opts.more || w->opts.more(w->opts.more_ctx, false, &v, &n) < 0)
+        return;
+    for (size_t i = 0; i < n; i++) {
+        struct entry *e = find(w, &v[i].attr);
+
+        if (!e)
+            continue; /* it comes with the next full look */
+        take_more(e, &v[i], false);
+        saw_depth(e, v[i].attr.curmsgs, v[i].used, now);
+    }
+    free(v);
 }
 
 static void sample(struct pmq_watch *w, uint64_t now)
@@ -168,6 +207,7 @@ static void sample(struct pmq_watch *w, uint64_t now)
 
     for (size_t i = 0; i < w->n; i++)
         look_at(w->v[i], w->opts.inspector, now);
+    sample_more(w, now);
     cost = timefmt_now(CLOCK_MONOTONIC) - began;
     w->next_sample = now + MAX(w->opts.sample, cost * SHARE);
 }
@@ -207,13 +247,14 @@ static struct entry *find(const struct pmq_watch *w, const struct pmq_attr *attr
     return NULL;
 }
 
-static struct entry *entry_new(const struct pmq_info *info)
+static struct entry *entry_new(const struct pmq_attr *attr)
 {
     struct entry *e = calloc(1, sizeof(*e));
 
     if (!e)
         return NULL;
-    e->q.attr = info->attr;
+    e->q.attr = *attr;
+    e->q.oldest_wait = PMQ_UNKNOWN;
     e->q.sent = e->q.received = PMQ_UNKNOWN;
     e->depth_before = PMQ_UNKNOWN;
     for (size_t i = 0; i < PMQ_WATCH_SECONDS; i++)
@@ -231,6 +272,8 @@ static void take_info(struct entry *e, const struct pmq_info *info)
     attr.notify_pid = 0;
     e->q.attr = attr;
     e->q.known = info->known;
+    e->q.used = attr.curmsgs;
+    e->q.room = attr.maxmsg;
     e->q.holders = info->n_holders;
     saw_waiters(&e->q, info->waiters, info->n_waiters);
     e->openable = true;
@@ -245,29 +288,74 @@ static void take_info(struct entry *e, const struct pmq_info *info)
     }
 }
 
-/* Keeps what is still there, adds what is new, forgets the rest. */
-static int merge(struct pmq_watch *w, const struct pmq_set *set)
+/* The entry of a queue that was listed, found or new. NULL: no memory, or it was listed before
+ * (@twice). */
+static struct entry *meet(const struct pmq_watch *w, const struct pmq_attr *attr, bool *twice)
 {
-    struct entry **v = calloc(set->n + 1, sizeof(*v));
-    const struct pmq_watched **selected = calloc(set->n + 1, sizeof(*selected));
-    int r = v && selected ? 0 : -ENOMEM;
+    struct entry *e = find(w, attr);
+
+    *twice = e && e->found;
+    if (*twice)
+        return NULL;
+    e = e ? e : entry_new(attr);
+    if (e)
+        e->found = true;
+    return e;
+}
+
+/* What a full look has found. */
+struct listing {
+    const struct pmq_set *set;
+    size_t n_set; /* so many of its queues count */
+    const struct pmq_watched *more;
+    size_t n_more;
+};
+
+/* Return: how many entries, or -ENOMEM; what is in @v then has .found. */
+static ssize_t list_entries(const struct pmq_watch *w, const struct listing *l, struct entry **v)
+{
+    const struct pmq_set *set = l->set;
     size_t n = 0;
+    bool twice;
 
-    for (size_t i = 0; r == 0 && i < set->n; i++) {
-        struct entry *e = find(w, &set->v[i].attr);
+    for (size_t i = 0; i < l->n_set + l->n_more; i++) {
+        const struct pmq_watched *more = i < l->n_set ? NULL : &l->more[i - l->n_set];
+        struct entry *e = meet(w, more ? &more->attr : &set->v[i].attr, &twice);
 
-        if (e && e->found)
-            continue; /* listed twice */
+        if (!e && twice)
+            continue;
         if (!e)
-            e = entry_new(&set->v[i]);
-        if (!e) {
-            r = -ENOMEM;
-            break;
+            return -ENOMEM;
+        v[n++] = e;
+        if (more) {
+            take_more(e, more, true);
+            continue;
         }
         take_info(e, &set->v[i]);
         e->q.holders_complete = set->holders_complete;
         e->q.waiters_complete = set->waiters_complete;
-        v[n++] = e;
+    }
+    return (ssize_t)n;
+}
+
+/* Keeps what is still there, adds what is new, forgets the rest. */
+static int merge(struct pmq_watch *w, const struct listing *l)
+{
+    size_t room = l->n_set + l->n_more + 1;
+    struct entry **v = calloc(room, sizeof(*v));
+    const struct pmq_watched **selected = calloc(room, sizeof(*selected));
+    ssize_t n = v && selected ? list_entries(w, l, v) : -ENOMEM;
+
+    if (n < 0) {
+        /* What was new is in no other list. */
+        for (size_t i = 0; v && i < room && v[i]; i++)
+            if (!find(w, &v[i]->q.attr))
+                free(v[i]);
+        for (size_t i = 0; i < w->n; i++)
+            w->v[i]->found = false;
+        free(v);
+        free(selected);
+        return (int)n;
     }
     for (size_t i = 0; i < w->n; i++)
         if (!w->v[i]->found)
@@ -276,23 +364,33 @@ static int merge(struct pmq_watch *w, const struct pmq_set *set)
     free(w->selected);
     w->v = v;
     w->selected = selected;
-    w->n = n;
-    for (size_t i = 0; i < n; i++)
+    w->n = (size_t)n;
+    for (size_t i = 0; i < w->n; i++)
         v[i]->found = false;
     if (n)
-        array_sort(v, n, sizeof(*v), by_id);
-    return r;
+        array_sort(v, w->n, sizeof(*v), by_id);
+    return 0;
 }
 
 static int scan(struct pmq_watch *w, uint64_t now, struct err *e)
 {
     _cleanup_(pmq_set_freep) struct pmq_set *set = NULL;
     uint64_t began = timefmt_now(CLOCK_MONOTONIC), cost;
+    struct listing l = {.n_more = 0};
+    struct pmq_watched *more = NULL;
     int r = pmq_scan(PMQ_SCAN_HOLDERS | PMQ_SCAN_WAITERS | PMQ_SCAN_UNLINKED, 0, &set, e);
 
+    if (r == 0 && w->opts.more)
+        r = w->opts.more(w->opts.more_ctx, true, &more, &l.n_more);
     if (r < 0)
         return r;
-    r = merge(w, set);
+    l.set = set;
+    l.n_set = w->opts.only_more ? 0 : set->n;
+    l.more = more;
+    r = merge(w, &l);
+    free(more);
+    if (r < 0)
+        return r;
     memcpy(w->note, set->note, sizeof(w->note));
     w->names_complete = set->names_complete;
     cost = timefmt_now(CLOCK_MONOTONIC) - began;
@@ -324,7 +422,9 @@ static void end_interval(struct pmq_watch *w, struct entry *e, uint64_t now)
 
     e->q.interval = now - w->interval_began;
     e->q.sent = e->q.received = PMQ_UNKNOWN;
-    if (w->opts.count && e->q.known) {
+    if (w->opts.count && e->q.known && e->q.uncounted) {
+        e->has_counted = false;
+    } else if (w->opts.count && e->q.known) {
         if (w->opts.count(w->opts.count_ctx, e->q.attr.dev, e->q.attr.ino, &c) < 0)
             return;
         if (e->has_counted) {
@@ -369,7 +469,7 @@ void pmq_watch_history(const struct pmq_watched *q, int *out, size_t n)
 
     for (size_t i = 0; i < n; i++)
         out[i] = -1;
-    if (!e->second || !q->attr.maxmsg)
+    if (!e->second || !q->room)
         return;
     for (size_t i = 0; i < PMQ_WATCH_SECONDS; i++) {
         uint64_t depth = e->deepest[(first + i) % PMQ_WATCH_SECONDS];
@@ -378,7 +478,7 @@ void pmq_watch_history(const struct pmq_watched *q, int *out, size_t n)
 
         if (depth == PMQ_UNKNOWN)
             continue;
-        level = (int)(MIN(depth, q->attr.maxmsg) * 1000 / q->attr.maxmsg);
+        level = (int)(MIN(depth, q->room) * 1000 / q->room);
         *part = MAX(*part, level);
     }
 }
@@ -413,7 +513,7 @@ static uint64_t known(uint64_t n)
 
 static uint64_t fill(const struct pmq_watched *q)
 {
-    return q->known && q->attr.maxmsg ? q->attr.curmsgs * 1000000 / q->attr.maxmsg : 0;
+    return q->known && q->room ? q->used * 1000000 / q->room : 0;
 }
 
 static int compare_by(const struct pmq_watched *a, const struct pmq_watched *b,

@@ -342,3 +342,53 @@ whole() {
     is "$(jq -c 'select(.type == "sysv_message") | .text' <<<"$out")" '"open"'
     expect 5 other "$IPCBOX" mqdump save "$q"
 }
+
+@test "sysv: top shows both kinds, counts what goes in and out, and who is blocked" {
+    make --limit 100
+    posix=/$(unique top)
+    mqctl create "$posix"
+    mqctl send "$q" "$(printf %050d 1)"
+    "$IPCBOX" mqctl recv --type 9 "$q" >/dev/null 2>&1 3>&- &
+    events=$BATS_TEST_TMPDIR/events
+    "$IPCBOX" mqpeek top -b -J -d 0.5 --rates counted >"$events" 2>"$BATS_TEST_TMPDIR/note" 3>&- &
+    top=$!
+    row() { jq -c --arg q "$q" "select(.name == \$q) | $1" "$events"; }
+    both() { grep -qF "$posix" "$events" && row .receiver_count | grep -qx 1; }
+    within 60 both
+    # Sends until an interval has some.
+    counted() {
+        mqctl send "$q" x && mqctl recv "$q" --type 1 >/dev/null
+        row 'select(.sent > 0 and .received > 0) | 1' | grep -q 1
+    }
+    within 60 counted
+    kill "$top"
+    wait "$top" || true
+    sed -i '/}$/!d' "$events" # the last line may be half of one
+    mqctl -q rm "$posix"
+    is "$(row '[.maxmsg, .holder_count, .rates, .unlinked]' | sort -u)" '[null,null,"counted",false]'
+    "$SRC/tests/schema/validate" --lines mqpeek-top <"$events"
+    expect 0 mqpeek top -b -N 1 -d 0.1 -J --sysv
+    is "$(jq -r .name <<<"$out")" "$q"
+    expect 0 mqpeek top -b -N 1 -d 0.1 -J --posix
+    is "$(jq -r 'select(.name | startswith("sysv")) | .name' <<<"$out")" ""
+    expect 0 mqpeek top -b -N 1 -d 0.1 --rates sampled
+    has "$out" "$q"
+    expect 2 mqpeek top --posix --sysv
+}
+
+@test "sysv: top counts nothing on queues that the user may not read" {
+    make --mode 600
+    expect 0 other "$IPCBOX" mqpeek top -b -N 2 -d 0.2 -J
+    is "$(jq -c --arg q "$q" 'select(.name == $q) | .depth' <<<"$out" | sort -u)" 0
+    other_dir=$(mktemp -d /tmp/ipcbox.XXXXXX)
+    chmod 755 "$other_dir"
+    cp "$IPCBOX" "$other_dir/ipcbox"
+    setcap cap_bpf,cap_perfmon,cap_sys_admin,cap_ipc_owner,cap_sys_ptrace,cap_dac_read_search+ep "$other_dir/ipcbox"
+    setpriv --reuid 54341 --regid 54341 --clear-groups "$other_dir/ipcbox" mqpeek top -b -N 8 -d 0.3 -J --rates counted \
+        >"$BATS_TEST_TMPDIR/events" 2>"$BATS_TEST_TMPDIR/note" 3>&- &
+    top=$!
+    while kill -0 "$top" 2>/dev/null; do mqctl send "$q" x && mqctl recv "$q" >/dev/null; done
+    wait "$top"
+    rm -r "$other_dir"
+    is "$(jq -c --arg q "$q" 'select(.name == $q) | [.sent, .received]' "$BATS_TEST_TMPDIR/events" | sort -u)" '[null,null]'
+}

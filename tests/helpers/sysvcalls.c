@@ -3,14 +3,13 @@
  * Calls on a System V queue as programs of several kinds make them:
  *
  *     sysvcalls ID 64            this program's own
- *     sysvcalls ID 32 | ipc      those of 32-bit programs, through int 0x80: numbers of their own, or
- *                                ipc(2), in both its forms
- *     sysvcalls ID storm COUNT   so many numbered messages through the queue, from a sender to a
- *                                receiver, which tells "wrong N"
+ *     sysvcalls ID 32 | ipc      those of 32-bit programs, through int 0x80: numbers of their own,
+ * or ipc(2), in both its forms sysvcalls ID storm COUNT   so many numbered messages through the
+ * queue, from a sender to a receiver, which tells "wrong N"
  *
  * The calls are: send type 7 "first", look at it (MSG_COPY), fail to receive, receive it, send type
- * 8 "second", receive two bytes of it (MSG_NOERROR), set the limit to 5000, and a receive that waits
- * for type 9 "late". Exit status 77 where the kernel has no such entry.
+ * 8 "second", receive two bytes of it (MSG_NOERROR), set the limit to 5000, and a receive that
+ * waits for type 9 "late". Exit status 77 where the kernel has no such entry.
  */
 #include <errno.h>
 #include <signal.h>
@@ -148,10 +147,13 @@ static int call_32(long nr, long a, long b, long c, long d, long e, long f)
     register long sixth __asm__("r8") = f;
     long ret;
 
-    __asm__ volatile("push %%rbp; mov %[sixth], %%rbp; int $0x80; pop %%rbp"
-                     : "=a"(ret)
-                     : "a"(nr), "b"(a), "c"(b), "d"(c), "S"(d), "D"(e), [sixth] "r"(sixth)
-                     : "memory", "r9", "r10", "r11");
+    /* What the compiler keeps below the stack's end stays as it is. */
+    __asm__ volatile(
+        "lea -128(%%rsp), %%rsp; push %%rbp; mov %[sixth], %%rbp; int $0x80; pop %%rbp; "
+        "lea 128(%%rsp), %%rsp"
+        : "=a"(ret), [sixth] "+r"(sixth)
+        : "a"(nr), "b"(a), "c"(b), "d"(c), "S"(d), "D"(e)
+        : "memory", "r9", "r10", "r11");
     return (int)ret < 0 ? -1 : (int)ret;
 }
 
@@ -180,8 +182,8 @@ static int receive_32(long type, size_t room, int flags)
     return call_32(IPC_32, IPC_MSGRCV, id, (long)room, flags, (long)old, 0);
 }
 
-/* struct msqid64_ds of 32 bits: the permissions are 36 bytes, msg_qbytes is the eleventh word behind
- * them. */
+/* struct msqid64_ds of 32 bits: the permissions are 36 bytes, msg_qbytes is the eleventh word
+ * behind them. */
 static int set_32(unsigned long limit)
 {
     int *ds = (int *)(void *)(low + 2048);
