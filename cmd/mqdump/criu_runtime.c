@@ -102,7 +102,7 @@ static int checkpoint(struct cli_ctx *ctx, const struct oci_call *c, const char 
     if (r == 0)
         r = has = msgdump_tree_has_queues(&tree, &e);
     if (r < 0) {
-        cli_note(ctx, "container %s: %s: %s checkpoints it without its queues", c->id ? c->id : "?",
+        cli_note(ctx, "container %s: %s: %s checkpoints it without its queues", c->id,
                  err_text(&e, r), c->argv[0]);
         return CLI_OK;
     }
@@ -151,9 +151,9 @@ int criu_run_runtime(struct cli_ctx *ctx, const struct criu_args *args)
     r = oci_find(c.argv[0], program);
     if (r < 0)
         return cli_fail(ctx, r, NULL, "there is no runtime %s", c.argv[0]);
-    if (c.verb && strcmp(c.argv[c.verb], "checkpoint") == 0 && !c.pre_dump)
+    if (c.id && strcmp(c.argv[c.verb], "checkpoint") == 0 && !c.pre_dump)
         status = checkpoint(ctx, &c, program);
-    if (c.verb && strcmp(c.argv[c.verb], "restore") == 0)
+    if (c.id && strcmp(c.argv[c.verb], "restore") == 0)
         status = restore(ctx, args, &c);
     if (status != CLI_OK)
         return status;

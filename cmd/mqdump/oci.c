@@ -72,7 +72,7 @@ void oci_call_parse(struct oci_call *c, char **argv)
             c->bundle = value;
         else if (strcmp(argv[i] + strspn(argv[i], "-"), "pre-dump") == 0)
             c->pre_dump = true;
-        c->id = argv[i];
+        c->id = argv[i][0] == '-' ? NULL : argv[i];
     }
 }
 

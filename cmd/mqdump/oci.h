@@ -12,7 +12,7 @@
  * struct oci_call - a command line of a runtime
  * @argv: the runtime and its arguments, ended by NULL
  * @verb: index of "checkpoint", "restore", …; 0 when there is none
- * @id: the container, the last argument; NULL
+ * @id: the container, the last argument; NULL for none: "checkpoint --help"
  * @image: directory of the images
  * @bundle: directory of the container's configuration
  * @pre_dump: only memory is saved, for a later checkpoint

@@ -71,6 +71,12 @@ restore() { links/mq-fakerun restore --bundle bundle --image-path "$PWD/img" box
         is "$(cat called)" "$(printf '%s\n' --root "a b" --log '' fail -x -- "c'd" checkpoint)"
         is "$out$err" ""
     done
+    for words in "checkpoint --help" "restore -h" checkpoint "checkpoint --pre-dump --image-path img box"; do
+        # shellcheck disable=SC2086 # words
+        expect 0 links/mq-fakerun $words
+        is "$out$err$(paste -sd' ' called)" "$words"
+        [ ! -e asked ]
+    done
     is "$(echo in | links/mq-fakerun read)" in
     is "$(cat config)" ""
     mkdir plain && ln -s "$(command -v grep)" plain/fakesig
@@ -209,4 +215,13 @@ SH
     rm bundle/config.json
     expect 3 restore
     [ ! -e called ]
+}
+
+@test "mqdump criu: the commands of the manual page are those of docs/containers.md, which containers.bats runs" {
+    sed -n '/^With podman/,/^A tree/{/^ /{s/^ *//;s/\\-/-/g;p}}' "$SRC/man/mqdump.1" >manual
+    is "$(wc -l <manual)" 8
+    for tag in setup first second; do
+        "$SRC/tests/lib/readme" block "$tag" "$SRC/docs/containers.md"
+    done >documented
+    [ -z "$(grep -vxFf documented manual)" ]
 }
