@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* As much of netlink(7) as is needed to ask the kernel something and to walk over what it answers. */
+/* As much of netlink(7) as is needed to ask the kernel something and to walk over what it answers.
+ */
 #pragma once
 
 #include <linux/netlink.h>
@@ -36,7 +37,8 @@ int netlink_send(int fd, const struct nlmsghdr *h);
  *
  * What other programs send is thrown away.
  *
- * Return: its length; 0 where there is none and MSG_DONTWAIT is given; -ENOSPC where it does not fit; -errno.
+ * Return: its length; 0 where there is none and MSG_DONTWAIT is given; -ENOSPC where it does not
+ * fit; -errno.
  */
 ssize_t netlink_receive(int fd, void *data, size_t size, int flags);
 
@@ -69,5 +71,6 @@ static inline struct netlink_walk netlink_attributes(const struct nlmsghdr *h, s
     size_t len, skip = NLMSG_ALIGN(fixed);
     const char *payload = netlink_payload(h, &len);
 
-    return skip < len ? (struct netlink_walk){payload + skip, len - skip} : (struct netlink_walk){0};
+    return skip < len ? (struct netlink_walk){payload + skip, len - skip}
+                      : (struct netlink_walk){0};
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Names of users and groups. A static program reads /etc/passwd and /etc/group itself: the C library would
- * load the modules that /etc/nsswitch.conf names, which are of another C library and make it crash.
+ * Names of users and groups. A static program reads /etc/passwd and /etc/group itself: the C
+ * library would load the modules that /etc/nsswitch.conf names, which are of another C library and
+ * make it crash.
  */
 #pragma once
 

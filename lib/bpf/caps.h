@@ -10,8 +10,8 @@
 int caps_check_bpf(struct err *e);
 
 /*
- * Makes permitted BPF capabilities effective. Before Linux 5.19 every call of bpf(2) takes them where
- * kernel.unprivileged_bpf_disabled is set, and attaching does on 5.10 anyway.
+ * Makes permitted BPF capabilities effective. Before Linux 5.19 every call of bpf(2) takes them
+ * where kernel.unprivileged_bpf_disabled is set, and attaching does on 5.10 anyway.
  *
  * Return: those that were not effective before (privileges.h), for caps_lower_bpf().
  */

@@ -439,6 +439,18 @@ static const char *telling_line(const char *log, size_t *n)
     return best;
 }
 
+/* Whether a kernel says there that it has no such BPF function or kind of map. */
+static bool is_too_old(int r, const char *line, size_t n)
+{
+    static const char *const marks[] = {"invalid func ", "unknown func ", "bpf_create_map",
+                                        "failed to create"};
+
+    for (size_t i = 0; r == -EINVAL && i < ARRAY_SIZE(marks); i++)
+        if (memmem(line, n, marks[i], strlen(marks[i])))
+            return true;
+    return false;
+}
+
 int kbpf_explain(const struct kbpf *k, int r, const char *doing, struct err *e)
 {
     const char *line;
@@ -451,6 +463,9 @@ int kbpf_explain(const struct kbpf *k, int r, const char *doing, struct err *e)
     if (r == -ENOMEM)
         return err_set(e, r, NULL, "%s: out of memory", doing);
     line = telling_line(buf_str(&k->log), &n);
+    if (is_too_old(r, line, n))
+        return err_set(e, -EOPNOTSUPP, "use a newer kernel",
+                       "%s: this kernel lacks what they need: %.*s", doing, (int)n, line);
     return err_set(e, r, NULL, "%s: %s%s%.*s", doing, err_text(NULL, r), n ? ": " : "", (int)n,
                    line);
 }

@@ -115,7 +115,10 @@ const char *kbpf_btf_path(const struct kbpf *k);
  */
 int kbpf_load(struct kbpf *k, struct bpf_object_skeleton *s, struct err *e);
 
-/* The reason of a later step, e.g. attaching, in words. Return: @r. */
+/*
+ * The reason of a later step, e.g. attaching, in words. Return: @r, or -EOPNOTSUPP where the kernel
+ * lacks something that the programs use.
+ */
 int kbpf_explain(const struct kbpf *k, int r, const char *doing, struct err *e);
 
 /*

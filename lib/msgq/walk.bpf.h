@@ -190,7 +190,8 @@ static __always_inline long step_message(void)
     if (walk.got.messages >= REQUEST.count)
         return STOP(WALK_ENOUGH);
     need = size + (REQUEST.heads ? 0 : (length + 7) & ~7ULL);
-    if (need > REQUEST.room || walk.got.bytes > REQUEST.room - need)
+    /* The room is never used up: the head of the next message is read to where this one ends. */
+    if (need >= REQUEST.room || walk.got.bytes >= REQUEST.room - need)
         return STOP(WALK_FULL);
     walk.segment = COPIED(to, next);
     record->type = COPIED(to, m_type);

@@ -261,6 +261,18 @@ lines"
     is "$(jq .queues[0].consistent <<<"$out")" true
 }
 
+# Where the head of a message takes 48 bytes, eight of these are 4096.
+@test "peek: messages that would fill a window to its last byte" {
+    args=()
+    for i in 0 1 2 3 4 5 6 7 8 9; do args+=("1:$(printf "%0464d" "$i")"); done
+    make 10 512 "${args[@]}"
+    whole=$(mqpeek --raw "$q" | cksum)
+    for max in 4096 4095 8K; do
+        expect 0 mqpeek --raw --max-snapshot "$max" "$q"
+        is "$(mqpeek -q --raw --max-snapshot "$max" "$q" | cksum)" "$whole"
+    done
+}
+
 @test "peek: a kernel without BTF" {
     make 10 64 1:x
     # shellcheck disable=SC2016 # expanded inside

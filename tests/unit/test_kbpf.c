@@ -159,8 +159,11 @@ static void explained(void)
     struct err e = ERR_INIT;
 
     buf_add_str(&k.log, refused);
-    CHECK_INT(kbpf_explain(&k, -EINVAL, "cannot load", &e), -EINVAL);
-    CHECK_STR(e.why, "cannot load: Invalid argument: unknown func bpf_loop#181");
+    CHECK_INT(kbpf_explain(&k, -EINVAL, "cannot load", &e), -EOPNOTSUPP);
+    CHECK_STR(e.why, "cannot load: this kernel lacks what they need: unknown func bpf_loop#181");
+    CHECK_STR(e.remedy, "use a newer kernel");
+    CHECK_INT(kbpf_explain(&k, -E2BIG, "cannot load", &e), -E2BIG);
+    CHECK_STR(e.why, "cannot load: Argument list too long: unknown func bpf_loop#181");
     buf_clear(&k.log);
     buf_add_str(&k.log, missing);
     CHECK_INT(kbpf_explain(&k, -ENOENT, "cannot load", &e), -ENOENT);
