@@ -10,6 +10,7 @@
 #include "msgdump.h"
 #include "qcmd.h"
 #include "sysvdump.h"
+#include "sysvjournal.h"
 
 struct restore_args {
     struct qcmd_common common;
@@ -162,6 +163,7 @@ static int plan_both(struct dump_reader *reader, const struct msgdump_opts *opts
 static int run_plans(struct msgdump_plan *plan, struct sysvdump_plan *sysv,
                      struct dump_reader *reader, struct err *e)
 {
+    struct sysvjournal *journal = NULL;
     sigset_t ending, before;
     int r = 0;
 
@@ -171,13 +173,18 @@ static int run_plans(struct msgdump_plan *plan, struct sysvdump_plan *sysv,
     sigaddset(&ending, SIGHUP);
     sigprocmask(SIG_BLOCK, &ending, &before);
     if (sysv->n)
+        r = sysvjournal_new(sysv, plan, &journal, e);
+    if (r == 0 && journal)
         r = sysvdump_make(sysv, reader, e);
+    if (r == 0 && journal)
+        r = sysvjournal_filled(journal);
     if (r == 0)
         r = msgdump_plan_run(plan, e);
     if (r == 0)
         r = sysvdump_publish(sysv, e);
     if (r < 0)
         sysvdump_undo(sysv);
+    sysvjournal_end(journal);
     sigprocmask(SIG_SETMASK, &before, NULL);
     return r;
 }
@@ -256,6 +263,8 @@ static int restore_run(struct cli_ctx *ctx, const void *argp)
     qcmd_tell_journals(ctx, NULL);
     if (!args->dry_run) {
         r = msgdump_recover(tell_recovered, ctx, &e);
+        if (r == 0)
+            r = sysvjournal_recover(tell_recovered, ctx, &e);
         if (r < 0)
             return cli_fail(ctx, r, &e, "cannot look for interrupted restores");
     }
@@ -294,9 +303,7 @@ const struct cli_verb mqdump_restore_verb = {
         "A System V queue gets back its id, key, owner, creator, mode, limit and messages; its "
         "times and "
         "last pids are lost. It is made only where its id and key are free; choosing the id takes "
-        "root or CAP_CHECKPOINT_RESTORE. When restore is killed, a queue that it was filling "
-        "stays, "
-        "with mode 0000 (mqctl rm).\n"
+        "root or CAP_CHECKPOINT_RESTORE. --replace, --append and --rename are for POSIX queues.\n"
         "\n"
         "After a kill the next restore, or --recover, finishes what was complete and removes what "
         "was not.",

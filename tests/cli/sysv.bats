@@ -392,3 +392,88 @@ whole() {
     rm -r "$other_dir"
     is "$(jq -c --arg q "$q" 'select(.name == $q) | [.sent, .received]' "$BATS_TEST_TMPDIR/events" | sort -u)" '[null,null]'
 }
+
+# kills a restore of both kinds in the middle of its CALL number N; false when it came to its end
+killed_at() {
+    ! strace -qq -o "$BATS_TEST_TMPDIR/trace" -e trace="$1" -e inject="$1:signal=KILL:when=$2" \
+        "$IPCBOX" mqdump restore dump >"$BATS_TEST_TMPDIR/killed" 2>&1
+}
+
+@test "sysv: a restore that is killed anywhere is finished or undone by the next" {
+    cd "$BATS_TEST_TMPDIR"
+    export IPCBOX_STATE_DIR=$BATS_TEST_TMPDIR/state
+    make --key 0x4d51 --mode 640 --limit 500
+    mqctl set "$q" --owner 54341
+    mqctl send "$q" one --type 5
+    mqctl send "$q" two
+    first=$q
+    make --mode 600
+    mqctl send "$q" three
+    posix=/$(unique killed)
+    mqctl create "$posix"
+    mqctl send "$posix" four
+    want=$(mqpeek -q -J "$first" "$q" | jq -c '[.queues[] | .key, .limit, [.messages[] | .mtype, .text]]')
+    mqdump save "$first" "$q" "$posix" -O dump
+    gone() { mqctl -q rm "$first" "$q" "$posix" >/dev/null 2>&1 || true; }
+    gone
+    undone=0 finished=0
+    for call in msgget msgsnd msgctl mq_open; do
+        for ((n = 1; n < 60; n++)); do
+            killed_at "$call" "$n" || break
+            expect 0 mqdump restore --recover
+            is "$(cat /proc/sys/kernel/msg_next_id)" -1
+            is "$(find state -name 'sysv-restore-*' | wc -l)" 0
+            if mqpeek -q "$first" >/dev/null 2>&1; then
+                is "$(mqpeek -q -J "$first" "$q" | jq -c '[.queues[] | .key, .limit, [.messages[] | .mtype, .text]]')" "$want"
+                is "$(mqpeek list --sysv --noheadings -o owner,mode | xargs)" "54341 0640 root 0600"
+                expect 0 mqpeek "$posix"
+                finished=$((finished + 1))
+            else
+                is "$(ipcs -q | grep -c '^0x' || true)" 0
+                expect 3 mqpeek "$posix"
+                undone=$((undone + 1))
+            fi
+            gone
+        done
+        # It came to its end.
+        is "$(mqctl recv "$first")" one
+        gone
+    done
+    [ "$undone" -gt 3 ]
+    [ "$finished" -gt 0 ]
+}
+
+@test "sysv: a wrong queue is one clear line and the right status in each command, and nothing changes" {
+    cd "$BATS_TEST_TMPDIR"
+    make --mode 640
+    mqctl send "$q" kept
+    before=$(ipcs -q -i "$(id)" | grep -v _time)
+    # An id that only another IPC namespace has.
+    # shellcheck disable=SC2016 # the inner shell's
+    far=$(unshare -i bash -c 'for i in 1 2 3; do "$IPCBOX" mqctl create --sysv; done | tail -n 1')
+    for command in "mqpeek peek" "mqpeek info" "mqpeek follow" "mqdump save" "mqdump record" \
+        "mqctl send" "mqctl recv" "mqctl wait" "mqctl set --limit 9" "mqctl rm"; do
+        for none in sysv:2147483647 key:0x1234 "$far"; do
+            # shellcheck disable=SC2086 # words
+            expect 3 $command "$none"
+            is "$(grep -cv 'following with' err)" 1
+            has "$err" "$none"
+        done
+        for bad in key:0 sysv:x sysv:-1; do
+            # shellcheck disable=SC2086 # words
+            expect 2 $command "$bad"
+            has "$err" "$bad"
+        done
+    done
+    for type in 0 -1; do expect 2 mqctl send "$q" --type "$type" x; done
+    expect 2 mqpeek follow "$q" --type -1
+    is "$(ipcs -q -i "$(id)" | grep -v _time)" "$before"
+    is "$(ipcs -q | grep -c '^0x')" 1
+    # A namespace that has no room: nothing is made, of the dump's queues either.
+    mqdump save "$q" -O dump
+    # shellcheck disable=SC2016 # the inner shell's
+    expect 1 unshare -i bash -c 'echo 1 >/proc/sys/kernel/msgmni; "$IPCBOX" mqctl create --sysv >/dev/null
+        "$IPCBOX" mqctl create --sysv; a=$?; "$IPCBOX" mqdump restore dump; b=$?
+        [ "$a $b" = "1 1" ] && [ "$(ipcs -q | grep -c ^0x)" = 1 ] && exit 1'
+    has "$err" msgmni
+}
