@@ -100,7 +100,7 @@ const struct cli_verb ipcbox_stuck_verb = {
     .description =
         "Looks at every thread, what it waits for and who could wake it: over pipes, FIFOs, unix "
         "sockets, message queues of both kinds, mutexes and futexes whose owner is known, file "
-        "locks "
+        "locks, embedded channels, a served bus "
         "and children. It changes nothing, and needs no privilege for one's own processes. "
         "Threads and descriptors are found in /proc; for root, on kernels with BPF, by BPF "
         "iterators, which "

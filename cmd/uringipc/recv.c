@@ -215,6 +215,8 @@ static int recv_run(struct cli_ctx *ctx, const void *argp)
     rc.held_max = MAX(MIN(info.c.entries / 4, (uint32_t)HELD_MAX), 1U);
     rc.lines = out_get_mode(ctx->out) == OUT_MODE_TABLE && !args->raw &&
                (args->lines || !isatty(STDOUT_FILENO));
+    if (args->timeout == CHAN_FOREVER)
+        uipc_patient(u);
     uipc_hold(u);
     r = cli_catch_signals(); /* what has been received is written out before the end */
     if (r < 0)

@@ -56,6 +56,7 @@ struct chan {
     uint32_t waits;
     bool idle;
     bool hold;
+    bool patient; /* its timeouts are not the end of its waiting */
     bool fresh;
     bool fence;
     uint64_t min_head;

@@ -28,7 +28,8 @@ enum {
 struct chan_sender {
     alignas(64) uint64_t intent; /* position + 1 that it may be claiming or writing; 0: none */
     uint64_t sent;
-    uint32_t pid; /* for people; 0: not in use */
+    uint32_t pid;     /* for people; 0: not in use */
+    uint32_t forever; /* for people: it last went to sleep without a timeout */
 };
 
 struct chan_ext {
@@ -51,7 +52,7 @@ struct chan_sub {
     uint32_t id;                      /* subscriber id; 0: not subscribed */
     uint32_t generation;              /* of the id, counts up with each use of the entry */
     uint32_t pid;                     /* for people */
-    uint32_t pad;
+    uint32_t forever;                 /* for people: it last went to sleep without a timeout */
     uint64_t received;
     uint64_t lost;
 };
@@ -79,6 +80,7 @@ struct chan_ctl {
 CHAN_AT(struct chan_sender, intent, 0);
 CHAN_AT(struct chan_sender, sent, 8);
 CHAN_AT(struct chan_sender, pid, 16);
+CHAN_AT(struct chan_sender, forever, 20);
 _Static_assert(sizeof(struct chan_sender) == 64, "a sender is a cache line");
 CHAN_AT(struct chan_ext, magic, 0);
 CHAN_AT(struct chan_ext, version, 8);
@@ -96,6 +98,7 @@ CHAN_AT(struct chan_sub, head, 0);
 CHAN_AT(struct chan_sub, id, 8);
 CHAN_AT(struct chan_sub, generation, 12);
 CHAN_AT(struct chan_sub, pid, 16);
+CHAN_AT(struct chan_sub, forever, 20);
 CHAN_AT(struct chan_sub, received, 24);
 CHAN_AT(struct chan_sub, lost, 32);
 _Static_assert(sizeof(struct chan_sub) == CHAN_LINE, "a subscriber is a pair of cache lines");

@@ -248,6 +248,8 @@ static int recv_or_sleep(struct chan *c, void *buf, size_t cap, struct chan_got 
     if (r == TRY_SLEEP || r == TRY_BUSY) {
         uint64_t most = r == TRY_BUSY ? SLEEP_BUSY : SLEEP_IDLE;
 
+        __atomic_store_n(&c->ctl->subs[c->sub].forever, c->patient || ns == CHAN_FOREVER,
+                         __ATOMIC_RELAXED);
         /* A process that destroys a channel sets this word, unless it is killed in between. */
         if (r == TRY_SLEEP && (c->idle || LOAD_SC(&c->ctl->destroyed)) && chan_unlinked(c))
             r = -EIDRM;
@@ -263,6 +265,11 @@ static int recv_or_sleep(struct chan *c, void *buf, size_t cap, struct chan_got 
     }
     __atomic_fetch_and(&c->ctl->rbits, ~bit, __ATOMIC_SEQ_CST);
     return r;
+}
+
+void chan_patient(struct chan *c)
+{
+    c->patient = true;
 }
 
 int chan_recv(struct chan *c, void *buf, size_t cap, struct chan_got *got, uint64_t timeout_ns)

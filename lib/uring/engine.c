@@ -214,6 +214,7 @@ static int wait_for_room(struct chan *c, int why, uint64_t ns)
     chan_wake_set(&c->ctl->rbits, &c->ctl->rgen);
     gen = LOAD_SC(&c->ctl->wgen);
     __atomic_fetch_or(&c->ctl->wbits, bit, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&c->ext->senders[c->sender].forever, ns == CHAN_FOREVER, __ATOMIC_RELAXED);
     if (!has_room(c, chan_tail(c)) && !LOAD_SC(&c->ctl->destroyed))
         r = chan_sleep(&c->ctl->wgen, gen, chan_futex_bit(c->sender), MIN(ns, SLEEP_FULL));
     __atomic_fetch_and(&c->ctl->wbits, ~bit, __ATOMIC_SEQ_CST);

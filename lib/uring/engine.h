@@ -203,6 +203,12 @@ int chan_recv(struct chan *c, void *buf, size_t cap, struct chan_got *got, uint6
  * fills up meanwhile. In a multicast channel a message is taken at once, and this does nothing.
  */
 void chan_hold(struct chan *c);
+
+/*
+ * Whoever looks who waits for whom is told that this handle receives again after each timeout: its
+ * owner waits for messages and not for a clock.
+ */
+void chan_patient(struct chan *c);
 void chan_commit(struct chan *c);
 
 /**

@@ -292,6 +292,11 @@ static int embedded_recv(struct uipc *u, void *buf, size_t cap, struct chan_got 
     return embedded_words(chan_recv(chan_of(u), buf, cap, got, timeout_ns), e);
 }
 
+static void embedded_patient(struct uipc *u)
+{
+    chan_patient(chan_of(u));
+}
+
 static void embedded_hold(struct uipc *u)
 {
     chan_hold(chan_of(u));
@@ -339,6 +344,7 @@ const struct uipc_ops uipc_embedded_ops = {
     .send = embedded_send,
     .recv = embedded_recv,
     .hold = embedded_hold,
+    .patient = embedded_patient,
     .commit = embedded_commit,
     .look = embedded_look,
     .info = embedded_get_info,

@@ -83,6 +83,7 @@ struct uipc_ops {
                 struct err *e);
     void (*hold)(struct uipc *u);   /* NULL: what is received is gone */
     void (*commit)(struct uipc *u); /* NULL with it */
+    void (*patient)(struct uipc *u); /* NULL: nobody can see it */
     int (*look)(struct uipc *u, struct ringmap *map, uint64_t *from, uint64_t *to);
     int (*info)(struct uipc *u, struct uipc_info *info);
     int (*peers)(struct uipc *u, uipc_peer_fn visit, void *ctx, uint64_t *hidden);
@@ -212,6 +213,13 @@ static inline void uipc_hold(struct uipc *u)
 {
     if (u->ops->hold)
         u->ops->hold(u);
+}
+
+/* As chan_patient(). */
+static inline void uipc_patient(struct uipc *u)
+{
+    if (u->ops->patient)
+        u->ops->patient(u);
 }
 
 static inline void uipc_commit(struct uipc *u)

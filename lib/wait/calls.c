@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <linux/kcmp.h>
+#include <linux/openat2.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -24,7 +26,7 @@
 #include "buf.h"
 #include "cleanup.h"
 #include "fileio.h"
-#include "graph.h"
+#include "look.h"
 #include "macros.h"
 
 enum {
@@ -33,15 +35,7 @@ enum {
     TEXT_MAX = 16 << 20,
 };
 
-/* The thread that is being explained. */
-struct look {
-    struct graph *g;
-    struct thread *t;
-    struct process *p;
-};
-
-/* Takes the thread as live. Its first reason stays. */
-static void live(const struct look *l, const char *why)
+void look_live(const struct look *l, const char *why)
 {
     if (!l->t->outside)
         l->t->outside = why;
@@ -55,7 +49,7 @@ static bool read_process(pid_t pid, uint64_t address, void *to, size_t n)
     return process_vm_readv(pid, &here, 1, &there, 1, 0) == (ssize_t)n;
 }
 
-static bool read_memory(const struct look *l, uint64_t address, void *to, size_t n)
+bool look_memory(const struct look *l, uint64_t address, void *to, size_t n)
 {
     return read_process(l->p->pid, address, to, n);
 }
@@ -79,7 +73,7 @@ static bool read_string(pid_t pid, uint64_t address, char *to, size_t size)
 
 /* ---- alternatives ---- */
 
-static bool add(const struct look *l, enum wait_object_kind kind, uint64_t dev, uint64_t inode,
+bool look_add(const struct look *l, enum wait_object_kind kind, uint64_t dev, uint64_t inode,
                 int fd)
 {
     struct graph *g = l->g;
@@ -101,16 +95,15 @@ static bool add(const struct look *l, enum wait_object_kind kind, uint64_t dev, 
     return true;
 }
 
-static struct alternative *latest(const struct look *l)
+struct alternative *look_latest(const struct look *l)
 {
     return &l->g->alternatives[l->g->n_alternatives - 1];
 }
 
-/* One more process that could end the latest alternative. */
-static void add_waker(const struct look *l, size_t process)
+void look_add_waker(const struct look *l, size_t process)
 {
     struct graph *g = l->g;
-    struct alternative *a = latest(l);
+    struct alternative *a = look_latest(l);
     uint32_t *w;
 
     for (size_t i = 0; i < a->n_wakers; i++)
@@ -130,7 +123,7 @@ static void add_waker_pid(const struct look *l, pid_t pid)
     const struct process *p = graph_process(l->g, pid);
 
     if (p)
-        add_waker(l, (size_t)(p - l->g->processes));
+        look_add_waker(l, (size_t)(p - l->g->processes));
 }
 
 enum side { ANY_SIDE, READERS, WRITERS };
@@ -141,15 +134,15 @@ static bool add_holders(const struct look *l, enum descriptor_kind kind, uint64_
 {
     size_t n;
     const uint32_t *at = graph_holders(l->g, kind, dev, inode, &n);
-    size_t before = latest(l)->n_wakers;
+    size_t before = look_latest(l)->n_wakers;
 
     for (size_t i = 0; i < n; i++) {
         const struct descriptor *d = &l->g->fds[at[i]];
 
         if (side == ANY_SIDE || (side == READERS ? d->reads : d->writes))
-            add_waker(l, d->process);
+            look_add_waker(l, d->process);
     }
-    return latest(l)->n_wakers > before;
+    return look_latest(l)->n_wakers > before;
 }
 
 /* ---- descriptors ---- */
@@ -187,14 +180,14 @@ static void wait_for_event(const struct look *l, struct descriptor *d)
 {
     number_events(l->g);
     if (d->kind != FD_EVENTFD) {
-        live(l, "an event counter");
+        look_live(l, "an event counter");
         return;
     }
-    if (!add(l, WAIT_EVENTFD, d->dev, d->inode, d->fd))
+    if (!look_add(l, WAIT_EVENTFD, d->dev, d->inode, d->fd))
         return;
     for (size_t i = 0; i < l->g->n_fds; i++)
         if (l->g->fds[i].kind == FD_EVENTFD && l->g->fds[i].inode == d->inode)
-            add_waker(l, l->g->fds[i].process);
+            look_add_waker(l, l->g->fds[i].process);
 }
 
 static void wait_for_socket(const struct look *l, const struct descriptor *d, bool reads)
@@ -203,16 +196,16 @@ static void wait_for_socket(const struct look *l, const struct descriptor *d, bo
     uint64_t other;
 
     if (!s)
-        live(l, "the network, or a socket of a namespace that cannot be seen");
+        look_live(l, "the network, or a socket of a namespace that cannot be seen");
     else if (s->listens)
-        live(l, "anybody may connect");
+        look_live(l, "anybody may connect");
     else if (reads && s->type == SOCK_DGRAM && s->name)
-        live(l, "anybody may send to it");
+        look_live(l, "anybody may send to it");
     else if (!(other = s->peer ? s->peer : graph_listener_of(l->g, s->inode)))
-        live(l, "a socket that is connected to none");
-    else if (add(l, WAIT_UNIX, 0, d->inode, d->fd) &&
+        look_live(l, "a socket that is connected to none");
+    else if (look_add(l, WAIT_UNIX, 0, d->inode, d->fd) &&
              !add_holders(l, FD_SOCKET, 0, other, ANY_SIDE))
-        live(l, elsewhere);
+        look_live(l, elsewhere);
 }
 
 static void wait_for_epoll(const struct look *l, const struct descriptor *d, int depth);
@@ -225,12 +218,12 @@ static void wait_for_fd(const struct look *l, struct descriptor *d, bool reads, 
     switch (d->kind) {
     case FD_PIPE:
     case FD_FIFO:
-        if (add(l, d->kind == FD_PIPE ? WAIT_PIPE : WAIT_FIFO, d->dev, d->inode, d->fd) &&
+        if (look_add(l, d->kind == FD_PIPE ? WAIT_PIPE : WAIT_FIFO, d->dev, d->inode, d->fd) &&
             !add_holders(l, d->kind, d->dev, d->inode, side))
-            live(l, elsewhere); /* without another end it would not wait */
+            look_live(l, elsewhere); /* without another end it would not wait */
         break;
     case FD_QUEUE:
-        if (add(l, WAIT_MQ, d->dev, d->inode, d->fd))
+        if (look_add(l, WAIT_MQ, d->dev, d->inode, d->fd))
             add_holders(l, FD_QUEUE, d->dev, d->inode, side);
         break;
     case FD_SOCKET:
@@ -242,8 +235,12 @@ static void wait_for_fd(const struct look *l, struct descriptor *d, bool reads, 
     case FD_EVENTFD:
         wait_for_event(l, d);
         break;
+    case FD_FILE:
+        if (!look_bus(l, d))
+            look_live(l, "a file");
+        break;
     default:
-        live(l, "a file or device");
+        look_live(l, "a device");
     }
 }
 
@@ -252,7 +249,7 @@ static void wait_for_events(const struct look *l, struct descriptor *d, unsigned
                             int depth)
 {
     if (!d) {
-        live(l, "a descriptor that cannot be seen");
+        look_live(l, "a descriptor that cannot be seen");
         return;
     }
     if (events & POLLOUT)
@@ -269,7 +266,7 @@ static void wait_for_epoll(const struct look *l, const struct descriptor *d, int
 
     snprintf(path, sizeof(path), "%d/fdinfo/%d", (int)d->table, d->fd);
     if (depth > NESTED_EPOLLS || file_read(l->g->proc, path, TEXT_MAX, &text) < 0 || !text.data) {
-        live(l, "an epoll descriptor that cannot be looked into");
+        look_live(l, "an epoll descriptor that cannot be looked into");
         return;
     }
     rest = text.data;
@@ -304,9 +301,9 @@ static void check_timeout(const struct look *l, const struct descriptor *d, bool
     if (fd == -ENOSYS) /* before Linux 5.6 */
         return;
     if (fd < 0 || getsockopt(fd, SOL_SOCKET, reads ? SO_RCVTIMEO : SO_SNDTIMEO, &limit, &n) < 0)
-        live(l, "whether it has a timeout cannot be seen");
+        look_live(l, "whether it has a timeout cannot be seen");
     else if (limit.tv_sec || limit.tv_usec)
-        live(l, "a timeout");
+        look_live(l, "a timeout");
     if (fd >= 0)
         close(fd);
 }
@@ -316,7 +313,7 @@ static void wait_on(const struct look *l, uint64_t fd, bool reads)
     struct descriptor *d = graph_fd(l->g, l->t, fd);
 
     if (!d) {
-        live(l, "a descriptor that cannot be seen");
+        look_live(l, "a descriptor that cannot be seen");
         return;
     }
     wait_for_fd(l, d, reads, 0);
@@ -346,14 +343,14 @@ static void copies(const struct look *l) /* splice, tee */
 static void timed_receive(const struct look *l)
 {
     if (l->t->call.args[4])
-        live(l, "a timeout");
+        look_live(l, "a timeout");
     reads(l);
 }
 
 static void timed_send(const struct look *l)
 {
     if (l->t->call.args[4])
-        live(l, "a timeout");
+        look_live(l, "a timeout");
     writes(l);
 }
 
@@ -362,10 +359,10 @@ static void poll_fds(const struct look *l, uint64_t address, uint64_t n)
     _cleanup_(freep) struct pollfd *fds = calloc(MIN(n, (uint64_t)MOST_POLLED) + 1, sizeof(*fds));
 
     if (n > MOST_POLLED)
-        live(l, "more descriptors than are looked at");
+        look_live(l, "more descriptors than are looked at");
     n = MIN(n, (uint64_t)MOST_POLLED);
-    if (!fds || (n && !read_memory(l, address, fds, n * sizeof(*fds)))) {
-        live(l, "its memory cannot be read");
+    if (!fds || (n && !look_memory(l, address, fds, n * sizeof(*fds)))) {
+        look_live(l, "its memory cannot be read");
         return;
     }
     for (uint64_t i = 0; i < n; i++)
@@ -373,20 +370,20 @@ static void poll_fds(const struct look *l, uint64_t address, uint64_t n)
             wait_for_events(l, graph_fd(l->g, l->t, (uint64_t)fds[i].fd),
                             (unsigned int)(unsigned short)fds[i].events, 0);
     if (!l->t->n_alternatives)
-        live(l, "a signal");
+        look_live(l, "a signal");
 }
 
 static _unused_ void polls(const struct look *l)
 {
     if ((int32_t)l->t->call.args[2] >= 0)
-        live(l, "a timeout");
+        look_live(l, "a timeout");
     poll_fds(l, l->t->call.args[0], l->t->call.args[1]);
 }
 
 static void ppolls(const struct look *l)
 {
     if (l->t->call.args[2])
-        live(l, "a timeout");
+        look_live(l, "a timeout");
     poll_fds(l, l->t->call.args[0], l->t->call.args[1]);
 }
 
@@ -396,8 +393,8 @@ static void select_set(const struct look *l, uint64_t address, uint64_t n, unsig
 
     if (!address)
         return;
-    if (n > MOST_POLLED || !read_memory(l, address, bits, (n + 7) / 8)) {
-        live(l, "its memory cannot be read");
+    if (n > MOST_POLLED || !look_memory(l, address, bits, (n + 7) / 8)) {
+        look_live(l, "its memory cannot be read");
         return;
     }
     for (uint64_t fd = 0; fd < n; fd++)
@@ -410,12 +407,12 @@ static void selects(const struct look *l)
     const uint64_t *a = l->t->call.args;
 
     if (a[4])
-        live(l, "a timeout");
+        look_live(l, "a timeout");
     select_set(l, a[1], a[0], POLLIN);
     select_set(l, a[2], a[0], POLLOUT);
     select_set(l, a[3], a[0], POLLPRI);
     if (!l->t->n_alternatives)
-        live(l, "a signal");
+        look_live(l, "a signal");
 }
 
 static void epolls(const struct look *l)
@@ -425,15 +422,14 @@ static void epolls(const struct look *l)
                                                      : (int32_t)l->t->call.args[3] >= 0;
 
     if (timeout)
-        live(l, "a timeout");
+        look_live(l, "a timeout");
     if (d && d->kind == FD_EPOLL)
         wait_for_epoll(l, d, 0);
     if (!l->t->n_alternatives)
-        live(l, "a descriptor that cannot be seen");
+        look_live(l, "a descriptor that cannot be seen");
 }
 
-/* Whether numbers of processes mean the same to the thread as to us. */
-static bool same_numbers(const struct look *l)
+bool look_same_numbers(const struct look *l)
 {
     uint64_t own, theirs;
 
@@ -443,53 +439,77 @@ static bool same_numbers(const struct look *l)
 
 static void wait_for_children(const struct look *l, pid_t only)
 {
-    if (!add(l, WAIT_CHILD, 0, only > 0 ? (uint64_t)only : 0, -1))
+    if (!look_add(l, WAIT_CHILD, 0, only > 0 ? (uint64_t)only : 0, -1))
         return;
     for (size_t i = 0; i < l->g->n_processes; i++)
         if (l->g->processes[i].parent == l->p->pid && (only <= 0 || l->g->processes[i].pid == only))
-            add_waker(l, i);
-    if (!latest(l)->n_wakers)
-        live(l, "a child that cannot be seen");
+            look_add_waker(l, i);
+    if (!look_latest(l)->n_wakers)
+        look_live(l, "a child that cannot be seen");
 }
 
 static void waits_pid(const struct look *l)
 {
     pid_t pid = (pid_t)l->t->call.args[0];
 
-    wait_for_children(l, pid > 0 && same_numbers(l) ? pid : 0);
+    wait_for_children(l, pid > 0 && look_same_numbers(l) ? pid : 0);
 }
 
 static void waits_id(const struct look *l)
 {
     pid_t pid = (pid_t)l->t->call.args[1];
 
-    wait_for_children(l, l->t->call.args[0] == P_PID && same_numbers(l) ? pid : 0);
+    wait_for_children(l, l->t->call.args[0] == P_PID && look_same_numbers(l) ? pid : 0);
 }
 
 static void accepts(const struct look *l)
 {
-    live(l, "anybody may connect");
+    look_live(l, "anybody may connect");
     wait_on(l, l->t->call.args[0], true);
+}
+
+/*
+ * Opens a path as the process sees it, from what the kernel has in memory: a file system whose
+ * server does not answer would hold us as it holds the thread that is being looked at. Whoever
+ * waits for the other end of a FIFO keeps its path in memory. Return: a descriptor, or -1.
+ */
+static int open_cached(const struct look *l, int dirfd, const char *path)
+{
+    struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_CACHED};
+    _cleanup_(closep) int from = -1;
+    char start[64];
+    int fd;
+
+    if (path[0] == '/') {
+        snprintf(start, sizeof(start), "%d/root", (int)l->p->pid);
+        how.resolve |= RESOLVE_IN_ROOT;
+    } else if (dirfd == AT_FDCWD) {
+        snprintf(start, sizeof(start), "%d/cwd", (int)l->p->pid);
+    } else {
+        snprintf(start, sizeof(start), "%d/fd/%d", (int)l->p->pid, dirfd);
+    }
+    from = openat(l->g->proc, start, O_PATH | O_CLOEXEC);
+    if (from < 0)
+        return -1;
+    fd = (int)syscall(SYS_openat2, from, path, &how, sizeof(how));
+    if (fd >= 0 || (errno != ENOSYS && errno != EINVAL))
+        return fd;
+    /* Before Linux 5.12 */
+    return openat(from, path + strspn(path, "/"), O_PATH | O_CLOEXEC);
 }
 
 /* The number of the file that a path leads to for the process; 0 where it cannot be told. */
 static uint64_t file_of(const struct look *l, int dirfd, const char *path, bool *fifo,
                         uint64_t *dev)
 {
-    char full[PATH_MAX + 64];
-    struct stat st;
+    _cleanup_(closep) int fd = open_cached(l, dirfd, path);
+    struct statx st;
 
-    if (path[0] == '/')
-        snprintf(full, sizeof(full), "%d/root%s", (int)l->p->pid, path);
-    else if (dirfd == AT_FDCWD)
-        snprintf(full, sizeof(full), "%d/cwd/%s", (int)l->p->pid, path);
-    else
-        snprintf(full, sizeof(full), "%d/fd/%d/%s", (int)l->p->pid, dirfd, path);
-    if (fstatat(l->g->proc, full, &st, 0) < 0)
+    if (fd < 0 || statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_INO, &st) < 0)
         return 0;
-    *fifo = S_ISFIFO(st.st_mode);
-    *dev = st.st_dev;
-    return st.st_ino;
+    *fifo = S_ISFIFO(st.stx_mode);
+    *dev = makedev(st.stx_dev_major, st.stx_dev_minor);
+    return st.stx_ino;
 }
 
 /* Waits for whoever receives at a unix address. */
@@ -502,9 +522,9 @@ static void wait_for_address(const struct look *l, uint64_t address, uint64_t n,
     bool fifo, any = false;
     char name[sizeof(un.sun_path) + 1] = {0};
 
-    if (n <= head || n > sizeof(un) || !read_memory(l, address, &un, n) ||
+    if (n <= head || n > sizeof(un) || !look_memory(l, address, &un, n) ||
         un.sun_family != AF_UNIX || !own || !graph_socket(l->g, own->inode)) {
-        live(l, "the network");
+        look_live(l, "the network");
         return;
     }
     memcpy(name, un.sun_path, n - head);
@@ -513,7 +533,7 @@ static void wait_for_address(const struct look *l, uint64_t address, uint64_t n,
     else
         for (size_t i = 0; i < n - head; i++)
             name[i] = name[i] ? name[i] : '@';
-    if (!add(l, WAIT_UNIX, 0, own->inode, fd))
+    if (!look_add(l, WAIT_UNIX, 0, own->inode, fd))
         return;
     for (size_t i = 0; i < l->g->n_sockets; i++) {
         const struct socket *s = &l->g->sockets[i];
@@ -522,7 +542,7 @@ static void wait_for_address(const struct look *l, uint64_t address, uint64_t n,
             any = add_holders(l, FD_SOCKET, 0, s->inode, ANY_SIDE) || any;
     }
     if (!any)
-        live(l, elsewhere);
+        look_live(l, elsewhere);
     check_timeout(l, own, false);
 }
 
@@ -548,8 +568,8 @@ static void sends_message(const struct look *l)
     const uint64_t *a = l->t->call.args;
     struct msghdr m;
 
-    if (!read_memory(l, a[1], &m, sizeof(m)))
-        live(l, "its memory cannot be read");
+    if (!look_memory(l, a[1], &m, sizeof(m)))
+        look_live(l, "its memory cannot be read");
     else if (m.msg_name)
         wait_for_address(l, (uint64_t)(uintptr_t)m.msg_name, m.msg_namelen, (int)a[0]);
     else
@@ -580,7 +600,7 @@ static pid_t mutex_owner(const struct look *l, bool private)
     enum { ROBUST = 16, SHARED = 128, KINDS = 512 };
     struct glibc_mutex m;
 
-    if (!read_memory(l, l->t->call.args[0], &m, sizeof(m)) || m.kind < 0 || m.kind >= KINDS ||
+    if (!look_memory(l, l->t->call.args[0], &m, sizeof(m)) || m.kind < 0 || m.kind >= KINDS ||
         !m.users || private == !!(m.kind & SHARED))
         return 0;
     if (m.kind & ROBUST)
@@ -598,22 +618,24 @@ static void locks_futex(const struct look *l)
     pid_t owner = 0;
     size_t thread;
 
+    if (op == FUTEX_WAIT_BITSET && !private && look_channel(l))
+        return;
     if ((pi || op == FUTEX_WAIT || op == FUTEX_WAIT_BITSET) && a[3])
-        live(l, "a timeout");
+        look_live(l, "a timeout");
     if (pi)
-        owner = read_memory(l, a[0], &word, sizeof(word)) ? (pid_t)(word & FUTEX_TID_MASK) : 0;
+        owner = look_memory(l, a[0], &word, sizeof(word)) ? (pid_t)(word & FUTEX_TID_MASK) : 0;
     else if (op == FUTEX_WAIT || op == FUTEX_WAIT_BITSET)
         owner = mutex_owner(l, private);
-    thread = owner > 0 && owner != l->t->tid && same_numbers(l) ? thread_of(l, owner, !private)
+    thread = owner > 0 && owner != l->t->tid && look_same_numbers(l) ? thread_of(l, owner, !private)
                                                                 : NO_THREAD;
-    if (!add(l, WAIT_FUTEX, 0, a[0], -1))
+    if (!look_add(l, WAIT_FUTEX, 0, a[0], -1))
         return;
     if (thread == NO_THREAD) {
-        live(l, "a futex whose owner cannot be known");
+        look_live(l, "a futex whose owner cannot be known");
         return;
     }
-    add_waker(l, l->g->threads[thread].process);
-    latest(l)->owner = thread;
+    look_add_waker(l, l->g->threads[thread].process);
+    look_latest(l)->owner = thread;
 }
 
 /* ---- file locks ---- */
@@ -643,7 +665,7 @@ static void add_sharers(const struct look *l, const struct descriptor *file,
             const struct descriptor *theirs = &g->fds[at[k]];
 
             if (!owner || (&g->processes[theirs->process] == owner && same_open_file(d, theirs, g)))
-                add_waker(l, d->process);
+                look_add_waker(l, d->process);
         }
     }
 }
@@ -654,10 +676,10 @@ static void wait_for_lock(const struct look *l, bool flock)
 
     graph_read_locks(l->g);
     if (!d || d->kind != FD_FILE) {
-        live(l, "a lock of something that cannot be seen");
+        look_live(l, "a lock of something that cannot be seen");
         return;
     }
-    if (!add(l, flock ? WAIT_FLOCK : WAIT_POSIX_LOCK, d->dev, d->inode, d->fd))
+    if (!look_add(l, flock ? WAIT_FLOCK : WAIT_POSIX_LOCK, d->dev, d->inode, d->fd))
         return;
     for (size_t i = 0; i < l->g->n_locks; i++) {
         const struct file_lock *k = &l->g->locks[i];
@@ -667,14 +689,14 @@ static void wait_for_lock(const struct look *l, bool flock)
             continue;
         owner = graph_process(l->g, k->pid);
         if (!owner && (!flock || k->pid <= 0))
-            live(l, "a lock whose owner cannot be seen");
+            look_live(l, "a lock whose owner cannot be seen");
         if (owner)
-            add_waker(l, (size_t)(owner - l->g->processes));
+            look_add_waker(l, (size_t)(owner - l->g->processes));
         if (flock)
             add_sharers(l, d, owner);
     }
-    if (!latest(l)->n_wakers)
-        live(l, "a lock whose owner cannot be seen");
+    if (!look_latest(l)->n_wakers)
+        look_live(l, "a lock whose owner cannot be seen");
 }
 
 static void flocks(const struct look *l)
@@ -687,7 +709,7 @@ static void fcntls(const struct look *l)
     if (l->t->call.args[1] == F_SETLKW)
         wait_for_lock(l, false);
     else
-        live(l, "fcntl");
+        look_live(l, "fcntl");
 }
 
 /* ---- the rest ---- */
@@ -702,8 +724,8 @@ static void open_at(const struct look *l, int dirfd, uint64_t address)
                 ? file_of(l, dirfd, path, &fifo, &dev)
                 : 0;
     /* It waits until somebody opens the other end: nobody has. */
-    if (!inode || !fifo || !add(l, WAIT_FIFO, dev, inode, -1))
-        live(l, "a file system");
+    if (!inode || !fifo || !look_add(l, WAIT_FIFO, dev, inode, -1))
+        look_live(l, "a file system");
 }
 
 static _unused_ void opens(const struct look *l)
@@ -738,10 +760,10 @@ static void wait_for_sysv(const struct look *l)
         if (l->g->queues[i].id == id)
             q = &l->g->queues[i];
     if (!q || proc_ns(l->g->proc, l->p->pid, "ipc", &ns) < 0 || ns != l->g->own_ipc) {
-        live(l, "a queue that cannot be seen");
+        look_live(l, "a queue that cannot be seen");
         return;
     }
-    if (!add(l, WAIT_SYSV, 0, (uint64_t)id, -1))
+    if (!look_add(l, WAIT_SYSV, 0, (uint64_t)id, -1))
         return;
     add_waker_pid(l, q->sender);
     add_waker_pid(l, q->receiver);
@@ -750,7 +772,7 @@ static void wait_for_sysv(const struct look *l)
 
         if (o->call.state == PROC_CALL_BLOCKED && o != l->t &&
             (o->call.nr == SYS_msgsnd || o->call.nr == SYS_msgrcv) && (int)o->call.args[0] == id)
-            add_waker(l, o->process);
+            look_add_waker(l, o->process);
     }
 }
 
@@ -843,7 +865,7 @@ static void explain_call(const struct look *l)
         if (calls[i].nr == l->t->call.nr)
             c = &calls[i];
     if (!c) {
-        live(l, "a call that is not looked into");
+        look_live(l, "a call that is not looked into");
         return;
     }
     l->t->name = c->name;
@@ -852,7 +874,7 @@ static void explain_call(const struct look *l)
     if (l->t->outside)
         return;
     if (!has_our_format(l))
-        live(l, "a program of another word size");
+        look_live(l, "a program of another word size");
     else if (l->p->is_parent && c->direction != WAIT_FOR_CHILD && catches_sigchld(l))
         wait_for_children(l, 0);
 }
@@ -866,11 +888,11 @@ void graph_explain(struct graph *g)
         if (l.t->outside || l.t->stopped)
             continue;
         if (l.t->state == 'Z' || l.t->state == 'X')
-            live(&l, "it has ended");
+            look_live(&l, "it has ended");
         else if (l.t->call.state == PROC_CALL_RUNNING)
-            live(&l, "it runs");
+            look_live(&l, "it runs");
         else if (l.t->call.state == PROC_CALL_OUTSIDE)
-            live(&l, "the kernel");
+            look_live(&l, "the kernel");
         else
             explain_call(&l);
     }

@@ -126,6 +126,8 @@ static char *opened_path(const struct graph *g, const struct thread *t, const st
 
 static char *name_of(const struct graph *g, const struct thread *t, const struct alternative *a)
 {
+    if (a->name)
+        return strdup(a->name);
     switch (a->kind) {
     case WAIT_PIPE:
         return linked_name(g, any_descriptor(g, FD_PIPE, a), "pipe", a->inode);
@@ -284,7 +286,8 @@ int graph_describe(const struct graph *g, const struct thread *t, struct wait_th
         .cgroup = strcmp(cgroup, g->own_cgroup) ? strdup(cgroup) : NULL,
     };
     memcpy(out->comm, p->comm, sizeof(out->comm));
-    out->since_ns = first ? waited_for(g, t) : WAIT_UNKNOWN;
+    /* Whoever waits in a channel wakes up several times a second, to see whether it still exists. */
+    out->since_ns = first && first->kind != WAIT_CHANNEL ? waited_for(g, t) : WAIT_UNKNOWN;
     if (first && describe_object(g, t, first, &out->object) < 0)
         return -ENOMEM;
     /* Of epoll_wait(2) it is the set that is waited for; its name tells the first of it. */

@@ -59,6 +59,7 @@ struct alternative {
     uint64_t dev, inode; /* of what it waits for; a futex's address, a child's pid, a queue's id */
     int fd;              /* or -1 */
     size_t first_waker, n_wakers; /* in graph.wakers */
+    char *name;   /* of what has none of its own; or NULL */
     size_t owner; /* the only thread that can end it; NO_THREAD: any of the wakers' */
 };
 #define NO_THREAD SIZE_MAX
@@ -97,6 +98,8 @@ struct sysv_queue {
     uint64_t bytes, messages;
 };
 
+struct bus;
+
 struct graph {
     int proc;
     uint64_t own_ipc;
@@ -125,6 +128,9 @@ struct graph {
     struct sysv_queue *queues;
     size_t n_queues, queues_room;
     bool queues_read;
+    struct bus *buses; /* bus_waits.c */
+    size_t n_buses, buses_room;
+    bool buses_read;
     bool events_read; /* eventfds have their numbers */
     uint64_t hidden;
     uint64_t now; /* when we ourselves last got a processor, where BPF tells that */

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "array.h"
@@ -18,6 +19,7 @@
 #include "cleanup.h"
 #include "diag.h"
 #include "fileio.h"
+#include "look.h"
 #include "macros.h"
 #include "scan.h"
 
@@ -87,14 +89,26 @@ int scan_add_cgroup(struct graph *g, pid_t pid, uint64_t key, uint32_t *out)
     return 0;
 }
 
+int scan_add_system(struct scan *s, uint64_t dev, bool queues)
+{
+    struct file_system *at = ARRAY_MORE(s->systems, s->n_systems, s->systems_room);
+
+    if (!at)
+        return -ENOMEM;
+    *at = (struct file_system){dev, queues};
+    return 0;
+}
+
 static int on_mount(const struct proc_mount *m, void *ctx)
 {
-    struct graph *g = ctx;
+    struct scan *s = ctx;
 
-    if (strcmp(m->type, "cgroup2") || strcmp(m->root, "/"))
+    if (!major(m->dev) && scan_add_system(s, m->dev, !strcmp(m->type, "mqueue")) < 0)
+        return -ENOMEM;
+    if (s->g->cgroup_mount || strcmp(m->type, "cgroup2") || strcmp(m->root, "/"))
         return 0;
-    g->cgroup_mount = strdup(m->point);
-    return g->cgroup_mount ? 1 : -ENOMEM;
+    s->g->cgroup_mount = strdup(m->point);
+    return s->g->cgroup_mount ? 0 : -ENOMEM;
 }
 
 /* Notes the network namespace of a process, to list its sockets later. */
@@ -339,7 +353,7 @@ static void sort_processes(struct graph *g)
 static int scan_all(struct scan *s, const struct graph_bpf *bpf, struct err *e)
 {
     struct graph *g = s->g;
-    int r = proc_visit_mounts(g->proc, PROC_SELF, on_mount, g);
+    int r = proc_visit_mounts(g->proc, PROC_SELF, on_mount, s);
 
     (void)proc_ns(g->proc, PROC_SELF, "ipc", &g->own_ipc);
     g->own_cgroup = cgroup_of(g, getpid());
@@ -363,7 +377,7 @@ static int scan_all(struct scan *s, const struct graph_bpf *bpf, struct err *e)
 
 int graph_scan(struct graph *g, const struct graph_bpf *bpf, struct err *e)
 {
-    struct scan s = {.g = g, .queue_dev = UINT64_MAX, .other_dev = UINT64_MAX};
+    struct scan s = {.g = g};
     int r;
 
     *g = (struct graph){.proc = proc_open(NULL)};
@@ -375,6 +389,7 @@ int graph_scan(struct graph *g, const struct graph_bpf *bpf, struct err *e)
         close(s.net_fds[i]);
     free(s.net_fds);
     free(s.net_seen);
+    free(s.systems);
     return r;
 }
 
@@ -384,6 +399,9 @@ void graph_done(struct graph *g)
         free(g->sockets[i].name);
     for (size_t i = 0; i < g->n_cgroups; i++)
         free(g->cgroups[i].path);
+    for (size_t i = 0; i < g->n_alternatives; i++)
+        free(g->alternatives[i].name);
+    graph_buses_done(g);
     free(g->own_cgroup);
     free(g->cgroup_mount);
     free(g->processes);

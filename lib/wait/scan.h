@@ -4,18 +4,25 @@
 
 #include "graph.h"
 
+struct file_system {
+    uint64_t dev;
+    bool queues;
+};
+
 /**
  * struct scan - state of one scan, beside the graph that it fills
  * @net_seen: inode numbers of the network namespaces that were met
  * @net_fds: those of them that could be opened
- * @queue_dev, @other_dev: the last file systems that were, and were not, of message queues
+ * @systems: file systems without a device of which is known whether they hold message queues
  */
+
 struct scan {
     struct graph *g;
     uint64_t *net_seen;
     int *net_fds;
     size_t n_net, net_room, n_fds, fds_room;
-    uint64_t queue_dev, other_dev;
+    struct file_system *systems;
+    size_t n_systems, systems_room;
 };
 
 /* The control groups of a process. @key: not 0 for what threads of the same groups share. */
@@ -23,6 +30,8 @@ int scan_add_cgroup(struct graph *g, pid_t pid, uint64_t key, uint32_t *out);
 
 /* Notes a network namespace, to list its sockets later; @inode 0: ask /proc. */
 int scan_add_net(struct scan *s, pid_t pid, uint64_t inode);
+
+int scan_add_system(struct scan *s, uint64_t dev, bool queues);
 
 /* Whether a thread in this state, as ps(1) shows it, is stopped or traced. */
 static inline bool scan_is_stopped(char state)

@@ -80,20 +80,20 @@ static int on_thread(pid_t tid, void *ctx)
 
 /* ---- descriptors ---- */
 
+/* What is mounted here is known already: whoever serves a FUSE may be stopped, and not answer. */
 static bool on_mqueue(struct scan *s, const struct proc_fd *f, uint64_t dev)
 {
     char path[64];
     struct statfs fs;
 
-    if (dev == s->queue_dev || dev == s->other_dev)
-        return dev == s->queue_dev;
+    for (size_t i = 0; i < s->n_systems; i++)
+        if (s->systems[i].dev == dev)
+            return s->systems[i].queues;
     snprintf(path, sizeof(path), "/proc/%d/fd/%s", (int)f->tid, f->entry);
     if (statfs(path, &fs) < 0)
         return false;
-    if (fs.f_type == MQUEUE_MAGIC)
-        s->queue_dev = dev;
-    else
-        s->other_dev = dev;
+    if (scan_add_system(s, dev, fs.f_type == MQUEUE_MAGIC) < 0)
+        s->g->error = -ENOMEM;
     return fs.f_type == MQUEUE_MAGIC;
 }
 

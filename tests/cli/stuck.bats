@@ -176,6 +176,85 @@ PY
     has "$out" "[$service], which is stopped, has not read 58 bytes" org.example.Store.Get
 }
 
+# found KIND PIDS: whether both sources tell the finding of these processes and no other of theirs.
+found() {
+    for backend in bpf proc; do
+        out=$(ipcbox stuck --backend $backend -J ${2//,/ }) || [ $? = 1 ] || return 2
+        [ "$(jq -r '.findings[] | "\(.kind) \([.threads[].pid] | unique | map(tostring) | join(","))"' <<<"$out")" = "$1 $2" ] || return 1
+    done
+}
+
+# rests PID…: several looks of both sources find nothing.
+rests() {
+    for backend in bpf proc bpf proc; do expect 0 ipcbox stuck --backend $backend "$@"; done
+}
+
+@test "stuck: a channel's receiver whose only sender has gone; one that has a sender, or a timeout, rests" {
+    mkfifo "$BATS_TEST_TMPDIR/lines"
+    id=$(uringipc -q --noheadings create --detach)
+    "$IPCBOX" uringipc -q send --lines "$id" <"$BATS_TEST_TMPDIR/lines" 3>&- &
+    sender=$!
+    exec 9>"$BATS_TEST_TMPDIR/lines"
+    "$IPCBOX" uringipc -q recv --follow "$id" >"$BATS_TEST_TMPDIR/got" 3>&- 9>&- &
+    receiver=$!
+    other="$sender $receiver"
+    echo one >&9
+    within 20 test -s "$BATS_TEST_TMPDIR/got"
+    waits() { out=$(ipcbox stuck -J "$receiver") && jq -e '.chain[0].object.kind == "channel"' <<<"$out"; }
+    within 20 waits
+    is "$(jq -c '.chain[0] | [.direction, .object.name, .wakers]' <<<"$out")" "[\"recv\",\"channel $id\",[$sender]]"
+    "$SRC/tests/schema/validate" ipcbox-stuck <<<"$out"
+    rests "$receiver"
+    kill -STOP "$sender"
+    within 20 found stopped "$receiver"
+    kill -KILL "$sender"
+    wait "$sender" || true
+    within 20 found orphan "$receiver"
+    expect 1 ipcbox stuck "$receiver"
+    has "$out" "receives from channel $id" "nobody else has it open"
+    kill "$receiver"
+    "$IPCBOX" uringipc -q recv -t 1000 "$id" >/dev/null 3>&- 9>&- &
+    receiver=$!
+    other=$receiver
+    within 20 waits
+    rests "$receiver"
+    kill "$receiver"
+    uringipc -q destroy "$id"
+}
+
+@test "stuck: two clients of a served bus that wait for one another; not when one only sleeps" {
+    bus=$BATS_TEST_TMPDIR/bus
+    "$IPCBOX" b1ctl -q serve "$bus" 3>&- &
+    server=$!
+    within 20 test -e "$bus"
+    mkfifo "$BATS_TEST_TMPDIR/hold"
+    "$HELPERS/busscene" "$bus" waits <"$BATS_TEST_TMPDIR/hold" >"$BATS_TEST_TMPDIR/one" 3>&- &
+    other="$server $!"
+    "$HELPERS/busscene" "$bus" rests <"$BATS_TEST_TMPDIR/hold" >"$BATS_TEST_TMPDIR/two" 3>&- &
+    other+=" $!"
+    exec 9>"$BATS_TEST_TMPDIR/hold"
+    within 20 test -s "$BATS_TEST_TMPDIR/one" -a -s "$BATS_TEST_TMPDIR/two"
+    read -r first second <"$BATS_TEST_TMPDIR/one"
+    within 20 found deadlock "$first,$second"
+    is "$(jq -c '[.findings[0].threads[] | [.object.kind, .direction]] | unique' <<<"$out")" '[["bus1","poll"]]'
+    has "$(jq -r '.findings[0].threads[0].object.name' <<<"$out")" "of bus $bus.d"
+    "$SRC/tests/schema/validate" ipcbox-stuck <<<"$out"
+    read -r first second <"$BATS_TEST_TMPDIR/two"
+    waits() { out=$(ipcbox stuck -J "$first") && jq -e --argjson s "$second" '.chain | [.[0].object.kind, .[0].wakers, .[1].pid] == ["bus1", [$s], $s]' <<<"$out"; }
+    within 20 waits
+    rests "$first" "$second"
+    # A server that is stopped is not waited for, nor whoever opens its files.
+    kill -STOP "$server"
+    within 20 eval '[ "$(cut -d " " -f 3 /proc/$server/stat)" = T ]'
+    cat "$bus.d/debug" >/dev/null 3>&- &
+    other+=" $!"
+    for backend in bpf proc; do expect 0 timeout 60 "$IPCBOX" stuck --backend $backend "$first"; done
+    kill -CONT "$server"
+    exec 9>&-
+    kill "$server"
+    wait "$server" || true
+}
+
 @test "stuck: bad operands, a process that is gone, --dot, a reader that closes the pipe" {
     expect 2 ipcbox stuck abc
     has "$err" "abc: not the number of a process"

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The thread that is being explained, for the files that know what a call waits for. */
+#pragma once
+
+#include "graph.h"
+
+struct look {
+    struct graph *g;
+    struct thread *t;
+    struct process *p;
+};
+
+/* Takes the thread as live. Its first reason stays. */
+void look_live(const struct look *l, const char *why);
+
+/* Reads the thread's memory; false when not all of it can be read. */
+bool look_memory(const struct look *l, uint64_t address, void *to, size_t n);
+
+/* One more way in which the wait can end. Return: false without memory. */
+bool look_add(const struct look *l, enum wait_object_kind kind, uint64_t dev, uint64_t inode,
+              int fd);
+struct alternative *look_latest(const struct look *l);
+
+/* One more process that could end the latest alternative. */
+void look_add_waker(const struct look *l, size_t process);
+
+/* Whether numbers of processes mean the same to the thread as to us. */
+bool look_same_numbers(const struct look *l);
+
+/* channel_waits.c: a futex of an embedded channel. Return: whether it is one. */
+bool look_channel(const struct look *l);
+
+/* bus_waits.c: a file of a served bus that is polled. Return: whether it is one. */
+bool look_bus(const struct look *l, const struct descriptor *d);
+void graph_buses_done(struct graph *g);
