@@ -3,7 +3,6 @@
 #include "dump_source.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -114,39 +113,50 @@ int dump_event(const struct b1_event *ev, void *ctx)
         d->messages++;
         d->to_come = ev->outside ? 0 : ev->n_ids;
     }
-    enough = d->args->count && d->messages >= d->args->count;
     d->to_come -= ev->kind == B1_EVENT_MESSAGE && d->to_come;
-    return (enough && !d->to_come) || dump_writer_error(d->w) < 0;
+    d->stream.done = d->messages - (d->to_come > 0);
+    return cli_stream_is_done(&d->stream) || dump_writer_error(d->w) < 0;
 }
+
+static size_t sources(void *verb, struct pollfd *p)
+{
+    const struct dumping *d = verb;
+
+    *p = (struct pollfd){.fd = d->source->fd(d), .events = POLLIN};
+    return 1;
+}
+
+static int read_some(void *verb, const struct pollfd *p _unused_, struct err *e)
+{
+    struct dumping *d = verb;
+    int r = d->source->read(d, e);
+
+    return r == 0 ? MIN(dump_writer_flush(d->w), 0) : r;
+}
+
+static int finish(void *verb, struct err *e)
+{
+    struct dumping *d = verb;
+
+    return d->source->finish ? d->source->finish(d, e) : 0;
+}
+
+static const struct cli_stream_ops dump_ops = {
+    .sources = sources,
+    .read = read_some,
+    .finish = finish,
+};
 
 /* Until told to end. Return: 0 or -errno. */
 static int record(struct dumping *d, struct err *e)
 {
-    uint64_t start = timefmt_now(CLOCK_MONOTONIC);
-    bool last = false;
-    int r = 0;
+    int r = cli_stream_run(&d->stream, e);
 
-    while (r == 0 && !last) {
-        struct pollfd p[] = {{.fd = d->source->fd(d), .events = POLLIN},
-                             {.fd = d->wake_fd, .events = POLLIN}};
-        uint64_t gone = timefmt_now(CLOCK_MONOTONIC) - start;
-        struct timespec left = timefmt_to_timespec(
-            gone < d->args->duration ? MIN(d->args->duration - gone, d->source->period_ns) : 0);
-
-        last = cli_interrupted() || gone >= d->args->duration;
-        if (!last && ppoll(p, ARRAY_SIZE(p), &left, NULL) < 0 && errno != EINTR)
-            return -errno;
-        r = d->source->read(d, e);
-        if (r == 0)
-            r = MIN(dump_writer_flush(d->w), 0);
-    }
-    if (r == 0 && d->source->finish)
-        r = d->source->finish(d, e);
     if (r == -ENOTCONN) {
         cli_note(d->ctx, "the server has ended");
         return 0;
     }
-    return MIN(r, 0);
+    return r;
 }
 
 static int dump_to(FILE *f, void *arg, bool *whole)
@@ -176,7 +186,9 @@ static int dump_to(FILE *f, void *arg, bool *whole)
              (unsigned long long)d->lost);
     if (d->source->note)
         d->source->note(d);
-    return d->lost ? CLI_FAILED : CLI_OK;
+    /* The end of --duration or of the server is as good an end as --count. */
+    return MAX(cli_interrupted() ? cli_stream_status(&d->stream) : CLI_OK,
+               d->lost ? CLI_FAILED : CLI_OK);
 }
 
 static int dump_run(struct cli_ctx *ctx, const void *argp)
@@ -188,9 +200,18 @@ static int dump_run(struct cli_ctx *ctx, const void *argp)
     if (r != CLI_OK)
         return r;
     d.bus = buf_str(&dir);
-    d.wake_fd = cli_catch_signals();
-    if (d.wake_fd < 0)
-        return cli_fail(ctx, d.wake_fd, NULL, "cannot wait for signals");
+    d.stream = (struct cli_stream){
+        .ctx = ctx,
+        .ops = &dump_ops,
+        .verb = &d,
+        .what = "messages",
+        .timeout = d.args->duration,
+        .period = d.source->period_ns,
+        .wanted = d.args->count,
+    };
+    r = cli_stream_begin(&d.stream);
+    if (r < 0)
+        return cli_fail(ctx, r, NULL, "cannot wait for signals");
     r = d.source->begin(&d);
     if (r == CLI_OK)
         r = cli_write_file(ctx, d.args->file, 0600, dump_to, &d);

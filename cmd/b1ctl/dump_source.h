@@ -3,7 +3,7 @@
 #pragma once
 
 #include "bus_dump.h"
-#include "cli.h"
+#include "cli_stream.h"
 
 struct dump_args {
     const char *file;
@@ -22,10 +22,10 @@ struct dumping {
     void *state; /* of the source */
     const char *bus;
     struct dump_writer *w;
-    int wake_fd;
     uint64_t messages;
     uint64_t to_come; /* of the last one, to its destinations */
     uint64_t lost;
+    struct cli_stream stream;
 };
 
 /**

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* b1ctl monitor: every ioctl of bus1 as it happens. */
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +16,7 @@
 #include "bus_monitor.h"
 #include "bus_pick.h"
 #include "cleanup.h"
+#include "cli_stream.h"
 #include "command.h"
 #include "monitor_show.h"
 #include "privileges.h"
@@ -67,12 +67,8 @@ struct monitor {
     uint64_t view_time; /* all that happened before was read */
     struct traced command;
     struct known_bus *buses;
-    int wake_fd;
     int pidfd; /* of --pid */
-    uint64_t shown;
-    uint64_t visited;
-    bool enough;
-    bool gone; /* what was watched has ended */
+    struct cli_stream stream;
 };
 
 /* ---- names of buses ---- */
@@ -142,95 +138,75 @@ static int on_event(const struct b1_monitor_event *ev, void *ctx)
     if (r == 0 && ev->ended && ev->time + ev->duration > m->view_time)
         r = read_view(m);
 
-    m->visited++;
+    m->stream.seen++;
     if (r < 0)
         return r;
     /* The messages that a call caused are shown before it. */
     if (ev->ended)
-        m->visited += b1_messages_show(m->view, ev->time + ev->duration);
+        m->stream.seen += b1_messages_show(m->view, ev->time + ev->duration);
     if (ev->lost) {
         monitor_show_lost(m->ctx, ev->time, ev->lost, NULL);
     } else {
         monitor_show_call(m->ctx, ev, bus_name(m, &ev->file));
-        m->shown += (ev->cmd == BUS1_CMD_SEND || ev->cmd == BUS1_CMD_RECV) && ev->ended &&
-                    !ev->died && ev->result >= 0;
+        m->stream.done += (ev->cmd == BUS1_CMD_SEND || ev->cmd == BUS1_CMD_RECV) && ev->ended &&
+                          !ev->died && ev->result >= 0;
     }
-    m->enough = m->args->count && m->shown >= m->args->count;
-    return m->enough || out_error(m->ctx->out) < 0;
+    return cli_stream_is_done(&m->stream) || out_error(m->ctx->out) < 0;
 }
 
-static int read_all(struct monitor *m, struct err *e)
-{
-    int r = read_view(m);
+/* ---- the stream ---- */
 
+enum { SOURCE_CALLS, SOURCE_MESSAGES, SOURCE_MOUNTS, SOURCE_PROCESS, SOURCES };
+
+static size_t sources(void *verb, struct pollfd *p)
+{
+    const struct monitor *m = verb;
+    int pidfd = m->pidfd >= 0 ? m->pidfd : m->command.pidfd;
+
+    p[SOURCE_CALLS] = (struct pollfd){.fd = b1_monitor_fd(m->reader), .events = POLLIN};
+    p[SOURCE_MESSAGES] = (struct pollfd){.fd = b1_messages_fd(m->view), .events = POLLIN};
+    p[SOURCE_MOUNTS] = (struct pollfd){.fd = b1_messages_mounts_fd(m->view), .events = POLLPRI};
+    p[SOURCE_PROCESS] = (struct pollfd){.fd = pidfd, .events = POLLIN};
+    return SOURCES;
+}
+
+static int read_all(void *verb, const struct pollfd *p, struct err *e)
+{
+    struct monitor *m = verb;
+    int r = p && p[SOURCE_MOUNTS].revents ? b1_messages_look(m->view) : 0;
+
+    m->stream.ended |= p && p[SOURCE_PROCESS].revents;
+    if (r == 0)
+        r = read_view(m);
     if (r == 0)
         r = b1_monitor_read(m->reader, on_event, m, NULL, e);
     if (r == 0)
-        m->visited += b1_messages_show(m->view, timefmt_now(CLOCK_REALTIME) - SETTLE_NS);
+        m->stream.seen += b1_messages_show(m->view, timefmt_now(CLOCK_REALTIME) - SETTLE_NS);
     out_flush(m->ctx->out);
-    return MIN(r, 0);
-}
-
-/* Reads what had happened by the time of the stop; one reading may leave some of it. */
-static int read_rest(struct monitor *m, struct err *e)
-{
-    uint64_t before;
-    int r;
-
-    do {
-        before = m->visited;
-        r = read_all(m, e);
-    } while (r == 0 && m->visited != before && !m->enough && out_error(m->ctx->out) == 0);
-    if (r == 0 && !m->enough) {
-        b1_messages_show(m->view, UINT64_MAX);
-        r = MIN(b1_monitor_unfinished(m->reader, on_event, m), 0);
-    }
     return r;
 }
 
-/* ---- the loop ---- */
-
-static int wait_any(struct monitor *m, uint64_t end)
+static void stop(void *verb)
 {
-    struct pollfd p[] = {
-        {.fd = m->wake_fd, .events = POLLIN},
-        {.fd = b1_monitor_fd(m->reader), .events = POLLIN},
-        {.fd = b1_messages_fd(m->view), .events = POLLIN},
-        {.fd = b1_messages_mounts_fd(m->view), .events = POLLPRI},
-        {.fd = m->pidfd >= 0 ? m->pidfd : m->command.pidfd, .events = POLLIN},
-    };
-    uint64_t now = timefmt_now(CLOCK_MONOTONIC);
-    struct timespec ts = timefmt_to_timespec(MIN(end > now ? end - now : 0, NSEC_PER_SEC));
+    const struct monitor *m = verb;
 
-    if (ppoll(p, ARRAY_SIZE(p), &ts, NULL) < 0)
-        return errno == EINTR ? 0 : -errno;
-    m->gone = p[4].revents;
-    return p[3].revents ? b1_messages_look(m->view) : 0;
-}
-
-static bool going_on(const struct monitor *m, uint64_t end)
-{
-    return !m->enough && !m->gone && !cli_interrupted() && timefmt_now(CLOCK_MONOTONIC) < end &&
-           out_error(m->ctx->out) == 0;
-}
-
-static int monitor_loop(struct monitor *m, struct err *e)
-{
-    uint64_t end = UINT64_MAX;
-    int r = 0;
-
-    if (m->args->timeout)
-        end = timefmt_now(CLOCK_MONOTONIC) + m->args->timeout;
-    while (r == 0 && going_on(m, end)) {
-        r = wait_any(m, end);
-        if (r == 0 && !cli_interrupted())
-            r = read_all(m, e);
-    }
     b1_monitor_stop(m->reader);
-    if (r == 0 && !m->enough && out_error(m->ctx->out) == 0)
-        r = read_rest(m, e);
-    return r;
 }
+
+static int finish(void *verb, struct err *e _unused_)
+{
+    struct monitor *m = verb;
+
+    b1_messages_show(m->view, UINT64_MAX);
+    return b1_monitor_unfinished(m->reader, on_event, m);
+}
+
+static const struct cli_stream_ops monitor_ops = {
+    .sources = sources,
+    .read = read_all,
+    .stop = stop,
+    .finish = finish,
+};
 
 /* ---- beginning and end ---- */
 
@@ -328,8 +304,8 @@ static int begin(struct monitor *m)
     if (r < 0)
         return cli_fail(m->ctx, r, &e, "cannot monitor");
     (void)setpriority(PRIO_PROCESS, 0, PRIORITY); /* where permitted */
-    r = m->wake_fd = cli_catch_signals();
-    if (r >= 0)
+    r = cli_stream_begin(&m->stream);
+    if (r == 0)
         r = b1_monitor_start(m->reader, &e);
     if (r == 0)
         r = keep_privileges();
@@ -369,24 +345,32 @@ static int monitor_status(struct monitor *m)
         cli_note(m->ctx, "the command made no call on a bus1: where there is no " BUS1_DEVICE_PATH
                          ", b1ctl itself uses a bus inside its own process, which needs no calls; "
                          "b1ctl serve makes a bus that can be watched");
-    if (t.lost || b1_messages_lost(m->view) || (m->args->count && !m->enough && !cli_interrupted()))
-        return CLI_FAILED;
-    return CLI_OK;
+    return MAX(cli_stream_status(&m->stream),
+               t.lost || b1_messages_lost(m->view) ? CLI_FAILED : CLI_OK);
 }
 
 static int monitor_run(struct cli_ctx *ctx, const void *argp)
 {
-    struct monitor m = {
-        .ctx = ctx, .args = argp, .command = TRACED_INIT, .wake_fd = -1, .pidfd = -1};
+    const struct monitor_args *args = argp;
+    struct monitor m = {.ctx = ctx, .args = args, .command = TRACED_INIT, .pidfd = -1};
     struct err e = ERR_INIT;
     int r, status;
 
-    if (m.args->pid && ctx->n_operands)
+    m.stream = (struct cli_stream){
+        .ctx = ctx,
+        .ops = &monitor_ops,
+        .verb = &m,
+        .what = "messages",
+        .timeout = args->timeout ? args->timeout : CLI_FOREVER,
+        .period = NSEC_PER_SEC,
+        .wanted = args->count,
+    };
+    if (args->pid && ctx->n_operands)
         return cli_usage(ctx, "--pid and a command exclude each other");
     status = begin(&m);
     if (status == CLI_OK) {
         out_list_begin(ctx->out, "events", monitor_cols, OUT_RECORDS | OUT_STREAM | OUT_BATCH);
-        r = monitor_loop(&m, &e);
+        r = cli_stream_run(&m.stream, &e);
         out_list_end(ctx->out);
         status = command_status(&m);
         status = MAX(status, monitor_status(&m));

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "b1_message_row.h"
 #include "b1ctl_verbs.h"
@@ -11,6 +10,7 @@
 #include "bus_dump.h"
 #include "bus_pick.h"
 #include "bus_replay.h"
+#include "descriptors.h"
 #include "pace.h"
 
 struct replay_args {
@@ -133,17 +133,6 @@ static int pass(struct replaying *p, struct dump_reader *reader, struct b1_repla
     return r;
 }
 
-/* A peer is a descriptor: as many as there may be. */
-static void raise_limit(void)
-{
-    struct rlimit l;
-
-    if (getrlimit(RLIMIT_NOFILE, &l) < 0)
-        return;
-    l.rlim_cur = l.rlim_max;
-    (void)setrlimit(RLIMIT_NOFILE, &l); /* then it has fewer */
-}
-
 static int replay_do(struct replaying *p, struct dump_reader *reader, struct err *e)
 {
     _cleanup_(bus_pick_done) struct bus_pick bus = {0};
@@ -155,7 +144,7 @@ static int replay_do(struct replaying *p, struct dump_reader *reader, struct err
         return r;
     if (bus.single)
         cli_note(p->ctx, "%s", BUS_RFC_NOTE);
-    raise_limit();
+    descriptors_raise_limit(); /* a peer is one */
     out_list_begin(p->ctx->out, "messages", replay_cols, OUT_RECORDS | OUT_STREAM);
     r = pass(p, reader, p->replay, e);
     if (r == 0 && out_error(p->ctx->out) == 0)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* b1ctl serve: the embedded bus as a file. */
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/signalfd.h>
@@ -15,6 +14,7 @@
 #include "bus.h"
 #include "bus1_abi.h"
 #include "cleanup.h"
+#include "signals.h"
 
 struct serve_args {
     struct b1_limits limits;
@@ -57,21 +57,6 @@ static int default_path(struct buf *b)
     return buf_error(b);
 }
 
-static int stop_signals(void)
-{
-    sigset_t set;
-    int fd;
-
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGHUP);
-    if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
-        return -errno;
-    fd = signalfd(-1, &set, SFD_CLOEXEC);
-    return fd < 0 ? -errno : fd;
-}
-
 static int serve_run(struct cli_ctx *ctx, const void *argp)
 {
     const struct serve_args *args = argp;
@@ -84,6 +69,7 @@ static int serve_run(struct cli_ctx *ctx, const void *argp)
     };
     struct err e = ERR_INIT;
     struct b1_serve *s;
+    sigset_t held;
     int r;
     _cleanup_(closep) int stop = -1;
 
@@ -92,9 +78,10 @@ static int serve_run(struct cli_ctx *ctx, const void *argp)
     else if (default_path(&path) < 0)
         return cli_usage(ctx, "there is no XDG_RUNTIME_DIR: say which PATH to serve");
     cfg.path = buf_str(&path);
-    stop = stop_signals();
+    signals_hold(&held, NULL);
+    stop = signalfd(-1, &held, SFD_CLOEXEC);
     if (stop < 0)
-        return cli_fail(ctx, stop, NULL, "cannot wait for signals");
+        return cli_fail(ctx, -errno, NULL, "cannot wait for signals");
     r = b1_serve_open(&cfg, &s, &e);
     if (r < 0)
         return cli_fail(ctx, r, &e, "%s: cannot serve a bus", cfg.path);

@@ -2,7 +2,6 @@
 /* fdpeek follow: what is received over unix sockets, as it happens. */
 #include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -10,6 +9,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "cli_stream.h"
 #include "decode.h"
 #include "fdpeek_verbs.h"
 #include "fdq_follow.h"
@@ -136,17 +136,8 @@ struct follow {
     struct decoded decoded;
     FILE *file;                    /* of the capture, or NULL */
     const struct fdq_event *event; /* the one being written there */
-    uint64_t visited;
-    uint64_t shown;
-    bool enough;
-    int wake_fd;
+    struct cli_stream stream;
 };
-
-/* A reader that has stopped reading keeps this process, not the whole machine. */
-static void detach(void *reader)
-{
-    fdq_follow_cut(reader);
-}
 
 /* ---- streams ---- */
 
@@ -307,7 +298,7 @@ static int on_event(const struct fdq_event *ev, void *ctx)
     struct follow *f = ctx;
     int r;
 
-    f->visited++;
+    f->stream.seen++;
     if (ev->kind == FDQ_EVENT_LOST) {
         lose_streams(f);
         show_lost(f, ev);
@@ -324,71 +315,63 @@ static int on_event(const struct fdq_event *ev, void *ctx)
         return 0;
     if (!f->file)
         show(f, ev);
-    f->shown++;
-    f->enough = f->args->count && f->shown >= f->args->count;
-    return f->enough || out_error(f->ctx->out) < 0 || (f->file && ferror(f->file));
+    f->stream.done++;
+    return cli_stream_is_done(&f->stream) || out_error(f->ctx->out) < 0 ||
+           (f->file && ferror(f->file));
 }
 
-/* ---- the loop ---- */
+/* ---- the stream ---- */
 
-static bool goes_on(const struct follow *f)
+static size_t sources(void *verb, struct pollfd *p)
 {
-    return !f->enough && out_error(f->ctx->out) == 0 && !(f->file && ferror(f->file));
+    const struct follow *f = verb;
+
+    *p = (struct pollfd){.fd = fdq_follow_fd(f->reader), .events = POLLIN};
+    return 1;
 }
 
-static int wait_for(const struct follow *f, uint64_t end)
+static int read_some(void *verb, const struct pollfd *p _unused_, struct err *e)
 {
-    struct pollfd p[] = {
-        {.fd = f->wake_fd, .events = POLLIN},
-        {.fd = fdq_follow_fd(f->reader), .events = POLLIN},
-    };
-    uint64_t now = timefmt_now(CLOCK_MONOTONIC);
-    struct timespec ts = timefmt_to_timespec(MIN(end > now ? end - now : 0, NSEC_PER_SEC));
-
-    return ppoll(p, ARRAY_SIZE(p), &ts, NULL) < 0 && errno != EINTR ? -errno : 0;
-}
-
-static int read_some(struct follow *f, struct err *e)
-{
+    struct follow *f = verb;
     int r = fdq_follow_read(f->reader, on_event, f, e);
 
     if (!f->file)
         out_flush(f->ctx->out);
     else if (fflush(f->file) == EOF && r >= 0)
         r = -errno;
-    return MIN(r, 0);
-}
-
-static int follow_loop(struct follow *f, struct err *e)
-{
-    uint64_t end = UINT64_MAX, before;
-    int r = 0;
-
-    if (f->args->timeout)
-        end = timefmt_now(CLOCK_MONOTONIC) + f->args->timeout;
-    while (r == 0 && goes_on(f) && !cli_interrupted() && timefmt_now(CLOCK_MONOTONIC) < end) {
-        r = wait_for(f, end);
-        if (r == 0 && !cli_interrupted())
-            r = read_some(f, e);
-    }
-    fdq_follow_stop(f->reader);
-    /* Shows the events from before the stop; one reading may end before it has all of them. */
-    do {
-        before = f->visited;
-        if (r == 0 && goes_on(f))
-            r = read_some(f, e);
-    } while (r == 0 && f->visited != before);
     return r;
 }
+
+static void stop(void *verb)
+{
+    const struct follow *f = verb;
+
+    fdq_follow_stop(f->reader);
+}
+
+/* A reader that has stopped reading keeps this process, not the whole machine. */
+static void cut(void *verb)
+{
+    const struct follow *f = verb;
+
+    fdq_follow_cut(f->reader);
+}
+
+static const struct cli_stream_ops follow_ops = {
+    .sources = sources,
+    .read = read_some,
+    .stop = stop,
+    .cut = cut,
+};
 
 static int follow_status(struct follow *f)
 {
     struct fdq_follow_totals t;
 
     fdq_follow_totals(f->reader, &t);
-    cli_note(f->ctx, "%" PRIu64 " events, %" PRIu64 " shown, %" PRIu64 " lost", t.events, f->shown,
-             t.lost);
-    return t.lost || (f->args->count && !f->enough && !cli_interrupted()) ? CLI_FAILED : CLI_OK;
+    cli_note(f->ctx, "%" PRIu64 " events, %" PRIu64 " shown, %" PRIu64 " lost", t.events,
+             f->stream.done, t.lost);
+    return MAX(cli_stream_status(&f->stream), t.lost ? CLI_FAILED : CLI_OK);
 }
 
 /* ---- beginning ---- */
@@ -442,9 +425,8 @@ static int begin(struct follow *f)
     if (!f->flows)
         return cli_fail(f->ctx, -ENOMEM, NULL, "cannot follow");
     (void)setpriority(PRIO_PROCESS, 0, PRIORITY); /* where permitted */
-    cli_at_interrupt(detach, f->reader);
-    r = f->wake_fd = cli_catch_signals();
-    if (r >= 0)
+    r = cli_stream_begin(&f->stream);
+    if (r == 0)
         r = fdq_follow_start(f->reader, &e);
     /* To put a file into its place may take what it took to open it. */
     if (r == 0 && !f->file)
@@ -454,7 +436,7 @@ static int begin(struct follow *f)
 
 static void end(struct follow *f)
 {
-    cli_at_interrupt(NULL, NULL);
+    cli_stream_end();
     fdq_follow_free(f->reader);
     for (size_t i = 0; f->flows && i < FLOWS; i++)
         proto_stream_done(&f->flows[i].stream);
@@ -470,7 +452,7 @@ static int go(struct follow *f)
     if (status == CLI_OK) {
         if (f->file)
             pcapng_begin(f->file);
-        r = follow_loop(f, &e);
+        r = cli_stream_run(&f->stream, &e);
         status = follow_status(f);
         /* A reader of the capture that leaves has seen enough. */
         if (r < 0 && !(f->file && r == -EPIPE))
@@ -513,6 +495,15 @@ static int follow_run(struct cli_ctx *ctx, const void *argp)
 
     if (status != CLI_OK)
         return status;
+    f.stream = (struct cli_stream){
+        .ctx = ctx,
+        .ops = &follow_ops,
+        .verb = &f,
+        .what = "events",
+        .timeout = args->timeout ? args->timeout : CLI_FOREVER,
+        .period = NSEC_PER_SEC,
+        .wanted = args->count,
+    };
     f.decoded.match = &f.match;
     if (args->file) {
         f.decoded.raw = write_message;

@@ -2,7 +2,6 @@
 /* What the verbs of mqctl share. */
 #include "mqctl.h"
 
-#include "timefmt.h"
 #include "waker.h"
 
 int mqctl_ref(struct cli_ctx *ctx, const char *operand, struct mqio_ref *ref)
@@ -29,22 +28,16 @@ int mqctl_open(struct cli_ctx *ctx, enum mqio_use use, struct mqio_ref *ref, str
     return r < 0 ? cli_fail(ctx, r, &e, "%s", ctx->operands[0]) : CLI_OK;
 }
 
-int mqctl_span_begin(struct cli_ctx *ctx, uint64_t timeout, struct mqctl_span *span)
+int mqctl_wait_begin(struct cli_stream *s)
 {
-    uint64_t now = timefmt_now(CLOCK_MONOTONIC);
+    static const struct cli_stream_ops ops = {.cut = waker_now};
     int r = waker_init();
 
+    s->ops = &ops;
     if (r == 0)
-        r = cli_catch_signals();
+        r = cli_stream_begin(s);
     if (r < 0)
-        return cli_fail(ctx, r, NULL, "cannot wait");
-    span->deadline = timeout < MQCTL_FOREVER - now ? now + timeout : MQCTL_FOREVER;
-    waker_at(span->deadline);
-    cli_at_interrupt(waker_now, NULL);
+        return cli_fail(s->ctx, r, NULL, "cannot wait");
+    waker_at(s->deadline);
     return CLI_OK;
-}
-
-bool mqctl_span_over(const struct mqctl_span *span)
-{
-    return span->deadline != MQCTL_FOREVER && timefmt_now(CLOCK_MONOTONIC) >= span->deadline;
 }

@@ -2,13 +2,11 @@
 /* What the verbs of mqctl share. */
 #pragma once
 
-#include "cli.h"
+#include "cli_stream.h"
 #include "mqio.h"
 
 extern const struct cli_verb mqctl_create_verb, mqctl_send_verb, mqctl_recv_verb, mqctl_wait_verb,
     mqctl_set_verb, mqctl_rm_verb;
-
-#define MQCTL_FOREVER UINT64_MAX
 
 /* Reads a QUEUE operand. Return: CLI_OK, or CLI_USAGE, told. */
 int mqctl_ref(struct cli_ctx *ctx, const char *operand, struct mqio_ref *ref);
@@ -16,22 +14,8 @@ int mqctl_ref(struct cli_ctx *ctx, const char *operand, struct mqio_ref *ref);
 /* Opens the first operand. Return: CLI_OK, or the status of an error that was told. */
 int mqctl_open(struct cli_ctx *ctx, enum mqio_use use, struct mqio_ref *ref, struct mqio **ret);
 
-/**
- * struct mqctl_span - how long a verb may wait in all
- * @deadline: CLOCK_MONOTONIC, ns, or MQCTL_FOREVER
+/*
+ * Begins to wait: @s is filled in but for its .ops. From now on its signals and the end of its time
+ * end a call that blocks. Return: CLI_OK, or the status of an error that was told.
  */
-struct mqctl_span {
-    uint64_t deadline;
-};
-
-/**
- * mqctl_span_begin() - begin to wait
- * @ctx: the verb; signals are caught, and end a blocking call from now on
- * @timeout: ns, or MQCTL_FOREVER
- * @span: the rest
- *
- * Return: CLI_OK, or the status of an error that was told.
- */
-int mqctl_span_begin(struct cli_ctx *ctx, uint64_t timeout, struct mqctl_span *span);
-
-bool mqctl_span_over(const struct mqctl_span *span);
+int mqctl_wait_begin(struct cli_stream *s);

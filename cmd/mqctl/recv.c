@@ -4,7 +4,6 @@
  * taken, so that whatever ends this, at most one message is lost: the one that was taken last.
  */
 #include <errno.h>
-#include <inttypes.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -26,7 +25,7 @@ struct recv_args {
     const char *type;
 };
 
-static const struct recv_args recv_defaults = {.timeout = MQCTL_FOREVER};
+static const struct recv_args recv_defaults = {.timeout = CLI_FOREVER};
 
 static const struct cli_opt recv_opts[] = {
     CLI_U64(struct recv_args, count, 'N', "count", "COUNT", "so many messages (1)", .min = 1,
@@ -65,13 +64,11 @@ struct receiving {
     const struct recv_args *args;
     struct mqio *io;
     struct mqio_want want;
-    struct mqctl_span span;
+    struct cli_stream stream;
     bool is_sysv;
     bool lines;
     bool piped;    /* the output has a reader, who may go away */
     bool watching; /* whether it does */
-    uint64_t wanted;
-    uint64_t received;
 };
 
 /* ---- a reader that goes away ---- */
@@ -137,7 +134,7 @@ static int next(struct receiving *rc, struct mqio_message *m, struct err *e)
             return -EINTR;
         if (reader_gone(rc))
             return -EPIPE;
-        if (mqctl_span_over(&rc->span))
+        if (cli_stream_is_late(&rc->stream))
             return -ETIMEDOUT;
         waker_listen(true);
         r = mqio_recv(rc->io, &rc->want, m, true, e);
@@ -167,30 +164,22 @@ static void show(const struct receiving *rc, const struct mqio_message *m)
 
 static int ended(const struct receiving *rc, int r, const struct err *e)
 {
-    bool all = rc->args->follow && !rc->args->count;
     const char *queue = rc->ctx->operands[0];
 
-    if (r == -EPIPE || (all && (r == -EINTR || r == -ETIMEDOUT)))
+    if (r == -EPIPE)
         return CLI_OK;
-    if (r == -ENOENT && all) {
+    if (r == -EINTR || r == -ETIMEDOUT)
+        return cli_stream_status(&rc->stream);
+    if (r == -ENOENT && !rc->stream.wanted) {
         cli_note(rc->ctx, "%s: %s", queue, err_text(e, r));
         return CLI_OK;
     }
-    if (r == -EINTR) {
-        cli_fail_status(rc->ctx, CLI_FAILED, "%s: interrupted: %" PRIu64 " of %" PRIu64 " messages",
-                        queue, rc->received, rc->wanted);
-        return cli_interrupted_status();
-    }
-    if (r == -ETIMEDOUT)
-        return cli_fail_status(rc->ctx, CLI_FAILED,
-                               "%s: %" PRIu64 " of %" PRIu64 " messages came in time", queue,
-                               rc->received, rc->wanted);
     return cli_fail(rc->ctx, r, e, "%s: cannot receive", queue);
 }
 
 static int receive(struct receiving *rc)
 {
-    while (rc->received < rc->wanted) {
+    while (!cli_stream_is_done(&rc->stream)) {
         struct mqio_message m;
         struct err e = ERR_INIT;
         int r = cli_interrupted() ? -EINTR : next(rc, &m, &e);
@@ -198,7 +187,7 @@ static int receive(struct receiving *rc)
         if (r < 0)
             return ended(rc, r, &e);
         show(rc, &m);
-        rc->received++;
+        rc->stream.done++;
         out_flush(rc->ctx->out);
         if (out_error(rc->ctx->out) < 0) {
             rc->ctx->done = "the message that was taken last is lost";
@@ -256,11 +245,17 @@ static int recv_run(struct cli_ctx *ctx, const void *argp)
     rc.io = io;
     rc.is_sysv = ref.is_sysv;
     rc.piped = has_reader();
-    rc.wanted = args->count ? args->count : args->follow ? UINT64_MAX : 1;
+    rc.stream = (struct cli_stream){
+        .ctx = ctx,
+        .subject = ctx->operands[0],
+        .what = "messages",
+        .timeout = args->timeout,
+        .wanted = args->count || args->follow ? args->count : 1,
+    };
     rows = out_get_mode(ctx->out) != OUT_MODE_TABLE ||
            (!args->raw && !args->lines && isatty(STDOUT_FILENO));
     rc.lines = !rows && !args->raw;
-    r = mqctl_span_begin(ctx, args->timeout, &rc.span);
+    r = mqctl_wait_begin(&rc.stream);
     if (r != CLI_OK)
         return r;
     if (rows)

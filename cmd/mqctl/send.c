@@ -17,7 +17,7 @@ struct send_args {
 };
 
 static const struct send_args send_defaults = {
-    .timeout = MQCTL_FOREVER,
+    .timeout = CLI_FOREVER,
     .priority = UINT32_MAX,
     .type = UINT64_MAX,
 };
@@ -51,8 +51,8 @@ struct sending {
     const struct send_args *args;
     struct mqio *io;
     bool is_sysv;
-    bool begun; /* to wait */
-    struct mqctl_span span;
+    bool begun;               /* to wait */
+    struct cli_stream stream; /* for how long it waits */
 };
 
 /* The first that finds the queue full begins to wait: who need not wait is spared the preparation.
@@ -62,12 +62,13 @@ static int send_patiently(struct sending *s, const struct mqio_message *m, struc
     int r = mqio_send(s->io, m, false, e);
 
     if (r == -EAGAIN && !s->begun && s->args->timeout > 0) {
-        if (mqctl_span_begin(s->feed.ctx, s->args->timeout, &s->span) != CLI_OK)
+        s->stream = (struct cli_stream){.ctx = s->feed.ctx, .timeout = s->args->timeout};
+        if (mqctl_wait_begin(&s->stream) != CLI_OK)
             return -ECANCELED;
         s->begun = true;
     }
     while ((r == -EAGAIN || r == -EINTR) && s->begun && !cli_interrupted() &&
-           !mqctl_span_over(&s->span)) {
+           !cli_stream_is_late(&s->stream)) {
         waker_listen(true);
         r = mqio_send(s->io, m, true, e);
         waker_listen(false);

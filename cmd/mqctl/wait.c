@@ -16,7 +16,7 @@ struct wait_args {
     uint64_t timeout;
 };
 
-static const struct wait_args wait_defaults = {.timeout = MQCTL_FOREVER};
+static const struct wait_args wait_defaults = {.timeout = CLI_FOREVER};
 
 static const struct cli_opt wait_opts[] = {
     CLI_FLAG(struct wait_args, message, 0, "message", "until a message waits (the default)"),
@@ -72,7 +72,7 @@ static int wait_run(struct cli_ctx *ctx, const void *argp)
     const char *queue = ctx->operands[0];
     _cleanup_(mqio_closep) struct mqio *io = NULL;
     struct mqio_state state;
-    struct mqctl_span span;
+    struct cli_stream stream = {.ctx = ctx, .timeout = args->timeout};
     struct mqio_ref ref;
     struct err e = ERR_INIT;
     uint64_t pause = 0;
@@ -82,7 +82,7 @@ static int wait_run(struct cli_ctx *ctx, const void *argp)
         return cli_usage(ctx, "--message, --room and --empty exclude each other");
     r = mqctl_open(ctx, MQIO_LOOK, &ref, &io);
     if (r == CLI_OK)
-        r = mqctl_span_begin(ctx, args->timeout, &span);
+        r = mqctl_wait_begin(&stream);
     if (r != CLI_OK)
         return r;
     for (;;) {
@@ -91,9 +91,11 @@ static int wait_run(struct cli_ctx *ctx, const void *argp)
             return cli_fail(ctx, r, &e, "%s: cannot wait", queue);
         if (reached(args, &state))
             break;
-        if (cli_interrupted())
+        if (cli_interrupted()) {
+            cli_fail_status(ctx, CLI_FAILED, "%s: interrupted", queue);
             return cli_interrupted_status();
-        if (mqctl_span_over(&span))
+        }
+        if (cli_stream_is_late(&stream))
             return cli_fail_status(ctx, CLI_FAILED, "%s: %s", queue,
                                    args->empty  ? "it did not become empty in time"
                                    : args->room ? "it stayed full"

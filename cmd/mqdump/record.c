@@ -2,13 +2,11 @@
 /* mqdump record: the traffic of queues into a file. */
 #include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "cli_stream.h"
 #include "fileio.h"
 #include "mqdump_verbs.h"
 #include "msgdump.h"
@@ -27,8 +25,7 @@ struct record_args {
 
 static const struct record_args record_defaults = {
     .common = {.max_snapshot = 64 * 1024 * 1024},
-    .duration = UINT64_MAX,
-    .count = UINT64_MAX,
+    .duration = CLI_FOREVER,
 };
 
 static const struct cli_opt record_opts[] = {
@@ -36,7 +33,8 @@ static const struct cli_opt record_opts[] = {
             "write there, whole or not at all, instead of to standard output",
             .complete = CLI_COMPLETE_FILE),
     CLI_SPAN(struct record_args, duration, 0, "duration", "SEC", "stop after that time"),
-    CLI_U64(struct record_args, count, 'N', "count", "COUNT", "stop after COUNT events"),
+    CLI_U64(struct record_args, count, 'N', "count", "COUNT", "stop after COUNT events", .min = 1,
+            .max = UINT64_MAX),
     CLI_END,
 };
 
@@ -46,8 +44,7 @@ struct recording {
     struct qfollow followers;
     unsigned int kinds; /* QFOLLOW_… */
     struct dump_writer *w;
-    uint64_t events;
-    int signal; /* that ended it, or 0 */
+    struct cli_stream stream;
 };
 
 static void put_traffic(struct dump_writer *w, const struct msgq_event *ev)
@@ -97,11 +94,12 @@ static int write_event(const struct msgq_event *ev, void *ctx)
 {
     struct recording *r = ctx;
 
+    r->stream.seen++;
     switch (ev->kind) {
     case MSGQ_EVENT_SEND:
     case MSGQ_EVENT_RECEIVE:
         put_traffic(r->w, ev);
-        r->events++;
+        r->stream.done++;
         break;
     case MSGQ_EVENT_REMOVE:
     case MSGQ_EVENT_CHANGE:
@@ -116,61 +114,48 @@ static int write_event(const struct msgq_event *ev, void *ctx)
         dump_end(r->w);
         break;
     }
-    return r->events >= r->args->count || dump_writer_error(r->w) < 0;
+    return cli_stream_is_done(&r->stream) || dump_writer_error(r->w) < 0;
 }
 
-/* SIGINT, SIGTERM and SIGHUP end a recording as it should end. */
-static int catch_signals(void)
+static size_t sources(void *verb, struct pollfd *p)
 {
-    sigset_t set;
+    const struct recording *r = verb;
 
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGHUP);
-    if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
-        return -errno;
-    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    *p = (struct pollfd){.fd = msgq_follow_fd(qfollow_reader(&r->followers)), .events = POLLIN};
+    return 1;
 }
 
-static void take_signal(struct recording *r, int signals)
+static int read_some(void *verb, const struct pollfd *p _unused_, struct err *e)
 {
-    struct signalfd_siginfo info;
+    struct recording *r = verb;
+    int k = msgq_follow_read(qfollow_reader(&r->followers), write_event, r, e), flushed = 0;
 
-    if (read(signals, &info, sizeof(info)) == sizeof(info))
-        r->signal = (int)info.ssi_signo;
+    if (k >= 0)
+        flushed = dump_writer_flush(r->w);
+    return flushed < 0 ? flushed : k;
 }
 
-static int follow_until_told(struct recording *r, int signals, struct err *e)
+static void stop(void *verb)
 {
-    uint64_t start = timefmt_now(CLOCK_MONOTONIC);
+    struct recording *r = verb;
 
-    for (;;) {
-        struct pollfd p[] = {
-            {.fd = msgq_follow_fd(qfollow_reader(&r->followers)), .events = POLLIN},
-            {.fd = signals, .events = POLLIN}};
-        uint64_t gone = timefmt_now(CLOCK_MONOTONIC) - start;
-        struct timespec left = timefmt_to_timespec(
-            gone < r->args->duration ? MIN(r->args->duration - gone, 3600 * NSEC_PER_SEC) : 0);
-        int n = ppoll(p, ARRAY_SIZE(p), &left, NULL), k;
-
-        if (n < 0 && errno != EINTR)
-            return -errno;
-        k = msgq_follow_read(qfollow_reader(&r->followers), write_event, r, e);
-        if (k == 0)
-            k = dump_writer_flush(r->w);
-        if (k < 0)
-            return k;
-        if (p[1].revents)
-            take_signal(r, signals);
-        if (k > 0 || r->signal || gone >= r->args->duration)
-            break;
-    }
     qfollow_stop(&r->followers);
-    if (r->events >= r->args->count)
-        return 0;
-    return MIN(msgq_follow_read(qfollow_reader(&r->followers), write_event, r, e), 0);
 }
+
+/* A reader that has stopped reading keeps this process, not the whole machine. */
+static void cut(void *verb)
+{
+    struct recording *r = verb;
+
+    qfollow_cut(&r->followers);
+}
+
+static const struct cli_stream_ops record_ops = {
+    .sources = sources,
+    .read = read_some,
+    .stop = stop,
+    .cut = cut,
+};
 
 static int add_posix(struct recording *r, const char *operand)
 {
@@ -202,7 +187,7 @@ static void tell_totals(const struct recording *r)
     struct msgq_follow_totals t;
 
     qfollow_totals(&r->followers, &t);
-    cli_note(r->ctx, "%" PRIu64 " events recorded", r->events);
+    cli_note(r->ctx, "%" PRIu64 " events recorded", r->stream.done);
     if (t.lost)
         cli_note(r->ctx, "%" PRIu64 " events came too fast and are lost; the dump has the places",
                  t.lost);
@@ -230,18 +215,16 @@ static int finish(struct recording *r, struct file_out *out)
         return ctx->status;
     }
     tell_totals(r);
-    /* A signal is a usual end, unless so many events were asked for. */
-    return r->signal && r->args->count != UINT64_MAX && r->events < r->args->count ? 128 + r->signal
-                                                                                   : CLI_OK;
+    /* The end of --duration is as good an end as --count. */
+    return cli_interrupted() ? cli_stream_status(&r->stream) : CLI_OK;
 }
 
 static int record_stream(struct recording *r, struct file_out *out)
 {
     _cleanup_(cli_progress_end) struct cli_progress progress = {.ctx = NULL};
-    _cleanup_(closep) int signals = catch_signals();
     struct cli_ctx *ctx = r->ctx;
     struct err e = ERR_INIT;
-    int k = signals < 0 ? signals : 0;
+    int k = cli_stream_begin(&r->stream);
 
     if (k == 0)
         k = dump_writer_new_version(out ? file_out_stream(out) : stdout,
@@ -264,7 +247,7 @@ static int record_stream(struct recording *r, struct file_out *out)
     else if (k == 0)
         k = privileges_keep(0, 0);
     if (k == 0)
-        k = follow_until_told(r, signals, &e);
+        k = cli_stream_run(&r->stream, &e);
     if (k == 0 || (r->w && dump_writer_error(r->w) == k))
         return finish(r, out);
     return cli_fail(ctx, k, &e, "cannot record");
@@ -273,6 +256,7 @@ static int record_stream(struct recording *r, struct file_out *out)
 static void recording_done(struct recording *r)
 {
     dump_writer_free(r->w);
+    cli_stream_end();
     qfollow_done(&r->followers);
 }
 
@@ -288,6 +272,15 @@ static int record_run(struct cli_ctx *ctx, const void *argp)
 
     if (k < 0)
         return cli_fail(ctx, k, &e, "cannot record");
+    r.stream = (struct cli_stream){
+        .ctx = ctx,
+        .ops = &record_ops,
+        .verb = &r,
+        .what = "events",
+        .timeout = args->duration,
+        .period = CLI_FOREVER,
+        .wanted = args->count,
+    };
     if (add_queues(&r) != CLI_OK)
         return ctx->status;
     if (args->file) {

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +13,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "cli_stream.h"
 #include "mqpeek_verbs.h"
 #include "qcmd.h"
 #include "qfollow.h"
@@ -190,19 +190,10 @@ struct follow {
     const struct follow_args *args;
     struct qfollow followers;
     struct follow_notices *notices;
-    unsigned int kinds; /* QFOLLOW_… */
-    uint64_t visited;
-    uint64_t shown;
+    unsigned int kinds;        /* QFOLLOW_… */
     uint64_t unknown_priority; /* left out by -p, for want of knowing */
-    bool enough;
-    int wake_fd;
+    struct cli_stream stream;
 };
-
-/* A reader that has stopped reading keeps this process, not the whole machine. */
-static void detach(void *followers)
-{
-    qfollow_cut(followers);
-}
 
 /* ---- rows ---- */
 
@@ -331,7 +322,7 @@ static void show_traffic(struct follow *f, const struct msgq_event *ev)
     };
 
     out_row(f->ctx->out, &row);
-    f->shown++;
+    f->stream.done++;
 }
 
 static int on_event(const struct msgq_event *ev, void *ctx)
@@ -341,7 +332,7 @@ static int on_event(const struct msgq_event *ev, void *ctx)
     char words[64];
     int r = 0;
 
-    f->visited++;
+    f->stream.seen++;
     if (ev->kind == MSGQ_EVENT_SEND || ev->kind == MSGQ_EVENT_RECEIVE)
         r = follow_notices_learn(f->notices, ev);
     show_notices(f, ev->time);
@@ -371,36 +362,26 @@ static int on_event(const struct msgq_event *ev, void *ctx)
     }
     if (r < 0)
         return r;
-    f->enough = f->args->count && f->shown >= f->args->count;
-    return f->enough || out_error(f->ctx->out) < 0;
+    return cli_stream_is_done(&f->stream) || out_error(f->ctx->out) < 0;
 }
 
-/* ---- the loop ---- */
+/* ---- the stream ---- */
 
-/* Waits for any of the sources. Return: 0, or -errno. */
-static int wait_any(struct follow *f, uint64_t end)
+static size_t sources(void *verb, struct pollfd *p)
 {
-    struct pollfd p[4] = {
-        {.fd = f->wake_fd, .events = POLLIN},
-        {.fd = msgq_follow_fd(qfollow_reader(&f->followers)), .events = POLLIN},
-    };
-    uint64_t now = timefmt_now(CLOCK_MONOTONIC), wait;
-    struct timespec ts;
+    const struct follow *f = verb;
     int fds[2];
     size_t n = follow_notices_fds(f->notices, fds);
 
     for (size_t i = 0; i < n; i++)
-        p[2 + i] = (struct pollfd){.fd = fds[i], .events = POLLIN};
-    /* Woken at least every second, to look who has the queues open. */
-    wait = MIN(end > now ? end - now : 0, NSEC_PER_SEC);
-    ts = timefmt_to_timespec(wait);
-    if (ppoll(p, 2 + n, &ts, NULL) < 0 && errno != EINTR)
-        return -errno;
-    return 0;
+        p[i] = (struct pollfd){.fd = fds[i], .events = POLLIN};
+    p[n++] = (struct pollfd){.fd = msgq_follow_fd(qfollow_reader(&f->followers)), .events = POLLIN};
+    return n;
 }
 
-static int read_all(struct follow *f, struct err *e)
+static int read_all(void *verb, const struct pollfd *p _unused_, struct err *e)
 {
+    struct follow *f = verb;
     int r = follow_notices_read(f->notices, e);
 
     if (r == 0)
@@ -408,45 +389,30 @@ static int read_all(struct follow *f, struct err *e)
     if (r == 0)
         show_notices(f, timefmt_now(CLOCK_REALTIME));
     out_flush(f->ctx->out);
-    return MIN(r, 0);
-}
-
-/* Shows the events from before the stop; one reading may end before it has all of them. */
-static int read_rest(struct follow *f, struct err *e)
-{
-    uint64_t before;
-    int r;
-
-    do {
-        before = f->visited;
-        r = read_all(f, e);
-    } while (r == 0 && f->visited != before && !f->enough && out_error(f->ctx->out) == 0);
     return r;
 }
 
-static int follow_loop(struct follow *f, struct err *e)
+static void stop(void *verb)
 {
-    const struct out_col *cols = f->kinds == QFOLLOW_POSIX  ? posix_cols
-                                 : f->kinds == QFOLLOW_SYSV ? sysv_cols
-                                                            : follow_cols;
-    uint64_t end = UINT64_MAX;
-    int r = 0;
+    struct follow *f = verb;
 
-    if (f->args->timeout)
-        end = timefmt_now(CLOCK_MONOTONIC) + f->args->timeout;
-    out_list_begin(f->ctx->out, "events", cols, OUT_RECORDS | OUT_STREAM | OUT_BATCH);
-    while (r == 0 && !f->enough && !cli_interrupted() && timefmt_now(CLOCK_MONOTONIC) < end &&
-           out_error(f->ctx->out) == 0) {
-        r = wait_any(f, end);
-        if (r == 0 && !cli_interrupted())
-            r = read_all(f, e);
-    }
     qfollow_stop(&f->followers);
-    if (r == 0 && !f->enough && out_error(f->ctx->out) == 0)
-        r = read_rest(f, e);
-    out_list_end(f->ctx->out);
-    return r;
 }
+
+/* A reader that has stopped reading keeps this process, not the whole machine. */
+static void cut(void *verb)
+{
+    struct follow *f = verb;
+
+    qfollow_cut(&f->followers);
+}
+
+static const struct cli_stream_ops follow_ops = {
+    .sources = sources,
+    .read = read_all,
+    .stop = stop,
+    .cut = cut,
+};
 
 static int follow_status(struct follow *f)
 {
@@ -461,9 +427,7 @@ static int follow_status(struct follow *f)
                  (unsigned long long)t.uncovered);
     cli_note(f->ctx, "%llu events, %llu lost, %.1f seconds", (unsigned long long)t.events,
              (unsigned long long)t.lost, (double)t.span / (double)NSEC_PER_SEC);
-    if (t.lost || (f->args->count && !f->enough && !cli_interrupted()))
-        return CLI_FAILED;
-    return CLI_OK;
+    return MAX(cli_stream_status(&f->stream), t.lost ? CLI_FAILED : CLI_OK);
 }
 
 /* ---- beginning ---- */
@@ -542,9 +506,8 @@ static int begin(struct follow *f)
                      : ", while every system call of the machine takes 0.1 to 0.3 us longer",
                  msgq_follow_reason(reader));
     (void)setpriority(PRIO_PROCESS, 0, PRIORITY); /* where permitted */
-    cli_at_interrupt(detach, &f->followers);
-    r = f->wake_fd = cli_catch_signals();
-    if (r >= 0)
+    r = cli_stream_begin(&f->stream);
+    if (r == 0)
         r = follow_notices_read(f->notices, &e);
     if (r == 0)
         r = qfollow_start(&f->followers, &e);
@@ -584,23 +547,39 @@ static int check(struct cli_ctx *ctx, const struct follow_args *args, unsigned i
 
 static int follow_run(struct cli_ctx *ctx, const void *argp)
 {
-    struct follow f = {.ctx = ctx, .args = argp, .kinds = kinds_of(ctx, argp)};
+    const struct follow_args *args = argp;
+    struct follow f = {.ctx = ctx, .args = args, .kinds = kinds_of(ctx, args)};
     struct err e = ERR_INIT;
-    int r, status = check(ctx, argp, f.kinds);
+    int r, status = check(ctx, args, f.kinds);
 
     if (status)
         return status;
-    if (f.args->all && (f.kinds & QFOLLOW_POSIX))
+    f.stream = (struct cli_stream){
+        .ctx = ctx,
+        .ops = &follow_ops,
+        .verb = &f,
+        .what = "messages",
+        .timeout = args->timeout ? args->timeout : CLI_FOREVER,
+        .period = NSEC_PER_SEC, /* to look who has the queues open */
+        .wanted = args->count,
+    };
+    if (args->all && (f.kinds & QFOLLOW_POSIX))
         qcmd_tell_journals(ctx, NULL);
     status = begin(&f);
     if (status == CLI_OK) {
-        r = follow_loop(&f, &e);
+        out_list_begin(ctx->out, "events",
+                       f.kinds == QFOLLOW_POSIX  ? posix_cols
+                       : f.kinds == QFOLLOW_SYSV ? sysv_cols
+                                                 : follow_cols,
+                       OUT_RECORDS | OUT_STREAM | OUT_BATCH);
+        r = cli_stream_run(&f.stream, &e);
+        out_list_end(ctx->out);
         status = follow_status(&f);
         if (r < 0)
             status = cli_fail(ctx, r, &e, "cannot go on");
     }
+    cli_stream_end();
     follow_notices_free(f.notices);
-    cli_at_interrupt(NULL, NULL);
     qfollow_done(&f.followers);
     return status;
 }

@@ -6,7 +6,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "mqpeek_verbs.h"
@@ -252,33 +251,45 @@ static void snapshot_row(const struct top *t, const struct pmq_watched *q, uint6
     out_row(t->ctx->out, &row);
 }
 
-static void sleep_until(uint64_t then)
+static void show_snapshot(struct top *t)
 {
-    struct timespec ts = timefmt_to_timespec(then);
+    uint64_t taken = timefmt_now(CLOCK_REALTIME);
+    const struct pmq_watched **v;
+    size_t n = pmq_watch_select(t->watch, t->by, t->reverse, t->filter, &v);
 
-    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL) == EINTR)
-        ;
+    for (size_t i = 0; i < n; i++)
+        snapshot_row(t, v[i], taken);
+    out_flush(t->ctx->out);
+    t->stream.done++;
 }
 
 /* Looks as often as it is due until the interval is over. */
-static int watch_until(struct top *t, uint64_t end, struct err *e)
+static int read_batch(void *verb, const struct pollfd *p, struct err *e)
 {
-    for (;;) {
-        uint64_t now = timefmt_now(CLOCK_MONOTONIC), next;
-        int r = pmq_watch_look(t->watch, now, &next, e);
+    struct top *t = verb;
+    uint64_t now = timefmt_now(CLOCK_MONOTONIC), next;
+    int r;
 
+    if (!p)
+        return 0; /* of an interval that was cut short nothing is shown */
+    if (now >= t->interval_end) {
+        t->interval_end = MAX(t->interval_end + t->delay, now);
+        r = pmq_watch_interval(t->watch, now, e);
         if (r < 0)
             return r;
-        sleep_until(MIN(next, end));
-        if (timefmt_now(CLOCK_MONOTONIC) >= end)
-            return pmq_watch_interval(t->watch, timefmt_now(CLOCK_MONOTONIC), e);
+        show_snapshot(t);
     }
+    r = pmq_watch_look(t->watch, now, &next, e);
+    t->stream.next = MIN(next, t->interval_end);
+    return r;
 }
 
-static int top_batch(struct top *t, uint64_t count)
+static int top_batch(struct top *t)
 {
-    uint64_t end = timefmt_now(CLOCK_MONOTONIC);
+    static const struct cli_stream_ops ops = {.read = read_batch};
+    uint64_t now = timefmt_now(CLOCK_MONOTONIC);
     struct err e = ERR_INIT;
+    int r;
 
     if (top_counts(t))
         cli_note(t->ctx, "rates are counted in the kernel (BPF, %s)",
@@ -288,27 +299,13 @@ static int top_batch(struct top *t, uint64_t count)
                  err_text(&t->why, -EOPNOTSUPP));
     if (pmq_watch_note(t->watch)[0])
         cli_note(t->ctx, "%s", pmq_watch_note(t->watch));
+    t->stream.ops = &ops;
+    t->stream.next = now;
+    t->interval_end = now + t->delay;
     out_list_begin(t->ctx->out, "queues", top_cols, OUT_RECORDS | OUT_STREAM | OUT_BATCH);
-    for (uint64_t i = 0; !count || i < count; i++) {
-        const struct pmq_watched **v;
-        uint64_t taken;
-        size_t n;
-        int r;
-
-        end = MAX(end + t->delay, timefmt_now(CLOCK_MONOTONIC));
-        r = watch_until(t, end, &e);
-        if (r < 0)
-            return cli_fail(t->ctx, r, &e, "cannot watch queues");
-        n = pmq_watch_select(t->watch, t->by, t->reverse, t->filter, &v);
-        taken = timefmt_now(CLOCK_REALTIME);
-        for (size_t k = 0; k < n; k++)
-            snapshot_row(t, v[k], taken);
-        out_flush(t->ctx->out);
-        if (out_error(t->ctx->out) < 0)
-            break;
-    }
+    r = cli_stream_run(&t->stream, &e);
     out_list_end(t->ctx->out);
-    return CLI_OK;
+    return r < 0 ? cli_fail(t->ctx, r, &e, "cannot watch queues") : cli_stream_status(&t->stream);
 }
 
 static int top_live(struct top *t)
@@ -343,7 +340,16 @@ static int top_run(struct cli_ctx *ctx, const void *argp)
         .by = (enum pmq_watch_key)args->sort,
         .reverse = args->reverse,
     };
-    int status;
+    int status, r;
+
+    t.stream = (struct cli_stream){
+        .ctx = ctx,
+        .verb = &t,
+        .what = "snapshots",
+        .timeout = CLI_FOREVER,
+        .period = CLI_FOREVER,
+        .wanted = args->count,
+    };
 
     if (strlen(args->filter) >= sizeof(t.filter))
         return cli_usage(ctx, "--filter is longer than %zu bytes", sizeof(t.filter) - 1);
@@ -355,8 +361,11 @@ static int top_run(struct cli_ctx *ctx, const void *argp)
         t.kinds |= QFOLLOW_SYSV;
     qcmd_tell_journals(ctx, NULL);
     status = top_begin(&t, args);
+    r = status == CLI_OK ? cli_stream_begin(&t.stream) : 0;
+    if (r < 0)
+        status = cli_fail(ctx, r, NULL, "cannot catch signals");
     if (status == CLI_OK)
-        status = batch ? top_batch(&t, args->count) : top_live(&t);
+        status = batch ? top_batch(&t) : top_live(&t);
     pmq_watch_free(t.watch);
     pmq_inspector_free(t.inspector);
     qfollow_done(&t.counters);

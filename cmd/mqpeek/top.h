@@ -2,7 +2,7 @@
 /* The parts of mqpeek top: reading (top.c), the full screen (top_screen.c), its two pictures. */
 #pragma once
 
-#include "cli.h"
+#include "cli_stream.h"
 #include "pmq_watch.h"
 #include "qfollow.h"
 #include "terminal.h"
@@ -20,6 +20,8 @@ enum { TOP_FILTER_MAX = 64 };
  * @delay: between two pictures or snapshots, ns
  * @by, @reverse: the order
  * @filter: part of the names that are shown
+ * @stream: until which end
+ * @interval_end: of the snapshot that is next, CLOCK_MONOTONIC
  */
 struct top {
     struct cli_ctx *ctx;
@@ -33,6 +35,8 @@ struct top {
     enum pmq_watch_key by;
     bool reverse;
     char filter[TOP_FILTER_MAX];
+    struct cli_stream stream;
+    uint64_t interval_end;
 };
 
 /* Whether messages are counted, of all kinds of queues that are shown. */

@@ -287,7 +287,7 @@ static int screen_loop(struct screen *s, struct err *e)
     uint64_t delay = s->top->delay;
     bool dirty = true;
 
-    while (!s->leave) {
+    while (!s->leave && !cli_interrupted()) {
         uint32_t key = TERM_KEY_NONE;
         uint64_t wake;
         int r;
@@ -302,7 +302,7 @@ static int screen_loop(struct screen *s, struct err *e)
         if (r > 0 || dirty)
             if ((r = draw(s)) < 0)
                 return r;
-        wake = s->table.paused ? now + 3600 * NSEC_PER_SEC : MIN(refresh, look);
+        wake = s->table.paused ? now + NSEC_PER_SEC : MIN(refresh, look);
         now = timefmt_now(CLOCK_MONOTONIC);
         r = term_wait_key(s->term, wake > now ? wake - now : 0, &key);
         if (r < 0)

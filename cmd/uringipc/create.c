@@ -7,13 +7,13 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cleanup.h"
 #include "parse.h"
 #include "pidfile.h"
+#include "signals.h"
 #include "ucmd.h"
 
 struct create_args {
@@ -108,19 +108,6 @@ static int report(struct cli_ctx *ctx, uint32_t id, const char *backend, pid_t k
     return out_error(ctx->out);
 }
 
-/* The signals to end by, as for all verbs: those that were ignored at our start stay ignored. */
-static void block_ends(sigset_t *set)
-{
-    static const int ends[] = {SIGINT, SIGTERM, SIGHUP};
-    struct sigaction old;
-
-    sigemptyset(set);
-    for (size_t i = 0; i < ARRAY_SIZE(ends); i++)
-        if (sigaction(ends[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
-            sigaddset(set, ends[i]);
-    sigprocmask(SIG_BLOCK, set, NULL);
-}
-
 /**
  * struct kept - a channel, and what ends with the process that keeps it
  * @keep: the channel
@@ -178,7 +165,7 @@ static _noreturn_ void keeper(const struct uipc_ops *ops, const struct chan_conf
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     sigset_t set;
 
-    block_ends(&set);
+    signals_hold(&set, NULL);
     setsid();
     rep.r = kept_make(&kept, ops, conf, pid_file, &rep.e);
     rep.id = kept.id;
@@ -234,7 +221,7 @@ static int keep_here(struct cli_ctx *ctx, const struct uipc_ops *ops, const stru
     sigset_t set;
     int r;
 
-    block_ends(&set);
+    signals_hold(&set, NULL);
     r = kept_make(&kept, ops, conf, pid_file, &e);
     if (r < 0)
         return cli_fail(ctx, r, &e, "cannot create a channel");

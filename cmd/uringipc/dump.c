@@ -84,7 +84,7 @@ static void record(struct ucmd_watch *watch, const struct ucmd_msg *m)
 
     d->missed += m->lost;
     put_message(d->w, m);
-    watch->stop = dump_writer_flush(d->w) < 0;
+    watch->stream.ended = dump_writer_flush(d->w) < 0;
 }
 
 /* Writes the messages that wait in the channel now. */
@@ -147,7 +147,7 @@ static int dump_to(FILE *f, void *arg, bool *whole)
     (void)dump_writer_flush(w); /* its error is kept for the end */
     status = job->args->follow ? ucmd_watch(&watch) : dump_waiting(ctx, job->u, &d);
     r = dump_writer_finish(w);
-    *whole = status == CLI_OK && r == 0;
+    *whole = (status == CLI_OK || cli_interrupted()) && r == 0;
     if (r == -EPIPE)
         return status;
     if (r < 0)

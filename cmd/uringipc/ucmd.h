@@ -2,7 +2,7 @@
 /* What the verbs of uringipc share: finding a channel, rows of messages, watching. */
 #pragma once
 
-#include "cli.h"
+#include "cli_stream.h"
 #include "uipc.h"
 
 /* Names for --backend, ended by NULL. */
@@ -70,8 +70,8 @@ void ucmd_msg_fill(struct ucmd_msg *row, const struct ringmap_msg *msg, const vo
  * @to_stdout: the messages are shown on standard output: end when nobody reads that any more
  * @count: end after so many; 0: no limit
  * @timeout: end then, ns; CHAN_FOREVER
- * @stop: set by @show to end
- * @seen, @missed, @next, @map, @buf, @start, @pause: its own
+ * @stream: @show may set its .ended
+ * @missed, @next, @map, @buf, @pause: its own
  */
 struct ucmd_watch {
     struct cli_ctx *ctx;
@@ -82,14 +82,12 @@ struct ucmd_watch {
     bool to_stdout;
     uint64_t count;
     uint64_t timeout;
-    uint64_t seen;
+    struct cli_stream stream;
     uint64_t missed;
     uint64_t next;
     struct ringmap map;
     char *buf;
-    uint64_t start;
     uint64_t pause;
-    bool stop;
 };
 
 /*

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Watching a channel's memory, for monitor and dump --follow. */
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 
 #include "timefmt.h"
@@ -19,7 +18,7 @@ static void show_next(struct ucmd_watch *w)
         row.time = timefmt_now(CLOCK_REALTIME);
         row.lost = w->missed;
         w->missed = 0;
-        w->seen++;
+        w->stream.done++;
         w->show(w, &row);
     } else if (r == -ESTALE) {
         /* Overwritten: go on with the oldest message, or a little later, for senders go on, too. */
@@ -46,18 +45,13 @@ static int follow(struct ucmd_watch *w)
 {
     const uint64_t step = 100 * NSEC_PER_MSEC;
 
-    while ((!w->count || w->seen < w->count) && !cli_interrupted() && !w->stop) {
-        uint64_t spent = timefmt_now(CLOCK_MONOTONIC) - w->start;
+    while (cli_stream_goes_on(&w->stream)) {
         struct uipc_info info;
-        int r;
+        int r = ringmap_wait(&w->map, (uint32_t)w->next, cli_stream_left(&w->stream, step),
+                             &w->pause);
 
-        if (spent >= w->timeout)
-            break;
-        r = ringmap_wait(&w->map, (uint32_t)w->next, MIN(step, w->timeout - spent), &w->pause);
         if (r == 0)
             show_next(w);
-        if (out_error(w->ctx->out) < 0 || r == -EINTR)
-            return CLI_OK;
         if (r != -ETIMEDOUT)
             continue;
         if (w->to_stdout && ucmd_reader_gone())
@@ -72,11 +66,7 @@ static int follow(struct ucmd_watch *w)
         if (info.c.destroyed) /* a message that is not complete now never will be */
             return CLI_OK;
     }
-    if (w->count && w->seen < w->count && !w->stop)
-        return cli_fail_status(w->ctx, CLI_FAILED,
-                               "%s: %" PRIu64 " of %" PRIu64 " messages were seen in time",
-                               w->ctx->operands[0], w->seen, w->count);
-    return CLI_OK;
+    return w->stream.ended ? CLI_OK : cli_stream_status(&w->stream);
 }
 
 int ucmd_watch(struct ucmd_watch *w)
@@ -91,8 +81,14 @@ int ucmd_watch(struct ucmd_watch *w)
         return cli_fail(w->ctx, -ENOMEM, NULL, "%s", w->ctx->operands[0]);
     if (!w->backlog)
         w->next = to;
-    w->start = timefmt_now(CLOCK_MONOTONIC);
-    r = cli_catch_signals();
+    w->stream = (struct cli_stream){
+        .ctx = w->ctx,
+        .subject = w->ctx->operands[0],
+        .what = "messages",
+        .timeout = w->timeout,
+        .wanted = w->count,
+    };
+    r = cli_stream_begin(&w->stream);
     r = r < 0 ? cli_fail(w->ctx, r, NULL, "cannot catch signals") : follow(w);
     free(w->buf);
     return r;

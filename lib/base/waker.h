@@ -18,5 +18,5 @@ void waker_listen(bool on);
 /* The call fails with EINTR from @deadline on, CLOCK_MONOTONIC in ns; UINT64_MAX: never. */
 void waker_at(uint64_t deadline);
 
-/* From now on; async-signal-safe. @unused serves cli_at_interrupt(). */
+/* From now on; async-signal-safe. @unused: so that it can be a callback. */
 void waker_now(void *unused);

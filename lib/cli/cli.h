@@ -339,20 +339,6 @@ void cli_progress_end(struct cli_progress *p);
 enum cli_exit cli_exit_status(int r);
 
 /*
- * For verbs that go on until they are told to end: SIGINT, SIGTERM and SIGHUP make a descriptor
- * readable. A second one does what it did before: the first may wait for a reader that has stopped
- * reading. Once a process. Return: the descriptor, which stays open, or -errno.
- */
-int cli_catch_signals(void);
-bool cli_interrupted(void);
-
-/* The status of a verb that was interrupted before it reached its goal: 128 and the signal. */
-int cli_interrupted_status(void);
-
-/* What the signal's handler does besides, at once: only async-signal-safe things. NULL: nothing. */
-void cli_at_interrupt(void (*fn)(void *ctx), void *ctx);
-
-/*
  * Says that an output file (NULL: standard output) cannot be written. Whatever @r is, the status is
  * 1: the others tell of what the command is about.
  */

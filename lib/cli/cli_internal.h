@@ -129,3 +129,13 @@ void cli_progress_clear(const struct cli_ctx *ctx);
 
 /* Help on @verb, or on the applet when it is NULL. */
 void cli_help(struct buf *b, const struct cli_applet *applet, const struct cli_verb *verb);
+
+/*
+ * SIGINT, SIGTERM and SIGHUP make a descriptor readable from now on, but for those that are
+ * ignored. A second one does what it did before: the first may wait for a reader that has stopped
+ * reading. Once a process. Return: the descriptor, which stays open, or -errno.
+ */
+int cli_catch_signals(void);
+
+/* What the signal's handler does besides, at once: only async-signal-safe things. NULL: nothing. */
+void cli_at_interrupt(void (*fn)(void *ctx), void *ctx);

@@ -6,7 +6,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "cli.h"
+#include "cli_internal.h"
+#include "cli_stream.h"
 
 static int wake_fd = -1;
 static volatile sig_atomic_t interrupted;

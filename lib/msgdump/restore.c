@@ -8,15 +8,15 @@
 #include <inttypes.h>
 #include <mqueue.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "descriptors.h"
 #include "plan_internal.h"
+#include "signals.h"
 #include "timefmt.h"
 
 static const char still_there[] = "what was appended stays; the rest is still in the dump";
@@ -288,35 +288,19 @@ static bool undo(struct msgdump_plan *p, struct err *e)
     return all;
 }
 
-static void raise_descriptors(void)
-{
-    struct rlimit l;
-
-    if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_cur < l.rlim_max) {
-        l.rlim_cur = l.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &l);
-    }
-}
-
 /*
- * Signals that would end the process wait until all is done or undone. One that is ignored is not
- * among them: blocked it would count. Return: a descriptor of them; negative: they are not held.
+ * Signals that would end the process wait until all is done or undone. Return: a descriptor of
+ * them; negative: they are not held.
  */
 static int hold_signals(sigset_t *before)
 {
-    static const int ending[] = {SIGINT, SIGTERM, SIGHUP};
-    struct sigaction action;
-    sigset_t set;
+    sigset_t held;
     int fd;
 
-    sigemptyset(&set);
-    for (size_t i = 0; i < ARRAY_SIZE(ending); i++)
-        if (sigaction(ending[i], NULL, &action) == 0 && action.sa_handler == SIG_DFL)
-            sigaddset(&set, ending[i]);
-    fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    signals_hold(&held, before);
+    fd = signalfd(-1, &held, SFD_CLOEXEC | SFD_NONBLOCK);
     if (fd < 0)
-        return -errno;
-    sigprocmask(SIG_BLOCK, &set, before);
+        sigprocmask(SIG_SETMASK, before, NULL);
     return fd;
 }
 
@@ -355,7 +339,7 @@ int msgdump_plan_run(struct msgdump_plan *p, struct err *e)
 
     if (r < 0)
         return r;
-    raise_descriptors();
+    descriptors_raise_limit();
     p->signals = p->opts->puts_back ? -1 : hold_signals(&before);
     r = run_passes(p, &why);
     if (r < 0)

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "descriptors.h"
 #include "proc.h"
 
 int ipcns_enter(int ns)
@@ -56,59 +57,25 @@ int ipcns_open_path(const char *path)
 }
 
 /* An errno as payload, the descriptor beside it. */
-union fd_message {
-    struct cmsghdr align;
-    char control[CMSG_SPACE(sizeof(int))];
-};
-
 static void send_result(int sock, int fd)
 {
-    union fd_message u = {0};
-    int code = fd < 0 ? fd : 0;
-    struct iovec iov = {.iov_base = &code, .iov_len = sizeof(code)};
-    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
-    struct cmsghdr *c;
+    int code = MIN(fd, 0);
 
-    if (fd >= 0) {
-        msg.msg_control = u.control;
-        msg.msg_controllen = sizeof(u.control);
-        c = CMSG_FIRSTHDR(&msg);
-        c->cmsg_level = SOL_SOCKET;
-        c->cmsg_type = SCM_RIGHTS;
-        c->cmsg_len = CMSG_LEN(sizeof(int));
-        memcpy(CMSG_DATA(c), &fd, sizeof(fd));
-    }
-    (void)sendmsg(sock, &msg, MSG_NOSIGNAL);
+    (void)descriptor_send(sock, &code, sizeof(code), fd);
 }
 
 static int receive_result(int sock)
 {
-    union fd_message u;
-    int code = 0, fd;
-    struct iovec iov = {.iov_base = &code, .iov_len = sizeof(code)};
-    struct msghdr msg = {
-        .msg_iov = &iov,
-        .msg_iovlen = 1,
-        .msg_control = u.control,
-        .msg_controllen = sizeof(u.control),
-    };
-    struct cmsghdr *c;
-    ssize_t n;
+    int code, fd;
+    ssize_t n = descriptor_receive(sock, &code, sizeof(code), &fd);
 
-    do
-        n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
-    while (n < 0 && errno == EINTR);
     if (n < 0)
-        return -errno;
+        return (int)n;
     if (n != sizeof(code))
         return -EIO;
     if (code < 0)
         return code;
-    c = CMSG_FIRSTHDR(&msg);
-    if (!c || c->cmsg_type != SCM_RIGHTS || c->cmsg_len != CMSG_LEN(sizeof(int)))
-        return -EIO;
-    memcpy(&fd, CMSG_DATA(c), sizeof(fd));
-    return fd;
+    return fd < 0 ? -EIO : fd;
 }
 
 int ipcns_call(int ns, int (*open_inside)(const void *ctx), const void *ctx)

@@ -14,7 +14,6 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -22,6 +21,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "descriptors.h"
 #include "mqpeek_abi.h"
 #include "run_internal.h"
 
@@ -64,59 +64,18 @@ struct child_report {
     enum child_step { STEP_FILTER, STEP_EXEC } step;
 };
 
-static int send_report(int sock, const struct child_report *report, int fd)
-{
-    union {
-        struct cmsghdr align;
-        char control[CMSG_SPACE(sizeof(int))];
-    } u = {0};
-    struct child_report copy = *report;
-    struct iovec iov = {.iov_base = &copy, .iov_len = sizeof(copy)};
-    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
-
-    if (fd >= 0) {
-        struct cmsghdr *c;
-
-        msg.msg_control = u.control;
-        msg.msg_controllen = sizeof(u.control);
-        c = CMSG_FIRSTHDR(&msg);
-        c->cmsg_level = SOL_SOCKET;
-        c->cmsg_type = SCM_RIGHTS;
-        c->cmsg_len = CMSG_LEN(sizeof(int));
-        memcpy(CMSG_DATA(c), &fd, sizeof(fd));
-    }
-    return TEMP_FAILURE_RETRY(sendmsg(sock, &msg, MSG_NOSIGNAL)) < 0 ? -errno : 0;
-}
-
-/* Return: 1 with a report (and *@fd when one came), 0 at the end, -errno. */
+/* Return: 1 with a report, and *@fd when one came; 0 at the end; -errno. */
 static int receive_report(int sock, struct child_report *report, int *fd)
 {
-    union {
-        struct cmsghdr align;
-        char control[CMSG_SPACE(sizeof(int))];
-    } u;
-    struct iovec iov = {.iov_base = report, .iov_len = sizeof(*report)};
-    struct msghdr msg = {
-        .msg_iov = &iov,
-        .msg_iovlen = 1,
-        .msg_control = u.control,
-        .msg_controllen = sizeof(u.control),
-    };
-    struct cmsghdr *c;
-    ssize_t n;
+    int got;
+    ssize_t n = descriptor_receive(sock, report, sizeof(*report), &got);
 
-    do
-        n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
-    while (n < 0 && errno == EINTR);
-    if (n < 0)
-        return -errno;
-    if (n == 0)
-        return 0;
+    if (n <= 0)
+        return (int)n;
     if (n != (ssize_t)sizeof(*report))
         return -EPROTO;
-    c = CMSG_FIRSTHDR(&msg);
-    if (c && c->cmsg_type == SCM_RIGHTS)
-        memcpy(fd, CMSG_DATA(c), sizeof(*fd));
+    if (got >= 0)
+        *fd = got;
     return 1;
 }
 
@@ -151,7 +110,7 @@ static _noreturn_ void become_command(const struct run_opts *opts, char *const a
     fd = install_filter(opts);
     report.error = fd < 0 ? fd : 0;
     report.step = STEP_FILTER;
-    if (send_report(sock, &report, fd) < 0 || fd < 0)
+    if (descriptor_send(sock, &report, sizeof(report), fd) < 0 || fd < 0)
         _exit(125);
     close(fd);
     if (read(sock, &go, 1) != 1) /* the supervisor has gone */
@@ -161,7 +120,7 @@ static _noreturn_ void become_command(const struct run_opts *opts, char *const a
     execvp(argv[0], argv);
     report.error = -errno;
     report.step = STEP_EXEC;
-    (void)send_report(sock, &report, -1);
+    (void)descriptor_send(sock, &report, sizeof(report), -1);
     _exit(report.error == -ENOENT ? 127 : 126);
 }
 
@@ -438,17 +397,6 @@ int run_probe(unsigned int part, struct err *e)
     return r;
 }
 
-/* The supervisor needs a descriptor for each peer, ring and channel of all programs. */
-static void raise_limit(void)
-{
-    struct rlimit limit;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-        return;
-    limit.rlim_cur = limit.rlim_max;
-    (void)setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 /* With nothing to answer this process becomes the command. Does not return when it succeeds. */
 static int become(char *const argv[], struct err *e)
 {
@@ -493,7 +441,8 @@ int run_command(const struct run_opts *opts, char *const argv[], int *status, st
     }
     if (child < 0)
         r = -errno;
-    raise_limit(); /* ours, not the command's */
+    descriptors_raise_limit();
+        /* one for each peer, ring and channel of all programs */ /* ours, not the command's */
     closep(&sock[1]);
     sock[1] = -1;
     if (r == 0)

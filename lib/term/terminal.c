@@ -47,7 +47,8 @@ static const int ending[] = {
 static struct {
     volatile sig_atomic_t entered; /* the terminal is ours to restore */
     volatile sig_atomic_t redraw;
-    pid_t owner; /* a child that inherits all this leaves the terminal alone */
+    volatile sig_atomic_t told; /* to end, by a signal that was handed on */
+    pid_t owner;                /* a child that inherits all this leaves the terminal alone */
     int in;
     int out;
     struct termios saved;
@@ -101,14 +102,32 @@ static void leave(void)
     tty.entered = 0;
 }
 
+/*
+ * A process that has caught the signal itself ends in its own time, and closes the terminal then. A
+ * second one does what it does by default.
+ */
+static bool hand_on(int sig, struct sigaction *old)
+{
+    bool polite = sig == SIGINT || sig == SIGTERM || sig == SIGHUP;
+
+    if (!polite || old->sa_flags & SA_SIGINFO || old->sa_handler == SIG_DFL)
+        return false;
+    old->sa_handler(sig);
+    old->sa_handler = SIG_DFL;
+    tty.told = 1;
+    return true;
+}
+
 static void on_ending(int sig, siginfo_t *info, _unused_ void *context)
 {
     int saved_errno = errno;
 
-    leave();
     for (size_t i = 0; i < ARRAY_SIZE(ending); i++) {
         if (ending[i] != sig)
             continue;
+        if (hand_on(sig, &tty.old_ending[i]))
+            break;
+        leave();
         sigaction(sig, &tty.old_ending[i], NULL);
         /* A fault happens again at the return, and then does what it did before. */
         if (i >= FAULTS || info->si_code <= 0)
@@ -423,6 +442,10 @@ int term_wait_key(struct term *t, uint64_t timeout_ns, uint32_t *key)
 
         if (tty.redraw)
             return take_redraw(t, key);
+        if (tty.told) {
+            *key = TERM_KEY_NONE;
+            return 0;
+        }
         if (take_key(t, false, key))
             return 0;
         now = timefmt_now(CLOCK_MONOTONIC);

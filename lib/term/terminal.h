@@ -26,8 +26,10 @@ struct term;
  * @e: why not
  *
  * Takes over the signals that end or stop the process (those that were ignored stay so): they
- * restore the terminal and then do what they did before. Ctrl-C, Ctrl-\ and Ctrl-Z stay signals.
- * SIGWINCH, SIGTSTP and SIGCONT are blocked but for the time in term_wait_key().
+ * restore the terminal and then do what they did before. Only a handler of SIGINT, SIGTERM or SIGHUP
+ * is called with the terminal as it is, and term_wait_key() returns TERM_KEY_NONE. Ctrl-C, Ctrl-\
+ * and Ctrl-Z stay signals. SIGWINCH, SIGTSTP and SIGCONT are blocked but for the time in
+ * term_wait_key().
  *
  * Return: 0; -ENOTTY; -EOPNOTSUPP for a terminal that cannot place a cursor (TERM=dumb); -EBUSY;
  * -ENOMEM.

@@ -48,10 +48,12 @@ texts() { mqdump save "$1" | jq -r 'select(.type == "message") | "\(.priority):\
 
 # Runs in the background until the recorder is attached: a first message proves it.
 record() {
-    "$IPCBOX" mqdump record "$q" -O r.traffic "$@" 2>record.err 3>&- &
+    # A shell lets what it runs in the background ignore SIGINT.
+    env --default-signal=INT "$IPCBOX" mqdump record "$q" -O r.traffic "$@" 2>record.err 3>&- &
     job=$!
     within 30 attached
 }
+recorded() { jq -r 'select(.type == "event").text' "$2" | grep -qx "$1"; }
 attached() { grep -q anon_inode:bpf /proc/$job/fd/ 2>/dev/null || find "/proc/$job/fd" -lname '*bpf*link*' -o -lname '*perf_event*' | grep -q .; }
 
 @test "mqdump record: what is sent is in the file, and replay sends it again" {
@@ -88,7 +90,7 @@ attached() { grep -q anon_inode:bpf /proc/$job/fd/ 2>/dev/null || find "/proc/$j
     root
     record
     send 1:a
-    sleep 0.3
+    within 30 recorded a r.traffic.partial
     kill -INT "$job"
     wait "$job"
     expect 0 mqdump verify r.traffic
@@ -96,6 +98,7 @@ attached() { grep -q anon_inode:bpf /proc/$job/fd/ 2>/dev/null || find "/proc/$j
     rm r.traffic
     record
     send 1:b
+    within 30 recorded b r.traffic.partial
     kill -KILL "$job"
     wait "$job" || true
     [ ! -e r.traffic ]
@@ -104,6 +107,7 @@ attached() { grep -q anon_inode:bpf /proc/$job/fd/ 2>/dev/null || find "/proc/$j
     # What a killed one left is not written over.
     record
     send 1:c
+    within 30 recorded c r.traffic.partial.1
     kill -KILL "$job"
     wait "$job" || true
     is "$(jq -r 'select(.type == "event").text' r.traffic.partial) $(ls r.traffic.partial*)" "b r.traffic.partial

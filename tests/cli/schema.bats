@@ -202,7 +202,7 @@ told() {
     attached() { readlink "/proc/$job/fd/"* | grep -q anon_inode:bpf_link; }
     within 60 attached
     printf 'send 1 \377\nsend 2 text\nrecv-\nrecv\n' | "$HELPERS/mqactor" actor "/$q"
-    kill -INT "$job"
+    kill -TERM "$job"
     wait "$job"
     valid mqdump-show-types mqdump -J show r.traffic
     lines mqdump-show-types mqdump --jsonl show r.traffic

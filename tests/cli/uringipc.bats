@@ -84,37 +84,6 @@ receivers_are() {
     has "$err" "kernel" "use --backend embedded"
 }
 
-# Whether a verb is where signals end it: it catches them, or (create) waits for them.
-minds_signals() {
-    local caught
-    caught=$(awk '/^SigCgt/ { print $2 }' "/proc/$1/status")
-    ((0x$caught & 0x4000)) || { [ "$verb" = create ] && [ -s "$BATS_TEST_TMPDIR/out" ]; }
-}
-
-@test "uringipc: every verb ends by the same signals, and none by one that was ignored" {
-    u create -d -k a
-    for verb in "recv a --follow" "monitor a" "dump a --follow" create; do
-        for sig in INT HUP TERM; do
-            # A shell starts what follows & so that SIGINT is ignored; here it is not.
-            # shellcheck disable=SC2086
-            env --default-signal=INT,HUP "$IPCBOX" uringipc --backend embedded $verb >"$BATS_TEST_TMPDIR/out" 3>&- &
-            pid=$!
-            within 20 minds_signals "$pid"
-            kill "-$sig" "$pid"
-            wait "$pid"
-        done
-        # shellcheck disable=SC2086
-        env --ignore-signal=INT,HUP "$IPCBOX" uringipc --backend embedded $verb >"$BATS_TEST_TMPDIR/out" 3>&- &
-        pid=$!
-        within 20 minds_signals "$pid"
-        kill -INT "$pid"
-        kill -HUP "$pid"
-        kill -0 "$pid"
-        kill -TERM "$pid"
-        wait "$pid"
-    done
-}
-
 # bats test_tags=kernel
 @test "uringipc: a channel that stays full is told, not a timeout" {
     u create -d -k full --entries 1
