@@ -74,7 +74,7 @@ attached() { grep -q anon_inode:bpf /proc/$job/fd/ 2>/dev/null || find "/proc/$j
 
 @test "mqdump record: sends and receives, for a while, to standard output too" {
     root
-    "$IPCBOX" mqdump record "$q" "$q-to" --duration 1 >r.traffic 2>record.err 3>&- &
+    "$IPCBOX" mqdump record "$q" "$q-to" --duration 6 >r.traffic 2>record.err 3>&- &
     job=$!
     within 30 attached
     send 5:first
