@@ -290,12 +290,11 @@ int cli_write_man(FILE *f, const struct cli_applet *applet)
           ".TP\n5\nNot permitted.\n"
           ".TP\n128 and the signal\\(aqs number\nInterrupted before it had what it was for.\n"
           ".PP\nOf several operands the numerically highest counts.\n"
-          ".PP\nA command that goes on until it is told to end (follow, monitor, record, \\&...) "
-          "ends "
-          "with 0 on SIGINT, SIGTERM and SIGHUP, after it has written what it has; unless it had a "
-          "goal, a count or a message to wait for, and has not reached it. A second such signal "
-          "ends it at once. One that was ignored when it was started stays ignored, as a shell "
-          "does with SIGINT for what it runs in the background.\n",
+          ".PP\nA command that goes on until it is told to end (follow, monitor, record, \\&...)\n"
+          "ends with 0 on SIGINT, SIGTERM and SIGHUP, after it has written what it has;\n"
+          "unless it had a goal, a count or a message to wait for, and has not reached it.\n"
+          "A second such signal ends it at once. One that was ignored when it was started\n"
+          "stays ignored: a shell does so with SIGINT for what it runs in the background.\n",
           f);
     section(f, "ENVIRONMENT", applet->environment);
     section(f, "FILES", applet->files);
