@@ -75,12 +75,37 @@ static int add_action(struct criu_lines *l, struct err *e)
     return 0;
 }
 
+/*
+ * Criu would make System V queues again that are still there, if the namespace outlives the
+ * container. Whether it does only the bundle tells; one that cannot be read is the runtime's to
+ * complain of.
+ */
+static int check_shared(const char *bundle, const struct msgdump_tree_sysv *sysv, struct err *e)
+{
+    char path[4096];
+
+    if (!sysv->n || !bundle[0] || oci_ipc_path(bundle, path, NULL) < 0 || !path[0])
+        return 0;
+    return err_set(e, -EOPNOTSUPP, NULL,
+                   "it shares its IPC namespace, in which there are System V queues: criu cannot "
+                   "restore them there");
+}
+
 /* Return: 1 when there are queues, for which criu is prepared; 0 when the runtime needs no help. */
-static int prepare_tree(const struct msgdump_tree *t, struct err *e)
+static int prepare_tree(struct cli_ctx *ctx, const struct msgdump_tree *t, const char *bundle,
+                        struct err *e)
 {
     _cleanup_(criu_lines_done) struct criu_lines l = {0};
+    struct msgdump_tree_sysv sysv;
     int r = msgdump_tree_check(t, e);
 
+    if (r == 0)
+        r = msgdump_tree_sysv(t, &sysv, e);
+    if (r == 0)
+        r = check_shared(bundle, &sysv, e);
+    if (r == 0 && sysv.creators)
+        cli_note(ctx, "the creator of %u System V queues will be root when they are restored",
+                 sysv.creators);
     criu_tree_lines(t, true, &l);
     if (r == 0)
         r = add_action(&l, e);
@@ -93,9 +118,10 @@ static int prepare_tree(const struct msgdump_tree *t, struct err *e)
 static int checkpoint(struct cli_ctx *ctx, const struct oci_call *c, const char *program)
 {
     _cleanup_(msgdump_tree_done) struct msgdump_tree tree = {0};
+    char bundle[4096];
     struct err e = ERR_INIT;
     pid_t pid = 0;
-    int r = oci_pid(c, program, &pid, &e), has = 0;
+    int r = oci_pid(c, program, &pid, bundle, &e), has = 0;
 
     if (r == 0)
         r = msgdump_tree_read(pid, &tree, &e);
@@ -106,7 +132,7 @@ static int checkpoint(struct cli_ctx *ctx, const struct oci_call *c, const char 
                  err_text(&e, r), c->argv[0]);
         return CLI_OK;
     }
-    r = has ? prepare_tree(&tree, &e) : 0;
+    r = has ? prepare_tree(ctx, &tree, bundle, &e) : 0;
     return r < 0 ? cli_fail(ctx, r, &e, "container %s is not checkpointed, and goes on", c->id)
                  : CLI_OK;
 }
@@ -126,7 +152,7 @@ static int restore(struct cli_ctx *ctx, const struct criu_args *given, const str
         return CLI_OK;
     qcmd_tell_journals(ctx, NULL);
     args.mount = CRIU_MOUNT_KEY;
-    r = oci_ipc_path(c, ipc, &e);
+    r = oci_ipc_path(c->bundle, ipc, &e);
     if (r == 0) {
         args.ipc = ipc[0] ? ipc : NULL;
         r = criu_make_queues(ctx, &args, path, &l, &e);

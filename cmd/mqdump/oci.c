@@ -180,15 +180,30 @@ static struct json_member *member(struct json_member *m, ssize_t n, const char *
     return NULL;
 }
 
-int oci_pid(const struct oci_call *c, const char *program, pid_t *out, struct err *e)
+/* A string that fits. Return: whether it is one. */
+static bool get_string(const struct json_member *m, char out[4096])
+{
+    ssize_t n = m->len < 4096 ? json_unescape(out, m->text, m->len) : -1;
+
+    out[MAX(n, 0)] = '\0';
+    return n >= 0;
+}
+
+int oci_pid(const struct oci_call *c, const char *program, pid_t *out, char bundle[4096],
+            struct err *e)
 {
     _cleanup_(buf_done) struct buf b = BUF_INIT;
-    struct json_member m[MEMBERS_MAX], *pid;
+    struct json_member m[MEMBERS_MAX], *pid, *dir;
+    ssize_t n;
     int r = c->id ? read_state(c, program, &b) : -EINVAL;
 
     if (r < 0)
         return err_set(e, r, NULL, "%s does not tell its state", program);
-    pid = member(m, members((char *)(uintptr_t)buf_str(&b), b.len, m), "pid", JSON_NUMBER);
+    n = members((char *)(uintptr_t)buf_str(&b), b.len, m);
+    pid = member(m, n, "pid", JSON_NUMBER);
+    dir = member(m, n, "bundle", JSON_STRING);
+    if (!dir || !get_string(dir, bundle))
+        bundle[0] = '\0';
     *out = pid ? (pid_t)strtol(pid->text, NULL, 10) : 0;
     return *out > 0 ? 0 : err_set(e, -ESRCH, NULL, "%s tells no process of it", program);
 }
@@ -209,12 +224,12 @@ static struct json_member *ipc_path(struct json_member *list, struct json_member
     return NULL;
 }
 
-int oci_ipc_path(const struct oci_call *c, char out[4096], struct err *e)
+int oci_ipc_path(const char *bundle, char out[4096], struct err *e)
 {
     _cleanup_(buf_done) struct buf b = BUF_INIT;
     struct json_member m[MEMBERS_MAX], *at;
     char path[4096];
-    ssize_t n = snprintf(path, sizeof(path), "%s/config.json", c->bundle);
+    ssize_t n = snprintf(path, sizeof(path), "%s/config.json", bundle);
     int r = n < (ssize_t)sizeof(path) ? file_read(AT_FDCWD, path, CONFIG_MAX, &b) : -ENAMETOOLONG;
 
     out[0] = '\0';
@@ -230,8 +245,7 @@ int oci_ipc_path(const struct oci_call *c, char out[4096], struct err *e)
         at = ipc_path(at, m);
     if (!at)
         return 0;
-    if (at->len >= 4096 || (n = json_unescape(out, at->text, at->len)) < 0)
-        return err_set(e, -EBADMSG, NULL, "%s: the path of the IPC namespace is wrong", path);
-    out[n] = '\0';
-    return 0;
+    return get_string(at, out)
+               ? 0
+               : err_set(e, -EBADMSG, NULL, "%s: the path of the IPC namespace is wrong", path);
 }

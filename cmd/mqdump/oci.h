@@ -38,13 +38,21 @@ void oci_call_parse(struct oci_call *c, char **argv);
  */
 int oci_find(const char *name, char out[4096]);
 
-/* Asks the runtime @program for the first process. Return: 0 or -errno with a reason. */
-int oci_pid(const struct oci_call *c, const char *program, pid_t *out, struct err *e);
+/**
+ * oci_pid() - ask the runtime for the first process
+ * @program: the runtime
+ * @bundle: where the container's configuration is, as it says
+ *
+ * Return: 0 or -errno with a reason.
+ */
+int oci_pid(const struct oci_call *c, const char *program, pid_t *out, char bundle[4096],
+            struct err *e);
 
 /**
  * oci_ipc_path() - the IPC namespace that a container shares with others
+ * @bundle: directory of its configuration
  * @out: a file that leads to it; "" when the container has one of its own, or the machine's
  *
- * It is read from the bundle. Return: 0 or -errno with a reason.
+ * Return: 0 or -errno with a reason.
  */
-int oci_ipc_path(const struct oci_call *c, char out[4096], struct err *e);
+int oci_ipc_path(const char *bundle, char out[4096], struct err *e);

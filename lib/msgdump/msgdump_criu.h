@@ -49,13 +49,34 @@ void msgdump_tree_done(struct msgdump_tree *t);
  * msgdump_tree_has_queues() - whether a checkpoint has anything to do with queues
  * @t: the tree
  *
- * It has when a process has one open, or when there is one in an IPC namespace of its own.
+ * It has when a process has one open, or when there is one in an IPC namespace of its own, of POSIX
+ * or of System V.
  *
  * Return: 1, 0, or -errno with a reason.
  */
 int msgdump_tree_has_queues(const struct msgdump_tree *t, struct err *e);
 
-/* Whether it could be restored. Return: 0, or -EOPNOTSUPP with a reason. */
+/**
+ * struct msgdump_tree_sysv - System V queues of a tree's own IPC namespace, which criu restores
+ * @n: how many
+ * @creators: of these, those that will have root as their creator, and had another
+ */
+struct msgdump_tree_sysv {
+    unsigned int n;
+    unsigned int creators;
+};
+
+/**
+ * msgdump_tree_sysv() - whether criu will restore them as they are
+ * @t: the tree
+ * @out: also after a failure, what was seen
+ * @e: why not
+ *
+ * Return: 0; -EOPNOTSUPP for a queue that would be another, or could not be restored; -errno.
+ */
+int msgdump_tree_sysv(const struct msgdump_tree *t, struct msgdump_tree_sysv *out, struct err *e);
+
+/* Whether it could be restored, all that is in its namespaces. Return: as above. */
 int msgdump_tree_check(const struct msgdump_tree *t, struct err *e);
 
 /**

@@ -60,20 +60,28 @@ int msgdump_tree_mounts(int proc, struct msgdump_tree *t, struct err *e)
 
 int msgdump_tree_check(const struct msgdump_tree *t, struct err *e)
 {
+    struct msgdump_tree_sysv sysv;
+
     if (t->user_ns)
         return err_set(e, -EOPNOTSUPP, NULL,
                        "it has a user namespace of its own, in which its queues could not be made "
                        "again: they and its processes are left as they are");
-    return 0;
+    return msgdump_tree_sysv(t, &sysv, e);
 }
 
 int msgdump_tree_has_queues(const struct msgdump_tree *t, struct err *e)
 {
     _cleanup_(pmq_set_freep) struct pmq_set *set = NULL;
+    struct msgdump_tree_sysv sysv;
     int r;
 
     if (t->n || !t->ipc_ns)
         return t->n > 0;
+    r = msgdump_tree_sysv(t, &sysv, e);
+    if (sysv.n)
+        return 1;
+    if (r < 0)
+        return r;
     r = pmq_scan(PMQ_SCAN_ALL_NAMESPACES, 0, &set, e);
     for (size_t i = 0; r == 0 && i < set->n; i++)
         if (set->v[i].ipc_ns == t->ipc_ns)

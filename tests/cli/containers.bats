@@ -157,3 +157,25 @@ grep 'user namespace' why
 receiver_blocked jobs
 SH
 }
+
+@test "containers: System V queues are restored as they were, or refused" {
+    on_machine <<'SH'
+begin
+start jobs localhost/jobs
+q=$(queues jobs mqctl create --sysv --key 0x4d51)
+queues jobs mqctl set "$q" --owner 1000 --mode 620
+echo -n first | queues jobs mqctl send "$q" --type 7
+head -c 8192 /dev/zero | queues jobs mqctl send "$q" --type 3
+look() { queues jobs mqpeek info -J "$q" | jq -c '.queues[0] | [.name, .key, .depth, .bytes, .limit, .uid, .cuid, .mode]'; }
+before=$(look)
+podman container checkpoint --export jobs.tar jobs
+podman rm jobs
+podman container restore --import jobs.tar
+is "$(look)" "$before"
+is "$(queues jobs mqctl recv "$q")" first
+queues jobs mqctl set "$q" --limit 9000
+! podman container checkpoint --export again.tar jobs >why 2>&1 || exit 1
+grep "$q has a limit of 9000 bytes" why
+finish jobs
+SH
+}

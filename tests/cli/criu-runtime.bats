@@ -27,7 +27,7 @@ case $verb in
 state)
     mv "$BASE/called" "$BASE/asked"
     [ -e "$BASE/pid" ] || exit 1
-    echo "{\"ociVersion\":\"1.2.0\",\"id\":\"$last\",\"pid\":$(cat "$BASE/pid"),\"status\":\"running\"}"
+    echo "{\"ociVersion\":\"1.2.0\",\"id\":\"$last\",\"pid\":$(cat "$BASE/pid"),\"bundle\":\"$BASE/bundle\"}"
     ;;
 checkpoint)
     script=$(sed -n 's/^action-script //p' "$BASE/config")
@@ -224,4 +224,54 @@ SH
         "$SRC/tests/lib/readme" block "$tag" "$SRC/docs/containers.md"
     done >documented
     [ -z "$(grep -vxFf documented manual)" ]
+}
+
+# At rest in a namespace of its own, where "inside" works on it.
+sleeper() {
+    unshare -i sleep 1000 3>&- &
+    pids+=($!)
+    echo $! >pid
+    within 30 grep -qx sleep "/proc/$!/comm"
+}
+inside() { nsenter -i -t "$(cat pid)" "$IPCBOX" "$@"; }
+
+@test "mqdump criu runtime: System V queues that criu would restore as others are refused" {
+    sleeper
+    q=$(inside mqctl create --sysv)
+    head -c 5000 /dev/zero | inside mqctl send "$q"
+    head -c 5000 /dev/zero | inside mqctl send "$q"
+    expect 0 checkpoint
+    is "$out$err" ""
+    is "$(grep -c action-script config)" 1
+    expect 0 mqdump verify img/mqueues.dump
+    is "$(inside mqpeek info -J "$q" | jq .queues[0].depth)" 2
+
+    inside mqctl set "$q" --limit 12000
+    expect 4 checkpoint
+    has "$err" "container box is not checkpointed, and goes on: $q has a limit of 12000 bytes" "mqctl set $q --limit 16384"
+    expect 4 mqdump criu args "$(cat pid)"
+    expect 4 env CRTOOLS_SCRIPT_ACTION=post-dump CRTOOLS_IMAGE_DIR=img CRTOOLS_INIT_PID="$(cat pid)" "$IPCBOX"
+    inside mqctl set "$q" --limit 16384
+
+    echo "{\"linux\":{\"namespaces\":[{\"type\":\"ipc\",\"path\":\"/proc/$(cat pid)/ns/ipc\"}]}}" >bundle/config.json
+    expect 4 checkpoint
+    has "$err" "it shares its IPC namespace"
+    rm bundle/config.json
+
+    inside mqctl set "$q" --owner 1000 --group 1000
+    expect 0 checkpoint
+    own=$(nsenter -i -t "$(cat pid)" setpriv --reuid 1000 --regid 1000 --clear-groups "$IPCBOX" mqctl create --sysv --mode 600)
+    expect 0 checkpoint
+    has "$err" "the creator of 1 System V queues will be root"
+    inside mqctl set "$own" --owner 0 --group 0
+    expect 4 checkpoint
+    has "$err" "$own was created by 1000:1000 and belongs to 0:0"
+    inside mqctl rm "$own"
+
+    nsenter -i -t "$(cat pid)" sh -c 'echo 20000 >/proc/sys/kernel/msgmax; echo 30000 >/proc/sys/kernel/msgmnb'
+    inside mqctl set "$q" --limit 30000
+    head -c 8193 /dev/zero | inside mqctl send "$q"
+    expect 4 checkpoint
+    has "$err" "$q has a message of more than 8192 bytes"
+    is "$(inside mqpeek info -J "$q" | jq .queues[0].depth)" 3
 }
