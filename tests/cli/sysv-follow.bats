@@ -245,6 +245,16 @@ give() {
     has "$err" "cannot follow"
 }
 
+# conforms FILE: each line is as the schema of dumps has it
+conforms() {
+    python3 - "$SRC/tests/schema/dump.schema.json" "$1" <<'PY'
+import json, sys, jsonschema
+check = jsonschema.Draft7Validator(json.load(open(sys.argv[1])))
+for line in open(sys.argv[2]):
+    check.validate(json.loads(line))
+PY
+}
+
 attached() { [ "$(readlink /proc/"$1"/fd/* 2>/dev/null | grep -c "anon_inode:bpf_link")" -ge 2 ]; }
 
 @test "sysv record: the traffic is in the file, and replay sends it again, to either kind of queue" {
@@ -267,6 +277,7 @@ attached() { [ "$(readlink /proc/"$1"/fd/* 2>/dev/null | grep -c "anon_inode:bpf
 [\"send\",\"$q\",\"9223372036854775807\",\"two\"]"
     is "$(jq -c 'select(.type == "sysv_change") | [.queue, .limit, .mode]' t.traffic)" "[\"$q\",1000,\"0600\"]"
     expect 0 mqdump verify t.traffic
+    conforms t.traffic
     expect 0 mqdump -J show --messages t.traffic
     is "$(jq -c '[.events[] | [.event, .mtype, .priority]] | .[0], length' <<<"$out")" '["send",5,null]
 6'
@@ -314,6 +325,7 @@ attached() { [ "$(readlink /proc/"$1"/fd/* 2>/dev/null | grep -c "anon_inode:bpf
     mqctl send "$posix" three -p 3
     mqdump save "$q" "$empty" "$posix" -O dump
     mqctl -q rm "$posix"
+    conforms dump
     expect 0 mqdump -J show dump
     is "$(jq -c '.queues[] | [.name, .depth, .bytes, .key, .limit]' <<<"$out")" \
         "[\"$q\",2,6,\"0x4d51\",500]
