@@ -246,7 +246,9 @@ static bool by_call(void)
 
 static void longest(void)
 {
+    enum { HEAD = 48 }; /* bytes that BPF reads of a message besides its payload */
     static const long depths[] = {65536, 7000, 1000, 10};
+    struct msgq_snapshot_info info = {.messages = 0};
     size_t i = by_call() ? (whole ? 1 : 2) : 0; /* and each walks to its message */
     struct queue t;
     long depth;
@@ -259,7 +261,14 @@ static void longest(void)
     depth = depths[i];
     for (long k = 0; k < depth; k++)
         send_bytes(&t, &k, (size_t)(k % 9), (unsigned int)((depth - k) / 16));
-    look(&t);
+    /* Where BPF cannot hold so much at once it is read in windows: the same, but of several
+     * moments. */
+    if (largest_readable() < 16 << 20 && depth * HEAD > largest_readable()) {
+        compare(peeker, t.q, t.fd, false, &info);
+        CHECK_INT(info.consistency, MSGQ_TORN);
+    } else {
+        look(&t);
+    }
     printf("  longest queue: %ld messages\n", depth);
     done(&t);
 }
