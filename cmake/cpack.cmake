@@ -6,3 +6,8 @@ if(NOT DEFINED ENV{SOURCE_DATE_EPOCH})
     OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
   set(ENV{SOURCE_DATE_EPOCH} ${epoch})
 endif()
+
+# What goes into an RPM lies below /usr, with the rules of cmake/tarball.cmake; the release is built in the time above.
+if(CPACK_GENERATOR STREQUAL "RPM")
+  set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
+endif()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # A Debian package of what cmake --install installs: `cpack` in the build directory. Of a static build (IPCBOX_STATIC)
-# an archive for any distribution.
+# an archive for any distribution, and with `cpack -G RPM` a package for those that use RPM.
 if(IPCBOX_STATIC)
   set(CPACK_GENERATOR TXZ)
   string(REGEX REPLACE "^aarch64$" "arm64" processor ${CMAKE_SYSTEM_PROCESSOR})
@@ -50,4 +50,16 @@ endif()
 set(CPACK_DEBIAN_PACKAGE_RECOMMENDS fuse3)
 set(CPACK_DEBIAN_PACKAGE_SUGGESTS "bash-completion, criu (>= 4.2), libcap2-bin")
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
+
+set(CPACK_RPM_FILE_NAME RPM-DEFAULT)
+set(CPACK_RPM_PACKAGE_LICENSE "LGPL-2.1-or-later")
+set(CPACK_RPM_PACKAGE_GROUP "System/Utilities")
+set(CPACK_RPM_PACKAGE_DESCRIPTION ${CPACK_PACKAGE_DESCRIPTION})
+set(CPACK_RPM_PACKAGE_AUTOREQ OFF) # it needs no library
+set(CPACK_RPM_PACKAGE_RELOCATABLE OFF)
+set(CPACK_RPM_SPEC_MORE_DEFINE "%define _build_id_links none")
+# Folders of others, which this package shall not own.
+set(CPACK_RPM_EXCLUDE_FROM_AUTO_FILELIST_ADDITION /usr/share/man /usr/share/man/man1 /usr/share/man/man7
+  /usr/share/zsh /usr/share/zsh/site-functions /usr/share/fish /usr/share/fish/vendor_completions.d
+  /usr/share/bash-completion /usr/share/bash-completion/completions)
 include(CPack)
