@@ -503,9 +503,11 @@ uint64_t kbpf_misses(const struct bpf_program *prog)
 {
     struct bpf_prog_info info = {0};
     uint32_t size = sizeof(info);
+    uint64_t raised = caps_raise_bpf();
+    int r = bpf_obj_get_info_by_fd(bpf_program__fd(prog), &info, &size);
 
-    return bpf_obj_get_info_by_fd(bpf_program__fd(prog), &info, &size) < 0 ? 0
-                                                                           : info.recursion_misses;
+    caps_lower_bpf(raised);
+    return r < 0 ? 0 : info.recursion_misses;
 }
 
 void kbpf_done(struct kbpf *k)

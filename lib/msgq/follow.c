@@ -480,8 +480,10 @@ int msgq_follow_counters(struct msgq_follow *f, uint64_t dev, uint64_t ino,
 {
     const struct follow_key key = {.dev = f->ops->sysv ? dev : kdev_in_kernel(dev), .ino = ino};
     struct follow_queue value = {0};
+    uint64_t raised = caps_raise_bpf();
     int r = bpf_map__lookup_elem(f->programs.queues, &key, sizeof(key), &value, sizeof(value), 0);
 
+    caps_lower_bpf(raised);
     if (r < 0 && r != -ENOENT)
         return r;
     *out = (struct msgq_counters){

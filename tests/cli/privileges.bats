@@ -122,6 +122,7 @@ see_holds() {
 }
 
 @test "monitor: it watches with little, while its command keeps what it had" {
+    ipcbox -J doctor | jq -e '.backends[] | select(.backend == "calls") | .usable' || skip "this kernel is too old for it"
     "$IPCBOX" b1ctl -q monitor -- sh -c 'grep -E "^(CapPrm|CapEff|NoNew)" /proc/self/status >"$1"; exec sleep 60' sh \
         "$BATS_TEST_TMPDIR/command" >/dev/null 3>&- &
     pid=$!
@@ -172,7 +173,11 @@ EOF
     user "$dir/ipcbox" mqpeek follow "/$q" 2>/dev/null 3>&- &
     sleep 0.1
     pid=$(pgrep -u 54361 -f "mqpeek follow /$q" -n)
-    see_holds "" ""
+    # Before Linux 5.19 a program that is loaded cannot be asked for anything without them.
+    case $(uname -r) in
+    5.?.* | 5.1[0-8].*) see_holds "bpf perfmon" "" ;;
+    *) see_holds "" "" ;;
+    esac
     # As setcap is documented: it peeks at its own, and at nobody else's.
     expect 0 user "$dir/ipcbox" mqpeek --raw "/$q"
     is "$out" hello
