@@ -46,10 +46,12 @@ static int run_mqdump(const char *word, const char *runtime, int argc, char **ar
 {
     const struct cli_applet *mqdump = find("mqdump");
     const char **v = calloc((size_t)argc + 5, sizeof(*v));
-    int n = 0;
+    int n = 0, status;
 
-    if (!v || !mqdump)
+    if (!v || !mqdump) {
+        free(v);
         return CLI_FAILED;
+    }
     v[n++] = mqdump->name;
     v[n++] = "criu";
     v[n++] = word;
@@ -59,7 +61,9 @@ static int run_mqdump(const char *word, const char *runtime, int argc, char **ar
     }
     for (int i = 1; i < argc; i++)
         v[n++] = argv[i];
-    return cli_main(mqdump, applets, n, (char **)(uintptr_t)v);
+    status = cli_main(mqdump, applets, n, (char **)(uintptr_t)v);
+    free(v);
+    return status;
 }
 
 int main(int argc, char **argv)
