@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* One request and its answers. A netlink socket belongs to the namespace in which it was opened. */
+/* One request and its answers, through libmnl. A netlink socket belongs to the namespace in which
+ * it was opened. */
 #include "diag.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libmnl/libmnl.h>
 #include <linux/sock_diag.h>
 #include <linux/unix_diag.h>
 #include <sched.h>
@@ -14,16 +16,22 @@
 
 #include "cleanup.h"
 #include "macros.h"
-#include "netlink.h"
 
 enum { DATA_SIZE = 64 * 1024 };
 
-static void attribute(const struct nlattr *a, struct diag_socket *s)
-{
-    size_t len = a->nla_len - sizeof(*a);
-    const void *data = a + 1;
+struct dump {
+    diag_fn visit;
+    void *ctx;
+    int result; /* what the visit ended with */
+};
 
-    switch (a->nla_type & NLA_TYPE_MASK) {
+static int attribute(const struct nlattr *a, void *arg)
+{
+    struct diag_socket *s = arg;
+    size_t len = mnl_attr_get_payload_len(a);
+    const void *data = mnl_attr_get_payload(a);
+
+    switch (mnl_attr_get_type(a)) {
     case UNIX_DIAG_NAME:
         s->name = data;
         s->name_len = len;
@@ -49,109 +57,107 @@ static void attribute(const struct nlattr *a, struct diag_socket *s)
     default:
         break;
     }
+    return MNL_CB_OK;
 }
 
-static int one(const struct nlmsghdr *h, diag_fn visit, void *ctx)
+static int one(const struct nlmsghdr *h, void *arg)
 {
-    size_t len;
-    const struct unix_diag_msg *m = netlink_payload(h, &len);
-    struct netlink_walk attributes = netlink_attributes(h, sizeof(*m));
-    const struct nlattr *a;
+    const struct unix_diag_msg *m = mnl_nlmsg_get_payload(h);
+    struct dump *d = arg;
     struct diag_socket s;
 
-    if (len < sizeof(*m))
-        return 0;
+    if (mnl_nlmsg_get_payload_len(h) < sizeof(*m))
+        return MNL_CB_OK;
     s = (struct diag_socket){
         .type = m->udiag_type,
         .state = m->udiag_state,
         .inode = m->udiag_ino,
     };
-    while ((a = netlink_attribute(&attributes)))
-        attribute(a, &s);
-    return visit(&s, ctx);
+    mnl_attr_parse(h, sizeof(*m), attribute, &s);
+    d->result = d->visit(&s, d->ctx);
+    return d->result ? MNL_CB_STOP : MNL_CB_OK;
 }
 
-static int ask(int fd)
+static int ask(struct mnl_socket *nl)
 {
-    struct {
-        struct nlmsghdr h;
-        struct unix_diag_req req;
-    } m = {
-        .h.nlmsg_len = sizeof(m),
-        .h.nlmsg_type = SOCK_DIAG_BY_FAMILY,
-        .h.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
-        .req.sdiag_family = AF_UNIX,
-        .req.udiag_states = UINT32_MAX,
-        .req.udiag_show = UDIAG_SHOW_NAME | UDIAG_SHOW_VFS | UDIAG_SHOW_PEER | UDIAG_SHOW_ICONS |
-                          UDIAG_SHOW_RQLEN,
-    };
+    char data[256] __attribute__((aligned(NLMSG_ALIGNTO))) = {0};
+    struct nlmsghdr *h = mnl_nlmsg_put_header(data);
+    struct unix_diag_req *req = mnl_nlmsg_put_extra_header(h, sizeof(*req));
 
-    return netlink_send(fd, &m.h);
+    h->nlmsg_type = SOCK_DIAG_BY_FAMILY;
+    h->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+    req->sdiag_family = AF_UNIX;
+    req->udiag_states = UINT32_MAX;
+    req->udiag_show = UDIAG_SHOW_NAME | UDIAG_SHOW_VFS | UDIAG_SHOW_PEER | UDIAG_SHOW_ICONS |
+                      UDIAG_SHOW_RQLEN;
+    return mnl_socket_sendto(nl, h, h->nlmsg_len) < 0 ? -errno : 0;
 }
 
-/* How the kernel ended its answers: it says 0 or an error. */
-static int last_word(const struct nlmsghdr *h)
-{
-    size_t len;
-    const int32_t *error = netlink_payload(h, &len);
-
-    return len >= sizeof(*error) && *error < 0 ? *error : 0;
-}
-
-/* Return: 0, what @visit ended with, or -errno, which goes into @failed, too. */
-static int read_answers(int fd, diag_fn visit, void *ctx, int *failed)
+static int read_answers(struct mnl_socket *nl, struct dump *d)
 {
     _cleanup_(freep) char *data = malloc(DATA_SIZE);
-    const struct nlmsghdr *h;
+    ssize_t n;
+    int r;
 
     if (!data)
-        return *failed = -ENOMEM;
-    for (;;) {
-        ssize_t n = netlink_receive(fd, data, DATA_SIZE, 0);
-        struct netlink_walk messages = {data, n < 0 ? 0 : (size_t)n};
-
+        return -ENOMEM;
+    do {
+        do
+            n = mnl_socket_recvfrom(nl, data, DATA_SIZE);
+        while (n < 0 && errno == EINTR);
         if (n < 0)
-            return *failed = (int)n;
-        while ((h = netlink_message(&messages))) {
-            int r;
-
-            if (h->nlmsg_type == NLMSG_DONE || h->nlmsg_type == NLMSG_ERROR)
-                return *failed = last_word(h);
-            r = h->nlmsg_type == SOCK_DIAG_BY_FAMILY ? one(h, visit, ctx) : 0;
-            if (r)
-                return r;
-        }
-    }
+            return -errno;
+        r = mnl_cb_run(data, (size_t)n, 0, mnl_socket_get_portid(nl), one, d);
+    } while (r > MNL_CB_STOP);
+    return r < 0 ? -errno : d->result;
 }
 
-/* Return: a socket or -errno. The thread is back where it was. */
-static int open_in(int ns)
+static struct mnl_socket *open_here(void)
+{
+    struct mnl_socket *nl = mnl_socket_open2(NETLINK_SOCK_DIAG, SOCK_CLOEXEC);
+
+    if (nl && mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) < 0) {
+        mnl_socket_close(nl);
+        nl = NULL;
+    }
+    return nl;
+}
+
+/* Return: 0 or -errno. The thread is back where it was. */
+static int open_in(int ns, struct mnl_socket **ret)
 {
     _cleanup_(closep) int own = -1;
-    int fd;
+    int r;
 
     if (ns >= 0) {
         own = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
         if (own < 0 || setns(ns, CLONE_NEWNET) < 0)
             return -errno;
     }
-    fd = netlink_open(NETLINK_SOCK_DIAG, SOCK_CLOEXEC);
+    *ret = open_here();
+    r = *ret ? 0 : -errno;
     /* It was in there a moment ago, and still has the right: this cannot be refused. */
     if (ns >= 0 && setns(own, CLONE_NEWNET) < 0)
         abort();
-    return fd;
+    return r;
 }
 
 int diag_visit(int ns, diag_fn visit, void *ctx, struct err *e)
 {
-    _cleanup_(closep) int fd = open_in(ns);
-    int failed = fd < 0 ? fd : ask(fd);
-    int r = failed < 0 ? failed : read_answers(fd, visit, ctx, &failed);
+    struct dump d = {.visit = visit, .ctx = ctx};
+    struct mnl_socket *nl = NULL;
+    int r = open_in(ns, &nl);
 
-    if (failed == -ENOENT || failed == -EPROTONOSUPPORT)
+    if (r == 0)
+        r = ask(nl);
+    if (r == 0)
+        r = read_answers(nl, &d);
+    if (nl)
+        mnl_socket_close(nl);
+    if (r == -ENOENT || r == -EPROTONOSUPPORT)
         return err_set(e, -EOPNOTSUPP, "modprobe unix_diag",
                        "this kernel does not list its unix sockets (unix_diag)");
-    return failed < 0
-               ? err_set(e, failed, NULL, "cannot list unix sockets: %s", err_text(NULL, failed))
+    return r < 0 && !d.result
+               ? err_set(e, r, NULL, "cannot list unix sockets: %s", err_text(NULL, r))
                : r;
 }

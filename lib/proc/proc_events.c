@@ -7,6 +7,7 @@
 #include "proc_events.h"
 
 #include <errno.h>
+#include <libmnl/libmnl.h>
 #include <linux/cn_proc.h>
 #include <linux/connector.h>
 #include <poll.h>
@@ -17,7 +18,6 @@
 
 #include "cleanup.h"
 #include "macros.h"
-#include "netlink.h"
 #include "proc.h"
 #include "timefmt.h"
 
@@ -30,37 +30,34 @@ enum { RECEIVE_BUFFER = 4 * 1024 * 1024 };
 enum { PENDING = 64 };
 
 struct proc_events {
-    int fd;
-    uint32_t port;
+    struct mnl_socket *nl;
     int proc;
     pid_t pending[PENDING];
     size_t n_pending; /* counts on; modulo PENDING */
 };
 
-static int send_op(const struct proc_events *ev, enum proc_cn_mcast_op op)
+static int send_op(struct mnl_socket *nl, enum proc_cn_mcast_op op)
 {
     char data[64] __attribute__((aligned(NLMSG_ALIGNTO))) = {0};
-    struct nlmsghdr *h = (void *)data;
-    struct cn_msg *cn = (void *)(data + NLMSG_HDRLEN);
+    struct nlmsghdr *h = mnl_nlmsg_put_header(data);
+    struct cn_msg *cn = mnl_nlmsg_put_extra_header(h, sizeof(*cn) + sizeof(op));
 
-    h->nlmsg_len = NLMSG_HDRLEN + sizeof(*cn) + sizeof(op);
     h->nlmsg_type = NLMSG_DONE;
-    h->nlmsg_pid = ev->port;
+    h->nlmsg_pid = mnl_socket_get_portid(nl);
     cn->id.idx = CN_IDX_PROC;
     cn->id.val = CN_VAL_PROC;
     cn->len = sizeof(op);
     memcpy(cn->data, &op, sizeof(op));
-    return netlink_send(ev->fd, h);
+    return mnl_socket_sendto(nl, h, h->nlmsg_len) < 0 ? -errno : 0;
 }
 
 /* The event in a netlink message, or NULL when it is something else. */
 static const struct cn_msg *message_of(const struct nlmsghdr *h)
 {
-    size_t len;
-    const struct cn_msg *cn = netlink_payload(h, &len);
+    const struct cn_msg *cn = mnl_nlmsg_get_payload(h);
 
-    if (len < sizeof(*cn) || cn->id.idx != CN_IDX_PROC || cn->id.val != CN_VAL_PROC ||
-        len < sizeof(*cn) + cn->len)
+    if (mnl_nlmsg_get_payload_len(h) < sizeof(*cn) || cn->id.idx != CN_IDX_PROC ||
+        cn->id.val != CN_VAL_PROC || mnl_nlmsg_get_payload_len(h) < sizeof(*cn) + cn->len)
         return NULL;
     return cn;
 }
@@ -77,18 +74,41 @@ static bool event_of(const struct nlmsghdr *h, struct proc_event *out)
     return true;
 }
 
+/* Whether a message lies in the @left bytes at @h: libmnl takes a length above INT_MAX for one
+ * below 0. */
+static bool is_whole(const struct nlmsghdr *h, int left)
+{
+    return mnl_nlmsg_ok(h, left) && h->nlmsg_len <= (uint32_t)left;
+}
+
+/* One datagram. Return: its length, 0 when there is none, -errno. Only the kernel's are taken. */
+static ssize_t receive(struct mnl_socket *nl, char data[DATA_SIZE])
+{
+    struct sockaddr_nl from = {0};
+    socklen_t len = sizeof(from);
+    ssize_t n;
+
+    do
+        n = recvfrom(mnl_socket_get_fd(nl), data, DATA_SIZE, MSG_DONTWAIT, (struct sockaddr *)&from,
+                     &len);
+    while ((n < 0 && errno == EINTR) || (n >= 0 && from.nl_pid != 0));
+    if (n < 0)
+        return errno == EAGAIN ? 0 : -errno;
+    return n;
+}
+
 /* Return: 1 the kernel has said yes, 0 nothing yet, -errno. */
-static int look_for_ack(int fd)
+static int look_for_ack(struct mnl_socket *nl)
 {
     char data[DATA_SIZE] __attribute__((aligned(NLMSG_ALIGNTO)));
     struct proc_event ev;
     ssize_t n;
 
-    while ((n = netlink_receive(fd, data, sizeof(data), MSG_DONTWAIT)) > 0) {
-        struct netlink_walk messages = {data, (size_t)n};
-        const struct nlmsghdr *h;
+    while ((n = receive(nl, data)) > 0) {
+        int left = (int)n;
 
-        while ((h = netlink_message(&messages))) {
+        for (const struct nlmsghdr *h = (void *)data; is_whole(h, left);
+             h = mnl_nlmsg_next(h, &left)) {
             if (!event_of(h, &ev))
                 continue;
             /* Another event can only have come to one who is subscribed. */
@@ -100,14 +120,14 @@ static int look_for_ack(int fd)
     return (int)n;
 }
 
-static int wait_for_ack(int fd)
+static int wait_for_ack(struct mnl_socket *nl)
 {
     uint64_t end = timefmt_now(CLOCK_MONOTONIC) + ACK_TIMEOUT_MS * NSEC_PER_MSEC;
-    struct pollfd p = {.fd = fd, .events = POLLIN};
+    struct pollfd p = {.fd = mnl_socket_get_fd(nl), .events = POLLIN};
 
     for (;;) {
         uint64_t now = timefmt_now(CLOCK_MONOTONIC);
-        int r = look_for_ack(fd);
+        int r = look_for_ack(nl);
 
         if (r)
             return r < 0 ? r : 0;
@@ -158,19 +178,24 @@ int proc_events_open(struct proc_events **ret, struct err *e)
 
     if (!ev)
         return -ENOMEM;
-    ev->fd = netlink_open(NETLINK_CONNECTOR, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    ev->nl = mnl_socket_open2(NETLINK_CONNECTOR, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (!ev->nl) {
+        r = -errno;
+        free(ev);
+        return explain(r, e);
+    }
     ev->proc = proc_open(NULL);
     /* Beyond what the system allows it is cut, which costs nothing but lost events, reported. */
-    (void)setsockopt(ev->fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
-    r = ev->fd < 0 ? ev->fd : ev->proc < 0 ? ev->proc : check_namespace(ev->proc);
+    (void)setsockopt(mnl_socket_get_fd(ev->nl), SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
+    r = ev->proc < 0 ? ev->proc : check_namespace(ev->proc);
     if (r == 0)
-        r = netlink_bind(ev->fd, CN_IDX_PROC, &ev->port);
+        r = mnl_socket_bind(ev->nl, CN_IDX_PROC, MNL_SOCKET_AUTOPID) < 0 ? -errno : 0;
     if (r == 0)
-        r = send_op(ev, PROC_CN_MCAST_LISTEN);
+        r = send_op(ev->nl, PROC_CN_MCAST_LISTEN);
     if (r == 0)
-        r = wait_for_ack(ev->fd);
+        r = wait_for_ack(ev->nl);
     if (r < 0) {
-        closep(&ev->fd);
+        mnl_socket_close(ev->nl);
         closep(&ev->proc);
         free(ev);
         return explain(r, e);
@@ -184,8 +209,8 @@ void proc_events_close(struct proc_events *ev)
     if (!ev)
         return;
     /* The kernel counts listeners and does not notice a closed socket before 6.6. */
-    (void)send_op(ev, PROC_CN_MCAST_IGNORE);
-    closep(&ev->fd);
+    (void)send_op(ev->nl, PROC_CN_MCAST_IGNORE);
+    mnl_socket_close(ev->nl);
     closep(&ev->proc);
     free(ev);
 }
@@ -197,7 +222,7 @@ void proc_events_closep(struct proc_events **ev)
 
 int proc_events_fd(const struct proc_events *ev)
 {
-    return ev->fd;
+    return mnl_socket_get_fd(ev->nl);
 }
 
 static pid_t *find_pending(struct proc_events *ev, pid_t pid)
@@ -234,11 +259,11 @@ int proc_events_read(struct proc_events *ev, int (*visit)(const struct proc_exit
     struct proc_event got;
     ssize_t n;
 
-    while ((n = netlink_receive(ev->fd, data, sizeof(data), MSG_DONTWAIT)) > 0) {
-        struct netlink_walk messages = {data, (size_t)n};
-        const struct nlmsghdr *h;
+    while ((n = receive(ev->nl, data)) > 0) {
+        int left = (int)n;
 
-        while ((h = netlink_message(&messages))) {
+        for (const struct nlmsghdr *h = (void *)data; is_whole(h, left);
+             h = mnl_nlmsg_next(h, &left)) {
             struct proc_exit x = {.time = timefmt_now(CLOCK_REALTIME)};
             int r;
 

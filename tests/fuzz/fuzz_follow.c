@@ -7,6 +7,7 @@
 
 #include "../../lib/msgq/follow.c"
 #define send_op      proc_send_op
+#define receive      proc_receive
 #define explain      proc_explain
 #define wait_for_ack proc_wait_for_ack
 #include "../../lib/proc/proc_events.c"
@@ -64,21 +65,15 @@ static void follow(const uint8_t *data, size_t size)
 
 static void ended(const uint8_t *data, size_t size)
 {
-    struct nlmsghdr *copy = malloc(size);
-    struct netlink_walk messages = {copy, size};
-    const struct nlmsghdr *h;
+    struct nlmsghdr *h = malloc(size);
     struct proc_event ev;
+    int left = (int)size;
 
-    MUST(copy);
-    memcpy(copy, data, size);
-    while ((h = netlink_message(&messages))) {
-        struct netlink_walk attributes = netlink_attributes(h, data[0] % 32);
-
-        (void)event_of(h, &ev);
-        while (netlink_attribute(&attributes))
-            ;
-    }
-    free(copy);
+    MUST(h);
+    memcpy(h, data, size);
+    for (const struct nlmsghdr *at = h; is_whole(at, left); at = mnl_nlmsg_next(at, &left))
+        (void)event_of(at, &ev);
+    free(h);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

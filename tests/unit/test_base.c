@@ -17,7 +17,6 @@
 #include "errinfo.h"
 #include "escape.h"
 #include "fileio.h"
-#include "netlink.h"
 #include "parse.h"
 #include "timefmt.h"
 #include "users.h"
@@ -328,40 +327,6 @@ static void test_rfc3339_back(void)
         CHECK_INT(timefmt_parse_rfc3339(bad[i], &ns), -EINVAL);
 }
 
-/* Lengths that reach beyond the end, or that never go on, end the walk. */
-static void test_netlink(void)
-{
-    static const uint32_t bad[] = {0, NLMSG_HDRLEN - 1, 3 * NLMSG_HDRLEN, INT32_MAX, UINT32_MAX};
-    struct {
-        struct nlmsghdr first;
-        struct nlattr attr;
-        uint8_t value[4];
-        struct nlattr cut;
-        struct nlmsghdr second;
-    } m = {
-        .first.nlmsg_len = NLMSG_HDRLEN + 12,
-        .attr = {.nla_len = sizeof(struct nlattr) + 1, .nla_type = 7},
-        .cut.nla_len = 5,
-        .second.nlmsg_len = NLMSG_HDRLEN,
-    };
-    struct netlink_walk w = {&m, sizeof(m)}, a;
-
-    CHECK(netlink_message(&w) == &m.first);
-    a = netlink_attributes(&m.first, 0);
-    CHECK(netlink_attribute(&a) == &m.attr);
-    CHECK(netlink_attribute(&a) == NULL);
-    a = netlink_attributes(&m.first, 13);
-    CHECK(netlink_attribute(&a) == NULL);
-    CHECK(netlink_message(&w) == &m.second);
-    CHECK(netlink_message(&w) == NULL);
-    for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
-        m.second.nlmsg_len = bad[i];
-        w = (struct netlink_walk){&m, sizeof(m)};
-        CHECK(netlink_message(&w) == &m.first);
-        CHECK(netlink_message(&w) == NULL);
-    }
-}
-
 static void test_users(void)
 {
     uint32_t id = 7;
@@ -394,7 +359,6 @@ int main(void)
     test_file_alone();
     test_file_full();
     test_rfc3339_back();
-    test_netlink();
     test_users();
     return check_done();
 }
