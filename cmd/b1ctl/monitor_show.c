@@ -339,7 +339,7 @@ static void fill(const struct b1_monitor_event *ev, const char *bus, struct row 
     }
     fill_message(ev, row);
     if (row->length != OUT_UNKNOWN_U64 && (ev->cmd == BUS1_CMD_SEND || ev->result >= 0))
-        row->content = (struct out_bytes){data->data, data->len};
+        row->content = (struct out_bytes){.data = data->data, .len = data->len};
 }
 
 static void list_transfers(struct out *o, const struct b1_monitor_event *ev)
@@ -428,7 +428,7 @@ void monitor_show_call(struct cli_ctx *ctx, const struct b1_monitor_event *ev, c
         skip = text.len && text.data[0] == ' ';
         if (unreadable.len)
             buf_printf(&text, " (unreadable: %s)", buf_str(&unreadable));
-        row.words = (struct out_bytes){buf_str(&text) + skip, text.len - skip};
+        row.words = (struct out_bytes){.data = buf_str(&text) + skip, .len = text.len - skip};
         out_row(ctx->out, &row);
         return;
     }
@@ -463,7 +463,7 @@ void monitor_show_message(struct cli_ctx *ctx, const struct b1_delivery *m)
 
     if (out_get_mode(ctx->out) == OUT_MODE_TABLE) {
         monitor_words_of_message(m, &text);
-        row.words = (struct out_bytes){buf_str(&text), text.len};
+        row.words = (struct out_bytes){.data = buf_str(&text), .len = text.len};
         out_row(ctx->out, &row);
         return;
     }
@@ -497,6 +497,6 @@ void monitor_show_lost(struct cli_ctx *ctx, uint64_t time, uint64_t count, const
         return;
     }
     buf_printf(&text, "%" PRIu64 " %s are not shown", count, bus ? "messages" : "calls");
-    row.words = (struct out_bytes){buf_str(&text), text.len};
+    row.words = (struct out_bytes){.data = buf_str(&text), .len = text.len};
     out_row(ctx->out, &row);
 }

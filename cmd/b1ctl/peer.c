@@ -203,7 +203,7 @@ static int peek_row(void *ctx, const struct b1_record *r)
                             .account = r->account,
                             .length = r->length,
                             .handles = r->transfers,
-                            .content = {r->data, r->data ? (size_t)r->length : 0},
+                            .content = {.data = r->data, .len = r->data ? (size_t)r->length : 0},
                         });
     return 0;
 }

@@ -86,7 +86,7 @@ static void show_message(void *ctx, const struct b1_replayed *m)
                              .length = m->len,
                              .handles = handles.len ? buf_str(&handles) : NULL,
                              .waited = m->waited,
-                             .content = {m->data ? m->data : "", m->len},
+                             .content = {.data = m->data ? m->data : "", .len = m->len},
                          });
 }
 

@@ -53,7 +53,7 @@ static void show_message(void *argp, const struct b1_script_message *m)
         .account = m->m->account,
         .length = m->m->len,
         .handles = m->handles,
-        .content = {m->m->data, m->m->len},
+        .content = {.data = m->m->data, .len = m->m->len},
     };
 
     out_row(ctx->out, &row);

@@ -154,7 +154,7 @@ int fdview_check(struct cli_ctx *ctx)
         int r = fdq_target_parse(ctx->operands[i], &t, &e);
 
         if (r < 0)
-            return cli_usage(ctx, "\"%s\" names no queue: %s", ctx->operands[i], err_text(&e, r));
+            return cli_bad_operand(ctx, ctx->operands[i], "queue", r, &e);
     }
     return CLI_OK;
 }
@@ -169,7 +169,7 @@ int fdview_find(struct cli_ctx *ctx, const char *operand, const struct fdq_set *
     ssize_t got;
 
     if (r < 0)
-        return cli_usage(ctx, "\"%s\" names no queue: %s", operand, err_text(&e, r));
+        return cli_bad_operand(ctx, operand, "queue", r, &e);
     v = calloc(set->n + 1, sizeof(struct fdq_queue *));
     if (!v)
         return cli_fail(ctx, -ENOMEM, NULL, "%s", operand);

@@ -231,7 +231,7 @@ static void show_rows(struct follow *f, struct follow_row *row)
         return;
     }
     for (size_t i = 0; i < f->decoded.n; i++) {
-        row->content = (struct out_bytes){line, strlen(line)};
+        row->content = (struct out_bytes){.data = line, .len = strlen(line)};
         out_row(f->ctx->out, row);
         line += strlen(line) + 1;
     }
@@ -262,7 +262,7 @@ static void show(struct follow *f, const struct fdq_event *ev)
     };
 
     if (f->args->max_bytes)
-        row.content = (struct out_bytes){ev->data, MIN(ev->captured, f->args->max_bytes)};
+        row.content = (struct out_bytes){ev->data, MIN(ev->captured, f->args->max_bytes), ev->length};
     show_rows(f, &row);
 }
 

@@ -157,7 +157,7 @@ static void show_lines(struct peek_walk *w, struct message_row *row)
     const char *line = buf_str(&w->decoded.lines);
 
     for (size_t i = 0; i < w->decoded.n; i++) {
-        row->content = (struct out_bytes){line, strlen(line)};
+        row->content = (struct out_bytes){.data = line, .len = strlen(line)};
         out_row(w->ctx->out, row);
         row->length = OUT_UNKNOWN_U64;
         line += strlen(line) + 1;
@@ -227,7 +227,7 @@ static int on_message(const struct fdq_message *m, void *ctx)
     fds_json(&fds, m);
     row.fds = buf_error(&fds) ? NULL : buf_str(&fds);
     if (m->data && w->args->max_bytes)
-        row.content = (struct out_bytes){m->data, MIN(m->length, w->args->max_bytes)};
+        row.content = (struct out_bytes){m->data, MIN(m->length, w->args->max_bytes), m->length};
     if (!m->oob)
         r = decode(w, m, &row);
     show_row(w, &row);

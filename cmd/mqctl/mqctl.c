@@ -10,8 +10,7 @@ int mqctl_ref(struct cli_ctx *ctx, const char *operand, struct mqio_ref *ref)
     int r = mqio_ref_parse(operand, ref, &e);
 
     if (r < 0)
-        return cli_usage(ctx, "\"%s\" names no queue: %s%s%s%s", operand, err_text(&e, r),
-                         e.remedy[0] ? " (" : "", e.remedy, e.remedy[0] ? ")" : "");
+        return cli_bad_operand(ctx, operand, "queue", r, &e);
     if (!ref->is_sysv && ref->posix.kind == PMQ_REF_NAME && operand[0] != '/')
         cli_note(ctx, "taking \"%s\" as %s", operand, ref->posix.name);
     return CLI_OK;

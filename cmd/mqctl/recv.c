@@ -150,7 +150,7 @@ static void show(const struct receiving *rc, const struct mqio_message *m)
         .priority = rc->is_sysv ? OUT_UNKNOWN_U32 : m->priority,
         .mtype = rc->is_sysv ? m->mtype : OUT_UNKNOWN_I64,
         .length = m->length,
-        .content = {m->data, m->length},
+        .content = {.data = m->data, .len = m->length},
     };
 
     if (!rc->args->raw && !rc->lines) {

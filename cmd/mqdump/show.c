@@ -185,7 +185,7 @@ static int show_message(void *ctx, const struct msgdump_queue *q, const struct m
                                  .priority = m->priority,
                                  .mtype = OUT_UNKNOWN_I64,
                                  .length = m->length,
-                                 .content = {m->data, m->length},
+                                 .content = {.data = m->data, .len = m->length},
                              });
     return out_error(s->ctx->out) != 0;
 }
@@ -352,7 +352,7 @@ static int read_event(struct dump_record *rec, struct event_row *row, struct err
     if (dump_has(rec, "data_base64") || dump_has(rec, "text"))
         r = dump_get_payload(rec, &payload, e);
     row->length = payload.data ? payload.length : OUT_UNKNOWN_U64;
-    row->content = (struct out_bytes){payload.data, payload.captured};
+    row->content = (struct out_bytes){payload.data, payload.captured, payload.length};
     return r;
 }
 

@@ -53,9 +53,9 @@ static const struct cli_opt follow_opts[] = {
     CLI_FLAG(struct follow_args, receive, 0, "recv", "only what is received"),
     CLI_PID(struct follow_args, pid, 0, "pid", "PID", "only calls of this process"),
     CLI_RANGE(struct follow_args, priority, 'p', "priority", "PRIO[:MAX]",
-              "only messages with these priorities"),
+              "only messages with these priorities", .max = PMQ_PRIO_MAX - 1),
     CLI_RANGE(struct follow_args, type, 0, "type", "TYPE[:MAX]",
-              "only messages of these types, of System V queues"),
+              "only messages of these types, of System V queues", .max = INT64_MAX),
     CLI_U64(struct follow_args, count, 'N', "count", "COUNT",
             "end after COUNT messages sent or received", .min = 1, .max = UINT64_MAX),
     CLI_SPAN(struct follow_args, timeout, 0, "timeout", "SEC",
@@ -318,7 +318,9 @@ static void show_traffic(struct follow *f, const struct msgq_event *ev)
         .length = ev->length,
         .blocked = ev->blocked,
         .order = ev->order == MSGQ_ORDER_EXACT ? "exact" : "approximate",
-        .content = {.data = ev->data ? ev->data : "", .len = ev->captured},
+        .content = {.data = ev->data ? ev->data : "",
+                    .len = ev->captured,
+                    .whole = ev->length == OUT_UNKNOWN_U64 ? 0 : ev->length},
     };
 
     out_row(f->ctx->out, &row);

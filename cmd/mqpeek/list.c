@@ -90,15 +90,10 @@ static int by_column(const void *a, const void *b, void *colp)
 
 static int no_column(struct cli_ctx *ctx, const char *key)
 {
-    const char *keys[64] = {NULL};
-    const char *near;
+    _cleanup_(buf_done) struct buf why = BUF_INIT;
 
-    for (size_t i = 0; i + 1 < ARRAY_SIZE(keys) && queue_row_cols[i].type != OUT_TYPE_END; i++)
-        keys[i] = queue_row_cols[i].key;
-    near = cli_nearest(key, keys);
-    if (near)
-        return cli_usage(ctx, "--sort: there is no column \"%s\", did you mean \"%s\"?", key, near);
-    return cli_usage(ctx, "--sort: there is no column \"%s\"", key);
+    cli_no_column(&why, queue_row_cols, key);
+    return cli_usage(ctx, "--sort: %s", buf_str(&why));
 }
 
 /* ---- the verb ---- */

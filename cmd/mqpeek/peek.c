@@ -33,9 +33,9 @@ static const struct cli_opt peek_opts[] = {
     CLI_RANGE(struct peek_args, index, 'i', "index", "INDEX[:LAST]",
               "only these; 0 is received next"),
     CLI_RANGE(struct peek_args, priority, 'p', "priority", "PRIO[:MAX]",
-              "only with these priorities"),
+              "only with these priorities", .max = PMQ_PRIO_MAX - 1),
     CLI_RANGE(struct peek_args, type, 0, "type", "TYPE[:MAX]",
-              "only of these types, of System V queues"),
+              "only of these types, of System V queues", .max = INT64_MAX),
     CLI_SIZE(struct peek_args, preview, 'm', "max-bytes", "BYTES",
              "cut each message's content; 0: none at all"),
     CLI_FLAG(struct peek_args, hex, 0, "hex", "content as hexdump -C shows it"),
@@ -194,7 +194,8 @@ static int visit(const struct msgq_message *m, void *argp)
         !in_range(&w->args->type, (uint64_t)m->type))
         return 0;
     if (m->data && w->args->preview > 0)
-        row.content = (struct out_bytes){m->data, MIN(m->length, (size_t)w->args->preview)};
+        row.content = (struct out_bytes){m->data, MIN(m->length, (size_t)w->args->preview),
+                                         m->length};
     show(w, &row);
     w->shown++;
     return out_error(w->ctx->out) != 0;

@@ -142,7 +142,7 @@ static void recover_operand(struct cli_ctx *ctx, const struct recover_args *args
     int r = pmq_ref_parse(text, &ref, &e);
 
     if (r < 0) {
-        cli_usage(ctx, "\"%s\" names no queue: %s", text, err_text(&e, r));
+        cli_bad_operand(ctx, text, "queue", r, &e);
         return;
     }
     r = pmq_queue_open(&ref, PMQ_OPEN_READ, &q, &e);

@@ -132,7 +132,7 @@ int qcmd_open(struct cli_ctx *ctx, const char *operand, unsigned int flags, stru
     int r = pmq_ref_parse(operand, &ref, &e);
 
     if (r < 0)
-        return cli_usage(ctx, "\"%s\" names no queue: %s", operand, err_text(&e, r));
+        return cli_bad_operand(ctx, operand, "queue", r, &e);
     if (ref.kind == PMQ_REF_NAME && operand[0] != '/')
         cli_note(ctx, "taking \"%s\" as %s", operand, ref.name);
     r = pmq_queue_open(&ref, flags, ret, &e);
@@ -175,7 +175,7 @@ int qcmd_open_sysv(struct cli_ctx *ctx, const char *operand, struct sysv_queue *
     int r = sysv_ref_parse(operand, &ref, &e);
 
     if (r < 0)
-        return cli_usage(ctx, "\"%s\" names no queue: %s (%s)", operand, err_text(&e, r), e.remedy);
+        return cli_bad_operand(ctx, operand, "queue", r, &e);
     r = sysv_open(&ref, q, there, &e);
     return r < 0 ? cli_fail(ctx, r, &e, "%s", operand) : CLI_OK;
 }

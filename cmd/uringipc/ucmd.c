@@ -118,6 +118,6 @@ void ucmd_msg_fill(struct ucmd_msg *row, const struct ringmap_msg *msg, const vo
         .target = msg->target,
         .user_data = msg->user_data,
         .length = msg->len,
-        .content = {data, (size_t)MIN((uint64_t)msg->len, cut)},
+        .content = {data, (size_t)MIN((uint64_t)msg->len, cut), msg->len},
     };
 }

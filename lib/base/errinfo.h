@@ -17,7 +17,7 @@
  */
 struct err {
     int code;
-    char why[384];
+    char why[640];
     char remedy[256];
 };
 

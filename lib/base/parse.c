@@ -105,8 +105,8 @@ int parse_span(const char *s, uint64_t *ns)
         {"us", NSEC_PER_USEC},      {"ns", 1},           {"m", 60 * NSEC_PER_SEC},
         {"h", 3600 * NSEC_PER_SEC},
     };
-    uint64_t whole, frac = 0, scale = 1;
-    int r = digits(&s, 10, &whole);
+    uint64_t whole = 0, frac = 0, scale = 1;
+    int r = *s == '.' ? 0 : digits(&s, 10, &whole);
 
     if (r < 0)
         return r;

@@ -4,6 +4,7 @@
  * words by the verb's tables, and each option's argument is checked as its type wants it.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include "cli_internal.h"
 #include "escape.h"
 #include "parse.h"
+#include "timefmt.h"
 
 /* ---- values ---- */
 
@@ -20,13 +22,48 @@ static int bad_value(struct err *e, const struct cli_opt *opt, const char *arg, 
     return err_set(e, -EINVAL, NULL, "--%s: \"%s\" is not %s", opt->name, arg, want);
 }
 
-static int out_of_range(struct err *e, const struct cli_opt *opt, const char *arg, uint64_t max)
+/* A bound as a user would write it as the option's value. */
+static void bound(const struct cli_opt *opt, uint64_t v, struct buf *b)
 {
-    if (opt->min)
-        return err_set(e, -EINVAL, NULL, "--%s: %s is not between %llu and %llu", opt->name, arg,
-                       (unsigned long long)opt->min, (unsigned long long)max);
-    return err_set(e, -EINVAL, NULL, "--%s: %s is too large (at most %llu)", opt->name, arg,
-                   (unsigned long long)max);
+    static const char suffix[] = "\0KMG";
+    char text[TIMEFMT_SECONDS_SIZE];
+    size_t n, power = 0;
+
+    if (opt->type == CLI_TYPE_SPAN) {
+        n = timefmt_seconds(text, v);
+        while (text[n - 1] == '0')
+            n--;
+        buf_add(b, text, text[n - 1] == '.' ? n - 1 : n);
+        return;
+    }
+    if (opt->type == CLI_TYPE_SIZE)
+        for (; v && v % 1024 == 0 && power < 3; power++)
+            v /= 1024;
+    buf_printf(b, "%" PRIu64, v);
+    if (power)
+        buf_add_char(b, suffix[power]);
+}
+
+/* A bound that no real value comes near says nothing: it is left out. */
+static int out_of_range(struct err *e, const struct cli_opt *opt, const char *arg, bool below,
+                        uint64_t max)
+{
+    _cleanup_(buf_done) struct buf min = BUF_INIT, most = BUF_INIT;
+    const char *unit = opt->type == CLI_TYPE_SPAN ? " seconds" : "";
+    bool bounded = max < UINT64_MAX - 1;
+
+    bound(opt, opt->min, &min);
+    bound(opt, max, &most);
+    if (opt->min && bounded)
+        return err_set(e, -EINVAL, NULL, "--%s: %s is not between %s and %s%s", opt->name, arg,
+                       buf_str(&min), buf_str(&most), unit);
+    if (below)
+        return err_set(e, -EINVAL, NULL, "--%s: %s is too small (at least %s%s)", opt->name, arg,
+                       buf_str(&min), unit);
+    if (!bounded)
+        return err_set(e, -EINVAL, NULL, "--%s: %s is too large", opt->name, arg);
+    return err_set(e, -EINVAL, NULL, "--%s: %s is too large (at most %s%s)", opt->name, arg,
+                   buf_str(&most), unit);
 }
 
 static int number(const struct cli_opt *opt, const char *arg, uint64_t max, uint64_t *out,
@@ -53,7 +90,7 @@ static int number(const struct cli_opt *opt, const char *arg, uint64_t max, uint
                          : opt->type == CLI_TYPE_SPAN ? "a number of seconds, e.g. 1.5 or 200ms"
                                                       : "a number");
     if (r < 0 || v < opt->min || v > max)
-        return out_of_range(e, opt, arg, max);
+        return out_of_range(e, opt, arg, r == 0 && v < opt->min, max);
     *out = v;
     return 0;
 }
@@ -82,7 +119,7 @@ static int range(const struct cli_opt *opt, const char *arg, struct cli_range *o
     if (v.last < v.first)
         return bad_value(e, opt, arg, "a range: its end is before its start");
     if (opt->max && (v.first > opt->max || (v.last > opt->max && v.last != UINT64_MAX)))
-        return out_of_range(e, opt, arg, opt->max);
+        return out_of_range(e, opt, arg, false, opt->max);
     *out = v;
     return 0;
 }
@@ -248,8 +285,8 @@ static int check_backend(const struct cli_applet *applet, const char *name, stru
 static int check_columns(const struct cli_parsed *p, struct err *e)
 {
     const struct out_col *cols = p->verb->cols;
-    const char *keys[64] = {NULL};
-    const char *bad = NULL, *near;
+    _cleanup_(buf_done) struct buf why = BUF_INIT;
+    const char *bad = NULL;
     char name[64];
     size_t n = 0;
 
@@ -257,14 +294,9 @@ static int check_columns(const struct cli_parsed *p, struct err *e)
         return err_set(e, -EINVAL, NULL, "%s has no columns to choose", p->verb->name);
     if (out_columns_check(p->globals.columns, cols, &bad, &n) == 0)
         return 0;
-    for (size_t i = 0; i + 1 < ARRAY_SIZE(keys) && cols[i].type != OUT_TYPE_END; i++)
-        keys[i] = cols[i].key;
     snprintf(name, sizeof(name), "%.*s", (int)MIN(n, sizeof(name)), bad);
-    near = cli_nearest(name, keys);
-    if (near)
-        return err_set(e, -EINVAL, NULL, "there is no column \"%s\"; did you mean \"%s\"?", name,
-                       near);
-    return err_set(e, -EINVAL, NULL, "there is no column \"%s\"", name);
+    cli_no_column(&why, cols, name);
+    return err_set(e, -EINVAL, NULL, "%s", buf_str(&why));
 }
 
 /* Fills @p->verb, and takes the verb's name out of the words. */

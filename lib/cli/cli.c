@@ -155,6 +155,15 @@ int cli_usage(struct cli_ctx *ctx, const char *fmt, ...)
     return CLI_USAGE;
 }
 
+int cli_bad_operand(struct cli_ctx *ctx, const char *operand, const char *what, int r,
+                    const struct err *e)
+{
+    bool remedy = e->remedy[0];
+
+    return cli_usage(ctx, "\"%s\" names no %s: %s%s%s%s", operand, what, err_text(e, r),
+                     remedy ? " (" : "", e->remedy, remedy ? ")" : "");
+}
+
 void cli_note(const struct cli_ctx *ctx, const char *fmt, ...)
 {
     _cleanup_(freep) char *own = NULL;

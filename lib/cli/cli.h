@@ -362,6 +362,16 @@ int cli_write_file(struct cli_ctx *ctx, const char *path, mode_t mode, cli_write
 /* The word of @words nearest to @word, or NULL when none is near. @words ends with NULL. */
 const char *cli_nearest(const char *word, const char *const *words);
 
+/* Says in @b that @cols has no column @name: with the nearest one, and all that there are. */
+void cli_no_column(struct buf *b, const struct out_col *cols, const char *name);
+
+/*
+ * An operand that is not what it has to be, e.g. a "queue": prints so, with the reason and remedy
+ * of @e, and where help is. Return: CLI_USAGE.
+ */
+int cli_bad_operand(struct cli_ctx *ctx, const char *operand, const char *what, int r,
+                    const struct err *e);
+
 /* Documentation from the tables, written to @f. Return: 0 or -errno of a failed write. */
 int cli_write_man(FILE *f, const struct cli_applet *applet);
 /**

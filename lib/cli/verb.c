@@ -238,8 +238,10 @@ static int by_operand(struct cli_optset *s, const struct cli_applet *applet,
     *ret = (struct cli_choice){.verb = applet->default_verb, .at = r.operand};
     if (!r.operand)
         return 0;
-    if (r.bad_option)
+    if (r.bad_option) { /* it may have taken the operand as its value: no verb is known */
+        ret->verb = NULL;
         return cli_unknown_option(s, argv[r.bad_option], e);
+    }
     ret->verb = cli_find_verb(applet, argv[r.operand]);
     if (ret->verb) { /* after an option of another verb, which the reading to come reports */
         ret->by_name = true;

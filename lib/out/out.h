@@ -48,10 +48,13 @@
  * struct out_bytes - a payload
  * @data: the bytes, borrowed
  * @len: how many
+ * @whole: of how many they are the beginning: where that is more, a table ends them with "…". 0
+ *   when they are all
  */
 struct out_bytes {
     const void *data;
     size_t len;
+    uint64_t whole;
 };
 
 enum out_type {

@@ -74,7 +74,7 @@ static void preview(struct buf *b, const struct out_bytes *bytes, size_t max)
     const char *data = bytes->data;
 
     if (bytes->len == 0) {
-        buf_add_str(b, "(empty)");
+        buf_add_str(b, bytes->whole ? "…" : "(empty)");
         return;
     }
     /* Do not let the cut fall into a character. */
@@ -87,10 +87,10 @@ static void preview(struct buf *b, const struct out_bytes *bytes, size_t max)
         n = MIN(n, max / 3 + 1);
         buf_add_char(b, '<');
         esc_hex(b, data, bytes->len, n);
-        if (n == bytes->len)
+        if (n >= bytes->whole && n == bytes->len)
             buf_add_char(b, '>');
     }
-    if (n < bytes->len)
+    if (n < bytes->len || n < bytes->whole)
         buf_add_str(b, "…");
 }
 

@@ -8,6 +8,18 @@
 #include "parse.h"
 #include "pmq.h"
 
+/* Where the kernel's file system of queues is usually mounted: its files are no names of queues. */
+static int file_of_queue(const char *name, struct err *e)
+{
+    static const char mount[] = "dev/mqueue/";
+    char remedy[PMQ_NAME_MAX + 16] = "";
+
+    if (!strncmp(name, mount, sizeof(mount) - 1) && name[sizeof(mount) - 1] &&
+        !strchr(name + sizeof(mount) - 1, '/'))
+        snprintf(remedy, sizeof(remedy), "write /%s", name + sizeof(mount) - 1);
+    return err_set(e, -EINVAL, remedy, "a queue's name has one slash, at its beginning");
+}
+
 /* @name begins behind the slash. */
 static int take_name(const char *name, char out[PMQ_NAME_MAX + 2], struct err *e)
 {
@@ -17,7 +29,7 @@ static int take_name(const char *name, char out[PMQ_NAME_MAX + 2], struct err *e
         return err_set(e, -EINVAL, "a queue is /name, pid:PID:FD, pid:PID:/name or ns:PATH:/name",
                        "the name is empty");
     if (strchr(name, '/'))
-        return err_set(e, -EINVAL, NULL, "a queue's name has one slash, at its beginning");
+        return file_of_queue(name, e);
     if (!strcmp(name, ".") || !strcmp(name, ".."))
         return err_set(e, -EINVAL, NULL, "no queue can have this name");
     if (n > PMQ_NAME_MAX)

@@ -50,6 +50,37 @@ teardown() { screen_stop; }
     has "$err" 'did you mean "list"?'
 }
 
+@test "ipcbox: what a number may be is said as a user writes it" {
+    expect 2 mqpeek top -d 0
+    has "$err" "--delay: 0 is not between 0.1 and 3600 seconds"
+    expect 2 mqdump replay --loop 0 "$BATS_TEST_TMPDIR/none"
+    has "$err" "--loop: 0 is too small (at least 1)"
+    expect 2 mqctl create --msgsize 3G /never
+    has "$err" "--msgsize: 3G is not between 1 and 16M"
+    for verb in follow peek; do
+        expect 2 mqpeek $verb -p 99999 /never
+        has "$err" "--priority: 99999 is too large (at most 32767)"
+    done
+    # An option that is not there may have taken the next word: which command it was is not known.
+    expect 2 mqpeek --cont 1 /never
+    has "$err" "no option --cont; did you mean --count? (try: mqpeek --help)"
+    for run in "mqpeek top -b -N 1 -d .2" "mqpeek follow --all --timeout .2" "ipcbox stuck -w .1"; do
+        # shellcheck disable=SC2086 # words
+        "$IPCBOX" $run >"$BATS_TEST_TMPDIR/log" 2>&1 || [ $? = 1 ]
+        [[ $(cat "$BATS_TEST_TMPDIR/log") != *"is not a number"* ]]
+    done
+}
+
+@test "ipcbox: a column that is not there is answered with those that are" {
+    expect 2 mqpeek list -o nope
+    has "$err" 'there is no column "nope" (there are queue, name,' ", incomplete)"
+    expect 2 mqpeek list --sort nope
+    has "$err" '--sort: there is no column "nope" (there are queue, name,' ", incomplete)"
+    expect 2 mqpeek list -o MSG
+    has "$err" 'did you mean "MSGS"?'
+    expect 0 mqpeek list -o QUEUE,msgs,Held --sort msgs
+}
+
 @test "ipcbox install: links once, leaves strangers alone" {
     dir=$BATS_TEST_TMPDIR/bin
     mkdir "$dir"

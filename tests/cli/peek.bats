@@ -100,6 +100,16 @@ INDEX  PRIORITY  LENGTH  CONTENT
     expect 2 mqpeek --max-snapshot 0 "$q"
 }
 
+@test "peek: a content that is cut ends with an ellipsis in the table, and only there" {
+    make_bytes 10 64 9:hello 8:four 7:'\x00\x01\xfe\xff\x00'
+    expect 0 mqpeek "$q" -m 4 --noheadings -o content
+    is "$(sed 's/ *$//' <<<"$out")" $'hell…\nfour\n<00 01 fe ff…'
+    expect 0 mqpeek "$q" -m 4 -J
+    is "$(jq -r '[.queues[].messages[].text] | tojson' <<<"$out")" '["hell","four",null]'
+    expect 0 mqpeek "$q" -m 4 --raw -n 2
+    has "$out" "hellfour"
+}
+
 @test "peek: --raw is the bytes, --hex is hexdump -C, --text keeps the lines" {
     make_bytes 10 64 5:'\x00\x01ab\x1b[2J\xff and more than sixteen' 4:'two\x0alines'
     mqpeek --raw -i 0 "$q" >"$BATS_TEST_TMPDIR/raw"
@@ -150,6 +160,11 @@ lines"
     has "$err" "taking \"${q#/}\" as $q"
     has "$out" "$q: 1 of 10"
     expect 2 mqpeek peek /a/b; has "$err" "one slash"
+    for file in "mqpeek" "mqpeek info" "mqctl rm" "mqdump save" "mqpeek recover"; do
+        # shellcheck disable=SC2086 # words
+        expect 2 "$IPCBOX" $file /dev/mqueue/jobs
+        has "$err" "one slash" "(write /jobs)"
+    done
     expect 2 mqpeek peek //a
     expect 2 mqpeek peek /; has "$err" "empty"
     expect 2 mqpeek peek ""; has "$err" "empty"

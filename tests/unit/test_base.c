@@ -128,7 +128,12 @@ static void test_parse(void)
     CHECK(parse_span("250ms", &v) == 0 && v == 250000000);
     CHECK(parse_span("0.25us", &v) == 0 && v == 250);
     CHECK(parse_span("2m", &v) == 0 && v == 120 * NSEC_PER_SEC);
+    CHECK(parse_span(".2", &v) == 0 && v == 200000000);
+    CHECK(parse_span(".5ms", &v) == 0 && v == 500000);
     CHECK_INT(parse_span("1.", &v), -EINVAL);
+    CHECK_INT(parse_span(".", &v), -EINVAL);
+    CHECK_INT(parse_span(".ms", &v), -EINVAL);
+    CHECK_INT(parse_span("", &v), -EINVAL);
     CHECK_INT(parse_span("1d", &v), -EINVAL);
     CHECK_INT(parse_span("18446744074", &v), -ERANGE);
     CHECK(parse_mode("0640", &m) == 0 && m == 0640);

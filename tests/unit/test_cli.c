@@ -7,6 +7,7 @@
 #include "check.h"
 #include "cleanup.h"
 #include "cli_internal.h"
+#include "timefmt.h"
 #include "shell_words.h"
 
 struct common {
@@ -49,6 +50,12 @@ static const struct cli_opt peek_opts[] = {
     CLI_ENUM(struct peek_args, when, 0, "when", "WHEN", "when", words),
     CLI_STRV(struct peek_args, rename, 0, "rename", "OLD=NEW", "names"),
     CLI_STR(struct peek_args, file, 'f', "file", "FILE", "where"),
+    CLI_SPAN(struct peek_args, wait, 0, "delay", NULL, "often", .min = NSEC_PER_SEC / 10,
+             .max = 3600 * NSEC_PER_SEC),
+    CLI_SPAN(struct peek_args, wait, 0, "gap", NULL, "rarely", .min = 10000),
+    CLI_SIZE(struct peek_args, bytes, 0, "room", NULL, "bytes", .min = 1,
+             .max = UINT64_C(2) << 30),
+    CLI_RANGE(struct peek_args, index, 0, "part", NULL, "which", .max = 31),
     CLI_END,
 };
 
@@ -277,7 +284,14 @@ static void test_bad(void)
         {"lisp x", "lisp: \"x\" is too much (it takes no operands)"},
         {"/q -n", "-n needs a value"},
         {"/q --count", "--count needs a value"},
-        {"/q -n 0", "--count: 0 is not between 1 and 18446744073709551615"},
+        {"/q -n 0", "--count: 0 is too small (at least 1)"},
+        {"/q -n 18446744073709551616", "--count: 18446744073709551616 is too large"},
+        {"/q --delay 0", "--delay: 0 is not between 0.1 and 3600 seconds"},
+        {"/q --delay 2h", "--delay: 2h is not between 0.1 and 3600 seconds"},
+        {"/q --gap 9us", "--gap: 9us is too small (at least 0.00001 seconds)"},
+        {"/q --room 3G", "--room: 3G is not between 1 and 2G"},
+        {"/q --room 0", "--room: 0 is not between 1 and 2G"},
+        {"/q --part 3:40", "--part: 3:40 is too large (at most 31)"},
         {"/q -n 1x", "--count: \"1x\" is not a number"},
         {"/q -n -1", "--count: \"-1\" is not a number"},
         {"/q --small 11", "--small: 11 is too large (at most 10)"},
@@ -293,6 +307,12 @@ static void test_bad(void)
         {"/q -Z", "there is no option -Z"},
         {"/q --backend pbf", "there is no backend \"pbf\"; did you mean \"bpf\"?"},
         {"/q -o name", "peek has no columns to choose"},
+        {"list -o numbr", "there is no column \"numbr\"; did you mean \"number\"? "
+                          "(there are number, numeral, hidden)"},
+        {"list -o NUMBR", "there is no column \"NUMBR\"; did you mean \"number\"? "
+                          "(there are number, numeral, hidden)"},
+        {"list -o number,xyz",
+         "there is no column \"xyz\" (there are number, numeral, hidden)"},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {

@@ -360,12 +360,43 @@ static void test_table(void)
     check_render(&plain, fill_none, "");
 }
 
+/* The beginning of longer contents: text, bytes, nothing at all. JSON has the bytes that are there. */
+static void fill_cut(struct out *o)
+{
+    struct row row = unknown;
+
+    out_list_begin(o, "rows", cols, OUT_RECORDS);
+    row.data = (struct out_bytes){.data = "hell", .len = 4, .whole = 5};
+    out_row(o, &row);
+    row.data = (struct out_bytes){.data = "\0\1", .len = 2, .whole = 3};
+    out_row(o, &row);
+    row.data = (struct out_bytes){.data = "", .len = 0, .whole = 3};
+    out_row(o, &row);
+    row.data = (struct out_bytes){.data = "\0\1", .len = 2, .whole = 2};
+    out_row(o, &row);
+    out_list_end(o);
+}
+
+static void test_cut(void)
+{
+    static const struct out_opts table = {
+        .mode = OUT_MODE_TABLE, .columns = "content", .noheadings = true};
+    static const struct out_opts json = {.mode = OUT_MODE_JSONL, .columns = "content"};
+
+    check_render(&table, fill_cut, "hell…\n<00 01…\n…\n<00 01>\n");
+    check_render(&json, fill_cut,
+                 "{\"data_base64\":\"aGVsbA==\",\"text\":\"hell\"}\n"
+                 "{\"data_base64\":\"AAE=\"}\n"
+                 "{\"data_base64\":\"\",\"text\":\"\"}\n"
+                 "{\"data_base64\":\"AAE=\"}\n");
+}
+
 static void fill_hostile(struct out *o)
 {
     struct row row = unknown;
 
     row.name = "a\033]0;x\a\xff";
-    row.data = (struct out_bytes){"plain text", 10};
+    row.data = (struct out_bytes){.data = "plain text", .len = 10};
     out_text(o, "title %s", "\033c");
     out_list_begin(o, "rows", cols, OUT_RECORDS);
     out_row(o, &row);
@@ -461,8 +492,8 @@ static const struct out_col event_cols[] = {
 static void fill_stream(struct out *o)
 {
     static const char text[] = "a text of thirty characters…";
-    const struct event a = {"/a", 3, 1, {text, strlen(text)}};
-    const struct event b = {"/longer", 3000000000, 1, {"b", 1}};
+    const struct event a = {"/a", 3, 1, {.data = text, .len = strlen(text)}};
+    const struct event b = {"/longer", 3000000000, 1, {.data = "b", .len = 1}};
 
     out_list_begin(o, "events", event_cols, OUT_RECORDS | OUT_STREAM | OUT_BATCH);
     out_row(o, &a);
@@ -545,6 +576,7 @@ int main(void)
     test_lines();
     test_json_terminal();
     test_table();
+    test_cut();
     test_hostile();
     test_many();
     test_long();

@@ -5,6 +5,7 @@
 
 #include "applets.h"
 #include "check.h"
+#include "cleanup.h"
 
 static void say(const char *where, const char *what, const char *name)
 {
@@ -127,6 +128,19 @@ static void check_columns(const char *where, const struct out_col *cols)
     }
 }
 
+/* Whoever names a column that is not there is told all that there are: the text may not be cut. */
+static void check_no_column(const struct cli_verb *verb)
+{
+    _cleanup_(buf_done) struct buf b = BUF_INIT;
+    char name[64];
+
+    memset(name, 'x', sizeof(name) - 1);
+    name[sizeof(name) - 1] = '\0';
+    cli_no_column(&b, verb->cols, name);
+    need(b.len < sizeof(((struct err *)0)->why), verb->name, "too many columns for an error's text",
+         buf_str(&b));
+}
+
 static const struct cli_opt *find(const struct cli_opt *opts, const char *name)
 {
     for (; opts && opts->type != CLI_TYPE_END; opts++)
@@ -160,8 +174,10 @@ static void check_verb(const struct cli_applet *applet, const struct cli_verb *v
     need(!verb->max_operands || verb->operands, applet->name, "operands without a name",
          verb->name);
     check_options(applet, verb);
-    if (verb->cols)
+    if (verb->cols) {
         check_columns(verb->name, verb->cols);
+        check_no_column(verb);
+    }
     for (const struct cli_table *t = verb->more_cols; t && t->key; t++)
         check_columns(verb->name, t->cols);
 }
