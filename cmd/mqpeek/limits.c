@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* mqpeek limits: why mq_open() fails, in the caller's own figures. */
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -250,17 +251,69 @@ static enum verdict verdict(bool known, bool fails)
     return !known ? VERDICT_UNKNOWN : fails ? VERDICT_FAILS : VERDICT_OK;
 }
 
-/* What would help is shown where there is something to help. */
-static void judge(struct out *out, const char *error, enum verdict v, const char *why,
+struct verdicts {
+    struct {
+        const char *error;
+        enum verdict v;
+        char why[240];
+        char remedy[240];
+    } of[8];
+    size_t n;
+};
+
+static void judge(struct verdicts *all, const char *error, enum verdict v, const char *why,
                   const char *remedy)
 {
-    static const char *const words[] = {"ok", "fails", "unknown"};
-    const struct verdict_row row = {error, words[v], why, v == VERDICT_OK ? NULL : remedy};
-
-    out_row(out, &row);
+    assert(all->n < ARRAY_SIZE(all->of));
+    all->of[all->n].error = error;
+    all->of[all->n].v = v;
+    snprintf(all->of[all->n].why, sizeof(all->of[0].why), "%s", why);
+    snprintf(all->of[all->n].remedy, sizeof(all->of[0].remedy), "%s", remedy);
+    all->n++;
 }
 
-static void judge_bytes(struct out *out, const struct limits_row *row)
+/* The answer to what was asked, before its figures. */
+static void show_answer(struct out *out, const struct limits_row *row, const struct verdicts *all)
+{
+    _cleanup_(buf_done) struct buf fails = BUF_INIT, unknown = BUF_INIT;
+    char queue[80] = "a queue without attributes";
+
+    for (size_t i = 0; i < all->n; i++) {
+        struct buf *b = all->of[i].v == VERDICT_FAILS ? &fails : &unknown;
+
+        if (all->of[i].v != VERDICT_OK && !strstr(buf_str(b), all->of[i].error))
+            buf_printf(b, "%s%s", b->len ? ", " : "", all->of[i].error);
+    }
+    if (row->cost != OUT_UNKNOWN_U64)
+        snprintf(queue, sizeof(queue), "a queue of %" PRIu64 " messages of %" PRIu64 " bytes",
+                 row->maxmsg, row->msgsize);
+    if (fails.len)
+        out_line(out, "mq_open(3) of %s fails: %s", queue, buf_str(&fails));
+    else if (unknown.len)
+        out_line(out, "mq_open(3) of %s may fail: not known whether with %s", queue,
+                 buf_str(&unknown));
+    else
+        out_line(out, "mq_open(3) of %s works", queue);
+    out_text(out, "%s", "");
+}
+
+/* What would help is shown where there is something to help. */
+static void show_verdicts(struct out *out, const struct verdicts *all)
+{
+    static const char *const words[] = {"ok", "fails", "unknown"};
+
+    out_list_begin(out, "errors", verdict_cols, OUT_RECORDS);
+    for (size_t i = 0; i < all->n; i++)
+        out_row(out, &(struct verdict_row){
+                         .error = all->of[i].error,
+                         .result = words[all->of[i].v],
+                         .why = all->of[i].why,
+                         .remedy = all->of[i].v == VERDICT_OK ? NULL : all->of[i].remedy,
+                     });
+    out_list_end(out);
+}
+
+static void judge_bytes(struct verdicts *all, const struct limits_row *row)
 {
     uint64_t limit = row->l.rlimit_soft, need = row->charged + row->cost;
     bool unlimited = limit == PMQ_UNLIMITED, sized = row->cost != OUT_UNKNOWN_U64;
@@ -286,10 +339,10 @@ static void judge_bytes(struct out *out, const struct limits_row *row)
         snprintf(remedy, sizeof(remedy),
                  "other IPC namespaces and other owners' queues may be charged to you, too: "
                  "mqpeek limits --exact, with BPF, tells");
-    judge(out, "EMFILE", verdict(known, fails), why, remedy);
+    judge(all, "EMFILE", verdict(known, fails), why, remedy);
 }
 
-static void judge_files(struct out *out, const struct limits_row *row)
+static void judge_files(struct verdicts *all, const struct limits_row *row)
 {
     char why[120] = "how many files are open in this process cannot be told";
     bool known = row->files != OUT_UNKNOWN_U64;
@@ -298,7 +351,7 @@ static void judge_files(struct out *out, const struct limits_row *row)
         snprintf(why, sizeof(why),
                  "%" PRIu64 " files open in this process, limit %" PRIu64 " (RLIMIT_NOFILE)",
                  row->files, row->files_max);
-    judge(out, "EMFILE", verdict(known, row->files >= row->files_max), why,
+    judge(all, "EMFILE", verdict(known, row->files >= row->files_max), why,
           "ulimit -n, or close descriptors; this is about the calling process");
 }
 
@@ -311,7 +364,7 @@ static const char *limit_text(uint64_t limit, char out[32])
     return out;
 }
 
-static void judge_count(struct out *out, const struct limits_row *row)
+static void judge_count(struct verdicts *all, const struct limits_row *row)
 {
     bool over = row->l.queues_max != PMQ_UNKNOWN && row->queues >= row->l.queues_max;
     bool known = row->privileged || over || (row->l.queues_max != PMQ_UNKNOWN && row->queues_exact);
@@ -322,12 +375,12 @@ static void judge_count(struct out *out, const struct limits_row *row)
              row->queues_exact ? "" : "at least ", row->queues,
              limit_text(row->l.queues_max, limit),
              row->privileged ? ", not for you: CAP_SYS_RESOURCE" : "");
-    judge(out, "ENOSPC", verdict(known, over && !row->privileged), why,
+    judge(all, "ENOSPC", verdict(known, over && !row->privileged), why,
           over ? "sysctl fs.mqueue.queues_max, or remove queues"
                : "unlinked queues of other users count, too: look as root");
 }
 
-static void judge_shape(struct out *out, const struct limits_row *row)
+static void judge_shape(struct verdicts *all, const struct limits_row *row)
 {
     uint64_t most = row->privileged ? PMQ_HARD_MSGMAX : row->l.msg_max;
     uint64_t size = row->privileged ? PMQ_HARD_MSGSIZEMAX : row->l.msgsize_max;
@@ -339,13 +392,13 @@ static void judge_shape(struct out *out, const struct limits_row *row)
              row->privileged ? "of any kernel" : "fs.mqueue.msg_max",
              limit_text(row->msgsize, texts[2]), limit_text(size, texts[3]),
              row->privileged ? "of any kernel" : "fs.mqueue.msgsize_max");
-    judge(out, "EINVAL", verdict(known, row->maxmsg > most || row->msgsize > size), why,
+    judge(all, "EINVAL", verdict(known, row->maxmsg > most || row->msgsize > size), why,
           known ? "sysctl fs.mqueue.msg_max and fs.mqueue.msgsize_max, or a smaller queue"
                 : "mount a whole /proc, with /proc/sys");
 }
 
 /* The queue itself takes a page or two; messages take theirs when they are sent. */
-static void judge_memory(struct out *out, const struct limits_row *row)
+static void judge_memory(struct verdicts *all, const struct limits_row *row)
 {
     enum { NEEDED = 64 * 1024 };
     const struct limits_memory *m = &row->memory;
@@ -362,7 +415,7 @@ static void judge_memory(struct out *out, const struct limits_row *row)
         snprintf(why + n, sizeof(why) - (size_t)n,
                  "; the control group uses %" PRIu64 ", limit %" PRIu64, m->group_used,
                  m->group_max);
-    judge(out, "ENOMEM", verdict(m->available != OUT_UNKNOWN_U64, fails), why,
+    judge(all, "ENOMEM", verdict(m->available != OUT_UNKNOWN_U64, fails), why,
           "free memory, or raise the memory limit of the control group");
 }
 
@@ -407,7 +460,9 @@ static void show_orphans(struct out *out, const struct pmq_set *set)
 static void show(struct cli_ctx *ctx, struct limits_row *row, const struct pmq_set *set,
                  const struct pmq_usage *u, size_t n)
 {
+    bool table = out_get_mode(ctx->out) == OUT_MODE_TABLE;
     struct limits_row shown = *row;
+    struct verdicts all = {.n = 0};
 
     if (row->l.rlimit_soft != PMQ_UNLIMITED)
         row->available = row->l.rlimit_soft - MIN(row->charged, row->l.rlimit_soft);
@@ -418,17 +473,22 @@ static void show(struct cli_ctx *ctx, struct limits_row *row, const struct pmq_s
         shown.l.rlimit_soft = OUT_UNKNOWN_U64;
     if (row->l.rlimit_hard == PMQ_UNLIMITED)
         shown.l.rlimit_hard = OUT_UNKNOWN_U64;
-    out_fields(ctx->out, limits_cols, &shown);
-    out_text(ctx->out, "%s", "");
-    out_list_begin(ctx->out, "errors", verdict_cols, OUT_RECORDS);
-    judge_bytes(ctx->out, row);
-    judge_files(ctx->out, row);
-    judge_count(ctx->out, row);
-    judge_shape(ctx->out, row);
-    judge_memory(ctx->out, row);
-    out_list_end(ctx->out);
+    judge_bytes(&all, row);
+    judge_files(&all, row);
+    judge_count(&all, row);
+    judge_shape(&all, row);
+    judge_memory(&all, row);
+    if (!table) /* lines of JSON carry the figures: they come first there */
+        out_fields(ctx->out, limits_cols, &shown);
+    else if (out_get_headings(ctx->out))
+        show_answer(ctx->out, row, &all);
+    show_verdicts(ctx->out, &all);
     show_users(ctx->out, u, n);
     show_orphans(ctx->out, set);
+    if (table) {
+        out_text(ctx->out, "%s", "");
+        out_fields(ctx->out, limits_cols, &shown);
+    }
 }
 
 static int limits_run(struct cli_ctx *ctx, const void *argp)

@@ -127,6 +127,7 @@ int limits_sysv(struct cli_ctx *ctx)
 {
     _cleanup_(sysv_set_freep) struct sysv_set *set = NULL;
     struct row row = {.queue_count = 0};
+    bool table = out_get_mode(ctx->out) == OUT_MODE_TABLE;
     struct err e = ERR_INIT;
     int r = sysv_list(false, &set, &e);
 
@@ -134,11 +135,16 @@ int limits_sysv(struct cli_ctx *ctx)
         return cli_fail(ctx, r, &e, "cannot list System V queues");
     sysv_limits_read(&row.l);
     add_up(&row, set);
-    out_fields(ctx->out, limits_sysv_cols, &row);
+    if (!table) /* lines of JSON carry the figures: they come first there */
+        out_fields(ctx->out, limits_sysv_cols, &row);
     out_list_begin(ctx->out, "errors", limits_sysv_error_cols, OUT_RECORDS);
     judge_queues(ctx->out, &row);
     judge_room(ctx->out, &row);
     judge_rest(ctx->out, &row);
     out_list_end(ctx->out);
+    if (table) {
+        out_text(ctx->out, "%s", "");
+        out_fields(ctx->out, limits_sysv_cols, &row);
+    }
     return CLI_OK;
 }

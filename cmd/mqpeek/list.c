@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "cleanup.h"
 #include "mqpeek_verbs.h"
@@ -138,6 +139,16 @@ static size_t fill(const struct list_args *args, const struct lists *l, struct q
     return n;
 }
 
+/* An empty table on a terminal looks like one that went wrong; in a pipe nothing is nothing. */
+static void tell_none(struct cli_ctx *ctx, const struct list_args *args)
+{
+    bool chosen = args->orphans || args->nonempty || args->pid;
+
+    if (out_get_mode(ctx->out) == OUT_MODE_TABLE && isatty(STDOUT_FILENO))
+        cli_note(ctx, "there are no %squeues%s", args->posix ? "POSIX " : args->sysv ? "System V " : "",
+                 chosen ? " like that" : "");
+}
+
 static int show(struct cli_ctx *ctx, const struct list_args *args, const struct lists *l,
                 const struct out_col *sort)
 {
@@ -163,6 +174,8 @@ static int show(struct cli_ctx *ctx, const struct list_args *args, const struct 
     for (size_t i = 0; i < n; i++)
         out_row(ctx->out, order[i]);
     out_list_end(ctx->out);
+    if (!n && state.names_complete)
+        tell_none(ctx, args);
     for (size_t i = 0; i < n; i++)
         if (order[i]->incomplete)
             cli_note(ctx,
@@ -206,6 +219,9 @@ static int list_run(struct cli_ctx *ctx, const void *argp)
 
     if (args->sysv && args->posix)
         return cli_usage(ctx, "--posix and --sysv exclude each other");
+    if (args->sysv && args->orphans)
+        return cli_usage(ctx, "--orphans is about POSIX queues: no process has a System V queue "
+                              "open, so that nobody can tell which of them are forgotten");
     if (args->sort && !sort)
         return no_column(ctx, args->sort);
     if (args->all_namespaces)

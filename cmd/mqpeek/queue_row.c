@@ -164,6 +164,11 @@ void queue_row_fill(struct queue_row *row, const struct pmq_set *set, const stru
     if (pmq_info_ref(q, &ref))
         pmq_ref_format(&ref, row->reference);
     row->label = q->ns_pid && !q->attr.unlinked ? row->reference : row->name;
+    if (q->attr.unlinked) {
+        snprintf(row->unlinked_label, sizeof(row->unlinked_label), "%s (unlinked)",
+                 row->name ? row->name : "(no name)");
+        row->label = row->unlinked_label;
+    }
 }
 
 void queue_row_fill_sysv(struct queue_row *row, const struct sysv_set *set,

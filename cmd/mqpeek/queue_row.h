@@ -19,7 +19,8 @@
  * @holders_complete, @waiters_complete: no other can be there; else the numbers are lower bounds
  * @incomplete: it is being restored, or was when that was killed
  * @reference: the operand that leads to it; "" when none does
- * @label: what a table calls it: @name, or @reference for a name of another IPC namespace
+ * @label: what a table calls it: @name, with " (unlinked)" when it has lost that, or @reference for
+ *   a name of another IPC namespace
  *
  * @label may point into the row: rows are not copied.
  */
@@ -45,6 +46,7 @@ struct queue_row {
     bool incomplete;
     char reference[PMQ_REF_SIZE];
     const char *label;
+    char unlinked_label[PMQ_NAME_MAX + sizeof("/ (unlinked)")];
 };
 
 /* The columns of a list of queues. */

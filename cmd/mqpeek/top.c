@@ -58,6 +58,7 @@ static const struct cli_opt top_opts[] = {
 struct top_row {
     uint64_t time;
     const char *queue;
+    char label[TOP_NAME_SIZE];
     uint64_t messages;
     uint64_t max_messages;
     double in_rate;
@@ -75,7 +76,9 @@ struct top_row {
 
 static const struct out_col top_cols[] = {
     OUT_TIME(struct top_row, time, "time", "when the snapshot was taken", .width = 15),
-    OUT_STR(struct top_row, queue, "name", "of the queue", .width = 12),
+    OUT_CHARS(struct top_row, label, "queue", "its name, and whether it has lost it",
+              .heading = "NAME", .flags = OUT_TEXT, .width = 12),
+    OUT_STR(struct top_row, queue, "name", "of the queue", .flags = OUT_HIDDEN),
     OUT_U64(struct top_row, messages, "depth", "messages waiting", .heading = "MSGS", .width = 5),
     OUT_U64(struct top_row, max_messages, "maxmsg",
             "messages that fit; null of System V, where bytes count", .heading = "MAX", .width = 5),
@@ -248,6 +251,7 @@ static void snapshot_row(const struct top *t, const struct pmq_watched *q, uint6
         .unlinked = q->attr.unlinked,
     };
 
+    top_name(row.label, q);
     out_row(t->ctx->out, &row);
 }
 

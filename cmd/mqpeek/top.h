@@ -7,7 +7,7 @@
 #include "qfollow.h"
 #include "terminal.h"
 
-enum { TOP_FILTER_MAX = 64 };
+enum { TOP_FILTER_MAX = 64, TOP_NAME_SIZE = PMQ_NAME_MAX + 32 };
 
 /**
  * struct top - what all parts share
@@ -64,6 +64,9 @@ struct top_table {
 
 /* Shows the table on the terminal until the user leaves. Return: 0 or -errno with a reason. */
 int top_screen(struct top *t, struct term *term, struct err *e);
+
+/* What the queue is called where people read it: unescaped. */
+void top_name(char out[TOP_NAME_SIZE], const struct pmq_watched *q);
 
 /* Draws the table; keeps the selection on its queue. Return: rows of queues that fit. */
 size_t top_draw_table(struct top *t, struct top_table *table, struct term *term);

@@ -15,6 +15,7 @@ enum column {
     COL_SPARK,
     COL_IN,
     COL_OUT,
+    COL_HELD,
     COL_SENDERS,
     COL_RECEIVERS,
     COL_WAIT,
@@ -27,13 +28,15 @@ struct layout {
 
 static const unsigned int least_width[N_COLS] = {
     [COL_NAME] = 12, [COL_BAR] = 8,     [COL_DEPTH] = 9,     [COL_SPARK] = 10, [COL_IN] = 7,
-    [COL_OUT] = 7,   [COL_SENDERS] = 3, [COL_RECEIVERS] = 3, [COL_WAIT] = 7,
+    [COL_OUT] = 7,   [COL_HELD] = 4,    [COL_SENDERS] = 3,   [COL_RECEIVERS] = 3,
+    [COL_WAIT] = 7,
 };
 
 static const char *const headings[N_COLS] = {
     [COL_NAME] = "QUEUE",   [COL_BAR] = "FILL",      [COL_DEPTH] = "MESSAGES",
     [COL_SPARK] = "MINUTE", [COL_IN] = "IN/S",       [COL_OUT] = "OUT/S",
-    [COL_SENDERS] = "SND",  [COL_RECEIVERS] = "RCV", [COL_WAIT] = "WAIT",
+    [COL_HELD] = "HELD",    [COL_SENDERS] = "SND",   [COL_RECEIVERS] = "RCV",
+    [COL_WAIT] = "WAIT",
 };
 
 /* Which heading shows the order. */
@@ -72,7 +75,7 @@ static struct layout make_layout(unsigned int cols, unsigned int longest_name,
                                  unsigned int longest_depth)
 {
     /* What can be done without, first. */
-    static const enum column spare[] = {COL_SPARK, COL_BAR,       COL_WAIT,    COL_OUT,
+    static const enum column spare[] = {COL_SPARK, COL_BAR,       COL_HELD,    COL_WAIT, COL_OUT,
                                         COL_IN,    COL_RECEIVERS, COL_SENDERS, COL_DEPTH};
     struct layout l;
 
@@ -156,15 +159,15 @@ static void rate_text(char *out, size_t size, uint64_t messages, uint64_t interv
         snprintf(out, size, "%.*f%s", rate > 0 && rate < 9.95, rate, more);
 }
 
-/* Three columns. */
-static void few_text(char *out, size_t size, unsigned int n, bool complete)
+/* Three columns; "+" for at least. */
+static void few_text(char *out, size_t size, size_t n, bool complete)
 {
-    if (!n && !complete)
-        snprintf(out, size, "-"); /* none that could be seen */
-    else if (n > 999)
+    if (n > 999)
         snprintf(out, size, "1k+");
+    else if (complete)
+        snprintf(out, size, "%zu", n);
     else
-        snprintf(out, size, "%u", n);
+        snprintf(out, size, "%zu+", MIN(n, (size_t)99));
 }
 
 static unsigned int fill_style(const struct pmq_watched *q)
@@ -174,16 +177,19 @@ static unsigned int fill_style(const struct pmq_watched *q)
     return percent >= 90 ? TERM_RED : percent >= 50 ? TERM_YELLOW : TERM_GREEN;
 }
 
+void top_name(char out[TOP_NAME_SIZE], const struct pmq_watched *q)
+{
+    snprintf(out, TOP_NAME_SIZE, "%s%s", q->attr.name[0] ? q->attr.name : "(no name)",
+             q->attr.unlinked ? " (unlinked)" : "");
+}
+
 static void name_text(char *out, size_t size, const struct pmq_watched *q)
 {
     _cleanup_(buf_done) struct buf b = BUF_INIT;
+    char name[TOP_NAME_SIZE];
 
-    if (q->attr.name[0])
-        esc_terminal_str(&b, q->attr.name);
-    else
-        buf_add_str(&b, "(no name)");
-    if (q->attr.unlinked)
-        buf_add_str(&b, " (unlinked)");
+    top_name(name, q);
+    esc_terminal_str(&b, name);
     snprintf(out, size, "%s", buf_str(&b));
 }
 
@@ -221,6 +227,9 @@ static unsigned int cell_text(const struct top *t, const struct pmq_watched *q, 
         break;
     case COL_OUT:
         rate_text(out, size, q->received, q->interval, !top_counts(t));
+        break;
+    case COL_HELD:
+        few_text(out, size, q->holders, q->holders_complete);
         break;
     case COL_SENDERS:
         few_text(out, size, q->senders, q->waiters_complete);
@@ -300,23 +309,52 @@ static void draw_headings(const struct top *t, const struct layout *l, struct te
 }
 
 static void draw_title(const struct top *t, const struct top_table *table, struct term_screen *p,
-                       const struct pmq_watched *const *v, size_t n)
+                       const struct pmq_watched *const *v, size_t n, size_t page)
 {
     uint64_t messages = 0, blocked = 0;
-    char text[256];
+    char text[256], part[64] = "";
 
     for (size_t i = 0; i < n; i++) {
         messages += v[i]->known ? v[i]->attr.curmsgs : 0;
         blocked += v[i]->senders + v[i]->receivers;
     }
+    if (n > page && page)
+        snprintf(part, sizeof(part), "%zu-%zu of ", table->first + 1, table->first + page);
     snprintf(text, sizeof(text),
-             "%s%zu queue%s, %" PRIu64 " message%s, %" PRIu64 " blocked, every %gs",
-             table->paused ? "PAUSED  " : "", n, n == 1 ? "" : "s", messages,
+             "%s%s%zu queue%s, %" PRIu64 " message%s, %" PRIu64 " blocked, every %gs",
+             table->paused ? "PAUSED  " : "", part, n, n == 1 ? "" : "s", messages,
              messages == 1 ? "" : "s", blocked, (double)t->delay / (double)NSEC_PER_SEC);
     term_screen_put(p, 0, 0, TERM_REVERSE, text, term_screen_cols(p));
 }
 
-static void draw_rates(const struct top *t, struct term_screen *p, unsigned int row)
+/* Puts @text over at most @most lines, broken at blanks. Return: how many it takes. */
+static unsigned int put_lines(struct term_screen *p, unsigned int row, unsigned int most,
+                              unsigned int style, const char *text)
+{
+    size_t cols = term_screen_cols(p);
+    unsigned int n_lines = 0;
+
+    for (; *text && n_lines < most; n_lines++) {
+        size_t n = esc_fit(text, strlen(text), cols);
+        char line[1024];
+
+        if (text[n])
+            for (size_t at = n; at > 0; at--)
+                if (text[at] == ' ') {
+                    n = at;
+                    break;
+                }
+        n = MIN(n, sizeof(line) - 1);
+        snprintf(line, sizeof(line), "%.*s", (int)n, text);
+        term_screen_put(p, row + n_lines, 0, style, line, (unsigned int)cols);
+        text += n;
+        text += *text == ' ';
+    }
+    return n_lines;
+}
+
+/* Return: how many lines it takes, a quarter of the screen at most. */
+static unsigned int draw_rates(const struct top *t, struct term_screen *p, unsigned int row)
 {
     _cleanup_(buf_done) struct buf b = BUF_INIT;
     const char *note = pmq_watch_note(t->watch);
@@ -336,7 +374,7 @@ static void draw_rates(const struct top *t, struct term_screen *p, unsigned int 
         buf_add_str(&b, "; ");
         esc_terminal_str(&b, note);
     }
-    term_screen_put(p, row, 0, TERM_DIM, buf_str(&b), term_screen_cols(p));
+    return put_lines(p, row, MAX(term_screen_rows(p) / 6, 1u), TERM_DIM, buf_str(&b));
 }
 
 static void draw_foot(const struct top *t, const struct top_table *table, struct term_screen *p)
@@ -360,7 +398,6 @@ static void draw_foot(const struct top *t, const struct top_table *table, struct
 static void draw_none(const struct top *t, struct term_screen *p, unsigned int row, size_t rows)
 {
     const char *note = pmq_watch_names_complete(t->watch) ? "" : pmq_watch_note(t->watch);
-    size_t cols = term_screen_cols(p);
 
     if (t->filter[0]) {
         term_screen_put(p, row, 0, TERM_PLAIN, "no queue has that in its name", 0);
@@ -368,19 +405,7 @@ static void draw_none(const struct top *t, struct term_screen *p, unsigned int r
     }
     term_screen_put(p, row, 0, TERM_PLAIN,
                     note[0] ? "no queue can be seen:" : "there are no queues", 0);
-    for (size_t i = 1; *note && i < rows; i++) {
-        size_t n = strlen(note);
-        char line[256];
-
-        if (n > cols)
-            for (n = cols; n && note[n] != ' '; n--)
-                ;
-        n = MIN(n ? n : cols, sizeof(line) - 1);
-        snprintf(line, sizeof(line), "%.*s", (int)n, note);
-        term_screen_put(p, row + (unsigned int)i, 0, TERM_PLAIN, line, 0);
-        note += n;
-        note += *note == ' ';
-    }
+    put_lines(p, row + 1, (unsigned int)rows - 1, TERM_PLAIN, note);
 }
 
 /* The bar stays on its queue wherever that moves; a queue that has gone leaves it in its place. */
@@ -415,10 +440,13 @@ size_t top_draw_table(struct top *t, struct top_table *table, struct term *term)
     unsigned int longest_name = 0, longest_depth = 0;
     const struct pmq_watched **v;
     size_t n = pmq_watch_select(t->watch, t->by, t->reverse, t->filter, &v);
-    size_t page = rows > head + foot ? rows - head - foot : 0;
     struct layout layout;
     char text[1024 + PMQ_NAME_MAX];
+    size_t page;
 
+    if (head == 3)
+        head = 2 + draw_rates(t, p, 1);
+    page = rows > head + foot ? rows - head - foot : 0;
     keep_selection(table, v, n, page);
     for (size_t i = 0; i < n; i++) {
         name_text(text, sizeof(text), v[i]);
@@ -428,9 +456,7 @@ size_t top_draw_table(struct top *t, struct top_table *table, struct term *term)
     }
     layout = make_layout(term_screen_cols(p), longest_name, longest_depth);
     if (head)
-        draw_title(t, table, p, v, n);
-    if (head == 3)
-        draw_rates(t, p, 1);
+        draw_title(t, table, p, v, n, page);
     if (head)
         draw_headings(t, &layout, term, head - 1);
     for (size_t i = table->first; i < n && i - table->first < page; i++)

@@ -49,6 +49,17 @@ static int match_process(pid_t pid, void *ctx)
     return r > 0;
 }
 
+/* @pid: 0 for a process that is not visible here */
+static int in_use(pid_t pid, const char *comm, struct err *e)
+{
+    static const char remedy[] = "stop it first; --force does it all the same";
+
+    if (!pid)
+        return err_set(e, -EBUSY, remedy,
+                       "a process of another pid namespace (%s) has it open", comm);
+    return err_set(e, -EBUSY, remedy, "process %d (%s) has it open", (int)pid, comm);
+}
+
 int drain_others(int proc, const struct pmq_attr *a, struct err *e)
 {
     struct holder_search s = {.proc = proc, .queue = a};
@@ -60,8 +71,7 @@ int drain_others(int proc, const struct pmq_attr *a, struct err *e)
                        "cannot know whether others have it open: %s", err_text(NULL, r));
     if (s.found) {
         (void)proc_comm(proc, s.found, s.found, comm);
-        return err_set(e, -EBUSY, "stop it first; --force does it all the same",
-                       "process %d (%s) has it open", (int)s.found, comm);
+        return in_use(s.found, comm, e);
     }
     if (s.closed)
         return err_set(e, -EPERM, "--force does it all the same",
@@ -71,10 +81,35 @@ int drain_others(int proc, const struct pmq_attr *a, struct err *e)
     return 0;
 }
 
+/*
+ * Root of the machine asks the kernel, through BPF, where processes are hidden. Return: 0 when
+ * nobody else has it open, -EBUSY when somebody has, -EPERM when the kernel cannot be asked.
+ */
+static int ask_kernel(const struct pmq_attr *a, struct err *e)
+{
+    _cleanup_(pmq_set_freep) struct pmq_set *set = NULL;
+
+    if (pmq_scan(PMQ_SCAN_HOLDERS | PMQ_SCAN_UNLINKED | PMQ_SCAN_KERNEL, 0, &set, NULL) < 0 ||
+        !set->holders_complete)
+        return -EPERM;
+    for (size_t i = 0; i < set->n; i++) {
+        const struct pmq_info *q = &set->v[i];
+
+        if (q->attr.dev != a->dev || q->attr.ino != a->ino)
+            continue;
+        for (size_t k = 0; k < q->n_holders; k++)
+            if (q->holders[k].pid != getpid())
+                return in_use(q->holders[k].pid, q->holders[k].comm, e);
+        return 0;
+    }
+    return -EPERM;
+}
+
 int drain_allowed(const struct pmq_attr *a, struct err *e)
 {
     _cleanup_(closep) int proc = -1;
     struct proc_view view;
+    int r;
 
     if (a->notify != PMQ_NOTIFY_NONE)
         return err_set(e, -EBUSY, "--force does it all the same, and uses up the notification",
@@ -82,9 +117,16 @@ int drain_allowed(const struct pmq_attr *a, struct err *e)
                        (int)a->notify_pid);
     proc = proc_open(NULL);
     if (proc < 0 || proc_view(proc, &view) < 0 || !view.users || !view.namespaces)
-        return err_set(e, -EPERM, "--force does it all the same",
-                       "cannot know whether others have it open: not all processes can be seen");
-    return drain_others(proc, a, e);
+        r = err_set(e, -EPERM, "--force does it all the same",
+                    "cannot know whether others have it open: not all processes can be seen");
+    else
+        r = drain_others(proc, a, e);
+    if (r == -EPERM) {
+        int asked = ask_kernel(a, e);
+
+        r = asked == -EPERM ? r : asked;
+    }
+    return r;
 }
 
 /* ---- there and back ---- */

@@ -60,6 +60,28 @@ EOF
     is "$out" one
 }
 
+@test "fault: a limit on the size of files: one line, status 1" {
+    export TO=$BATS_TEST_TMPDIR/limited
+    while IFS= read -r words; do
+        eval "set -- $words"
+        status=0
+        err=$(bash -c 'ulimit -f 0; exec "$IPCBOX" "$@" 2>&1 >"$TO"' - "$@") || status=$?
+        has "$words: $status: $err" ": 1: " "File too large"
+        is "$(grep -c 'File too large' <<<"$err")" 1
+    done < <(verbs)
+    for words in "mqpeek metrics -O $TO" "mqdump save $q -O $TO" "mqdump save $q -O -" \
+        "uringipc -q --backend embedded dump k -O $TO" "mqdump restore --rename $q=$q-x $BATS_TEST_TMPDIR/a.dump" \
+        "mqpeek $q --backend drain --force"; do
+        status=0
+        err=$(bash -c 'ulimit -f 0; exec "$IPCBOX" $1 2>&1 >"$TO"' - "$words") || status=$?
+        has "$words: $status: $err" ": 1: " "File too large"
+        is "$(wc -c <"$TO")" 0
+    done
+    expect 0 mqpeek "$q" --noheadings -o content
+    is "$(sed 's/ *$//' <<<"$out")" $'hello\nworld'
+    expect 3 mqpeek "$q-x"
+}
+
 @test "fault: a reader that has gone ends every verb quietly" {
     while IFS= read -r words; do
         eval "set -- $words"

@@ -200,6 +200,23 @@ waiting() {
     is "$(jq -sc 'map(select(.event == "send") | [.pid,.tid,.comm,.text])' "$events")" "[[$pid,$tid,\"worker\",\"hello\"]]"
 }
 
+# Under run the call itself is answered by another process, which takes the message with a call of
+# its own; that the caller's returns is seen in the caller.
+@test "follow: a receive through mq_timedreceive2 is shown, a look through it is not" {
+    "$HELPERS/mqmake" "/$q" 4 64 3:hello 2:more
+    follow "/$q" --backend tracepoint
+    expect 0 ipcbox run --only mq -- "$HELPERS/mqmake" -2 "/$q"
+    is "$out" "3:hello"
+    expect 0 ipcbox run --only mq -- "$HELPERS/mqmake" -r "/$q"
+    is "$out" "3:hello"
+    received() { grep -q '"comm":"mqmake"' "$events"; }
+    within 30 received
+    kill -TERM "$follow_pid"
+    ended 0
+    is "$(jq -sc 'map(select(.comm == "mqmake" and .event != "exit") | [.event,.priority,.length,.text])' "$events")" \
+        '[["recv",3,5,"hello"]]'
+}
+
 @test "follow: a 32-bit caller is told of, and shown where that can be" {
     "$HELPERS/mqmake" "/$q" 8 64
     "$HELPERS/mqsend32" "/$q" 1 before || skip "this kernel has no 32-bit system calls"

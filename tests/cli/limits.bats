@@ -23,6 +23,13 @@ user_alone() { alone sh -c "$with_mqueue" "$BATS_TEST_TMPDIR/dev$RANDOM" setpriv
     is "$(jq -c '[.new_maxmsg,.new_msgsize,.new_charge]' <<<"$out")" '[65536,16777216,1099516346368]'
     expect 0 mqpeek limits
     has "$out" "EMFILE" "ENOSPC" "EINVAL" "ENOMEM" "fs.mqueue.queues_max"
+    # The answer comes before its figures.
+    expect 0 mqpeek limits 65536 8192
+    is "$(head -n 1 <<<"$out")" "mq_open(3) of a queue of 65536 messages of 8192 bytes fails: EMFILE, EINVAL" ||
+        is "$(head -n 1 <<<"$out")" "mq_open(3) of a queue of 65536 messages of 8192 bytes fails: EMFILE"
+    [ "$(grep -n '^ERROR' <<<"$out" | cut -d: -f1)" -lt "$(grep -n '^msg max:' <<<"$out" | cut -d: -f1)" ]
+    expect 0 mqpeek limits sysv
+    has "$(head -n 1 <<<"$out")" "ERROR"
 }
 
 # $MAY_BPF: the binary with the capabilities that BPF takes, for any user

@@ -3,9 +3,13 @@
 
 load common
 load scene
+load screen
 
 setup() { scene_start; }
-teardown() { scene_stop; }
+teardown() {
+    screen_stop
+    scene_stop
+}
 
 # queue WHICH: its object in $out
 queue() { jq -e --arg name "/$scene-$1" '.queues[] | select(.name == $name)' <<<"$out"; }
@@ -63,12 +67,27 @@ queue() { jq -e --arg name "/$scene-$1" '.queues[] | select(.name == $name)' <<<
     done
 }
 
+@test "list: that there are no queues is said on a terminal, and nowhere else" {
+    screen_start 80 24 "unshare -i $IPCBOX mqpeek list"
+    see "mqpeek: there are no queues" "status=0"
+    screen_stop
+    screen_start 80 24 "unshare -i $IPCBOX mqpeek list --sysv"
+    see "mqpeek: there are no System V queues" "status=0"
+    screen_stop
+    expect 0 unshare -i "$IPCBOX" mqpeek list
+    is "$out" ""
+    lacking=$(grep "there are no" <<<"$err") || true
+    is "$lacking" ""
+}
+
 @test "list: wrong usage and processes that are not there" {
     expect 2 mqpeek list --sort dept
     has "$err" 'no column "dept"' 'did you mean "depth"?'
     expect 2 mqpeek list --sort zzzzzz
     expect 2 mqpeek list --pid 0
     expect 2 mqpeek list --pid x
+    expect 2 mqpeek list --sysv --orphans
+    has "$err" "no process has a System V queue open"
     expect 2 mqpeek list --nonemty
     has "$err" "--nonempty"
     expect 2 mqpeek lits

@@ -344,6 +344,28 @@ lines"
     [ -z "$(ls "$dir/state")" ]
 }
 
+@test "drain: root of the machine asks the kernel where processes are hidden" {
+    [ "$(id -u)" = 0 ]
+    mqpeek -q --backend bpf "$q-none" 2>/dev/null || [ $? = 3 ] || skip "BPF may not be used here"
+    "$HELPERS/mqmake" "$q" 10 64 1:one
+    export IPCBOX_STATE_DIR=$BATS_TEST_TMPDIR/state
+    inside() { unshare -p -f --mount-proc --propagation private "$IPCBOX" mqpeek --backend drain "$q"; }
+    expect 0 inside
+    has "$out" "1 of 10 messages" "one"
+    # Its holder is outside, where nobody in there sees it.
+    mkfifo "$BATS_TEST_TMPDIR/in"
+    "$HELPERS/mqactor" keeper "$q" <"$BATS_TEST_TMPDIR/in" >"$BATS_TEST_TMPDIR/keeper" 3>&- &
+    holder=$!
+    exec 7>"$BATS_TEST_TMPDIR/in"
+    within 30 grep -q '^pid' "$BATS_TEST_TMPDIR/keeper"
+    expect 1 inside
+    has "$err" "a process of another pid namespace (keeper) has it open"
+    exec 7>&-
+    wait "$holder"
+    expect 0 mqpeek "$q"
+    has "$out" "one"
+}
+
 @test "every verb: a kernel without message queues" {
     make 10 64 1:x
     none() {

@@ -42,8 +42,8 @@ three() {
     "$HELPERS/mqmake" "/$q-c" 8 64
 }
 
-# rows: the queues on the screen, without the minute's curve
-rows() { screen | sed -nE "s|^(/$q-[^ ]*) +([^ ]+) +([0-9]+/[0-9]+) .* ([^ ]+) +([^ ]+) +([0-9-]+) +([0-9-]+) +([^ ]+)\$|\1 \2 \3 \4 \5 \6 \7 \8|p"; }
+# rows: the queues on the screen, without the minute's curve and the holders
+rows() { screen | sed -nE "s|^(/$q-[^ ]*) +([^ ]+) +([0-9]+/[0-9]+) .* ([^ ]+) +([^ ]+) +[0-9k]+\+? +([0-9]+)\+? +([0-9]+)\+? +([^ ]+)\$|\1 \2 \3 \4 \5 \6 \7 \8|p"; }
 
 rows_are() { [ "$(rows)" = "$1" ]; }
 
@@ -147,16 +147,19 @@ see_rows() {
     see "status=0"
 }
 
-# The screen, but for what depends on the moment: the curve, and for how long somebody waits.
+# The screen, but for what depends on the moment: the curve, for how long somebody waits, and what
+# could not be looked into, with what rests on that.
 still() {
-    local line
+    local line rates=
     screen | while IFS= read -r line; do
         case $line in
-            /*) line="${line:0:32}~${line:48:24}" ;;
-            rates:*) line=${line%%;*} ;; # what could not be looked into
+            /*) line="${line:0:32}~${line:43:16}${line:64:8}" ;;
+            QUEUE*) rates= ;;
+            rates:*) rates=1 line=${line%%;*} ;;
+            *) [ -z "$rates" ] || continue ;;
         esac
         echo "$line"
-    done
+    done | cat -s
 }
 
 @test "80 by 24 without colour, to the letter" {
@@ -167,13 +170,14 @@ still() {
     screen_start 80 24 "NO_COLOR=1 $TOP --filter $q"
     waits() { screen | grep -qE "^/$q-b .* 0\+ +0\+ .* [0-9.]+(ms|s)\$"; }
     within 30 waits
-    printf -v empty '\n%.0s' {1..18}
     is "$(still)" "3 queues, 4 messages, 1 blocked, every 1s
 rates: sampled, at least: as told by --rates
-QUEUE        FILLv     MESSAGES MINUTE              IN/S   OUT/S SND RCV    WAIT
+QUEUE        FILLv     MESSAGES MINUTE         IN/S   OUT/S HELD SND RCV    WAIT
 /$q-b  ████████       2/2 ~      0+      0+   1   0
 /$q-a  ████····       2/4 ~      0+      0+   0   0
-/$q-c  ········       0/8 ~      0+      0+   0   0${empty}filter: $q  Esc clears"
+/$q-c  ········       0/8 ~      0+      0+   0   0
+
+filter: $q  Esc clears"
     # One more column of the curve each second: full, half full, empty.
     curve() { screen | grep -qE "^/$q-$1 .* $2$2$2? +0"; }
     within 30 curve b █
@@ -181,6 +185,26 @@ QUEUE        FILLv     MESSAGES MINUTE              IN/S   OUT/S SND RCV    WAIT
     within 30 curve c ▁
     run -0 tm capture-pane -p -e
     run ! grep -qE $'\e\\[[0-9;]*3[0-7]m' <<<"$output"
+    keys q
+    see "status=0"
+}
+
+@test "which of more queues than fit are shown, who holds them, and whole notes" {
+    screen_start 100 10 "unshare -i -m sh -c 'mkdir -p $BATS_TEST_TMPDIR/mq; mount -t mqueue none $BATS_TEST_TMPDIR/mq
+        for i in 1 2 3 4 5 6 7 8 9; do $HELPERS/mqmake /n\$i 1 8; done
+        exec 7<>$BATS_TEST_TMPDIR/mq/n9; rm $BATS_TEST_TMPDIR/mq/n9; $HELPERS/mqmake /n9 1 8
+        exec $TOP --sort name'"
+    see "10 queues, 0 messages" "HELD" "/n1 " "/n2 "
+    shown() { screen | sed -nE "1s/^([0-9]+-[0-9]+ of 10) queues.*/\1/p"; }
+    # The title counts the rows that are there.
+    is "$(shown)" "1-$(screen | grep -c '^/n') of 10"
+    held() { screen | grep -qE "^/n1 .* 0\+? +0\+? +0\+? +-\$"; }
+    within 30 held
+    keys End
+    last() { [[ $(shown) == *-"10 of 10" ]]; }
+    within 30 last
+    is "$(screen | grep -cE '^/n9 \(unlinked\) .* 1\+? +0\+? +0\+? +-$')" 1
+    is "$(screen | grep -cE '^/n9 ')" 2
     keys q
     see "status=0"
 }
@@ -314,6 +338,20 @@ QUEUE        FILLv     MESSAGES MINUTE              IN/S   OUT/S SND RCV    WAIT
 /$q-b 2 2 sampled
 /$q-c 0 8 sampled"
     has "$err" "at least"
+    # A queue that has lost its name is told from the one that has it now.
+    actor reader c
+    "$HELPERS/mqmake" -u "/$q-c"
+    "$HELPERS/mqmake" "/$q-c" 8 64
+    for how in "top --rates sampled --filter $q-c --sort name -N 1 -d 0.1" list; do
+        # shellcheck disable=SC2086 # words
+        expect 0 mqpeek $how
+        is "$(grep -oE "/$q-c( \(unlinked\))?" <<<"$out" | sort)" "/$q-c
+/$q-c (unlinked)"
+        # shellcheck disable=SC2086
+        expect 0 mqpeek $how --jsonl
+        is "$(jq -c --arg n "/$q-c" 'select(.name == $n) | .unlinked' <<<"$out" | sort)" $'false\ntrue'
+    done
+    tell reader exit
     expect 0 mqpeek top --rates sampled --filter "$q-B" -N 1 -d 0.2 -J
     is "$(jq -c '[.name, .depth, .maxmsg, .sent, .received, .rates, .oldest_wait, .unlinked]' <<<"$out")" \
         "[\"/$q-b\",2,2,0,0,\"sampled\",null,false]"
@@ -339,7 +377,7 @@ QUEUE        FILLv     MESSAGES MINUTE              IN/S   OUT/S SND RCV    WAIT
     three
     screen_start 80 24 "$IPCBOX mqpeek top --filter $q -d 0.2"
     see "rates: counted in the kernel (BPF, "
-    exact() { screen | grep -qE "^/$q-c .* 0/8 .* 0 +0 +0 +0 +-\$"; }
+    exact() { screen | grep -qE "^/$q-c .* 0/8 .* 0 +0 +[0-9]+\+? +0\+? +0\+? +-\$"; }
     within 30 exact
     keys q
     see "status=0"

@@ -7,6 +7,7 @@
  *     mqmake -u NAME                           unlinks it
  *     mqmake -2 NAME                           prints PRIO:TEXT of its first message, peeked with
  *                                              mq_timedreceive2
+ *     mqmake -r NAME                           the same, but takes the message
  */
 #include <mqueue.h>
 #include <stdbool.h>
@@ -22,7 +23,8 @@ static int fail(const char *what)
     return 1;
 }
 
-static int peek(const char *name)
+/* @flags: MQ_PEEK, or 0 to receive */
+static int peek(const char *name, unsigned int flags)
 {
     static char buf[1 << 16];
     unsigned int prio = 0;
@@ -32,7 +34,7 @@ static int peek(const char *name)
         char *data;
     } args = {sizeof(buf), &prio, buf};
     mqd_t q = mq_open(name, O_RDONLY);
-    long n = q < 0 ? -1 : syscall(548, q, &args, 2, 0ul, NULL);
+    long n = q < 0 ? -1 : syscall(548, q, &args, flags, 0ul, NULL);
 
     if (n < 0)
         return fail(name);
@@ -67,7 +69,9 @@ int main(int argc, char **argv)
     if (argc == 3 && !strcmp(argv[1], "-u"))
         return mq_unlink(argv[2]) ? fail(argv[2]) : 0;
     if (argc == 3 && !strcmp(argv[1], "-2"))
-        return peek(argv[2]);
+        return peek(argv[2], 2);
+    if (argc == 3 && !strcmp(argv[1], "-r"))
+        return peek(argv[2], 0);
     argc -= escapes;
     argv += escapes;
     if (argc < 4)
