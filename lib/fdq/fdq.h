@@ -154,6 +154,27 @@ enum fdq_scan_flags {
  * Return: 0 or -errno.
  */
 int fdq_scan(unsigned int flags, pid_t pid, struct fdq_set **ret, struct err *e);
+
+/**
+ * fdq_scan_processes() - the unix sockets, pipes and FIFOs of some processes
+ * @flags: as for fdq_scan()
+ * @pids, @n: which processes, each once; those that are gone are left out
+ * @ret: release with fdq_set_free(). Readers and writers are told of these processes alone; sockets
+ *   of others are there, without them
+ * @e: why not
+ *
+ * Return: 0 or -errno.
+ */
+int fdq_scan_processes(unsigned int flags, const pid_t *pids, size_t n, struct fdq_set **ret,
+                       struct err *e);
+
+/* Leaves only the queues that @wanted returns true for. */
+void fdq_set_keep(struct fdq_set *s, bool (*wanted)(const struct fdq_queue *q, const void *ctx),
+                  const void *ctx);
+
+/* What FDQ_SCAN_FILL does, for a set that was made without it. Return: 0 or -errno. */
+int fdq_set_fill(struct fdq_set *s);
+
 void fdq_set_free(struct fdq_set *s);
 void fdq_set_freep(struct fdq_set **s);
 

@@ -4,8 +4,6 @@
  * pipe is asked through a duplicate of somebody's descriptor, for the moment of two calls: an open
  * of its own would add a reader or a writer.
  */
-#include "fdq_fill.h"
-
 #include <fcntl.h>
 #include <sys/ioctl.h>
 
@@ -51,7 +49,7 @@ static void ask_bpf(struct fdq_set *s)
     const struct fdq_peek_opts opts = {.backend = "bpf", .heads = true};
     _cleanup_(fdq_peeker_freep) struct fdq_peeker *p = NULL;
 
-    if (fdq_backend_probe("bpf", NULL) < 0 || fdq_peeker_new(&opts, &p, NULL) < 0)
+    if (!s->n || fdq_backend_probe("bpf", NULL) < 0 || fdq_peeker_new(&opts, &p, NULL) < 0)
         return;
     for (size_t i = 0; i < s->n; i++) {
         struct fdq_queue *q = &s->v[i];
@@ -66,7 +64,7 @@ static void ask_bpf(struct fdq_set *s)
     }
 }
 
-int fdq_fill(struct fdq_set *s)
+int fdq_set_fill(struct fdq_set *s)
 {
     struct realuser saved;
     int r;

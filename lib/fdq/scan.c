@@ -18,7 +18,7 @@
 #include "array.h"
 #include "cleanup.h"
 #include "diag.h"
-#include "fdq_fill.h"
+#include "fdq.h"
 #include "macros.h"
 #include "realuser.h"
 
@@ -56,7 +56,8 @@ struct waiting {
 struct scan {
     int proc;
     unsigned int flags;
-    pid_t only; /* 0: all processes */
+    const pid_t *only; /* NULL: all processes */
+    size_t n_only;
     struct fdq_set *set;
     size_t room;
     struct process *processes;
@@ -476,6 +477,17 @@ static int give_threads(struct scan *s)
 
 /* ---- all of it ---- */
 
+static int look_at_processes(struct scan *s)
+{
+    int r = 0;
+
+    if (!s->only)
+        return proc_visit_pids(s->proc, on_process, s);
+    for (size_t i = 0; i < s->n_only && r == 0; i++)
+        r = on_process(s->only[i], s);
+    return r;
+}
+
 static int scan_all(struct scan *s)
 {
     int r = add_space(s, getpid());
@@ -483,7 +495,7 @@ static int scan_all(struct scan *s)
     if (r == 0 && !s->n_spaces)
         r = -ENOENT; /* no /proc that shows this process */
     if (r == 0)
-        r = s->only ? on_process(s->only, s) : proc_visit_pids(s->proc, on_process, s);
+        r = look_at_processes(s);
     if (r == 0)
         r = list_sockets(s);
     if (r == 0)
@@ -507,11 +519,14 @@ static void scan_done(struct scan *s)
     free(s->waiting);
 }
 
-int fdq_scan(unsigned int flags, pid_t pid, struct fdq_set **ret, struct err *e)
+/* @pids: NULL for all. */
+static int scan(unsigned int flags, const pid_t *pids, size_t n, struct fdq_set **ret,
+                struct err *e)
 {
     _cleanup_(fdq_set_freep) struct fdq_set *set = calloc(1, sizeof(*set));
     _cleanup_(closep) int proc = proc_open(NULL);
-    struct scan s = {.proc = proc, .flags = flags, .only = pid, .set = set, .e = e};
+    struct scan s = {
+        .proc = proc, .flags = flags, .only = pids, .n_only = n, .set = set, .e = e};
     struct realuser saved;
     int r;
 
@@ -526,9 +541,22 @@ int fdq_scan(unsigned int flags, pid_t pid, struct fdq_set **ret, struct err *e)
     scan_done(&s);
     realuser_leave(&saved);
     if (r == 0 && flags & FDQ_SCAN_FILL)
-        r = fdq_fill(set);
+        r = fdq_set_fill(set);
     if (r < 0)
         return r;
     *ret = TAKE_PTR(set);
     return 0;
+}
+
+int fdq_scan(unsigned int flags, pid_t pid, struct fdq_set **ret, struct err *e)
+{
+    return scan(flags, pid ? &pid : NULL, 1, ret, e);
+}
+
+int fdq_scan_processes(unsigned int flags, const pid_t *pids, size_t n, struct fdq_set **ret,
+                       struct err *e)
+{
+    static const pid_t none;
+
+    return scan(flags, n ? pids : &none, n, ret, e);
 }

@@ -16,16 +16,34 @@ const char *fdq_kind_name(enum fdq_kind kind)
     return (size_t)kind < ARRAY_SIZE(names) ? names[kind] : "unknown";
 }
 
+static void queue_done(struct fdq_queue *q)
+{
+    free(q->path);
+    free(q->readers.v);
+    free(q->writers.v);
+    free(q->threads);
+}
+
+void fdq_set_keep(struct fdq_set *s, bool (*wanted)(const struct fdq_queue *q, const void *ctx),
+                  const void *ctx)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < s->n; i++) {
+        if (wanted(&s->v[i], ctx))
+            s->v[kept++] = s->v[i];
+        else
+            queue_done(&s->v[i]);
+    }
+    s->n = kept;
+}
+
 void fdq_set_free(struct fdq_set *s)
 {
     if (!s)
         return;
-    for (size_t i = 0; i < s->n; i++) {
-        free(s->v[i].path);
-        free(s->v[i].readers.v);
-        free(s->v[i].writers.v);
-        free(s->v[i].threads);
-    }
+    for (size_t i = 0; i < s->n; i++)
+        queue_done(&s->v[i]);
     free(s->v);
     free(s);
 }

@@ -40,6 +40,23 @@ static void pause_for(uint64_t ns)
         ;
 }
 
+static int add_stopped(const struct graph *g, struct wait_report *out)
+{
+    size_t room = 0;
+
+    for (size_t i = 0; i < g->n_threads; i++) {
+        pid_t pid = g->processes[g->threads[i].process].pid, *at;
+
+        if (!g->threads[i].stopped || (out->n_stopped && out->stopped[out->n_stopped - 1] == pid))
+            continue;
+        at = ARRAY_MORE(out->stopped, out->n_stopped, room);
+        if (!at)
+            return -ENOMEM;
+        *at = pid;
+    }
+    return 0;
+}
+
 static int report(const struct graph *g, const struct wait_opts *opts, struct wait_report *out,
                   struct err *e)
 {
@@ -53,6 +70,8 @@ static int report(const struct graph *g, const struct wait_opts *opts, struct wa
     for (size_t i = 0; i < opts->n; i++)
         if (!graph_process(g, opts->pids[i]))
             return err_set(e, -ESRCH, NULL, "there is no process %d", (int)opts->pids[i]);
+    if (opts->n && add_stopped(g, out) < 0)
+        return -ENOMEM;
     return graph_findings(g, opts->pids, opts->n, out);
 }
 
@@ -132,6 +151,7 @@ void wait_report_free(struct wait_report *r)
         wait_thread_done(&r->chain[i]);
     free(r->findings);
     free(r->chain);
+    free(r->stopped);
     free(r);
 }
 

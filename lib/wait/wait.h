@@ -146,6 +146,8 @@ struct wait_finding {
  * @findings, @n_findings: those with most threads first
  * @chain, @n_chain: of each process that was asked for a thread, and the one that each waits for
  * next
+ * @stopped, @n_stopped: processes of which a thread is stopped or traced, in order, each once; when
+ *   a chain was asked for
  * @processes_seen, @threads_seen: looked into
  * @processes_hidden: processes that may not be looked into; they are taken as running
  * @all_users: /proc hides no process (hidepid)
@@ -157,6 +159,8 @@ struct wait_report {
     size_t n_findings;
     struct wait_thread *chain;
     size_t n_chain;
+    pid_t *stopped;
+    size_t n_stopped;
     uint64_t processes_seen;
     uint64_t threads_seen;
     uint64_t processes_hidden;

@@ -176,6 +176,57 @@ PY
     has "$out" "[$service], which is stopped, has not read 58 bytes" org.example.Store.Get
 }
 
+@test "stuck: for what is unread it looks at the descriptors of the findings' processes alone" {
+    mkfifo "$BATS_TEST_TMPDIR/f"
+    cat "$BATS_TEST_TMPDIR/f" 3>&- &
+    stuck=$!
+    sleep 1000 < <(:) 3>&- &
+    bystander=$!
+    other="$stuck $bystander"
+    finds() { { ipcbox stuck -J "$stuck" || [ $? = 1 ]; } | jq -e --argjson p "$stuck" 'any(.findings[].threads[]; .pid == $p)'; }
+    within 20 finds
+    strace -f -qq -e trace=openat -o "$BATS_TEST_TMPDIR/strace" "$IPCBOX" stuck --backend bpf >/dev/null || [ $? = 1 ]
+    grep -q "\"$stuck/fd\"" "$BATS_TEST_TMPDIR/strace"
+    if grep "\"$bystander/fd\"" "$BATS_TEST_TMPDIR/strace"; then return 1; fi
+    strace -f -qq -e trace=openat -o "$BATS_TEST_TMPDIR/strace" "$IPCBOX" stuck --backend bpf "$stuck" >/dev/null || [ $? = 1 ]
+    grep -q "\"$stuck/fd\"" "$BATS_TEST_TMPDIR/strace"
+    if grep "\"$bystander/fd\"" "$BATS_TEST_TMPDIR/strace"; then return 1; fi
+}
+
+@test "stuck PID: what the end of a chain, which goes on, has sent to a stopped process" {
+    cat >"$BATS_TEST_TMPDIR/daemon.py" <<'PY'
+import os, signal, socket, time
+client, daemon = socket.socketpair()
+forward, service = socket.socketpair()
+pids = [os.getpid()]
+for role in "daemon", "service":
+    pid = os.fork()
+    if pid == 0:
+        client.close()
+        if role == "daemon":
+            service.close()
+            forward.sendall(daemon.recv(100))
+        else:
+            daemon.close()
+            os.kill(os.getpid(), signal.SIGSTOP)
+        time.sleep(1000)
+    pids.append(pid)
+for s in daemon, forward, service: s.close()
+client.sendall(b'{"method":"org.example.Store.Put"}\0')
+print(*pids, flush=True)
+client.recv(1)
+PY
+    python3 "$BATS_TEST_TMPDIR/daemon.py" >"$BATS_TEST_TMPDIR/pids" 3>&- &
+    other=$!
+    within 30 test -s "$BATS_TEST_TMPDIR/pids"
+    read -r client daemon service <"$BATS_TEST_TMPDIR/pids"
+    other="$client $daemon $service"
+    finds() { out=$(ipcbox stuck -J "$client") && jq -e '.unread | length == 1' <<<"$out"; }
+    within 30 finds
+    is "$(jq -c '[.findings, [.chain[].pid], (.unread[0] | [.pid, .state])]' <<<"$out")" "[[],[$client,$daemon],[$service,\"T\"]]"
+    has "$(jq -r '.unread[0].message' <<<"$out")" org.example.Store.Put
+}
+
 # found KIND PIDS: whether both sources tell the finding of these processes and no other of theirs.
 found() {
     for backend in bpf proc; do
