@@ -6,6 +6,7 @@
 #include "cleanup.h"
 #include "stuck_show.h"
 #include "verbs.h"
+#include "waits.h"
 
 struct stuck_args {
     uint64_t watch;
@@ -85,9 +86,9 @@ static const struct cli_example stuck_examples[] = {
 static const struct cli_table stuck_tables[] = {
     {"", stuck_cols},
     {"findings", stuck_finding_cols},
-    {"findings[].threads", stuck_thread_cols},
+    {"findings[].threads", waits_thread_cols},
     {"unread", stuck_unread_cols},
-    {"chain", stuck_thread_cols},
+    {"chain", waits_thread_cols},
     {NULL, NULL},
 };
 

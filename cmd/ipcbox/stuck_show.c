@@ -8,28 +8,11 @@
 
 #include "escape.h"
 #include "stuck_words.h"
-#include "timefmt.h"
+#include "waits.h"
 
 /* ---- text ---- */
 
-/* The words of one thread, a line. */
-static void thread_line(struct cli_ctx *ctx, const struct wait_thread *t, bool wakers)
-{
-    _cleanup_(buf_done) struct buf line = BUF_INIT;
-    char span[TIMEFMT_SPAN_SIZE];
-
-    buf_add_str(&line, "            ");
-    stuck_add_thread(&line, t);
-    buf_add_str(&line, "  ");
-    stuck_add_wait(&line, t);
-    if (t->since_ns != WAIT_UNKNOWN) {
-        timefmt_span(span, t->since_ns);
-        buf_printf(&line, " for %s", span);
-    }
-    if (wakers)
-        stuck_add_wakers(&line, t);
-    out_line(ctx->out, "%s", buf_str(&line));
-}
+static const char indent[] = "            ";
 
 static void advice_line(struct cli_ctx *ctx, const struct wait_finding *f)
 {
@@ -58,7 +41,7 @@ static void finding_text(struct cli_ctx *ctx, const struct wait_finding *f)
     stuck_add_headline(&line, f);
     out_line(ctx->out, "%s", buf_str(&line));
     for (size_t i = 0; i < f->n; i++)
-        thread_line(ctx, &f->threads[i], f->kind != WAIT_STOPPED);
+        waits_line(ctx->out, indent, &f->threads[i], f->kind != WAIT_STOPPED);
     advice_line(ctx, f);
 }
 
@@ -88,7 +71,7 @@ void stuck_show_text(struct cli_ctx *ctx, const struct wait_report *r,
     if (chain) {
         out_line(ctx->out, "CHAIN");
         for (size_t i = 0; i < r->n_chain; i++)
-            thread_line(ctx, &r->chain[i], true);
+            waits_line(ctx->out, indent, &r->chain[i], true);
     } else if (!r->n_findings) {
         out_line(ctx->out,
                  "nothing is stuck among the %" PRIu64 " threads of %" PRIu64 " processes",
@@ -100,97 +83,6 @@ void stuck_show_text(struct cli_ctx *ctx, const struct wait_report *r,
 }
 
 /* ---- JSON ---- */
-
-struct thread_row {
-    int32_t pid, tid;
-    const char *comm;
-    char state[2];
-    const char *call;
-    const char *object;
-    const char *direction;
-    const char *wakers;
-    double since;
-    const char *cgroup;
-    const char *outside;
-    struct buf object_text, wakers_text;
-};
-
-#define THREAD struct thread_row
-
-const struct out_col stuck_thread_cols[] = {
-    OUT_I32(THREAD, pid, "pid", "process"),
-    OUT_I32(THREAD, tid, "tid", "thread"),
-    OUT_STR(THREAD, comm, "comm", "the process's name"),
-    OUT_CHARS(THREAD, state, "state", "a letter, as in ps"),
-    OUT_STR(THREAD, call, "call", "system call that it is blocked in"),
-    OUT_VALUE(
-        THREAD, object, "object",
-        "what it waits for: kind (pipe, fifo, unix, mq, sysv, futex, flock, posix_lock, child, "
-        "channel, bus1, epoll, eventfd), name, inode, used, limit",
-        .flags = OUT_JSON),
-    OUT_STR(THREAD, direction, "direction",
-            "read, write, send, recv, accept, connect, lock, open, wait or poll"),
-    OUT_VALUE(THREAD, wakers, "wakers", "processes that could wake it", .flags = OUT_JSON),
-    OUT_F64(THREAD, since, "since", "seconds that it has waited; null when that is not known"),
-    OUT_STR(THREAD, cgroup, "cgroup", "its control group, when it is not the caller's"),
-    OUT_STR(THREAD, outside, "live_because",
-            "why it is taken as able to go on; null when it is not"),
-    OUT_END,
-};
-
-static void add_number(struct buf *b, const char *key, uint64_t n)
-{
-    if (n == WAIT_UNKNOWN)
-        buf_printf(b, ",\"%s\":null", key);
-    else
-        buf_printf(b, ",\"%s\":%" PRIu64, key, n);
-}
-
-static void object_json(struct buf *b, const struct wait_object *o)
-{
-    buf_printf(b, "{\"kind\":\"%s\",\"name\":", wait_object_kind_name(o->kind));
-    esc_json(b, o->name, strlen(o->name));
-    add_number(b, "inode", o->inode ? o->inode : WAIT_UNKNOWN);
-    add_number(b, "used", o->used);
-    add_number(b, "limit", o->limit);
-    buf_add_char(b, '}');
-}
-
-static void thread_json(struct cli_ctx *ctx, const struct wait_thread *t)
-{
-    struct thread_row row = {
-        .pid = t->pid,
-        .tid = t->tid,
-        .comm = t->comm,
-        .state = {t->state},
-        .call = t->call,
-        .direction = t->waits ? wait_direction_name(t->direction) : NULL,
-        .since = t->since_ns == WAIT_UNKNOWN ? OUT_UNKNOWN_F64 : (double)t->since_ns / 1e9,
-        .cgroup = t->cgroup,
-        .outside = t->outside,
-    };
-
-    if (t->waits)
-        object_json(&row.object_text, &t->object);
-    buf_add_char(&row.wakers_text, '[');
-    for (size_t i = 0; i < t->n_wakers; i++)
-        buf_printf(&row.wakers_text, "%s%d", i ? "," : "", (int)t->wakers[i]);
-    buf_add_char(&row.wakers_text, ']');
-    row.object = t->waits ? buf_str(&row.object_text) : NULL;
-    row.wakers = buf_str(&row.wakers_text);
-    out_row(ctx->out, &row);
-    buf_done(&row.object_text);
-    buf_done(&row.wakers_text);
-}
-
-static void threads_json(struct cli_ctx *ctx, const char *key, const struct wait_thread *t,
-                         size_t n)
-{
-    out_list_begin(ctx->out, key, stuck_thread_cols, 0);
-    for (size_t i = 0; i < n; i++)
-        thread_json(ctx, &t[i]);
-    out_list_end(ctx->out);
-}
 
 struct finding_row {
     const char *kind;
@@ -240,7 +132,7 @@ static void finding_json(struct cli_ctx *ctx, const struct wait_finding *f)
     row.advice = buf_str(&advice);
     row.summary = buf_str(&summary);
     out_item_begin(ctx->out, stuck_finding_cols, &row);
-    threads_json(ctx, "threads", f->threads, f->n);
+    waits_threads_json(ctx->out, "threads", f->threads, f->n);
     out_item_end(ctx->out);
 }
 
@@ -286,7 +178,7 @@ void stuck_show_json(struct cli_ctx *ctx, const struct wait_report *r,
         out_row(ctx->out, &unread->v[i]);
     out_list_end(ctx->out);
     if (chain)
-        threads_json(ctx, "chain", r->chain, r->n_chain);
+        waits_threads_json(ctx->out, "chain", r->chain, r->n_chain);
 }
 
 /* ---- Graphviz ---- */
@@ -297,12 +189,12 @@ static void thread_dot(struct cli_ctx *ctx, const struct wait_thread *t, const c
     _cleanup_(buf_done) struct buf name = BUF_INIT, wait = BUF_INIT, label = BUF_INIT,
                                    edge = BUF_INIT;
 
-    stuck_add_thread(&name, t);
+    waits_add_thread(&name, t);
     esc_terminal_str(&label, buf_str(&name));
     buf_clear(&name);
     esc_json(&name, buf_str(&label), label.len);
     out_text(ctx->out, "  \"%d\" [label=%s, color=%s];", (int)t->pid, buf_str(&name), color);
-    stuck_add_wait(&wait, t);
+    waits_add_wait(&wait, t);
     buf_clear(&label);
     esc_terminal_str(&label, buf_str(&wait));
     esc_json(&edge, buf_str(&label), label.len);

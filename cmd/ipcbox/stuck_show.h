@@ -8,7 +8,6 @@
 
 extern const struct out_col stuck_cols[];         /* members of the document */
 extern const struct out_col stuck_finding_cols[]; /* a finding */
-extern const struct out_col stuck_thread_cols[];  /* a thread of it, or of the chain */
 
 void stuck_show_text(struct cli_ctx *ctx, const struct wait_report *r,
                      const struct stuck_unread_list *unread, bool chain);

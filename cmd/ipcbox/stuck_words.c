@@ -5,112 +5,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "cleanup.h"
-
-enum { MOST_WAKERS = 5 }; /* that a line names */
-
-void stuck_add_thread(struct buf *b, const struct wait_thread *t)
-{
-    buf_printf(b, "%s[%d]", t->comm, (int)t->pid);
-    if (t->tid != t->pid)
-        buf_printf(b, " thread %d", (int)t->tid);
-    if (t->cgroup)
-        buf_printf(b, " in %s", t->cgroup[0] ? t->cgroup : "another container");
-}
-
-static const char *verb_of(const struct wait_thread *t)
-{
-    static const char *const verbs[] = {
-        [WAIT_READ] = "reads",          [WAIT_WRITE] = "writes",
-        [WAIT_SEND] = "sends to",       [WAIT_RECV] = "receives from",
-        [WAIT_ACCEPT] = "accepts on",   [WAIT_CONNECT] = "connects through",
-        [WAIT_LOCK] = "waits to lock",  [WAIT_OPEN] = "opens",
-        [WAIT_FOR_CHILD] = "waits for", [WAIT_POLL] = "polls",
-    };
-
-    return verbs[t->direction];
-}
-
-static void add_fill(struct buf *b, const struct wait_object *o)
-{
-    const char *unit = o->messages ? "" : " bytes";
-
-    if (o->used == WAIT_UNKNOWN)
-        return;
-    if (o->limit == WAIT_UNKNOWN)
-        buf_printf(b, " (%" PRIu64 "%s)", o->used, o->messages ? " messages" : unit);
-    else
-        buf_printf(b, " (%s%" PRIu64 " of %" PRIu64 "%s)",
-                   o->messages && o->used == o->limit ? "full, " : "", o->used, o->limit, unit);
-}
-
-void stuck_add_wait(struct buf *b, const struct wait_thread *t)
-{
-    const struct wait_object *o = &t->object;
-
-    if (!t->waits) {
-        buf_add_str(b, t->state == 'T' || t->state == 't' ? "is stopped"
-                       : t->outside                       ? "goes on"
-                                                          : "waits");
-        if (t->outside)
-            buf_printf(b, ": %s", t->outside);
-        return;
-    }
-    buf_printf(b, "%s %s%s%s", verb_of(t), o->kind == WAIT_MQ ? "mq " : "", o->name,
-               o->unlinked ? " (unlinked)" : "");
-    add_fill(b, o);
-    if (t->outside)
-        buf_printf(b, ", or is woken by: %s", t->outside);
-}
-
-static void add_waker(struct buf *b, int proc, pid_t pid)
-{
-    char comm[PROC_COMM_SIZE];
-
-    if (proc < 0 || proc_comm(proc, pid, pid, comm) < 0)
-        buf_printf(b, "process %d", (int)pid);
-    else
-        buf_printf(b, "%s[%d]", comm, (int)pid);
-}
-
-static const char *relation_of(const struct wait_thread *t)
-{
-    switch (t->direction) {
-    case WAIT_READ:
-    case WAIT_RECV:
-        return "written only by";
-    case WAIT_WRITE:
-    case WAIT_SEND:
-        return "read only by";
-    case WAIT_LOCK:
-        return "held by";
-    default:
-        return "only";
-    }
-}
-
-void stuck_add_wakers(struct buf *b, const struct wait_thread *t)
-{
-    _cleanup_(closep) int proc = proc_open(NULL);
-
-    if (!t->waits)
-        return;
-    if (!t->n_wakers) {
-        buf_add_str(b, "  <- nobody else has it open");
-        return;
-    }
-    if (t->n_wakers == 1 && t->wakers[0] == t->pid && t->object.kind != WAIT_FUTEX) {
-        buf_add_str(b, "  <- nobody but itself has it open");
-        return;
-    }
-    buf_printf(b, "  <- %s ", relation_of(t));
-    for (size_t i = 0; i < t->n_wakers && i < MOST_WAKERS; i++) {
-        buf_add_str(b, i ? ", " : "");
-        add_waker(b, proc, t->wakers[i]);
-    }
-    if (t->n_wakers > MOST_WAKERS)
-        buf_printf(b, " and %zu more", t->n_wakers - MOST_WAKERS);
-}
+#include "waits.h"
 
 static const char *threads_wait(size_t n, const char **verb)
 {
@@ -140,7 +35,7 @@ void stuck_add_headline(struct buf *b, const struct wait_finding *f)
             buf_printf(b, ", and %zu that wait for them", f->n - f->n_core);
         break;
     case WAIT_ORPHAN:
-        stuck_add_thread(b, &f->threads[0]);
+        waits_add_thread(b, &f->threads[0]);
         buf_add_str(b, " waits for what nobody else has open");
         if (f->n > 1)
             buf_printf(b, ", and %zu wait for it", f->n - 1);

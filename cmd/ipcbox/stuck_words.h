@@ -5,15 +5,6 @@
 #include "buf.h"
 #include "wait.h"
 
-/* "name[12]", "name[12] thread 34", with the control group where it is another's. */
-void stuck_add_thread(struct buf *b, const struct wait_thread *t);
-
-/* "sends to mq /jobs (full, 10 of 10)" */
-void stuck_add_wait(struct buf *b, const struct wait_thread *t);
-
-/* "  <- only cat[12]": who could wake it. */
-void stuck_add_wakers(struct buf *b, const struct wait_thread *t);
-
 /* The headline of a finding, without its kind. */
 void stuck_add_headline(struct buf *b, const struct wait_finding *f);
 

@@ -12,6 +12,7 @@
 #include "qcmd.h"
 #include "queue_row.h"
 #include "timefmt.h"
+#include "waits.h"
 
 struct info_args {
     struct qcmd_common common;
@@ -153,6 +154,63 @@ static void show_waiters(struct out *out, const struct pmq_waiter *v, size_t n)
     out_list_end(out);
 }
 
+/* ---- whom the blocked wait for ---- */
+
+/* Above a table, or in its place. */
+static void title(struct out *out, const char *what, size_t n, bool complete)
+{
+    if (out_get_headings(out))
+        out_text(out, "\n%s:%s", what,
+                 n          ? ""
+                 : complete ? " none"
+                            : " none that is visible to you");
+}
+
+/* The first whose process can be named. The others wait for the same, behind it. */
+static const struct pmq_waiter *first_of(const struct pmq_waiter *v, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (v[i].pid && v[i].tid)
+            return &v[i];
+    return NULL;
+}
+
+/* What has gone on in the meantime waits for nobody. */
+static int look_at_chain(const struct pmq_waiter *w, struct wait_report **ret, struct err *e)
+{
+    const struct wait_opts opts = {.pids = &w->pid, .threads = &w->tid, .n = 1};
+    int r = wait_look(&opts, ret, e);
+
+    return r == -ESRCH ? 0 : r;
+}
+
+static bool is_blocked_on(const struct wait_report *chain, const struct pmq_attr *a)
+{
+    return chain && chain->n_chain && chain->chain[0].waits &&
+           chain->chain[0].object.kind == WAIT_MQ && chain->chain[0].object.inode == a->ino;
+}
+
+/* Each thread of the chain, and whom it waits for. */
+static void show_chain(struct cli_ctx *ctx, const struct pmq_info *q, const struct pmq_waiter *v,
+                       size_t n)
+{
+    _cleanup_(wait_report_freep) struct wait_report *chain = NULL;
+    const struct pmq_waiter *first = first_of(v, n);
+    struct err e = ERR_INIT;
+    int r = first ? look_at_chain(first, &chain, &e) : 0;
+    size_t length = is_blocked_on(chain, &q->attr) ? chain->n_chain : 0;
+
+    if (out_get_mode(ctx->out) != OUT_MODE_TABLE) {
+        waits_threads_json(ctx->out, "chain", length ? chain->chain : NULL, length);
+    } else if (length) {
+        title(ctx->out, "who waits for whom", length, true);
+        for (size_t i = 0; i < length; i++)
+            waits_line(ctx->out, "", &chain->chain[i], true);
+    }
+    if (r < 0)
+        cli_note(ctx, "whom the blocked threads wait for cannot be told: %s", err_text(&e, r));
+}
+
 /* ---- finding it among all ---- */
 
 /* This process has it open, too, to look at it. */
@@ -221,16 +279,6 @@ static void add_inspected(struct info_row *row, const struct pmq_inspect *in)
     row->charged_total = in->charged_bytes == PMQ_UNKNOWN ? OUT_UNKNOWN_U64 : in->charged_bytes;
 }
 
-/* Above a table, or in its place. */
-static void title(struct out *out, const char *what, size_t n, bool complete)
-{
-    if (out_get_headings(out))
-        out_text(out, "\n%s:%s", what,
-                 n          ? ""
-                 : complete ? " none"
-                            : " none that is visible to you");
-}
-
 static void show(struct cli_ctx *ctx, struct info_row *row, const struct pmq_info *q,
                  const struct pmq_inspect *in)
 {
@@ -241,9 +289,11 @@ static void show(struct cli_ctx *ctx, struct info_row *row, const struct pmq_inf
     if (in) {
         title(ctx->out, "blocked", in->n_waiters, in->waiters_complete);
         show_waiters(ctx->out, in->waiters, in->n_waiters);
+        show_chain(ctx, q, in->waiters, in->n_waiters);
     } else {
         title(ctx->out, "blocked", q->n_waiters, row->state.waiters_complete);
         show_waiters(ctx->out, q->waiters, q->n_waiters);
+        show_chain(ctx, q, q->waiters, q->n_waiters);
     }
     out_item_end(ctx->out);
 }
@@ -324,6 +374,7 @@ static const struct cli_table info_tables[] = {
     {"queues", info_cols},
     {"holders", holder_cols},
     {"waiters", waiter_cols},
+    {"chain", waits_thread_cols},
     {NULL, NULL},
 };
 
@@ -339,6 +390,9 @@ const struct cli_verb mqpeek_info_verb = {
         "blocked in mq_send(3) or mq_receive(3) (with BPF: in the order in which they will be "
         "served, and for how long they have waited), the registered notification, and the memory "
         "that it is charged, to whom.\n"
+        "\n"
+        "Where a thread is blocked, it follows the first of them: who could wake it, what that "
+        "process in turn waits for, and so on. ipcbox stuck tells whether any of it can go on.\n"
         "\n"
         "Of a System V queue it shows the last sender and receiver, the creator, which message "
         "each "

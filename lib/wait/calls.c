@@ -134,12 +134,14 @@ static bool add_holders(const struct look *l, enum descriptor_kind kind, uint64_
 {
     size_t n;
     const uint32_t *at = graph_holders(l->g, kind, dev, inode, &n);
+    pid_t self = kind == FD_QUEUE ? getpid() : 0; /* which only looks into queues */
     size_t before = look_latest(l)->n_wakers;
 
     for (size_t i = 0; i < n; i++) {
         const struct descriptor *d = &l->g->fds[at[i]];
 
-        if (side == ANY_SIDE || (side == READERS ? d->reads : d->writes))
+        if ((side == ANY_SIDE || (side == READERS ? d->reads : d->writes)) &&
+            l->g->processes[d->process].pid != self)
             look_add_waker(l, d->process);
     }
     return look_latest(l)->n_wakers > before;

@@ -386,11 +386,16 @@ static size_t first_of(const struct graph *g, const struct process *p)
     return p->n_threads ? p->first_thread : NO_THREAD;
 }
 
-static int make_chain(const struct graph *g, const struct process *p, size_t *room,
-                      struct wait_report *out)
+/* The thread that the chain of the process number @i begins with. */
+static size_t begin_of(const struct graph *g, const struct wait_opts *opts, size_t i)
+{
+    return opts->threads && opts->threads[i] ? graph_thread(g, opts->threads[i])
+                                             : first_of(g, graph_process(g, opts->pids[i]));
+}
+
+static int make_chain(const struct graph *g, size_t t, size_t *room, struct wait_report *out)
 {
     _cleanup_(freep) bool *seen = calloc(g->n_threads + 1, sizeof(*seen));
-    size_t t = first_of(g, p);
 
     if (!seen)
         return -ENOMEM;
@@ -407,9 +412,9 @@ static int make_chain(const struct graph *g, const struct process *p, size_t *ro
     return 0;
 }
 
-int graph_findings(const struct graph *g, const pid_t *pids, size_t n_pids, struct wait_report *out)
+int graph_findings(const struct graph *g, const struct wait_opts *opts, struct wait_report *out)
 {
-    struct finder f = {.out = out, .pids = pids, .n_pids = n_pids};
+    struct finder f = {.out = out, .pids = opts->pids, .n_pids = opts->n};
     size_t room = 0;
     struct net n;
     int r = net_make(&n, g);
@@ -421,8 +426,8 @@ int graph_findings(const struct graph *g, const pid_t *pids, size_t n_pids, stru
         r = look_at_sets(&f);
     if (r == 0 && out->n_findings)
         array_sort(out->findings, out->n_findings, sizeof(*out->findings), by_threads);
-    for (size_t i = 0; i < n_pids && r == 0; i++)
-        r = make_chain(g, graph_process(g, pids[i]), &room, out);
+    for (size_t i = 0; i < opts->n && r == 0; i++)
+        r = make_chain(g, begin_of(g, opts, i), &room, out);
     net_done(&n);
     return r;
 }

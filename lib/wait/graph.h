@@ -185,4 +185,4 @@ void wait_thread_done(struct wait_thread *t);
 pid_t graph_tracer(const struct graph *g, pid_t pid);
 
 /* findings.c: sets of threads that cannot go on. Return: 0 or -ENOMEM. */
-int graph_findings(const struct graph *g, const pid_t *pids, size_t n, struct wait_report *out);
+int graph_findings(const struct graph *g, const struct wait_opts *opts, struct wait_report *out);

@@ -72,7 +72,7 @@ static int report(const struct graph *g, const struct wait_opts *opts, struct wa
             return err_set(e, -ESRCH, NULL, "there is no process %d", (int)opts->pids[i]);
     if (opts->n && add_stopped(g, out) < 0)
         return -ENOMEM;
-    return graph_findings(g, opts->pids, opts->n, out);
+    return graph_findings(g, opts, out);
 }
 
 static int look(const struct wait_opts *opts, const struct graph_bpf *bpf, struct wait_report *out,

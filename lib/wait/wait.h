@@ -174,11 +174,14 @@ extern const char *const wait_backends[];
  * struct wait_opts - how to look
  * @backend: one of wait_backends; NULL: the best that can be used
  * @watch_ns: how long a thread must not have moved
+ * @threads: of each of @pids the thread that its chain begins with, or 0; NULL: one that is stuck,
+ *   else the first
  * @pids, @n: their chains are wanted, and only findings that one of them is in; none: all
  */
 struct wait_opts {
     const char *backend;
     uint64_t watch_ns;
+    const pid_t *threads;
     const pid_t *pids;
     size_t n;
 };

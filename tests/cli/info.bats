@@ -5,7 +5,11 @@ load common
 load scene
 
 setup() { scene_start; }
-teardown() { scene_stop; }
+teardown() {
+    scene_stop
+    [ -z "${other-}" ] || kill -KILL $other 2>/dev/null || true
+    [ -z "${q-}" ] || "$HELPERS/mqmake" -u "/$q" 2>/dev/null || true
+}
 
 @test "info: a blocked sender: who, where, since when, whose memory" {
     expect 0 mqpeek -J info "/$scene-full"
@@ -44,6 +48,53 @@ teardown() { scene_stop; }
     is "$(jq -c '.queues[0] | [.waiters_from,.charged_estimated,.charged_total,(.waiters_reason|type)]' <<<"$out")" '["proc",true,null,"string"]'
     is "$(jq -c '[.queues[0].waiters[] | [.pid,.tid,.direction,.blocked]]' <<<"$out")" \
         "$(wanted '[[.receiver.pid,.receiver.tid,"recv",null]]|tojson')"
+}
+
+@test "info: a blocked sender, its only receiver, and what that one waits for in turn" {
+    q=$(unique)
+    "$HELPERS/mqmake" "/$q" 1 16 0:full
+    cat >"$BATS_TEST_TMPDIR/chain.py" <<'PY'
+import ctypes, os, sys, time
+c = ctypes.CDLL(None)
+name = sys.argv[1].encode()
+r, w = os.pipe()
+writer = os.fork()
+if writer == 0:
+    os.close(r)
+    time.sleep(1000)
+receiver = os.fork()
+if receiver == 0:
+    os.close(w)
+    c.mq_open(name, os.O_RDONLY)
+    os.read(r, 1)
+os.close(r)
+os.close(w)
+q = c.mq_open(name, os.O_WRONLY)
+print(os.getpid(), receiver, writer, flush=True)
+c.mq_send(q, b"x", 1, 0)
+PY
+    python3 "$BATS_TEST_TMPDIR/chain.py" "/$q" >"$BATS_TEST_TMPDIR/pids" 3>&- &
+    other=$!
+    within 60 test -s "$BATS_TEST_TMPDIR/pids"
+    read -r sender receiver writer <"$BATS_TEST_TMPDIR/pids"
+    other="$sender $receiver $writer"
+    chain() { out=$("$@" -J info "/$q") && [ "$(jq -c '[.queues[0].chain[].pid]' <<<"$out")" = "[$sender,$receiver,$writer]" ]; }
+    # Through BPF, and as a user who has none: this program, which has the queue open too, is in neither.
+    for way in "mqpeek" "setpriv --inh-caps=-all --bounding-set=-bpf,-perfmon,-sys_admin $IPCBOX mqpeek"; do
+        within 60 chain $way
+        is "$(jq -c '.queues[0].chain[:2] | map([.direction, .object.kind, .wakers])' <<<"$out")" \
+            "[[\"send\",\"mq\",[$receiver]],[\"read\",\"pipe\",[$writer]]]"
+        jq -e '.queues[0].chain[2].live_because' <<<"$out"
+        "$SRC/tests/schema/validate" mqpeek-info <<<"$out"
+    done
+    expect 0 mqpeek info "/$q"
+    has "$out" "who waits for whom:" "[$sender]  sends to mq /$q (full, 1 of 1)" "<- read only by " "[$receiver]  reads pipe:["
+    # Nobody is blocked any more: nobody is looked for.
+    kill -KILL $other
+    other=
+    gone() { expect 0 mqpeek -J info "/$q" && jq -e '.queues[0] | .waiters == [] and .chain == []' <<<"$out"; }
+    within 60 gone
+    "$HELPERS/mqmake" -u "/$q"
 }
 
 @test "info: notification, an unlinked queue by its holder, an orphan" {
