@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* ipcbox itself: what is about all applets. */
+/* ipcbox itself: the verbs that concern all applets. */
 #include "applets.h"
 #include "verbs.h"
 

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* ipcbox btf: what a kernel without BTF needs beside it, cut out of the BTF of its build. */
+/*
+ * ipcbox btf: extracts from the BTF of a kernel's build the part that a kernel without BTF needs.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <unistd.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * ipcbox complete: what the completions of the shells ask. Names of queues and channels are other
- * people's text, so each shell gets them as its own means insert them: quoted for bash, as plain
- * words for zsh and fish, which quote themselves.
+ * ipcbox complete: answers the completion functions of the shells. Names of queues and channels are
+ * chosen by other users, so each shell gets them in the form that it inserts safely: quoted for
+ * bash, as plain words for zsh and fish, which quote them.
  */
 #include <errno.h>
 #include <string.h>
@@ -28,11 +28,11 @@ static const struct cli_opt complete_opts[] = {
 
 struct answer {
     enum shell shell;
-    struct shell_line line; /* for bash */
+    struct shell_line line; /* for bash: the command line */
     struct buf words;
 };
 
-/* For eyes: a line each. */
+/* For a user who reads it: one line each. */
 static void add_line(struct buf *b, const char *value, const char *help)
 {
     esc_terminal_str(b, value);
@@ -42,7 +42,10 @@ static void add_line(struct buf *b, const char *value, const char *help)
     buf_add_char(b, '\n');
 }
 
-/* A word begins as the part of it that bash does not replace. */
+/*
+ * Adds the rest of the word for bash, which replaces only the text after the first line.kept bytes;
+ * those must agree.
+ */
 static void add_bash(struct answer *a, const char *value)
 {
     const char *written = a->line.words[a->line.n - 1];
@@ -53,7 +56,7 @@ static void add_bash(struct answer *a, const char *value)
     buf_add_char(&a->words, '\0');
 }
 
-/* The word, and how it is listed. */
+/* Adds the word, and its text in the list. */
 static void add_zsh(struct buf *b, const char *value, const char *help)
 {
     buf_add(b, value, strlen(value) + 1);
@@ -64,7 +67,7 @@ static void add_zsh(struct buf *b, const char *value, const char *help)
     buf_add_char(b, '\0');
 }
 
-/* fish takes a tab for the end of the word, so that such a name cannot be offered. */
+/* For fish a tab ends the word, so a name that contains one cannot be offered. */
 static void add_fish(struct buf *b, const char *value, const char *help)
 {
     if (strchr(value, '\t'))
@@ -95,7 +98,7 @@ static void add(void *ctx, const char *value, const char *help)
     }
 }
 
-/* The first word that the shell reads tells it what to offer by itself (files, say). */
+/* The first word that the shell reads tells it what to complete itself (files, for example). */
 static const char *own_offer(enum cli_complete what)
 {
     switch (what) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* ipcbox doctor: what works here and now, for this user, and what would make the rest work. */
+/* ipcbox doctor: what works here for this user, and what would make the rest work. */
 #ifndef IPCBOX_STATIC
 #include <dlfcn.h>
 #endif
@@ -48,7 +48,7 @@ static const struct out_col doctor_cols[] = {
     OUT_END,
 };
 
-/* Shows one: @r and @e are what its probe said. */
+/* Shows one result: @r and @e come from its probe. */
 static void report(struct cli_ctx *ctx, struct doctor_row row, int r, const struct err *e)
 {
     char text[sizeof(e->why) + sizeof(e->remedy) + 16];
@@ -66,7 +66,7 @@ static void report(struct cli_ctx *ctx, struct doctor_row row, int r, const stru
     out_row(ctx->out, &row);
 }
 
-/* Return: 0, or -ENOSYS with a reason where there are no queues at all. */
+/* Return: 0, or -ENOSYS with a reason when the kernel has no queues at all. */
 static int check_listing(struct cli_ctx *ctx, struct err *none)
 {
     const unsigned int flags = PMQ_SCAN_HOLDERS | PMQ_SCAN_WAITERS;
@@ -109,7 +109,10 @@ static void check_peeking(struct cli_ctx *ctx, int no_queues, const struct err *
     }
 }
 
-/* The same ways have other names here, since each is usable or not by itself. */
+/*
+ * System V queues have the same backends, shown under other names because each may be usable or not
+ * by itself.
+ */
 static void check_sysv(struct cli_ctx *ctx)
 {
     const struct msgq_peek_opts opts = {0};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* ipcbox install: one symbolic link an applet. */
+/* ipcbox install: makes one symbolic link for each applet. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -22,7 +22,7 @@ static const struct out_col install_cols[] = {
     OUT_END,
 };
 
-/* Whether @name in @dir is our link already. Anything else of that name is left alone. */
+/* Tells whether @name in @dir is already our link. Any other file of that name is left alone. */
 static int existing(int dir, const char *name, const char *self)
 {
     char target[PATH_MAX];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* ipcbox run: a command as on a kernel that has the proposed interfaces. */
+/* ipcbox run: runs a command as on a kernel that has the proposed interfaces. */
 #include "run.h"
 
 #include <errno.h>
@@ -12,7 +12,7 @@
 #include "verbs.h"
 
 enum {
-    RUN_FAILED = 125, /* as env(1) */
+    RUN_FAILED = 125, /* as in env(1) */
     RUN_CANNOT = 126,
     RUN_NOT_FOUND = 127,
 };
@@ -70,7 +70,7 @@ static void log_line(void *ctx, const char *line)
     cli_note(ctx, "%s", line);
 }
 
-/* Ends as the command ended: by the same status, or by the same signal. */
+/* Ends as the command ended: with the same status, or by the same signal. */
 static int end_as(int status)
 {
     static const struct rlimit no_core = {0, 0};
@@ -79,7 +79,7 @@ static int end_as(int status)
     if (WIFEXITED(status))
         return WEXITSTATUS(status);
     sig = WTERMSIG(status);
-    setrlimit(RLIMIT_CORE, &no_core); /* there is a core dump already, of the command */
+    setrlimit(RLIMIT_CORE, &no_core); /* the command has already left a core dump */
     signal(sig, SIG_DFL);
     raise(sig);
     return 128 + sig;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* ipcbox stuck: who waits for whom, and what can never go on. */
+/* ipcbox stuck: shows which threads wait for which, and which can never go on. */
 #include <errno.h>
 #include <stdlib.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Data that was sent to the processes of a report and that they have not read. */
+/* Finds data that was sent to the processes of a report and that they have not read. */
 #pragma once
 
 #include "cli.h"
@@ -10,8 +10,8 @@
  * struct stuck_unread - one queue whose reader does not read
  * @target: PID:FD, for fdpeek
  * @pid, @comm, @state: the reader
- * @bytes: unread
- * @message: the first message, where its protocol is recognised, else NULL; hostile bytes
+ * @bytes: number of unread bytes
+ * @message: the first message, if its protocol is recognised, else NULL; hostile bytes
  */
 struct stuck_unread {
     char target[FDQ_TARGET_SIZE];
@@ -33,7 +33,7 @@ extern const struct out_col stuck_unread_cols[];
 
 /*
  * Finds the queues between processes of the findings, and those that the end of the chain has
- * filled for a process that is stopped. What may not be looked into is left out. Return: 0 or
+ * filled for a process that is stopped. Queues that may not be inspected are left out. Return: 0 or
  * -errno.
  */
 int stuck_unread_find(const struct wait_report *r, struct stuck_unread_list *out);

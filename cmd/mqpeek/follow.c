@@ -21,7 +21,7 @@
 
 enum {
     TERMINAL_CAPTURE = 4096, /* bytes of a message: no terminal shows more in a line */
-    PRIORITY = -10, /* a reader that waits for a processor behind those it follows loses events */
+    PRIORITY = -10, /* if it gets a processor later than those that it follows, it loses events */
 };
 
 struct follow_args {
@@ -87,7 +87,7 @@ struct follow_row {
     uint64_t limit;
 };
 
-/* The columns before a message's priority or type, and those behind it. */
+/* The columns before a message's priority or type, and those after it. */
 #define COLS_CALL                                                                                  \
     OUT_TIME(struct follow_row, time, "time", "when", .width = 15),                                \
         OUT_STR(struct follow_row, event, "event",                                                 \
@@ -116,14 +116,14 @@ struct follow_row {
                   "text if it is text, else <hex>; in JSON data_base64 and text",    \
                   .flags = OUT_WIDE)
 
-/* What there is; where queues of one kind are followed, those of that kind. */
+/* All columns; when queues of one kind are followed, only the columns of that kind are shown. */
 static const struct out_col follow_cols[] = {
     COLS_CALL, COL_PRIORITY, COL_MTYPE, COLS_CONTENT, OUT_END,
 };
 static const struct out_col posix_cols[] = {COLS_CALL, COL_PRIORITY, COLS_CONTENT, OUT_END};
 static const struct out_col sysv_cols[] = {COLS_CALL, COL_MTYPE, COLS_CONTENT, OUT_END};
 
-/* What other kinds of event hold, in JSON. */
+/* The members of other kinds of events, in JSON. */
 static const struct out_col lost_cols[] = {
     OUT_TIME(struct follow_row, time, "time", "when it was noticed"),
     OUT_STR(struct follow_row, event, "event", "lost"),
@@ -191,7 +191,7 @@ struct follow {
     struct qfollow followers;
     struct follow_notices *notices;
     unsigned int kinds;        /* QFOLLOW_… */
-    uint64_t unknown_priority; /* left out by -p, for want of knowing */
+    uint64_t unknown_priority; /* messages that -p left out because their priority is not known */
     struct cli_stream stream;
 };
 
@@ -223,7 +223,10 @@ static int32_t visible(pid_t pid)
     return pid > 0 ? pid : OUT_UNKNOWN_I32;
 }
 
-/* Beside the traffic: in JSON an object of its own shape, in a table a row with words in it. */
+/*
+ * Shows an event that is not a message: in JSON as an object with its own members, in a table as a
+ * row with text.
+ */
 static void show_special(struct follow *f, const struct out_col *cols, struct follow_row *row,
                          const char *words)
 {
@@ -266,7 +269,7 @@ static void show_notices(struct follow *f, uint64_t until)
         show_notice(f, notice);
 }
 
-/* A removed or changed queue of System V. */
+/* Shows that a System V queue was removed or changed. */
 static void show_control(struct follow *f, const struct msgq_event *ev)
 {
     bool removed = ev->kind == MSGQ_EVENT_REMOVE;
@@ -401,7 +404,10 @@ static void stop(void *verb)
     qfollow_stop(&f->followers);
 }
 
-/* A reader that has stopped reading keeps this process, not the whole machine. */
+/*
+ * When the reader of our output has stopped reading, only this process may be delayed by it, not
+ * the senders and receivers of the whole machine: detach.
+ */
 static void cut(void *verb)
 {
     struct follow *f = verb;
@@ -432,7 +438,7 @@ static int follow_status(struct follow *f)
     return MAX(cli_stream_status(&f->stream), t.lost ? CLI_FAILED : CLI_OK);
 }
 
-/* ---- beginning ---- */
+/* ---- starting ---- */
 
 static int add_posix(struct follow *f, const char *operand)
 {
@@ -446,7 +452,7 @@ static int add_posix(struct follow *f, const char *operand)
     if (r == 0)
         r = follow_notices_add(f->notices, q);
     else if (r == -EEXIST)
-        r = 0; /* named twice, or in two ways */
+        r = 0; /* it was named twice, or by two names */
     return r < 0 ? cli_fail(f->ctx, r, &e, "%s: cannot follow", operand) : CLI_OK;
 }
 
@@ -507,7 +513,7 @@ static int begin(struct follow *f)
                      ? ""
                      : ", while every system call of the machine takes 0.1 to 0.3 us longer",
                  msgq_follow_reason(reader));
-    (void)setpriority(PRIO_PROCESS, 0, PRIORITY); /* where permitted */
+    (void)setpriority(PRIO_PROCESS, 0, PRIORITY); /* if that is permitted */
     r = cli_stream_begin(&f->stream);
     if (r == 0)
         r = follow_notices_read(f->notices, &e);
@@ -518,7 +524,7 @@ static int begin(struct follow *f)
     return r < 0 ? cli_fail(f->ctx, r, &e, "cannot follow") : CLI_OK;
 }
 
-/* Which kinds of queues are meant. Only what is asked for makes calls slower. */
+/* Which kinds of queues are followed. Only these calls become slower. */
 static unsigned int kinds_of(const struct cli_ctx *ctx, const struct follow_args *args)
 {
     unsigned int kinds = QFOLLOW_POSIX;
@@ -562,7 +568,7 @@ static int follow_run(struct cli_ctx *ctx, const void *argp)
         .verb = &f,
         .what = "messages",
         .timeout = args->timeout ? args->timeout : CLI_FOREVER,
-        .period = NSEC_PER_SEC, /* to look who has the queues open */
+        .period = NSEC_PER_SEC, /* how often to look for processes that have the queues open */
         .wanted = args->count,
     };
     if (args->all && (f.kinds & QFOLLOW_POSIX))

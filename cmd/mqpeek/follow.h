@@ -1,21 +1,23 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The parts of mqpeek follow: traffic (follow.c), and what happens around it (follow_notices.c). */
+/* The parts of mqpeek follow: the messages (follow.c), and other events (follow_notices.c). */
 #pragma once
 
 #include "cli.h"
 #include "pmq_follow.h"
 
-/* What is learnt of POSIX queues: NULL where only System V queues are followed, which nobody has
- * open. */
+/*
+ * Finds out about processes and names of POSIX queues. It is NULL where only System V queues are
+ * followed, which processes do not open.
+ */
 struct follow_notices;
 
 /**
- * struct follow_notice - something that happened around the traffic
- * @time: when it was learnt, ns since 1970
+ * struct follow_notice - an event that is not a message
+ * @time: when this process noticed it, ns since 1970
  * @event: "exit", "create" or "unlink"
- * @queue: its name
+ * @queue: name of the queue
  * @pid, @comm: for an exit
- * @status: for an exit, as wait(2) has it
+ * @status: for an exit, as wait(2) returns it
  */
 struct follow_notice {
     uint64_t time;
@@ -28,26 +30,32 @@ struct follow_notice {
 
 /**
  * follow_notices_new() - begin to watch processes and names
- * @ctx: for notes on what cannot be watched
- * @f: the follower, to which a queue is added that is created again
- * @all: every queue, else those of follow_notices_add()
+ * @ctx: where notes are shown on what cannot be watched
+ * @f: the follower; a queue that is created again is added to it
+ * @all: for every queue; else for those of follow_notices_add()
  * @ret: release with follow_notices_free()
  */
 int follow_notices_new(struct cli_ctx *ctx, struct msgq_follow *f, bool all,
                        struct follow_notices **ret);
 void follow_notices_free(struct follow_notices *n);
 
-/* A queue that was named. Return: 0 or -errno. */
+/* Adds a queue that the user named. Return: 0 or -errno. */
 int follow_notices_add(struct follow_notices *n, const struct pmq_queue *q);
 
-/* Descriptors to poll for reading, at most two. Return: how many. */
+/* Returns descriptors to poll for reading, at most two. Return: how many. */
 size_t follow_notices_fds(const struct follow_notices *n, int fds[2]);
 
-/* Takes in what has happened since, and at times looks who has the queues open. */
+/*
+ * Reads the events since the last call, and periodically looks which processes have the queues
+ * open.
+ */
 int follow_notices_read(struct follow_notices *n, struct err *e);
 
-/* Learns from an event who uses a queue, and of a queue that is new. Return: 0 or -errno. */
+/*
+ * Notes from the event of a message which process uses a queue, and queues that are new. Return: 0
+ * or -errno.
+ */
 int follow_notices_learn(struct follow_notices *n, const struct msgq_event *ev);
 
-/* The first notice from before @time that has not been taken; NULL when there is none. */
+/* Takes the first notice from before @time that has not been taken yet; NULL when there is none. */
 const struct follow_notice *follow_notices_take(struct follow_notices *n, uint64_t time);

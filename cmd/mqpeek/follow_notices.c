@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Processes that had a queue open and end, queues that are created and unlinked. They come through
- * other channels than the traffic and wait here until it is their turn by time.
+ * Notices of processes that end and had a queue open, and of queues that are created and unlinked.
+ * They are read from other sources than the messages, and are kept here until they can be shown in
+ * order of time.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -14,21 +15,22 @@
 #include "timefmt.h"
 
 enum {
-    CACHE = 64,       /* users seen last */
-    RECENT = 256,     /* exits that are remembered until the traffic before them has been read */
-    SCAN_SECONDS = 3, /* between two looks at who has the queues open */
-    SCAN_SHARE = 100, /* of the time at most, one in so many */
+    CACHE = 64,       /* users that were seen last */
+    RECENT = 256,     /* exits that are kept until the messages before them have been read */
+    SCAN_SECONDS = 3, /* time between two scans for processes that have the queues open */
+    SCAN_SHARE = 100, /* at most one part in this many of the time is spent on scans */
 };
 
-/* Somebody who uses a queue. */
+/* A process that uses a queue. */
 struct user {
     pid_t pid;
     uint64_t dev;
     uint64_t ino;
     char queue[PMQ_REF_SIZE];
     char comm[16];
-    uint64_t ended; /* when, once it has been told; kept for traffic that is read later */
-    bool seen;      /* in the last look */
+    /* when its end was reported, else 0; kept for its messages that are read later */
+    uint64_t ended;
+    bool seen; /* found in the last scan */
 };
 
 /* A queue that may be shown. */
@@ -60,11 +62,11 @@ struct follow_notices {
     size_t taken;
     struct cached cache[CACHE];
     struct proc_exit recent[RECENT];
-    size_t n_recent; /* counts on; modulo RECENT */
-    bool missed;     /* said already */
+    size_t n_recent; /* a running count; its index is modulo RECENT */
+    bool missed;     /* the loss has been reported */
 };
 
-/* Room for one more in an array. */
+/* Makes room for one more in an array. */
 static void *grow(void *v, size_t n, size_t *max, size_t size)
 {
     void *bigger;
@@ -87,7 +89,7 @@ static struct follow_notice *notice_add(struct follow_notices *n, const char *ev
     n->queue = v;
     v += n->n_queue++;
     for (; v > n->queue + n->taken && v[-1].time > time; v--)
-        v[0] = v[-1]; /* in order of time */
+        v[0] = v[-1]; /* keep the order of time */
     *v = (struct follow_notice){.time = time, .event = event};
     strncat(v->queue, queue, sizeof(v->queue) - 1);
     return v;
@@ -146,7 +148,10 @@ int follow_notices_add(struct follow_notices *n, const struct pmq_queue *q)
     return r < 0 ? r : known_add(n, pmq_queue_label(q), attr.dev, attr.ino);
 }
 
-/* A name that was followed, or any with --all; but only what the caller may open. */
+/*
+ * Handles the creation of a name that is followed (any with --all), if the caller may open the
+ * queue.
+ */
 static int on_created(struct follow_notices *n, const char *name, uint64_t now)
 {
     _cleanup_(pmq_queue_closep) struct pmq_queue *q = NULL;
@@ -223,7 +228,7 @@ static int user_add(struct follow_notices *n, pid_t pid, uint64_t dev, uint64_t 
     return 0;
 }
 
-/* Every queue that the process used gets a notice. */
+/* Makes a notice for every queue that the process used. */
 static int user_exits(struct follow_notices *n, const struct proc_exit *x)
 {
     for (size_t i = 0; i < n->n_users; i++) {
@@ -261,7 +266,10 @@ static int settle(struct follow_notices *n, int r)
     return 0;
 }
 
-/* A creation that was learnt after the queue's first traffic, which tells that it was before. */
+/*
+ * Places the notice of a creation before the queue's first message, when it was noticed only after
+ * that message.
+ */
 static void put_before(struct follow_notices *n, const struct msgq_event *ev)
 {
     for (size_t i = n->taken; i < n->n_queue; i++) {
@@ -277,7 +285,10 @@ static void put_before(struct follow_notices *n, const struct msgq_event *ev)
     }
 }
 
-/* The first traffic of somebody on a queue: it has been created by then, and that is told first. */
+/*
+ * Handles the first message of a process on a queue: if the queue is new, its creation is reported
+ * first.
+ */
 static int meet_queue(struct follow_notices *n, const struct msgq_event *ev)
 {
     int r = 0;
@@ -315,7 +326,7 @@ int follow_notices_learn(struct follow_notices *n, const struct msgq_event *ev)
     if (r < 0)
         return r;
     *c = (struct cached){.pid = ev->pid, .ino = ev->ino};
-    /* Its end may have been told before its traffic was. */
+    /* The end of the process may have been reported before its messages were read. */
     for (size_t i = 0; i < MIN(n->n_recent, (size_t)RECENT); i++)
         if (n->recent[i].pid == ev->pid && n->recent[i].time >= ev->time)
             return user_exits(n, &n->recent[i]);
@@ -362,7 +373,7 @@ static int look(struct follow_notices *n, struct err *e)
     return r;
 }
 
-/* ---- the whole ---- */
+/* ---- reading ---- */
 
 int follow_notices_new(struct cli_ctx *ctx, struct msgq_follow *f, bool all,
                        struct follow_notices **ret)

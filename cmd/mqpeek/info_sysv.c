@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* mqpeek info of a System V queue: who waits for what, whose message never fits, who was last. */
+/*
+ * mqpeek info of a System V queue: which threads wait for which messages, whose message can never
+ * fit, and which processes sent and received last.
+ */
 #include "info_sysv.h"
 
 #include <inttypes.h>
@@ -98,7 +101,10 @@ static void fill(struct sysv_row *row, const struct sysv_info *info)
     row->waiters_complete = info->waiters_complete;
 }
 
-/* A message of no bytes counts as one: the limit bounds the number of messages, too. */
+/*
+ * A message without bytes still counts as one, because the limit also bounds the number of
+ * messages.
+ */
 static bool fits(const struct sysv_waiter *w, const struct sysv_attr *a)
 {
     return !w->sends || (w->size <= a->limit && a->limit > 0);

@@ -8,5 +8,5 @@
 extern const struct out_col info_sysv_cols[];
 extern const struct out_col info_sysv_waiter_cols[];
 
-/* Shows it as an item of the list that is open. Return: an exit status; errors are told. */
+/* Shows the queue as an item of the list that is open. Reports errors. Return: an exit status. */
 int info_sysv(struct cli_ctx *ctx, const struct sysv_queue *q);

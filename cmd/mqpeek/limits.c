@@ -34,15 +34,15 @@ static const struct cli_opt limits_opts[] = {
 
 /**
  * struct limits_row - the figures
- * @charged: to the caller, bytes
- * @charged_exact: the kernel's own figure
- * @queues: in the caller's IPC namespace
- * @queues_exact: the kernel's own figure, or every queue could be listed
- * @holders_complete: of the orphans none can be open in a process that was not seen
+ * @charged: bytes that are charged to the caller
+ * @charged_exact: it is the kernel's own figure
+ * @queues: number of queues in the caller's IPC namespace
+ * @queues_exact: it is the kernel's own figure, or every queue could be listed
+ * @holders_complete: all processes were seen, so that none can have one of the orphans open
  * @files, @files_max: the caller's descriptors
- * @memory: what the kernel can take it from
+ * @memory: the memory that the kernel can use for a queue
  * @privileged: CAP_SYS_RESOURCE, which lifts all limits but bytes and descriptors
- * @maxmsg, @msgsize, @cost: the queue that is asked about
+ * @maxmsg, @msgsize, @cost: the queue that the user wants to create
  */
 struct limits_row {
     struct pmq_limits l;
@@ -102,8 +102,8 @@ static const struct out_col limits_cols[] = {
 };
 
 /**
- * struct verdict_row - one error of mq_open()
- * @result: "ok": not for this queue, now; "fails"; "unknown"
+ * struct verdict_row - whether one error of mq_open() would occur
+ * @result: "ok": not for this queue at this moment; "fails"; "unknown"
  */
 struct verdict_row {
     const char *error;
@@ -164,13 +164,13 @@ static void count_files(struct limits_row *row)
     row->files_max = getrlimit(RLIMIT_NOFILE, &rl) == 0 ? (uint64_t)rl.rlim_cur : OUT_UNKNOWN_U64;
     if (proc < 0)
         return;
-    /* The walk's own two are not the caller's. */
+    /* Two descriptors were opened by this walk itself. */
     if (proc_visit_fds(proc, getpid(), count_fd, &n) == 0 && n >= 2)
         row->files = n - 2;
     close(proc);
 }
 
-/* The kernel's own counters, against which mq_open() checks. */
+/* Reads the kernel's own counters, which mq_open() checks. */
 static int ask_kernel(struct limits_row *row, struct err *e)
 {
     _cleanup_(pmq_inspector_freep) struct pmq_inspector *inspector = NULL;
@@ -219,7 +219,9 @@ static int read_number(struct cli_ctx *ctx, const char *text, uint64_t max, cons
     return CLI_OK;
 }
 
-/* The queue that is asked about: the operands', or what mq_open() makes without attributes. */
+/*
+ * The queue that the user wants to create: as the operands say, or with the defaults of mq_open().
+ */
 static int new_queue(struct cli_ctx *ctx, struct limits_row *row)
 {
     int status;
@@ -272,7 +274,7 @@ static void judge(struct verdicts *all, const char *error, enum verdict v, const
     all->n++;
 }
 
-/* The answer to what was asked, before its figures. */
+/* Shows the answer to the user's question, before the figures. */
 static void show_answer(struct out *out, const struct limits_row *row, const struct verdicts *all)
 {
     _cleanup_(buf_done) struct buf fails = BUF_INIT, unknown = BUF_INIT;
@@ -297,7 +299,7 @@ static void show_answer(struct out *out, const struct limits_row *row, const str
     out_text(out, "%s", "");
 }
 
-/* What would help is shown where there is something to help. */
+/* Remedies are shown only when some check does not pass. */
 static void show_verdicts(struct out *out, const struct verdicts *all)
 {
     static const char *const words[] = {"ok", "fails", "unknown"};
@@ -318,7 +320,7 @@ static void judge_bytes(struct verdicts *all, const struct limits_row *row)
     uint64_t limit = row->l.rlimit_soft, need = row->charged + row->cost;
     bool unlimited = limit == PMQ_UNLIMITED, sized = row->cost != OUT_UNKNOWN_U64;
     bool fails = sized && !unlimited && row->cost > row->available;
-    /* A sum that may be too small proves only the failure. */
+    /* If the sum may be too small, it can prove a failure but not a success. */
     bool known = unlimited || fails || (sized && row->charged_exact);
     char why[240] = "no limit on the bytes of queues (RLIMIT_MSGQUEUE)", remedy[200];
 
@@ -355,7 +357,7 @@ static void judge_files(struct verdicts *all, const struct limits_row *row)
           "ulimit -n, or close descriptors; this is about the calling process");
 }
 
-/* A limit in words: /proc may be mounted without those of the system. */
+/* Formats a limit; a /proc without /proc/sys does not show those of the system. */
 static const char *limit_text(uint64_t limit, char out[32])
 {
     if (limit == PMQ_UNKNOWN)
@@ -397,7 +399,7 @@ static void judge_shape(struct verdicts *all, const struct limits_row *row)
                 : "mount a whole /proc, with /proc/sys");
 }
 
-/* The queue itself takes a page or two; messages take theirs when they are sent. */
+/* An empty queue takes a page or two; memory for messages is allocated when they are sent. */
 static void judge_memory(struct verdicts *all, const struct limits_row *row)
 {
     enum { NEEDED = 64 * 1024 };
@@ -434,7 +436,7 @@ static void show_users(struct out *out, const struct pmq_usage *u, size_t n)
     out_list_end(out);
 }
 
-/* A queue that a hidden process has open looks like one that nobody has open. */
+/* A queue that only a hidden process has open looks like an orphan. */
 static void show_orphans(struct out *out, const struct pmq_set *set)
 {
     uint64_t now = timefmt_now(CLOCK_REALTIME), n = 0;
@@ -478,7 +480,7 @@ static void show(struct cli_ctx *ctx, struct limits_row *row, const struct pmq_s
     judge_count(&all, row);
     judge_shape(&all, row);
     judge_memory(&all, row);
-    if (!table) /* lines of JSON carry the figures: they come first there */
+    if (!table) /* in lines of JSON, the object with the figures comes first */
         out_fields(ctx->out, limits_cols, &shown);
     else if (out_get_headings(ctx->out))
         show_answer(ctx->out, row, &all);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* How much memory there is for one more queue: of the machine, and of the caller's control group.
+/*
+ * How much memory there is for one more queue: in the machine, and in the caller's control group.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -12,7 +13,7 @@
 #include "out.h"
 #include "parse.h"
 
-/* The words of the two versions of control groups. */
+/* The file names of the two versions of control groups. */
 struct version {
     const char *root;
     const char *used;
@@ -42,7 +43,9 @@ static uint64_t mem_available(void)
     return line && sscanf(line, "MemAvailable: %llu kB", &kib) == 1 ? kib * 1024 : OUT_UNKNOWN_U64;
 }
 
-/* The group and those around it: the one that has the least left counts. */
+/*
+ * Reads the limits of the group and of its ancestors; the group with the least memory left counts.
+ */
 static void read_groups(const struct version *v, char *group, struct limits_memory *m)
 {
     uint64_t least = UINT64_MAX;
@@ -55,7 +58,7 @@ static void read_groups(const struct version *v, char *group, struct limits_memo
         snprintf(path, sizeof(path), "%s%s/%s", v->root, group, v->used);
         used = read_u64(path);
         snprintf(path, sizeof(path), "%s%s/%s", v->root, group, v->max);
-        max = read_u64(path); /* "max", or half the address space: no limit */
+        max = read_u64(path); /* without a limit it is "max", or half the address space */
         if (used != OUT_UNKNOWN_U64 && max < INT64_MAX / 2 && max - MIN(used, max) < least) {
             least = max - MIN(used, max);
             m->group_used = used;

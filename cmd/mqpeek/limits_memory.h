@@ -5,10 +5,10 @@
 #include <stdint.h>
 
 /**
- * struct limits_memory - bytes; OUT_UNKNOWN_U64 for what is not known
- * @available: of the machine, without swapping
- * @group_used, @group_max: of the control group around the caller that has the least left; unknown
- *   when none has a limit
+ * struct limits_memory - amounts in bytes; OUT_UNKNOWN_U64 for those that are not known
+ * @available: memory of the machine that can be used without swapping
+ * @group_used, @group_max: of the control group with the least memory left, among the caller's and
+ *   its ancestors; unknown when none of them has a limit
  */
 struct limits_memory {
     uint64_t available;

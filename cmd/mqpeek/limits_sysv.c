@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* mqpeek limits sysv: why msgget, msgsnd and msgrcv fail, in figures. */
+/* mqpeek limits sysv: why msgget(), msgsnd() and msgrcv() fail, in figures. */
 #include "limits_sysv.h"
 
 #include <inttypes.h>
@@ -9,10 +9,10 @@
 #include "sysv.h"
 
 /**
- * struct row - the limits of the IPC namespace, and what is used of them
- * @queue_count, @message_count, @bytes: of all queues
- * @full_count: queues in which no further message of a byte fits
- * @fullest: the queue nearest to its limit, "" for none
+ * struct row - the limits of the IPC namespace, and how far they are used
+ * @queue_count, @message_count, @bytes: of all queues together
+ * @full_count: queues in which no further message of one byte fits
+ * @fullest: the queue nearest to its limit, "" when there is none
  */
 struct row {
     struct sysv_limits l;
@@ -135,7 +135,7 @@ int limits_sysv(struct cli_ctx *ctx)
         return cli_fail(ctx, r, &e, "cannot list System V queues");
     sysv_limits_read(&row.l);
     add_up(&row, set);
-    if (!table) /* lines of JSON carry the figures: they come first there */
+    if (!table) /* in lines of JSON, the object with the figures comes first */
         out_fields(ctx->out, limits_sysv_cols, &row);
     out_list_begin(ctx->out, "errors", limits_sysv_error_cols, OUT_RECORDS);
     judge_queues(ctx->out, &row);

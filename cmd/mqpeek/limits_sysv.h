@@ -7,5 +7,5 @@
 extern const struct out_col limits_sysv_cols[];
 extern const struct out_col limits_sysv_error_cols[];
 
-/* Return: an exit status; errors are told. RLIMIT_MSGQUEUE does not concern these queues. */
+/* Reports errors. Return: an exit status. RLIMIT_MSGQUEUE does not apply to these queues. */
 int limits_sysv(struct cli_ctx *ctx);

@@ -42,7 +42,7 @@ static const struct cli_opt list_opts[] = {
 
 static int compare_numbers(uint64_t x, uint64_t y)
 {
-    /* What is not known comes last. */
+    /* Unknown values are sorted last. */
     x = x == OUT_UNKNOWN_U64 ? 0 : x + 1;
     y = y == OUT_UNKNOWN_U64 ? 0 : y + 1;
     return (x < y) - (x > y);
@@ -85,7 +85,7 @@ static int by_column(const void *a, const void *b, void *colp)
         r = strcmp(text_at(col, x), text_at(col, y));
     else
         r = compare_numbers(number_at(col, x), number_at(col, y));
-    /* The rows lie in order of name: equals stay in it. */
+    /* The rows are sorted by name already: rows that compare equal keep that order. */
     return r ? r : (x > y) - (x < y);
 }
 
@@ -106,7 +106,7 @@ static bool wanted(const struct list_args *args, const struct pmq_info *q)
     return !args->orphans || !q->n_holders;
 }
 
-/* A System V queue is nobody's: no process has it open, and none can be an orphan. */
+/* System V queues are not opened by processes, so none of them can be an orphan. */
 static bool wanted_sysv(const struct list_args *args, const struct sysv_info *q)
 {
     bool blocks = args->pid == 0;
@@ -117,11 +117,11 @@ static bool wanted_sysv(const struct list_args *args, const struct sysv_info *q)
 }
 
 struct lists {
-    struct pmq_set *posix; /* NULL: not wanted */
+    struct pmq_set *posix; /* NULL: not to be listed */
     struct sysv_set *sysv;
 };
 
-/* Return: how many rows. */
+/* Fills in the rows. Return: their number. */
 static size_t fill(const struct list_args *args, const struct lists *l, struct queue_row *rows)
 {
     uint64_t now = timefmt_now(CLOCK_REALTIME);
@@ -139,13 +139,19 @@ static size_t fill(const struct list_args *args, const struct lists *l, struct q
     return n;
 }
 
-/* An empty table on a terminal looks like one that went wrong; in a pipe nothing is nothing. */
+/*
+ * On a terminal an empty table would look like a failure, so this is said in words; in a pipe,
+ * nothing is written.
+ */
 static void tell_none(struct cli_ctx *ctx, const struct list_args *args)
 {
     bool chosen = args->orphans || args->nonempty || args->pid;
 
     if (out_get_mode(ctx->out) == OUT_MODE_TABLE && isatty(STDOUT_FILENO))
-        cli_note(ctx, "there are no %squeues%s", args->posix ? "POSIX " : args->sysv ? "System V " : "",
+        cli_note(ctx, "there are no %squeues%s",
+                 args->posix  ? "POSIX "
+                 : args->sysv ? "System V "
+                              : "",
                  chosen ? " like that" : "");
 }
 
@@ -185,18 +191,23 @@ static int show(struct cli_ctx *ctx, const struct list_args *args, const struct 
     return CLI_OK;
 }
 
-/* A kernel without System V queues has none: that matters only to who asked for them. */
+/*
+ * On a kernel without System V queues the list is empty: that is an error only if the user asked
+ * for them.
+ */
 static int list_sysv(struct cli_ctx *ctx, const struct list_args *args, struct sysv_set **ret)
 {
     struct err e = ERR_INIT;
     int r = sysv_list(true, ret, &e);
 
-    if (r == 0 || (r == -ENOSYS && !args->sysv)) /* then there is no set */
+    if (r == 0 || (r == -ENOSYS && !args->sysv)) /* without support, *@ret stays NULL */
         return CLI_OK;
     return cli_fail(ctx, r, &e, "cannot list System V queues");
 }
 
-/* A queue that a hidden process has open looks like one that nobody has open, and may be removed.
+/*
+ * Fails when processes are hidden: a queue that only a hidden process has open would look like an
+ * orphan, and might be removed.
  */
 static int refuse_orphans(struct cli_ctx *ctx, const struct pmq_set *set)
 {

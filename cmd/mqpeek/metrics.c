@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* mqpeek metrics: OpenMetrics 1.0 text. Built whole, then written: a scraper sees all or nothing.
+/*
+ * mqpeek metrics: OpenMetrics 1.0 text. It is built completely before it is written, so that a
+ * scraper never reads half of it.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -32,12 +34,12 @@ static const struct cli_opt metrics_opts[] = {
 
 /**
  * struct family - a gauge with one sample for each queue
- * @name: without its prefix
- * @unit: the name's last word, or NULL
- * @help: a sentence
- * @offset: of a uint64_t in struct queue_row; OUT_UNKNOWN_U64 gives no sample
- * @complete: of a bool there; while it is false, a 0 only means that none was seen, and gives no
- *   sample; 0 for a number that is always exact
+ * @name: its name without the prefix
+ * @unit: the last word of the name, or NULL
+ * @help: a sentence that describes it
+ * @offset: offset of a uint64_t in struct queue_row; OUT_UNKNOWN_U64 in it gives no sample
+ * @complete: offset of a bool in it; while that is false, a 0 only means that nothing was seen, and
+ *   gives no sample; 0 for a number that is always exact
  */
 struct family {
     const char *name;
@@ -140,7 +142,7 @@ static void add_families(struct buf *b, const struct queue_row *rows, size_t n, 
     }
 }
 
-/* By number: several users may be shown under the same name. */
+/* By user number, because several users may have the same name. */
 static void add_charges(struct buf *b, const struct pmq_usage *u, size_t n)
 {
     add_head(b, "charged_bytes", "bytes",
@@ -202,7 +204,7 @@ static int build(struct buf *b, const struct pmq_set *set, bool all, struct err 
     int r = rows ? pmq_usage_estimate(set, &usage, &users) : -ENOMEM;
 
     for (size_t i = 0; i < set->n && r == 0; i++) {
-        /* Without a name there is nothing that would tell one from the other. */
+        /* Without a name, two such queues could not be told apart. */
         if (set->v[i].attr.unlinked || !set->v[i].attr.name[0])
             continue;
         queue_row_fill(&rows[n++], set, &set->v[i], now);
@@ -228,7 +230,7 @@ static int write_file(const char *path, const struct buf *b)
 
     if (r < 0)
         return r;
-    /* What cannot be written latches in the stream; the commit tells. */
+    /* A write error is kept by the stream, and the commit reports it. */
     (void)fwrite(b->data, 1, b->len, file_out_stream(f));
     return file_out_commit(f);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* mqpeek metrics of System V queues. Their labels are numbers: nothing in them needs an escape. */
+/* mqpeek metrics of System V queues. Their labels are numbers, so nothing has to be escaped. */
 #include "metrics_sysv.h"
 
 #include <errno.h>

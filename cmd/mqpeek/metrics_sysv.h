@@ -5,5 +5,5 @@
 #include "buf.h"
 #include "errinfo.h"
 
-/* Adds the families of the caller's IPC namespace. Return: 0 or -errno with a reason. */
+/* Adds the metrics of the caller's IPC namespace. Return: 0 or -errno with a reason. */
 int metrics_sysv(struct buf *b, struct err *e);

@@ -109,7 +109,7 @@ struct peek_row {
     OUT_BYTES(struct peek_row, content, "content", \
               "text if it is text, else <hex>; in JSON data_base64 and text", .flags = OUT_WIDE)
 
-/* What there is; a queue's messages are shown with those of its kind. */
+/* All columns; those for one kind of queue are shown only for queues of that kind. */
 static const struct out_col peek_cols[] = {
     COL_INDEX, COL_PRIORITY, COL_MTYPE, COL_LENGTH, COL_CONTENT, OUT_END,
 };
@@ -120,7 +120,7 @@ static const struct out_col sysv_cols[] = {
     COL_INDEX, COL_MTYPE, COL_LENGTH, COL_CONTENT, OUT_END,
 };
 
-/* What a visit needs: where to write, and what has been shown. */
+/* State of a visit of messages: where they are written, and what has been shown. */
 struct peek_walk {
     struct cli_ctx *ctx;
     const struct peek_args *args;
@@ -136,7 +136,10 @@ static bool in_range(const struct cli_range *range, uint64_t v)
     return !range->set || (v >= range->first && v <= range->last);
 }
 
-/* The content with its own line breaks; the output escapes the rest. A NUL would end it. */
+/*
+ * Shows the content with its own line breaks; the output escapes other control characters. A NUL
+ * would end the text.
+ */
 static void show_text(struct out *out, const struct out_bytes *content)
 {
     _cleanup_(buf_done) struct buf b = BUF_INIT;
@@ -174,7 +177,7 @@ static void show(struct peek_walk *w, const struct peek_row *row)
         show_text(out, &row->content);
 }
 
-/* Return: 1 when nothing more is wanted. */
+/* Return: 1 when no more messages are wanted. */
 static int visit(const struct msgq_message *m, void *argp)
 {
     struct peek_walk *w = argp;
@@ -260,7 +263,7 @@ static int walk(struct cli_ctx *ctx, const struct peek_args *args, struct msgq_s
     return args->index.set && w.visited == 0 ? no_message(ctx, args, head) : CLI_OK;
 }
 
-/* Shows what was taken, if it was: @r of pmq_peek() or sysv_peek(). */
+/* Shows the snapshot, if there is one. @r: the result of pmq_peek() or sysv_peek(). */
 static int show_snapshot(struct cli_ctx *ctx, const struct peek_args *args, struct msgq_peeker *p,
                          struct msgq_snapshot *s, struct peek_head *head)
 {
@@ -337,7 +340,10 @@ static int check(struct cli_ctx *ctx, const struct peek_args *args)
     return CLI_OK;
 }
 
-/* No more than can be shown: with a choice of priorities, any message could be one of them. */
+/*
+ * How many messages have to be read: all of them when a priority is asked for, since any message
+ * could have it.
+ */
 static uint64_t needed(const struct peek_args *args)
 {
     uint64_t count = args->priority.set || args->type.set ? UINT64_MAX : args->count;
@@ -347,7 +353,7 @@ static uint64_t needed(const struct peek_args *args)
     return MAX(count, UINT64_C(1));
 }
 
-/* What an operand is looked at with, made when the first of its kind comes. */
+/* The peekers for operands, each made when the first operand of its kind comes. */
 struct peekers {
     struct msgq_peek_opts *opts;
     struct msgq_peeker *posix;

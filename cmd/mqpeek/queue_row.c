@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A queue as list, info and metrics show it. */
+/* Fills in the row of a queue for list, info and metrics. */
 #include "queue_row.h"
 
 #include <stdio.h>
@@ -84,7 +84,9 @@ struct set_state set_state_of(const struct pmq_set *set)
 
 void queue_row_user(uint32_t uid, char *out, size_t size)
 {
-    /* A listing has many queues of few users: the last answer is mostly the next. */
+    /*
+     * A listing has many queues of few users, so the previous result is nearly always right again.
+     */
     static struct {
         bool known;
         uint32_t uid;
@@ -120,7 +122,7 @@ static void fill_notify(struct queue_row *row)
     row->notify_signo = m == PMQ_NOTIFY_SIGNAL ? (uint32_t)row->attr.notify_signo : OUT_UNKNOWN_U32;
 }
 
-/* Only a queue without permissions can be, so that mostly no journal is read. */
+/* Only a queue without permission bits can be incomplete, so that the journals are rarely read. */
 static bool is_incomplete(const struct pmq_info *q)
 {
     struct pmq_unfinished_set set;
@@ -145,7 +147,9 @@ void queue_row_fill(struct queue_row *row, const struct pmq_set *set, const stru
     row->name = q->attr.name[0] ? q->attr.name : NULL;
     queue_row_user(q->attr.uid, row->owner, sizeof(row->owner));
     row->age = now > q->attr.changed ? now - q->attr.changed : 0;
-    /* Kernels give whole seconds (mqueue's s_time_gran): then a fraction would say nothing. */
+    /*
+     * Kernels report whole seconds (mqueue's s_time_gran), so a fraction in the age would be false.
+     */
     if (q->attr.changed % NSEC_PER_SEC == 0)
         row->age -= row->age % NSEC_PER_SEC;
     row->charged = q->known ? pmq_charge(q->attr.maxmsg, q->attr.msgsize) : OUT_UNKNOWN_U64;

@@ -9,20 +9,20 @@
 /**
  * struct queue_row - what is shown of a queue
  * @kind: "posix" or "sysv"
- * @id, @key, @limit: of System V only
+ * @id, @key, @limit: only of System V queues
  * @owner: the user's name, or the number where it has none
  * @notify: "signal", "thread" or "none" for a registration; NULL for no registration or unknown
- * @age: since @attr.changed, ns, as exact as that
- * @charged: what it costs its creator
- * @holders: those that were seen; OUT_UNKNOWN_U64 where nothing was looked at
+ * @age: time since @attr.changed, ns, with the same resolution
+ * @charged: bytes that are charged to its creator
+ * @holders: descriptors that were seen; OUT_UNKNOWN_U64 where they were not looked for
  * @senders, @receivers: blocked threads, likewise
- * @holders_complete, @waiters_complete: no other can be there; else the numbers are lower bounds
- * @incomplete: it is being restored, or was when that was killed
- * @reference: the operand that leads to it; "" when none does
- * @label: what a table calls it: @name, with " (unlinked)" when it has lost that, or @reference for
- *   a name of another IPC namespace
+ * @holders_complete, @waiters_complete: there are no others; otherwise the numbers are lower bounds
+ * @incomplete: it is being restored, or the restore was killed
+ * @reference: the operand that names it; "" when none does
+ * @label: its name in a table: @name, with " (unlinked)" when it has lost that name, or @reference
+ *   for a queue of another IPC namespace
  *
- * @label may point into the row: rows are not copied.
+ * @label may point into the row, so rows must not be copied.
  */
 struct queue_row {
     struct pmq_attr attr;
@@ -56,7 +56,10 @@ extern const struct out_col queue_row_cols[];
 void queue_row_fill(struct queue_row *row, const struct pmq_set *set, const struct pmq_info *q,
                     uint64_t now);
 
-/* The same for a System V queue: @attr has what both kinds have. @msgmax: of its IPC namespace. */
+/*
+ * The same for a System V queue; @attr gets what both kinds have. @msgmax: limit of its IPC
+ * namespace.
+ */
 void queue_row_fill_sysv(struct queue_row *row, const struct sysv_set *set,
                          const struct sysv_info *q, uint64_t msgmax, uint64_t now);
 
@@ -66,7 +69,7 @@ void queue_row_user(uint32_t uid, char *out, size_t size);
 /* "send" or "recv" */
 const char *queue_row_direction(enum pmq_direction d);
 
-/* How complete a listing is: members of the JSON that holds it. */
+/* How complete a listing is: members of the JSON object that contains it. */
 struct set_state {
     bool names_complete;
     bool holders_complete;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* mqpeek recover: put back what an interrupted drain took. */
+/* mqpeek recover: puts back the messages that an interrupted drain took. */
 #include <string.h>
 
 #include "mqpeek_verbs.h"
@@ -79,7 +79,7 @@ static void recover_one(struct cli_ctx *ctx, const struct recover_args *args, co
 struct recover_walk {
     struct cli_ctx *ctx;
     const struct recover_args *args;
-    const char *name; /* only those of this name; NULL for all */
+    const char *name; /* only journals of the queue of this name; NULL: all */
     const struct pmq_queue *queue;
     uint64_t found;
 };
@@ -91,7 +91,7 @@ static bool is_its_queue(const struct pmq_queue *q, const struct pmq_journal_inf
     return pmq_queue_attr_basic(q, &a) == 0 && a.dev == j->dev && a.ino == j->ino && j->this_boot;
 }
 
-/* Without an operand: each journal, whose queue is looked up by the name it had. */
+/* Without an operand: recovers each journal, whose queue is looked up by the name that it had. */
 static int visit_all(const struct pmq_journal_info *j, void *argp)
 {
     struct recover_walk *w = argp;
@@ -119,7 +119,7 @@ static int visit_all(const struct pmq_journal_info *j, void *argp)
     return 0;
 }
 
-/* With --force: the journals that were made under the queue's name. */
+/* With --force: recovers the journals that were made under the queue's name. */
 static int visit_named(const struct pmq_journal_info *j, void *argp)
 {
     struct recover_walk *w = argp;

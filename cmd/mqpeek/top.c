@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* mqpeek top: all queues, again and again; on a terminal as a live table, else as snapshots. */
+/* mqpeek top: shows all queues repeatedly; on a terminal as a live table, else as snapshots. */
 #include "top.h"
 
 #include <errno.h>
@@ -130,7 +130,10 @@ static int open_counters(struct top *t)
     return r;
 }
 
-/* A System V queue, which is as full as its bytes or its messages make it. */
+/*
+ * Converts a System V queue. Its fill level is that of its bytes or of its messages, whichever is
+ * higher.
+ */
 static struct pmq_watched watched_sysv(const struct sysv_info *q, uint64_t ipc_ns)
 {
     const struct sysv_attr *a = &q->attr;
@@ -195,11 +198,11 @@ static int top_begin(struct top *t, const struct top_args *args)
     } else {
         err_set(&t->why, -ECANCELED, NULL, "as told by --rates");
     }
-    /* Where it cannot be, the threads that /proc shows as blocked must do. */
+    /* If this fails, the threads that /proc shows as blocked are used. */
     if (pmq_inspector_new(&t->inspector, NULL) == 0)
         opts.inspector = t->inspector;
     if (top_counts(t)) {
-        opts.sample = NSEC_PER_SEC; /* the depth is all that is left to look for */
+        opts.sample = NSEC_PER_SEC; /* without counters only the depths can be sampled */
         opts.count = count_queue;
         opts.count_ctx = t;
     }
@@ -212,7 +215,7 @@ static int top_begin(struct top *t, const struct top_args *args)
     if (r == 0)
         r = pmq_watch_interval(t->watch, timefmt_now(CLOCK_MONOTONIC), &e);
     if (r == 0)
-        r = pmq_keep_privileges(true); /* the picture of a queue peeks */
+        r = pmq_keep_privileges(true); /* the view of one queue reads its messages */
     return r < 0 ? cli_fail(t->ctx, r, &e, "cannot watch queues") : CLI_OK;
 }
 
@@ -267,7 +270,7 @@ static void show_snapshot(struct top *t)
     t->stream.done++;
 }
 
-/* Looks as often as it is due until the interval is over. */
+/* Samples the queues as often as is due, until the interval is over. */
 static int read_batch(void *verb, const struct pollfd *p, struct err *e)
 {
     struct top *t = verb;
@@ -275,7 +278,7 @@ static int read_batch(void *verb, const struct pollfd *p, struct err *e)
     int r;
 
     if (!p)
-        return 0; /* of an interval that was cut short nothing is shown */
+        return 0; /* an interval that was cut short is not shown */
     if (now >= t->interval_end) {
         t->interval_end = MAX(t->interval_end + t->delay, now);
         r = pmq_watch_interval(t->watch, now, e);
@@ -323,7 +326,7 @@ static int top_live(struct top *t)
         return cli_fail(t->ctx, r, &e, "cannot draw a live table");
     }
     r = top_screen(t, term, &e);
-    term_close(term); /* before anything is said */
+    term_close(term); /* restore the terminal before writing messages */
     return r < 0 ? cli_fail(t->ctx, r, &e, "cannot go on") : CLI_OK;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The parts of mqpeek top: reading (top.c), the full screen (top_screen.c), its two pictures. */
+/* The parts of mqpeek top: reading (top.c), the full screen (top_screen.c), and its two views. */
 #pragma once
 
 #include "cli_stream.h"
@@ -13,15 +13,15 @@ enum { TOP_FILTER_MAX = 64, TOP_NAME_SIZE = PMQ_NAME_MAX + 32 };
  * struct top - what all parts share
  * @ctx: the command
  * @peek: how messages are read, for the view of one queue
- * @watch: the queues over time
- * @kinds: QFOLLOW_…, which queues
- * @counters: count messages; empty when that cannot be, and then @why tells
- * @inspector: tells who is blocked and for how long; NULL when that cannot be
- * @delay: between two pictures or snapshots, ns
- * @by, @reverse: the order
- * @filter: part of the names that are shown
- * @stream: until which end
- * @interval_end: of the snapshot that is next, CLOCK_MONOTONIC
+ * @watch: the queues and their history
+ * @kinds: QFOLLOW_…, the kinds of queues that are shown
+ * @counters: count the messages; empty when that is not possible: @why says why
+ * @inspector: tells which threads are blocked and for how long; NULL when that is not possible
+ * @delay: time between two screens or snapshots, ns
+ * @by, @reverse: the order of sorting
+ * @filter: only queues whose names contain it are shown
+ * @stream: the end conditions of the command
+ * @interval_end: the end of the snapshot in progress, CLOCK_MONOTONIC
  */
 struct top {
     struct cli_ctx *ctx;
@@ -39,7 +39,7 @@ struct top {
     uint64_t interval_end;
 };
 
-/* Whether messages are counted, of all kinds of queues that are shown. */
+/* Tells whether the messages of all kinds of queues that are shown are counted. */
 static inline bool top_counts(const struct top *t)
 {
     return t->counters.posix || t->counters.sysv;
@@ -47,11 +47,11 @@ static inline bool top_counts(const struct top *t)
 
 /**
  * struct top_table - the state of the table
- * @selected_dev, @selected_ino: the queue under the bar
- * @selected: its place; kept when the queue itself has gone
- * @first: the first row that is shown
+ * @selected_dev, @selected_ino: the selected queue
+ * @selected: its row; kept when the queue itself is gone
+ * @first: the first row that is visible
  * @paused: nothing is read
- * @typing: keys go to the filter
+ * @typing: keys are input of the filter
  */
 struct top_table {
     uint64_t selected_dev;
@@ -65,13 +65,13 @@ struct top_table {
 /* Shows the table on the terminal until the user leaves. Return: 0 or -errno with a reason. */
 int top_screen(struct top *t, struct term *term, struct err *e);
 
-/* What the queue is called where people read it: unescaped. */
+/* The name of a queue as it is shown to the user, unescaped. */
 void top_name(char out[TOP_NAME_SIZE], const struct pmq_watched *q);
 
 /* Draws the table; keeps the selection on its queue. Return: rows of queues that fit. */
 size_t top_draw_table(struct top *t, struct top_table *table, struct term *term);
 
-/* The queue under the bar, or NULL. */
+/* The selected queue, or NULL. */
 const struct pmq_watched *top_selected(struct top *t, const struct top_table *table);
 
 /* The view of one queue. */
@@ -85,5 +85,5 @@ void top_detail_free(struct top_detail *d);
 void top_detail_refresh(struct top_detail *d);
 void top_detail_draw(struct top_detail *d, struct term *term, bool paused);
 
-/* Moves up (negative) or down by so many lines. */
+/* Scrolls up (negative) or down by this many lines. */
 void top_detail_scroll(struct top_detail *d, long lines);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The picture of one queue: what it is, who uses it, what is in it; lines that can be scrolled. */
+/*
+ * The view of one queue: its attributes, its users and its messages, as lines that can be scrolled.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -14,7 +16,7 @@
 
 enum {
     MESSAGES_SHOWN = 1000,
-    PREVIEW_BYTES = 1024, /* more does not fit into a line of any terminal */
+    PREVIEW_BYTES = 1024, /* no line of a terminal shows more */
 };
 
 struct top_detail {
@@ -23,11 +25,11 @@ struct top_detail {
     struct pmq_ref ref;
     bool openable;
     struct msgq_peeker *peeker;
-    struct buf text; /* lines; what they quote is escaped */
+    struct buf text; /* the lines; text of other processes in them is escaped */
     struct buf title;
     size_t lines;
     size_t first;
-    uint64_t shown; /* messages, while they are being visited */
+    uint64_t shown; /* number of messages shown so far during a visit */
 };
 
 int top_detail_new(struct top *t, const struct pmq_watched *q, struct top_detail **ret)
@@ -54,7 +56,7 @@ void top_detail_free(struct top_detail *d)
     free(d);
 }
 
-/* ---- what it is ---- */
+/* ---- attributes ---- */
 
 static const char *notify_text(enum pmq_notify_method method)
 {
@@ -99,7 +101,7 @@ static void add_attr(struct top_detail *d, const struct pmq_attr *a, const struc
     buf_add_char(b, '\n');
 }
 
-/* ---- who uses it ---- */
+/* ---- users ---- */
 
 static const char *access_text(int access)
 {
@@ -149,7 +151,10 @@ static const struct pmq_info *find(const struct top_detail *d, const struct pmq_
     return NULL;
 }
 
-/* Who has it open, and who is blocked: @in knows that better, and for how long. */
+/*
+ * Adds the processes that have it open, and the blocked threads: from @in if BPF could read them,
+ * which also tells for how long.
+ */
 static void add_users(struct top_detail *d, const struct pmq_set *set, const struct pmq_inspect *in)
 {
     const struct pmq_info *q = find(d, set);
@@ -164,7 +169,7 @@ static void add_users(struct top_detail *d, const struct pmq_set *set, const str
         buf_printf(&d->text, "  (%s)\n", set->note);
 }
 
-/* ---- what is in it ---- */
+/* ---- messages ---- */
 
 static int add_message(const struct msgq_message *m, void *ctx)
 {
@@ -226,7 +231,7 @@ static void add_messages(struct top_detail *d, const struct pmq_queue *q)
     buf_add_char(&d->text, '\n');
 }
 
-/* ---- the whole ---- */
+/* ---- the whole view ---- */
 
 static int open_queue(const struct top_detail *d, struct pmq_queue **ret, struct pmq_attr *attr,
                       struct err *e)
@@ -256,14 +261,15 @@ void top_detail_refresh(struct top_detail *d)
     struct pmq_attr attr;
     int r, scanned;
 
-    /* First, while this process does not have the queue open. */
+    /* Before this process opens the queue itself. */
     scanned = pmq_scan(PMQ_SCAN_HOLDERS | PMQ_SCAN_WAITERS | PMQ_SCAN_UNLINKED, 0, &set, &why);
     buf_clear(&d->text);
     buf_clear(&d->title);
     esc_terminal_str(&d->title, d->attr.name[0] ? d->attr.name : "(no name)");
     r = open_queue(d, &q, &attr, &e);
     if (r == 0 && d->top->inspector)
-        (void)pmq_inspector_look(d->top->inspector, q, &in, NULL); /* else as /proc has it */
+        /* if that fails, the threads found in /proc are shown */
+        (void)pmq_inspector_look(d->top->inspector, q, &in, NULL);
     if (r == 0)
         add_attr(d, &attr, in);
     else

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The full screen: what the keys do, and when to look and draw again. */
+/* The full screen: handles the keys, and reads and draws when it is time. */
 #include <errno.h>
 #include <string.h>
 #include <time.h>
@@ -15,7 +15,7 @@ struct screen {
     struct top_detail *detail; /* NULL: the table is shown */
     bool help;
     bool leave;
-    size_t page; /* queues that fit on the screen */
+    size_t page; /* number of queues that fit on the screen */
     char filter_before[TOP_FILTER_MAX];
 };
 
@@ -138,7 +138,7 @@ static void detail_key(struct screen *s, uint32_t key)
     }
 }
 
-/* The bar moves to a place, and with it the queue that it stays on. */
+/* Moves the selection to a row, and so to the queue in it. */
 static void select_place(struct screen *s, size_t place)
 {
     const struct pmq_watched **v;
@@ -257,7 +257,7 @@ static int handle_key(struct screen *s, uint32_t key)
 
 /* ---- time ---- */
 
-/* Reads what is due. Return: 1 when there is something new to show. */
+/* Reads what is due. Return: 1 when there is new data to show. */
 static int read_due(struct screen *s, uint64_t now, uint64_t *refresh, uint64_t *look,
                     struct err *e)
 {
@@ -270,7 +270,7 @@ static int read_due(struct screen *s, uint64_t now, uint64_t *refresh, uint64_t 
             return 0;
         return pmq_watch_look(s->top->watch, now, look, e);
     }
-    /* Behind, e.g. after a stop: no hurry to catch up. */
+    /* After a delay, e.g. when the program was stopped, missed refreshes are not made up for. */
     *refresh = now - *refresh < s->top->delay ? *refresh + s->top->delay : now + s->top->delay;
     r = pmq_watch_interval(s->top->watch, now, e);
     if (r == 0)

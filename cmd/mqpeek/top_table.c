@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The picture of the table: columns that fit the terminal's width, one row a queue. */
+/* Draws the table: columns that fit the width of the terminal, one row for each queue. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -27,19 +27,17 @@ struct layout {
 };
 
 static const unsigned int least_width[N_COLS] = {
-    [COL_NAME] = 12, [COL_BAR] = 8,     [COL_DEPTH] = 9,     [COL_SPARK] = 10, [COL_IN] = 7,
-    [COL_OUT] = 7,   [COL_HELD] = 4,    [COL_SENDERS] = 3,   [COL_RECEIVERS] = 3,
-    [COL_WAIT] = 7,
+    [COL_NAME] = 12, [COL_BAR] = 8,  [COL_DEPTH] = 9,   [COL_SPARK] = 10,    [COL_IN] = 7,
+    [COL_OUT] = 7,   [COL_HELD] = 4, [COL_SENDERS] = 3, [COL_RECEIVERS] = 3, [COL_WAIT] = 7,
 };
 
 static const char *const headings[N_COLS] = {
-    [COL_NAME] = "QUEUE",   [COL_BAR] = "FILL",      [COL_DEPTH] = "MESSAGES",
-    [COL_SPARK] = "MINUTE", [COL_IN] = "IN/S",       [COL_OUT] = "OUT/S",
-    [COL_HELD] = "HELD",    [COL_SENDERS] = "SND",   [COL_RECEIVERS] = "RCV",
-    [COL_WAIT] = "WAIT",
+    [COL_NAME] = "QUEUE",    [COL_BAR] = "FILL",  [COL_DEPTH] = "MESSAGES", [COL_SPARK] = "MINUTE",
+    [COL_IN] = "IN/S",       [COL_OUT] = "OUT/S", [COL_HELD] = "HELD",      [COL_SENDERS] = "SND",
+    [COL_RECEIVERS] = "RCV", [COL_WAIT] = "WAIT",
 };
 
-/* Which heading shows the order. */
+/* The column whose heading shows that the table is sorted by it. */
 static const enum column sort_column[PMQ_WATCH_N_KEYS] = {
     [PMQ_WATCH_BY_FILL] = COL_BAR,    [PMQ_WATCH_BY_NAME] = COL_NAME,
     [PMQ_WATCH_BY_DEPTH] = COL_DEPTH, [PMQ_WATCH_BY_IN] = COL_IN,
@@ -74,7 +72,7 @@ static void grow(struct layout *l, enum column c, unsigned int most, unsigned in
 static struct layout make_layout(unsigned int cols, unsigned int longest_name,
                                  unsigned int longest_depth)
 {
-    /* What can be done without, first. */
+    /* Columns that are dropped when the width is short, the least important first. */
     static const enum column spare[] = {COL_SPARK, COL_BAR,       COL_HELD,    COL_WAIT, COL_OUT,
                                         COL_IN,    COL_RECEIVERS, COL_SENDERS, COL_DEPTH};
     struct layout l;
@@ -101,7 +99,7 @@ static void bar_text(char *out, size_t size, unsigned int width, uint64_t n, uin
     size_t at = 0;
 
     if (n && !parts)
-        parts = 1; /* one message is not none */
+        parts = 1; /* a single message must be visible */
     if (!utf8)
         parts = n ? MAX(parts / 8 * 8, (uint64_t)8) : 0;
     out[0] = '\0';
@@ -129,7 +127,7 @@ static void spark_text(char *out, size_t size, unsigned int width, const struct 
     pmq_watch_history(q, levels, width);
     out[0] = '\0';
     for (unsigned int i = 0; i < width && at + 8 < size; i++) {
-        /* The lowest is kept for the empty queue. */
+        /* The lowest step is reserved for the empty queue. */
         int step = levels[i] > 0 ? 1 + levels[i] * 6 / 1000 : 0;
         const char *cell = levels[i] < 0 ? " " : utf8 ? blocks[step] : ascii[step];
 
@@ -137,7 +135,7 @@ static void spark_text(char *out, size_t size, unsigned int width, const struct 
     }
 }
 
-/* Seven columns at most: "0.3", "123", "12.3k", with "+" for at least. */
+/* Formats a rate in at most seven columns: "0.3", "123", "12.3k". A "+" means "at least". */
 static void rate_text(char *out, size_t size, uint64_t messages, uint64_t interval, bool at_least)
 {
     static const char units[] = " kMG";
@@ -159,7 +157,7 @@ static void rate_text(char *out, size_t size, uint64_t messages, uint64_t interv
         snprintf(out, size, "%.*f%s", rate > 0 && rate < 9.95, rate, more);
 }
 
-/* Three columns; "+" for at least. */
+/* Formats a count in at most three columns. A "+" means "at least". */
 static void few_text(char *out, size_t size, size_t n, bool complete)
 {
     if (n > 999)
@@ -193,7 +191,7 @@ static void name_text(char *out, size_t size, const struct pmq_watched *q)
     snprintf(out, size, "%s", buf_str(&b));
 }
 
-/* Of a System V queue, whose bytes count, only how many there are. */
+/* A System V queue is limited by bytes, so only the number of its messages is shown. */
 static void depth_text(char *out, size_t size, const struct pmq_watched *q)
 {
     if (q->attr.maxmsg == PMQ_UNKNOWN)
@@ -259,7 +257,7 @@ static void put_cell(struct term_screen *p, unsigned int row, unsigned int col, 
     term_screen_put(p, row, at, style, text, col + width - at);
 }
 
-/* ---- the picture ---- */
+/* ---- drawing ---- */
 
 static void draw_queue(const struct top *t, const struct layout *l, struct term *term,
                        unsigned int row, const struct pmq_watched *q, bool selected)
@@ -277,7 +275,7 @@ static void draw_queue(const struct top *t, const struct layout *l, struct term 
             continue;
         style = cell_text(t, q, (enum column)c, l->width[c], term_is_utf8(term), text,
                           sizeof(text));
-        /* The pictures keep their colours: reversed, full would look like empty. */
+        /* The bars keep their colours: reversed, a full bar would look empty. */
         if (selected && c != COL_BAR && c != COL_SPARK)
             style = TERM_REVERSE;
         put_cell(p, row, col, l->width[c], (enum column)c, style, text);
@@ -299,7 +297,7 @@ static void draw_headings(const struct top *t, const struct layout *l, struct te
         if (!l->width[c])
             continue;
         snprintf(text, sizeof(text), "%s%s", headings[c], sorted ? arrow : "");
-        /* The arrow must not be what is cut off. */
+        /* The arrow must not be cut off. */
         if (strlen(text) > l->width[c])
             snprintf(text, sizeof(text), "%.*s%s", (int)l->width[c] - 1, headings[c], arrow);
         put_cell(p, row, col, l->width[c], (enum column)c,
@@ -327,7 +325,7 @@ static void draw_title(const struct top *t, const struct top_table *table, struc
     term_screen_put(p, 0, 0, TERM_REVERSE, text, term_screen_cols(p));
 }
 
-/* Puts @text over at most @most lines, broken at blanks. Return: how many it takes. */
+/* Writes @text on at most @most lines, broken at blanks. Return: number of lines. */
 static unsigned int put_lines(struct term_screen *p, unsigned int row, unsigned int most,
                               unsigned int style, const char *text)
 {
@@ -353,7 +351,7 @@ static unsigned int put_lines(struct term_screen *p, unsigned int row, unsigned 
     return n_lines;
 }
 
-/* Return: how many lines it takes, a quarter of the screen at most. */
+/* Return: how many lines it used, at most a quarter of the screen. */
 static unsigned int draw_rates(const struct top *t, struct term_screen *p, unsigned int row)
 {
     _cleanup_(buf_done) struct buf b = BUF_INIT;
@@ -394,7 +392,7 @@ static void draw_foot(const struct top *t, const struct top_table *table, struct
                     "q quit  ? help  / filter  s sort  r reverse  space pause  Enter open", 0);
 }
 
-/* No queue: why, over as many lines as that takes. */
+/* When there are no queues: writes the reason, on as many lines as it needs. */
 static void draw_none(const struct top *t, struct term_screen *p, unsigned int row, size_t rows)
 {
     const char *note = pmq_watch_names_complete(t->watch) ? "" : pmq_watch_note(t->watch);
@@ -408,7 +406,10 @@ static void draw_none(const struct top *t, struct term_screen *p, unsigned int r
     put_lines(p, row + 1, (unsigned int)rows - 1, TERM_PLAIN, note);
 }
 
-/* The bar stays on its queue wherever that moves; a queue that has gone leaves it in its place. */
+/*
+ * Keeps the selection on its queue when that moves in the table. If the queue is gone, the row at
+ * the same place is selected.
+ */
 static void keep_selection(struct top_table *table, const struct pmq_watched *const *v, size_t n,
                            size_t page)
 {

@@ -29,7 +29,7 @@ void b64_encode(char *out, const void *data, size_t n)
     }
 }
 
-/* Value of a character plus one; 0 for one that is not of the alphabet. */
+/* Value of a character plus one; 0 for a character that is not in the alphabet. */
 static const unsigned char values[256] = {
     ['A'] = 1,  ['B'] = 2,  ['C'] = 3,  ['D'] = 4,  ['E'] = 5,  ['F'] = 6,  ['G'] = 7,  ['H'] = 8,
     ['I'] = 9,  ['J'] = 10, ['K'] = 11, ['L'] = 12, ['M'] = 13, ['N'] = 14, ['O'] = 15, ['P'] = 16,
@@ -41,7 +41,7 @@ static const unsigned char values[256] = {
     ['4'] = 57, ['5'] = 58, ['6'] = 59, ['7'] = 60, ['8'] = 61, ['9'] = 62, ['+'] = 63, ['/'] = 64,
 };
 
-/* The last group of four, which may be padded. Return: bytes, or -EINVAL. */
+/* Decodes the last group of four, which may be padded. Return: number of bytes, or -EINVAL. */
 static ssize_t decode_last(unsigned char *p, const char *text)
 {
     int pad = text[3] != '=' ? 0 : text[2] == '=' ? 2 : 1;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A growing run of bytes. */
+/* A growing array of bytes. */
 #include "buf.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Errors in words. */
+/* Reasons and remedies of errors. */
 #include "errinfo.h"
 
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Hostile bytes made harmless. */
+/* Makes hostile bytes harmless. */
 #include "escape.h"
 
 #include <stdio.h>
@@ -42,7 +42,9 @@ size_t esc_utf8_decode(const void *data, size_t n, uint32_t *cp)
 #define ONES  UINT64_C(0x0101010101010101)
 #define HIGHS UINT64_C(0x8080808080808080)
 
-/* A high bit in some byte where a byte of @v is zero; nothing else is promised. */
+/*
+ * Sets a high bit in some byte if any byte of @v is zero. The position of the bit has no meaning.
+ */
 static uint64_t has_zero(uint64_t v)
 {
     return (v - ONES) & ~v & HIGHS;
@@ -133,9 +135,9 @@ bool esc_is_utf8(const void *data, size_t n)
 }
 
 /*
- * Columns of a character, or -1 for one that must not reach a terminal as it is: controls, marks
- * that turn or hide text (general categories Cc, Cf, Zl, Zp, and the private and unassigned ones,
- * which the C library gives no width).
+ * Number of columns of a character, or -1 for one that must not reach a terminal as it is: control
+ * characters, and marks that change the direction of text or hide it (general categories Cc, Cf,
+ * Zl, Zp, and private and unassigned characters, to which the C library gives no width).
  */
 static int cp_columns(uint32_t cp)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Files: read a small one whole, write one whole or not at all. */
+/* Reads small files completely; writes files completely or not at all. */
 #include "fileio.h"
 
 #include <errno.h>
@@ -69,7 +69,9 @@ const char *dir_next(DIR *d, int *r)
     return e ? e->d_name : NULL;
 }
 
-/* Full counts as raised. Else nothing but an interruption stands in the way: somebody waits for it.
+/*
+ * A full counter is readable too, so EAGAIN is a success. After EINTR the write is repeated,
+ * because a thread waits for it.
  */
 void event_raise(int fd)
 {
@@ -124,11 +126,11 @@ int file_spool_open(struct err *e)
 struct file_out {
     FILE *stream;
     int fd;
-    int error; /* -errno of the first write that failed: stdio keeps only that one did */
+    int error; /* -errno of the first write that failed; stdio only records that one did */
     char *path;
     char *tmp; /* NULL when there is no name yet, or the target is written directly */
     char *dir; /* NULL when the target is written directly */
-    bool keep; /* @tmp stays when it is not committed */
+    bool keep; /* @tmp is kept even without a commit */
 };
 
 void file_out_close(struct file_out *o)
@@ -151,7 +153,10 @@ void file_out_closep(struct file_out **o)
     file_out_close(*o);
 }
 
-/* A name beside the target that nobody has; cut, so that a long one leaves room. */
+/*
+ * Chooses an unused name in the target's directory, cut so that it fits if the target's name is
+ * long.
+ */
 static int choose_temporary(struct file_out *o)
 {
     uint64_t random;
@@ -165,7 +170,10 @@ static int choose_temporary(struct file_out *o)
     return 0;
 }
 
-/* The target's name with a suffix, and a number where that is taken: nothing is written over. */
+/*
+ * Creates the file under the target's name with a suffix, and a number if that exists: no file is
+ * overwritten.
+ */
 static int create_beside(struct file_out *o, const char *suffix)
 {
     for (unsigned int i = 0; i < 1000; i++) {
@@ -192,8 +200,9 @@ static int create_beside(struct file_out *o, const char *suffix)
 }
 
 /*
- * A file without a name, so that a kill leaves nothing of it; file_out_commit() gives it one. Where
- * the file system cannot do that it has a name from the start. Return: a descriptor or -errno.
+ * Creates a file without a name, so that nothing is left of it if the process is killed;
+ * file_out_commit() names it. On file systems without such files it has a name from the start.
+ * Return: a descriptor or -errno.
  */
 static int create_temporary(struct file_out *o, const char *suffix)
 {
@@ -216,7 +225,7 @@ static int create_temporary(struct file_out *o, const char *suffix)
     return r < 0 ? r : fd;
 }
 
-/* What the stream flushes. */
+/* The stream's write function. */
 static ssize_t write_out(void *cookie, const char *data, size_t n)
 {
     struct file_out *o = cookie;
@@ -257,7 +266,7 @@ static int make_temporary(struct file_out *o, mode_t mode, const struct stat *ol
     return 0;
 }
 
-/* The descriptor of this process that a path names, as "-" does standard output; -1 for none. */
+/* The descriptor of this process that a path names, as "-" names standard output; -1 if none. */
 static int own_descriptor(const char *path)
 {
     int fd, end = 0;
@@ -274,8 +283,8 @@ static int own_descriptor(const char *path)
 }
 
 /*
- * What cannot be replaced by another file is written as it is. What the shell has opened already
- * goes on where that is: it may be a pipe, or the end of a file.
+ * Targets that another file cannot replace are written directly. A descriptor that the shell has
+ * opened is continued at its position: it may be a pipe, or the end of a file.
  */
 static int open_target(struct file_out *o, const char *path, mode_t mode, const char *suffix)
 {
@@ -291,7 +300,7 @@ static int open_target(struct file_out *o, const char *path, mode_t mode, const 
         o->fd = open(path, O_WRONLY | O_CLOEXEC);
     if (own >= 0 || (exists && !S_ISREG(st.st_mode)))
         return o->fd < 0 ? -errno : 0;
-    /* A symbolic link stays one: what it points to is replaced. */
+    /* A symbolic link is kept, and the file that it points to is replaced. */
     o->path = exists ? realpath(path, NULL) : strdup(path);
     return o->path ? make_temporary(o, mode, exists ? &st : NULL, suffix) : -errno;
 }
@@ -344,8 +353,8 @@ static int link_to(int fd, const char *path)
 }
 
 /*
- * Puts what is whole into place. What has no name takes the final one at once when that is free;
- * only to replace a file another name has to come in between.
+ * Moves the complete file to its name. A file without a name is linked there directly if the name
+ * is free; only to replace a file, it gets another name first.
  */
 static int put_into_place(struct file_out *o)
 {
@@ -370,7 +379,7 @@ int file_out_commit(struct file_out *o)
     _cleanup_(closep) int dir = -1;
     int r = 0;
 
-    /* Only memory can fail where no write did. */
+    /* If no write failed, only memory can be short. */
     if (fflush(o->stream) != 0 || ferror(o->stream))
         r = o->error ? o->error : -ENOMEM;
     if (r == 0 && o->dir && fsync(o->fd) < 0)
@@ -382,7 +391,10 @@ int file_out_commit(struct file_out *o)
         r = -errno;
     if (r < 0 || !o->dir)
         return r;
-    /* The rename itself must outlive a power cut; the file is in place whatever this says. */
+    /*
+     * Sync the directory, so that the rename survives a power failure. The result is ignored,
+     * because the file is in place.
+     */
     dir = open(o->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir >= 0)
         (void)fsync(dir);

@@ -35,7 +35,7 @@ void pace_wait(struct pace *p, uint64_t time)
         p->begun = now;
     }
     if (time <= p->first)
-        return; /* the clock was set back meanwhile */
+        return; /* the clock was set back in the recording */
     due = p->begun + (uint64_t)((double)(time - p->first) / p->speed);
     if (due <= now) {
         p->late = MAX(p->late, now - due);

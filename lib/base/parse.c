@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Numbers from text. */
+/* Parses numbers. */
 #include "parse.h"
 
 #include <errno.h>
@@ -8,7 +8,7 @@
 #include "macros.h"
 #include "timefmt.h"
 
-/* Digits at *@s, which moves behind them. */
+/* Parses digits at *@s, and moves it after them. */
 static int digits(const char **s, unsigned int base, uint64_t *out)
 {
     const char *p = *s;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The lead is a number, the term: odd while the leader answers, even while it waits. Whoever counts
- * it from the odd number to the next decides who leads: the leader, which has answered and goes on,
- * or another thread, which takes the lead away.
+ * The counter "term" says what the leader does: it is odd while the leader answers, and even while
+ * it waits for a request. The thread that advances it from an odd number to the next decides who
+ * leads from then on: either the leader, which has finished its answer and stays the leader, or
+ * another thread, which takes the lead away.
  */
 #include "pool.h"
 
@@ -19,8 +20,8 @@
 #include "timefmt.h"
 
 enum {
-    WATCH_MS = 1,    /* a lead is taken away after this long to twice this long */
-    TICK_LOOKS = 50, /* looks of the watch for a tick */
+    WATCH_MS = 1,    /* the lead is taken away after once to twice this time */
+    TICK_LOOKS = 50, /* the watch calls tick once in this many checks */
     SIGNAL_MS = 10,
     STACK = 1024 * 1024,
 };
@@ -33,15 +34,15 @@ struct thread {
 };
 
 /**
- * struct pool - the threads
- * @lock: of what is not atomic
- * @vacant: there is no leader, or the pool ends
- * @called: the watch is to watch again, or to end
- * @gone: a thread has ended
- * @threads, @n: all but the watch; @n_idle of them wait for the lead
- * @leader: the thread that leads; NULL: none does, for now
- * @ready: all threads of the beginning are there; until then none leads
- * @watching: the watch does not sleep
+ * struct pool - the pool and its threads
+ * @lock: guards all members that are not atomic
+ * @vacant: signalled when there is no leader, or the pool ends
+ * @called: signalled when the watch must start to check again, or end
+ * @gone: signalled when a thread has ended
+ * @threads, @n: all threads but the watch; @n_idle of them wait to become the leader
+ * @leader: the leading thread; NULL: there is none at the moment
+ * @ready: all initial threads exist; before that none becomes the leader
+ * @watching: the watch is not asleep
  */
 struct pool {
     struct pool_config cfg;
@@ -69,7 +70,7 @@ static void thread_free(struct thread *t)
     free(t);
 }
 
-/* Adds a thread, which waits for the lead. */
+/* Adds a thread, which waits to become the leader. */
 static int add_thread(struct pool *p)
 {
     struct thread *t = calloc(1, sizeof(*t));
@@ -104,7 +105,7 @@ static int add_thread(struct pool *p)
 
 /* ---- the lead ---- */
 
-/* Waits for it. Return: false when there are threads enough, or the pool ends. */
+/* Waits to become the leader. Return: false when there are enough threads, or the pool ends. */
 static bool take_lead(struct pool *p, struct thread *t)
 {
     bool mine = false;
@@ -123,7 +124,7 @@ static bool take_lead(struct pool *p, struct thread *t)
     return mine;
 }
 
-/* Ends the answer @term as far as the lead goes. Return: whether it still had the lead. */
+/* Marks the end of the answer @term. Return: whether its thread was still the leader. */
 static bool end_term(struct pool *p, uint64_t term)
 {
     return atomic_compare_exchange_strong(&p->term, &term, term + 1);
@@ -162,7 +163,7 @@ static void wake_watch(struct pool *p)
     pthread_mutex_unlock(&p->lock);
 }
 
-/* With the lock: sleeps until a request comes after @term. */
+/* Called with the lock: sleeps until a request arrives after @term. */
 static void sleep_on(struct pool *p, uint64_t term)
 {
     atomic_store(&p->watching, false);
@@ -175,7 +176,7 @@ static void sleep_on(struct pool *p, uint64_t term)
 static void *watch_main(void *arg)
 {
     bool (*tick)(void *ctx) = ((struct pool *)arg)->cfg.ops->tick;
-    bool wanted = false; /* a tick */
+    bool wanted = false; /* a tick is wanted */
     unsigned int looks = 0;
     struct pool *p = arg;
     uint64_t last = 0;
@@ -194,7 +195,8 @@ static void *watch_main(void *arg)
             pool_pass(p, term);
             wanted = tick;
         } else if (vacant) {
-            (void)add_thread(p); /* no thread was to be had; it is tried until there is one */
+            /* no thread could be created before: try again until there is one */
+            (void)add_thread(p);
         }
         if (wanted && ++looks % TICK_LOOKS == 0)
             wanted = tick(p->cfg.ctx);
@@ -218,7 +220,7 @@ static void end(struct pool *p)
     pthread_mutex_unlock(&p->lock);
 }
 
-/* Answers as long as this thread has the lead. */
+/* Answers requests as long as this thread is the leader. */
 static void lead(struct pool *p, struct thread *t)
 {
     const struct pool_ops *ops = p->cfg.ops;
@@ -243,7 +245,7 @@ static void *thread_main(void *arg)
 
     while (take_lead(p, t))
         lead(p, t);
-    /* A signal is sent only to a thread that is on the list. */
+    /* pool_close() sends signals only to threads on the list. */
     pthread_mutex_lock(&p->lock);
     for (struct thread **at = &p->threads; *at; at = &(*at)->next)
         if (*at == t) {
@@ -289,7 +291,7 @@ int pool_new(const struct pool_config *cfg, struct pool **ret)
     for (size_t i = 0; i < cfg->start && r == 0; i++)
         r = add_thread(p);
     if (r < 0) {
-        (void)pool_close(p, 0, UINT64_MAX); /* none of them leads yet: all end at once */
+        (void)pool_close(p, 0, UINT64_MAX); /* none of them leads yet, so all end at once */
         return r;
     }
     *ret = p;
@@ -300,7 +302,7 @@ int pool_new(const struct pool_config *cfg, struct pool **ret)
     return 0;
 }
 
-/* With the lock: waits until all threads have ended, or @until. */
+/* Called with the lock: waits until all threads have ended, or until the time @until. */
 static bool wait_for_threads(struct pool *p, int signal, uint64_t until)
 {
     while (p->n && timefmt_now(CLOCK_MONOTONIC) < until) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Reading, writing and giving up capabilities. */
+/* Reads, writes and gives up capabilities. */
 #include "privileges.h"
 
 #include <errno.h>
@@ -48,7 +48,7 @@ int privileges_keep(uint64_t now, uint64_t later)
         return r;
     p.effective &= now;
     p.permitted &= now | later;
-    p.inheritable = 0; /* and with it what is ambient */
+    p.inheritable = 0; /* this also clears the ambient set */
     return privileges_set(&p);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Acting with the rights of the real user only. */
+/* Suspends privilege, so that the thread acts with only the rights of the real user. */
 #include "realuser.h"
 
 #include <errno.h>
@@ -16,8 +16,9 @@ static int set_effective(struct privileges *p, uint64_t effective)
 }
 
 /*
- * Of this thread only, which the C library's functions would not do. Files are judged by the file
- * system ids, which follow the effective ones; System V queues by the effective ones themselves.
+ * Changes the ids of this thread only, unlike the C library's functions. Access to files is checked
+ * with the file system ids, which follow the effective ones; access to System V queues with the
+ * effective ones.
  */
 static int set_ids(uid_t uid, gid_t gid)
 {
@@ -56,8 +57,8 @@ void realuser_leave(struct realuser *saved)
         return;
     saved->active = false;
     /*
-     * Ids first: going back to user 0 adds capabilities on its own. All of it was so a moment ago
-     * and is still permitted: it cannot be refused.
+     * Ids first: returning to user 0 adds capabilities by itself. The thread had this state before
+     * and it is still permitted, so this cannot be refused.
      */
     if (set_ids(saved->euid, saved->egid) < 0 || privileges_get(&p) < 0 ||
         set_effective(&p, saved->effective) < 0)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Where journals and saved queues are kept over a kill. */
+/* The directory in which journals and saved queues survive a killed process. */
 #include "statedir.h"
 
 #include <errno.h>
@@ -41,7 +41,7 @@ int statedir_path(char *out, size_t size, struct err *e)
     return n < (int)size ? 0 : -ENAMETOOLONG;
 }
 
-/* Makes the directories of @path one by one. What exists is left as it is. */
+/* Makes the directories of @path one by one. Existing ones are not changed. */
 static int make_path(char *path)
 {
     for (char *p = path + 1;; p++) {
@@ -72,7 +72,7 @@ int statedir_open(struct err *e)
         fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         r = fd < 0 || fstat(fd, &st) < 0 ? -errno : 0;
     }
-    /* That it is missing says nothing of the queue that the command is about. */
+    /* The result must not be -ENOENT, which callers would take for a missing queue. */
     if (r < 0)
         return err_set(e, r == -ENOENT ? -ENOTDIR : r, "set IPCBOX_STATE_DIR", "cannot use %s: %s",
                        path, strerrordesc_np(-r));

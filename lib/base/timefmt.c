@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Times in words. */
+/* Formats and parses times. */
 #include "timefmt.h"
 
 #include <errno.h>
@@ -17,7 +17,10 @@ uint64_t timefmt_now(clockid_t clock)
     return timefmt_from_timespec(&ts);
 }
 
-/* Copies the second's date and time. Events of one second come together: it is kept. */
+/*
+ * Copies date and time of the second. Events of the same second follow one another, so it is
+ * cached.
+ */
 static size_t whole_second(char *out, time_t s)
 {
     static _Thread_local char text[TIMEFMT_RFC3339_SIZE];
@@ -61,7 +64,7 @@ size_t timefmt_seconds(char out[TIMEFMT_SECONDS_SIZE], uint64_t ns)
     return n;
 }
 
-/* "YYYY-MM-DDTHH:MM:SS" as seconds; whatever mktime() would correct is refused. */
+/* Parses "YYYY-MM-DDTHH:MM:SS" to seconds. A date that mktime() would correct is refused. */
 static int parse_seconds(const char *s, uint64_t *seconds)
 {
     static const char form[] = "dddd-dd-ddTdd:dd:dd";

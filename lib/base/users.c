@@ -13,7 +13,7 @@
 
 #ifdef IPCBOX_STATIC
 
-/* The entry of @name, or of @uid where @name is NULL. */
+/* Finds the entry of @name, or of @uid if @name is NULL. */
 static const struct passwd *find_user(const char *name, uint32_t uid)
 {
     _cleanup_(fclosep) FILE *f = fopen("/etc/passwd", "re");

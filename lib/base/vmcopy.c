@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The memory of another process, some ranges at a time. */
+/* Access to the memory of another process, a limited number of ranges at a time. */
 #include "vmcopy.h"
 
 #include <errno.h>

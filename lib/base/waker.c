@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* One timer, whose signal does nothing but interrupt. */
+/* Uses one timer, whose signal has no other effect than to interrupt. */
 #include "waker.h"
 
 #include <errno.h>
@@ -43,7 +43,8 @@ void waker_at(uint64_t deadline)
     else
         when.it_value = (struct timespec){
             .tv_sec = (time_t)(deadline / NSEC_PER_SEC),
-            .tv_nsec = deadline ? (long)(deadline % NSEC_PER_SEC) : 1, /* all zero puts it off */
+            /* all zero would cancel it */
+            .tv_nsec = deadline ? (long)(deadline % NSEC_PER_SEC) : 1,
         };
     timer_settime(wake_timer, TIMER_ABSTIME, &when, NULL);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Between peek.c and the backends. */
+/* Shared by peek.c and the backends. */
 #pragma once
 
 #include "buf.h"
@@ -8,9 +8,9 @@
 
 /**
  * struct fdq_catch - what a backend found
- * @records: of peek_abi.h, borrowed from the backend until it is asked again
- * @bytes: of @records
- * @messages: how many records
+ * @records: as in peek_abi.h, borrowed from the backend until its next call
+ * @bytes: size of @records
+ * @messages: number of records
  */
 struct fdq_catch {
     const char *records;
@@ -19,13 +19,13 @@ struct fdq_catch {
 };
 
 /**
- * struct fdq_ops - a way to look into a queue
+ * struct fdq_ops - a backend
  * @name: for --backend
- * @probe: whether it can work here at all
- * @check: the same for certain, by loading what would be loaded; NULL where @probe is certain
- * @open: its state, released by @close
- * @serves: whether it is one for this queue
- * @look: reads @q through a holder; fills the parts of @info that it knows
+ * @probe: tells whether it can work here at all
+ * @check: the same with certainty, by loading the programs; NULL where @probe is certain
+ * @open: makes its state, which @close releases
+ * @serves: tells whether it can read this queue
+ * @look: reads @q through a holder, and fills in the members of @info that it knows
  */
 struct fdq_ops {
     const char *name;
@@ -42,17 +42,18 @@ extern const struct fdq_ops fdq_bpf_ops;
 extern const struct fdq_ops fdq_recv_ops;
 extern const struct fdq_ops fdq_tee_ops;
 
-/* A record whose payload is in @data; for backends that have no records of their own. */
+/* Adds a record whose payload is @data; for backends that do not collect records themselves. */
 void fdq_add_record(struct buf *records, const void *data, size_t n, uint32_t flags);
 
 /**
- * fdq_open_holder() - a descriptor that leads to the queue
+ * fdq_open_holder() - open a descriptor of the queue
  * @q: the queue
- * @h: who has it open
- * @duplicate: pidfd_getfd(2); else O_PATH, which nobody notices
- * @e: why not, when no holder would do
+ * @h: the descriptors of processes that have it open
+ * @duplicate: by pidfd_getfd(2); otherwise with O_PATH, which no process notices
+ * @e: the reason, when none of them can be used
  *
- * With the rights of the real user, of a process that they may trace, and of the same inode.
+ * With the rights of the real user; only of a process that the user may trace, and only if the
+ * inode is still the same.
  *
  * Return: a descriptor; -EPERM, -ESRCH.
  */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Two collections by a BPF program, which must be the same to the byte. The descriptor through
- * which it looks is one of O_PATH: the other end notices nothing, also when the owner ends
- * meanwhile.
+ * Collects the content twice by a BPF program; both results must be equal to the byte. The program
+ * reaches the queue through a descriptor of O_PATH, so that the other end notices nothing, even if
+ * the owner ends meanwhile.
  */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -31,10 +31,10 @@ enum {
 struct bpf_state {
     struct fdq_peek_opts opts;
     struct fdqpeek_bpf *skel;
-    size_t room; /* bytes of each half */
+    size_t room; /* size of each half in bytes */
     char *map;
     size_t mapped;
-    struct buf children; /* what several connections of a listener hold */
+    struct buf children; /* the content of several connections of a listener */
 };
 
 static int bpf_probe(struct err *e)
@@ -122,7 +122,7 @@ static int bpf_check(struct err *e)
     return r;
 }
 
-/* Loads it with so much room, once more if it must be. */
+/* Loads the program with at least this much room, again if it was loaded with less. */
 static int need_room(struct bpf_state *s, uint64_t bytes, struct err *e)
 {
     uint64_t page_base = s->skel ? s->skel->bss->page_base : 0;
@@ -168,7 +168,7 @@ static int check_facts(const struct fdpeek_request *req, const struct fdq_queue 
 
 enum outcome { AGREED, DIFFERED };
 
-/* One try. Return: enum outcome, or -errno. */
+/* Tries once. Return: enum outcome, or -errno. */
 static int collect(struct bpf_state *s, const struct fdq_queue *q, struct err *e)
 {
     struct fdpeek_request *req = &s->skel->bss->req;
@@ -209,8 +209,8 @@ static int grow(struct bpf_state *s, struct err *e)
 }
 
 /*
- * After the last try. What could not be confirmed may be memory that belongs to somebody else by
- * now: only root gets to see it.
+ * Handles content that could not be confirmed by any try. It may be memory that has another owner
+ * by now, so only root may see it.
  */
 static int give_up(const struct bpf_state *s, const struct fdq_peek_info *info, struct err *e)
 {
@@ -260,7 +260,7 @@ static void take(const struct bpf_state *s, struct fdq_catch *found)
     *found = (struct fdq_catch){s->map, got[0].bytes, got[0].messages};
 }
 
-/* The connections of a listener, one after the other. */
+/* Collects the connections of a listener, one after the other. */
 static int look_at_children(struct bpf_state *s, int fd, const struct fdq_queue *q,
                             struct fdq_catch *found, struct fdq_peek_info *info, struct err *e)
 {
@@ -282,7 +282,7 @@ static int look_at_children(struct bpf_state *s, int fd, const struct fdq_queue 
     if (buf_error(&s->children))
         return -ENOMEM;
     *found = (struct fdq_catch){s->children.data, s->children.len, messages};
-    /* Two connections were read at two moments. */
+    /* Several connections were not read at the same moment. */
     info->consistent = info->consistent && child <= 2;
     return 0;
 }

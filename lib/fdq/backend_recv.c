@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * recvmsg(2) with MSG_PEEK, on a duplicate of the descriptor. It is refused where it would change
- * something: where SO_PEEK_OFF is set it would move that mark; a pending error would be taken; the
- * kernel wakes a sender that is blocked on a datagram socket. Without a control buffer the passed
- * descriptors stay where they are.
+ * Reads by recvmsg(2) with MSG_PEEK, on a duplicate of the descriptor. Refused where this would
+ * have an effect: if SO_PEEK_OFF is set, its offset would move; a pending error would be consumed;
+ * and the kernel would wake a sender that is blocked on a datagram socket. No control buffer is
+ * passed, so the descriptors in a message are not installed.
  */
 #include <errno.h>
 #include <linux/sockios.h>
@@ -78,7 +78,7 @@ static int check_harmless(int fd, const struct fdq_queue *q, struct err *e)
     return 0;
 }
 
-/* Whether the other end is gone: then nothing at all is received as nothing in a message is. */
+/* Tells whether the other end is closed: then recvmsg() returns 0 as for an empty message. */
 static bool ended(int fd)
 {
     struct pollfd p = {.fd = fd, .events = POLLRDHUP};
@@ -87,8 +87,8 @@ static bool ended(int fd)
 }
 
 /*
- * One reading into the buffer, as the one record. Another message may be the first by now, and
- * longer than @room. Return: bytes, or -errno; -ENODATA at the end.
+ * Reads once into the buffer, as a single record. Another message may be the first one by now, and
+ * may be longer than @room. Return: bytes, or -errno; -ENODATA at the end.
  */
 static ssize_t peek_bytes(struct recv_state *s, int fd, size_t room, bool stream)
 {
@@ -144,7 +144,7 @@ static int recv_look(void *state, const struct fdq_queue *q, struct fdq_catch *f
     buf_clear(&s->records);
     *found = (struct fdq_catch){0};
     info->consistent = true;
-    /* An empty stream's end or error would be looked at. */
+    /* For an empty stream, the call would report its end or consume its error. */
     if (waiting == 0 && q->kind == FDQ_STREAM) {
         info->complete = true;
         info->depth = 0;

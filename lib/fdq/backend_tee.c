@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * tee(2): a pipe of our own gets references to the same pages, and is read instead. It leaves
- * bytes, packets and the access time alone, and needs a descriptor for reading.
+ * Reads a pipe through tee(2): a pipe of our own gets references to the same pages and is read
+ * instead. Bytes, packets and the access time do not change. A descriptor for reading is needed.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -47,7 +47,10 @@ static bool tee_serves(const struct fdq_queue *q)
     return !fdq_is_socket(q->kind);
 }
 
-/* Reads the copy until it is empty: a packet at a time, where there are any. Return: how many. */
+/*
+ * Reads the copy until it is empty, packet by packet if there are packets. Return: number of
+ * messages.
+ */
 static int read_copy(struct tee_state *s, int fd, size_t size)
 {
     _cleanup_(freep) char *data = malloc(size);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Where pages lie: the program that finds out, for each object whose programs read them. */
+/* The program that finds the address of pages, for each object whose programs read them. */
 #pragma once
 
 #include "calibrate_abi.h"
@@ -7,7 +7,10 @@
 
 struct calibration calibration;
 
-/* Not static: what the compiler splits has no type that the kernel would take. */
+/*
+ * Not static: the compiler could split a static one into parts without a type that the kernel
+ * accepts.
+ */
 struct {
     uint64_t page;
     uint64_t low; /* bits of the address below a GiB */
@@ -15,7 +18,7 @@ struct {
     uint64_t end;
 } attempt;
 
-/* One GiB: are the words that this process wrote into its pipe there? */
+/* Checks one GiB: are the words that this process wrote into its pipe at that address? */
 __noinline int try_gigabyte(void)
 {
     const uint64_t gigabyte = 1ULL << 30;
@@ -36,9 +39,9 @@ REPEAT(try_1k, try_32)
 REPEAT(try_32k, try_1k)
 
 /*
- * Finds page_base, of which all is known but how many whole GiB it has: the own pipe's page shows
- * it. The direct mapping begins at most all of the memory away from where this task's structure
- * lies.
+ * Finds page_base. All of it is known except the number of whole GiB, which the page in our own
+ * pipe shows. The direct mapping begins no further from the structure of this task than the size of
+ * the memory.
  */
 SEC("syscall")
 int calibrate(void *ctx)

@@ -32,7 +32,7 @@ uint64_t calibrate_highest_frame(const char *zoneinfo)
     return highest;
 }
 
-/* Of a machine that does not tell: up to 16 TiB, which takes 2 ms. */
+/* If the machine does not report its memory: up to 16 TiB, which takes 2 ms. */
 static uint32_t gigabytes_of_memory(uint64_t page_size)
 {
     _cleanup_(buf_done) struct buf zones = BUF_INIT;

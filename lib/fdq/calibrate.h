@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * How a BPF program finds the bytes of a struct page without the kernel's symbols: this process
- * writes random bytes into a pipe of its own, and the program looks where, at whole GiB apart, they
- * are. The match proves itself.
+ * writes random bytes into a pipe of its own, and the program searches for them at addresses that
+ * differ by whole GiB. A match of random bytes proves the address.
  */
 #pragma once
 
@@ -14,15 +14,15 @@
 struct bpf_program;
 
 /**
- * calibrate_pages() - let the programs of an object find pages
- * @program: its "calibrate"
+ * calibrate_pages() - enable the programs of an object to find the bytes of pages
+ * @program: its program "calibrate"
  * @c, @page_base: variables of the object. @page_base is 0 until it is found
- * @e: why not
+ * @e: the reason of a failure
  *
  * Return: 0; -EOPNOTSUPP.
  */
 int calibrate_pages(const struct bpf_program *program, struct calibration *c,
                     const uint64_t *page_base, struct err *e);
 
-/* Text of /proc/zoneinfo. Return: the highest page frame, 0 when there is none in it. */
+/* Parses /proc/zoneinfo. Return: the highest page frame, 0 when it contains none. */
 uint64_t calibrate_highest_frame(const char *zoneinfo);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Between calibrate.bpf.h and calibrate.c. */
+/* Shared by calibrate.bpf.h and calibrate.c. */
 #pragma once
 
 #include <stdint.h>
 
 struct calibration {
-    uint64_t words[2];  /* what the pipe holds */
-    uint32_t fd;        /* the pipe's end for reading */
-    uint32_t gigabytes; /* how much memory there can be */
+    uint64_t words[2];  /* the random bytes in the pipe */
+    uint32_t fd;        /* the reading end of the pipe */
+    uint32_t gigabytes; /* how many GiB of memory there can be */
     uint64_t page_size; /* of the machine */
 };
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* One request and its answers, through libmnl. A netlink socket belongs to the namespace in which
- * it was opened. */
+/*
+ * Sends one request and reads its answers, through libmnl. A netlink socket belongs to the
+ * namespace in which it was opened.
+ */
 #include "diag.h"
 
 #include <errno.h>
@@ -22,7 +24,7 @@ enum { DATA_SIZE = 64 * 1024 };
 struct dump {
     diag_fn visit;
     void *ctx;
-    int result; /* what the visit ended with */
+    int result; /* the result of the visit */
 };
 
 static int attribute(const struct nlattr *a, void *arg)
@@ -123,7 +125,7 @@ static struct mnl_socket *open_here(void)
     return nl;
 }
 
-/* Return: 0 or -errno. The thread is back where it was. */
+/* Opens a socket in a namespace; the thread then returns to its own. Return: 0 or -errno. */
 static int open_in(int ns, struct mnl_socket **ret)
 {
     _cleanup_(closep) int own = -1;
@@ -136,7 +138,10 @@ static int open_in(int ns, struct mnl_socket **ret)
     }
     *ret = open_here();
     r = *ret ? 0 : -errno;
-    /* It was in there a moment ago, and still has the right: this cannot be refused. */
+    /*
+     * The thread was in its own namespace a moment ago and still has the right: this cannot be
+     * refused.
+     */
     if (ns >= 0 && setns(own, CLONE_NEWNET) < 0)
         abort();
     return r;

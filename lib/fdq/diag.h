@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Unix sockets of one network namespace, as sock_diag(7) tells them. */
+/* Lists the unix sockets of one network namespace by sock_diag(7). */
 #pragma once
 
 #include <stddef.h>
@@ -11,13 +11,14 @@
  * struct diag_socket - one socket, borrowed for the time of a visit
  * @type: SOCK_STREAM, SOCK_DGRAM or SOCK_SEQPACKET
  * @state: TCP_ESTABLISHED, TCP_LISTEN, …
- * @inode: its number; 0 while nobody has accepted it
- * @peer: of the socket that it is connected to; 0 for none
- * @rqueue: unread bytes; of a datagram socket, of the first datagram; of a listener, connections
- * @vfs_dev, @vfs_inode: of the file it was bound to, as the kernel numbers devices
- * @name, @name_len: where it is bound; an abstract name begins with a zero byte; hostile bytes
- * @clients: of a listener, inode numbers of those that wait for accept(2)
- * @n_clients: how many
+ * @inode: its number; 0 while it is not accepted
+ * @peer: the socket that it is connected to; 0 for none
+ * @rqueue: unread bytes; for a datagram socket those of the first datagram; for a listener the
+ *   number of connections
+ * @vfs_dev, @vfs_inode: the file that it was bound to, numbered as in the kernel
+ * @name, @name_len: its address; an abstract name begins with a zero byte; hostile bytes
+ * @clients: for a listener: inode numbers of the sockets that wait for accept(2)
+ * @n_clients: number of them
  */
 struct diag_socket {
     int type;
@@ -36,11 +37,11 @@ struct diag_socket {
 typedef int (*diag_fn)(const struct diag_socket *s, void *ctx);
 
 /**
- * diag_visit() - every unix socket of a network namespace
+ * diag_visit() - visit every unix socket of a network namespace
  * @ns: a descriptor of the namespace; -1: the caller's
- * @visit: a value other than 0 ends it and is returned
+ * @visit: a value other than 0 ends the visit and is returned
  *
- * The calling thread is in that namespace for the moment in which a netlink socket is opened.
+ * The calling thread enters that namespace for the moment in which a netlink socket is opened.
  *
  * Return: 0 or -errno.
  */

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Unix sockets, pipes and FIFOs as queues of bytes: which exist, what waits in them, who reads them
- * and who writes. Nothing here takes anything out of a queue or changes it.
+ * Unix sockets, pipes and FIFOs as queues of bytes: which exist, what waits in them, which
+ * processes read from them and write to them. Nothing here takes data out of a queue or changes it.
  *
- * A socket is the queue of what its owner has not received yet. A pipe is one queue, with any
+ * The queue of a socket is what its owner has not received yet. A pipe is one queue, with any
  * number of descriptors for reading and for writing.
  *
- * Everything is done with the rights of the real user, whatever capabilities the program was given:
+ * Everything is done with the rights of the real user, regardless of the program's capabilities:
  * a process that the user may not trace is counted as hidden.
  */
 #pragma once
@@ -19,7 +19,7 @@
 #include "errinfo.h"
 #include "proc.h"
 
-/* A number that is not known. */
+/* The value of a number that is not known. */
 #define FDQ_UNKNOWN UINT64_MAX
 
 enum fdq_kind {
@@ -40,9 +40,9 @@ static inline bool fdq_is_socket(enum fdq_kind kind)
 
 /**
  * struct fdq_holder - a descriptor of a process
- * @pid, @fd: which
+ * @pid, @fd: the process and its descriptor
  * @comm: the process's name; hostile bytes
- * @state: as ps(1) shows it: R, S, D, T (stopped), t (traced), Z, …; '?' when it has gone
+ * @state: as ps(1) shows it: R, S, D, T (stopped), t (traced), Z, …; '?' when it has ended
  */
 struct fdq_holder {
     pid_t pid;
@@ -53,8 +53,8 @@ struct fdq_holder {
 
 /**
  * struct fdq_holders - descriptors
- * @v: in no order
- * @n: how many
+ * @v: in no particular order
+ * @n: number of them
  */
 struct fdq_holders {
     struct fdq_holder *v;
@@ -63,9 +63,9 @@ struct fdq_holders {
 
 /**
  * struct fdq_thread - a thread that is blocked in a system call that names the queue's descriptor
- * @pid, @tid: which
+ * @pid, @tid: the thread
  * @comm: the process's name
- * @sends: it writes; else it reads, receives or accepts
+ * @sends: it writes; otherwise it reads, receives or accepts
  */
 struct fdq_thread {
     pid_t pid;
@@ -76,28 +76,28 @@ struct fdq_thread {
 
 /**
  * struct fdq_queue - one queue
- * @kind: what it is
+ * @kind: its kind
  * @dev: device of a pipe's or FIFO's inode, 0 for a socket
  * @inode: number of the socket's or pipe's inode
  * @net_ns: inode number of a socket's network namespace; 0 when it is the caller's
  * @listening: a socket that accepts connections
- * @pending: for such a one, connections that wait for accept(2)
- * @bytes: unread; FDQ_UNKNOWN
- * @bytes_complete: there are no more than @bytes; else there are at least so many. The kernel tells
- * of a datagram socket only the length of the first datagram, and nothing of what clients have sent
- *   that are not accepted yet
+ * @pending: for a listening socket, connections that wait for accept(2)
+ * @bytes: unread bytes; FDQ_UNKNOWN
+ * @bytes_complete: there are exactly @bytes; otherwise there may be more. For a datagram socket the
+ *   kernel reports only the length of the first datagram, and for a listening one not what clients
+ *   have sent before they are accepted
  * @depth: messages: datagrams, packets, or for streams and pipes the kernel's buffers; FDQ_UNKNOWN
- * @capacity: bytes that a pipe or FIFO takes; FDQ_UNKNOWN
+ * @capacity: how many bytes a pipe or FIFO can hold; FDQ_UNKNOWN
  * @peer: inode number of the socket that this one is connected to; 0 for none
- * @sends_to: inode number of the socket into whose queue goes what is sent through this one: @peer,
- * or the listener that has not accepted it yet; 0 when that is not known
- * @path: where it is bound, or the FIFO's name; "@name" in the abstract name space; NULL for none.
- *   Hostile bytes; a zero byte in an abstract name is shown as '@'
- * @vfs_dev, @vfs_inode: of the file that @path was when it was bound, as the kernel numbers devices
- * @readers: descriptors to read from it
- * @writers: descriptors through which it is written to: for sockets, those of the other end
- * @threads: those blocked, readers of it and writers to it
- * @n_threads: how many
+ * @sends_to: inode number of the socket whose queue gets what is sent through this one: @peer, or
+ *   the listener that has not accepted it yet; 0 when that is not known
+ * @path: the address of the socket, or the name of the FIFO; "@name" in the abstract name space;
+ *   NULL for none. Hostile bytes; a zero byte in an abstract name is shown as '@'
+ * @vfs_dev, @vfs_inode: the file that @path named when it was bound, numbered as in the kernel
+ * @readers: descriptors for reading from it
+ * @writers: descriptors for writing to it; for a socket, those of the other end
+ * @threads: the threads that are blocked reading from it or writing to it
+ * @n_threads: number of them
  */
 struct fdq_queue {
     enum fdq_kind kind;
@@ -124,7 +124,7 @@ struct fdq_queue {
 /**
  * struct fdq_set - all queues
  * @v: sorted by @dev, then @inode
- * @n: how many
+ * @n: number of them
  * @processes_hidden: processes whose descriptors the caller may not see
  * @namespaces_hidden: other network namespaces whose sockets could not be listed
  */
@@ -136,20 +136,20 @@ struct fdq_set {
 };
 
 enum fdq_scan_flags {
-    FDQ_SCAN_THREADS = 1 << 0, /* which threads are blocked */
-    FDQ_SCAN_FILL = 1 << 1,    /* exact numbers of bytes and messages, where the caller may look */
+    FDQ_SCAN_THREADS = 1 << 0, /* find the threads that are blocked */
+    FDQ_SCAN_FILL = 1 << 1,    /* read exact numbers of bytes and messages, where the caller may */
 };
 
 /**
- * fdq_scan() - every unix socket, pipe and FIFO that somebody visible has open
+ * fdq_scan() - list every unix socket, pipe and FIFO that some visible process has open
  * @flags: enum fdq_scan_flags
- * @pid: only this process is looked at: readers, writers and pipes of others are not known, which
- *   takes a tenth of the time; 0: all
+ * @pid: read only this process: readers, writers and pipes of others are then not known, and the
+ *   scan takes a tenth of the time; 0: all
  * @ret: release with fdq_set_free()
- * @e: why not
+ * @e: the reason of a failure
  *
- * Sockets come from sock_diag(7), also those that only hidden processes have open; of other network
- * namespaces those in which a visible process is, where the caller may enter them.
+ * Sockets are listed by sock_diag(7), including those that only hidden processes have open; other
+ * network namespaces are included if a visible process is in them and the caller may enter them.
  *
  * Return: 0 or -errno.
  */
@@ -178,19 +178,21 @@ int fdq_set_fill(struct fdq_set *s);
 void fdq_set_free(struct fdq_set *s);
 void fdq_set_freep(struct fdq_set **s);
 
-/* The queue of an inode; @dev is 0 for a socket. NULL when there is none. */
+/* Finds the queue of an inode; @dev is 0 for a socket. NULL when there is none. */
 struct fdq_queue *fdq_set_find(const struct fdq_set *s, uint64_t dev, uint64_t inode);
 
-/* Whether a process has it open; of a socket, this end of it. */
+/* Tells whether a process has it open; for a socket, this end of it. */
 bool fdq_held_by(const struct fdq_queue *q, pid_t pid);
 
-/* Threads of @q that are blocked reading, or writing. */
+/* Number of threads that are blocked reading from @q, or writing to it. */
 uint64_t fdq_blocked(const struct fdq_queue *q, bool sends);
 
 enum { FDQ_TARGET_SIZE = 48 };
 
-/* What names the queue on a command line: "PID:FD" of a reader, else of a writer, else
- * "socket:[INO]" or "pipe:[INO]". */
+/*
+ * Formats the operand that names the queue: "PID:FD" of a reader, else of a writer, else
+ * "socket:[INO]" or "pipe:[INO]".
+ */
 void fdq_target_of(const struct fdq_queue *q, char out[FDQ_TARGET_SIZE]);
 
 enum fdq_target_kind {
@@ -203,10 +205,10 @@ enum fdq_target_kind {
 };
 
 /**
- * struct fdq_target - what a user names
- * @kind: in which way
- * @pid, @fd, @inode: as @kind has them
- * @text: as it was written, borrowed; the path or name is in it
+ * struct fdq_target - an operand that names queues
+ * @kind: its form
+ * @pid, @fd, @inode: those that @kind has
+ * @text: the operand, borrowed; it contains the path or name
  */
 struct fdq_target {
     enum fdq_target_kind kind;
@@ -216,7 +218,7 @@ struct fdq_target {
     const char *text;
 };
 
-/* Return: 0, or -EINVAL with what a target looks like. */
+/* Return: 0, or -EINVAL with an explanation of the valid forms. */
 int fdq_target_parse(const char *text, struct fdq_target *out, struct err *e);
 
 /**
@@ -224,11 +226,11 @@ int fdq_target_parse(const char *text, struct fdq_target *out, struct err *e);
  * @t: the target
  * @s: all queues
  * @found: filled with up to @max of them
- * @e: why none
+ * @e: the reason when there is none
  *
- * A path or name can stand for many: a listening socket and all connections that it accepted.
+ * A path or name can name many: a listening socket and all connections that it has accepted.
  *
- * Return: how many there are, also when it is more than @max; -ESRCH when there is no such process;
+ * Return: their number, even if it is larger than @max; -ESRCH when there is no such process;
  * -ENOENT when it names no queue; -EPERM.
  */
 ssize_t fdq_target_find(const struct fdq_target *t, const struct fdq_set *s,

@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What waits in a queue, without taking it. A user may look where the kernel would let them trace
- * the process that has the queue open: opening its /proc/PID/mem decides, with the rights of the
- * real user.
+ * Reads the content of a queue without taking it. A user may read a queue if the kernel permits
+ * that user to trace a process that has it open: this is checked by opening its /proc/PID/mem with
+ * the rights of the real user.
  *
  * Backends: "bpf" reads any queue and disturbs nothing; it needs CAP_BPF and CAP_PERFMON. "recv"
- * (recvmsg(2) with MSG_PEEK) reads stream sockets whole and of others the first message; "tee"
- * (tee(2)) reads pipes of which a reading descriptor is visible. These two duplicate the descriptor
- * for a moment.
+ * (recvmsg(2) with MSG_PEEK) reads all of a stream socket, and of other sockets the first message;
+ * "tee" (tee(2)) reads a pipe if a descriptor for reading is visible. These two duplicate the
+ * descriptor for a moment.
  */
 #pragma once
 
 #include "fdq.h"
 
 /**
- * struct fdq_passed - a descriptor that waits in a socket, for whoever receives the message
- * @inode: what it leads to; @mode: its type and permissions, as in struct stat
- * @name: the last part of its path, cut at 31 bytes; hostile bytes
+ * struct fdq_passed - a descriptor in a message, which the receiver will get
+ * @inode: inode number of its file; @mode: type and permissions of it, as in struct stat
+ * @name: the last component of its path, cut at 31 bytes; hostile bytes
  */
 struct fdq_passed {
     uint64_t inode;
@@ -27,13 +27,13 @@ struct fdq_passed {
 /**
  * struct fdq_message - a datagram, a packet, or a buffer of a stream; borrowed for the time of a
  * visit
- * @index: 0 is read next
+ * @index: position in the queue; 0 is read next
  * @length: bytes
- * @data: so many bytes; NULL when only heads were asked for
+ * @data: @length bytes; NULL when only heads were asked for
  * @oob: it is the out-of-band byte
- * @pid: sender's process, 0 when the kernel did not note it
- * @uid, @gid: sender's, valid when @pid is not 0
- * @fds, @n_fds: descriptors that come with it. How many is known always, which only with bpf
+ * @pid: process of the sender, 0 when the kernel did not record it
+ * @uid, @gid: ids of the sender, valid when @pid is not 0
+ * @fds, @n_fds: the descriptors in it. Only "bpf" reads them; their number is always known
  */
 struct fdq_message {
     uint64_t index;
@@ -48,14 +48,15 @@ struct fdq_message {
 };
 
 /**
- * struct fdq_peek_info - how a look went
- * @backend: its name
- * @consistent: all of one moment
+ * struct fdq_peek_info - the result of fdq_peek()
+ * @backend: name of the backend
+ * @consistent: all of it is of one moment
  * @complete: nothing that waits is missing
- * @bytes, @depth: what was found. @depth is FDQ_UNKNOWN where the backend does not see borders
- * @capacity: bytes that a pipe takes; FDQ_UNKNOWN
- * @tries: readings it took
- * @note: what is missing, and why; "" when nothing
+ * @bytes, @depth: what was found. @depth is FDQ_UNKNOWN if the backend does not see the borders of
+ *   messages
+ * @capacity: how many bytes a pipe can hold; FDQ_UNKNOWN
+ * @tries: number of readings
+ * @note: what is missing, and why; "" when nothing is
  */
 struct fdq_peek_info {
     const char *backend;
@@ -73,7 +74,7 @@ enum { FDQ_MAX_SNAPSHOT = 64 << 20 };
 /**
  * struct fdq_peek_opts - how to look
  * @backend: a name; NULL: the best that works for each queue
- * @heads: no contents, only lengths
+ * @heads: read only lengths, no contents
  */
 struct fdq_peek_opts {
     const char *backend;
@@ -85,10 +86,13 @@ struct fdq_peeker;
 /* Names of the backends, the preferred first, ended by NULL. */
 extern const char *const fdq_backends[];
 
-/* Whether a backend can be used here. Return: 0, -EPERM, -EOPNOTSUPP; -EINVAL: no such backend. */
+/*
+ * Tells whether a backend can be used here. Return: 0, -EPERM, -EOPNOTSUPP; -EINVAL: no such
+ * backend.
+ */
 int fdq_backend_probe(const char *name, struct err *e);
 
-/* The same for certain: it loads what would be loaded. */
+/* The same with certainty: loads the programs that would be used. */
 int fdq_backend_check(const char *name, struct err *e);
 
 /* @opts is copied. @ret: release with fdq_peeker_free(). Return: 0; -EINVAL: no such backend. */
@@ -97,21 +101,24 @@ void fdq_peeker_free(struct fdq_peeker *p);
 void fdq_peeker_freep(struct fdq_peeker **p);
 
 /**
- * fdq_peek() - look into a queue
+ * fdq_peek() - read the content of a queue
  * @p: the peeker
- * @q: the queue, of a scan
+ * @q: the queue, from a scan
  * @info: filled on success
- * @e: why not
+ * @e: the reason of a failure
  *
- * At a listening socket: what its clients have sent that are not accepted yet.
+ * For a listening socket: reads what clients have sent whose connections are not accepted yet.
  *
- * Return: 0; -EPERM: no process that has it open may be traced; -ESRCH: nobody has it open any
- * more; -EAGAIN: it changed all the time; -EFBIG; -EOPNOTSUPP.
+ * Return: 0; -EPERM: the user may not trace any process that has it open; -ESRCH: no process has it
+ * open any more; -EAGAIN: it changed during every reading; -EFBIG; -EOPNOTSUPP.
  */
 int fdq_peek(struct fdq_peeker *p, const struct fdq_queue *q, struct fdq_peek_info *info,
              struct err *e);
 
 typedef int (*fdq_message_fn)(const struct fdq_message *m, void *ctx);
 
-/* The messages that the last fdq_peek() found. A value other than 0 ends it and is returned. */
+/*
+ * Visits the messages that the last fdq_peek() found. A value other than 0 ends the visit and is
+ * returned.
+ */
 int fdq_peek_visit(struct fdq_peeker *p, fdq_message_fn visit, void *ctx);

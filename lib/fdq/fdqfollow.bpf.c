@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Records what is received over unix sockets. A receiver that is done with a buffer frees it: there
- * it is recorded, whole, once, with its sender. One that is thrown away unread is recorded as such.
+ * Records messages that are received over unix sockets. A receiver that has finished with a buffer
+ * frees it: at that point it is recorded once, with its sender. A buffer that is dropped unread is
+ * recorded as such.
  *
- * A record that does not fit is counted, and each record carries the count.
+ * A record that does not fit is counted, and each record contains that count.
  */
 #include "calibrate.bpf.h"
 #include "follow_abi.h"
@@ -15,12 +16,14 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 const volatile struct fdfollow_config config = {0};
 
-/* Read by the user. */
+/* Read by user space. */
 uint64_t lost = 0;
 
 uint64_t last_wake;
 
-/* What is wanted: inode numbers of sockets, or FDFOLLOW_PID and a process. Filled by the user. */
+/*
+ * What is followed: inode numbers of sockets, or FDFOLLOW_PID and a process. Filled by user space.
+ */
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
     __uint(max_entries, 16384);
@@ -33,13 +36,13 @@ struct {
     __uint(max_entries, 4096);
 } ring SEC(".maps");
 
-/* Where a record is made: too large for the stack. */
+/* Memory in which a record is made, which is too large for the stack. */
 struct scratch {
     struct fdfollow_event event;
     char data[2 * FDFOLLOW_CAPTURE];
 };
 
-/* Two for each processor, sized by the user: a program does not run inside of itself there. */
+/* Two for each processor, sized by user space: no more than that can be in use at once. */
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
     __uint(max_entries, 2);
@@ -70,7 +73,7 @@ static __always_inline bool is_wanted(const struct fdfollow_event *e)
            is_wanted_key(FDFOLLOW_PID | (uint64_t)e->sender_pid);
 }
 
-/* Where a socket is bound. Return: whether it is. */
+/* Records the address of a socket. Return: whether it has one. */
 static __always_inline bool add_path(struct fdfollow_event *e, struct sock *sk)
 {
     struct unix_address *address;
@@ -92,7 +95,7 @@ static __always_inline bool add_path(struct fdfollow_event *e, struct sock *sk)
     return true;
 }
 
-/* A part of a buffer that lies in pages, copied behind what is there. */
+/* Copies a part of a buffer that is in pages, after what was copied before. */
 __noinline int add_fragment(uint32_t slot, uint64_t at)
 {
     struct scratch *s = bpf_map_lookup_elem(&scratches, &slot);
@@ -115,7 +118,9 @@ __noinline int add_fragment(uint32_t slot, uint64_t at)
     return n < f.length;
 }
 
-/* The bytes in front, then those in pages: 17 parts at most, where the kernel is built for more 45.
+/*
+ * Copies the linear bytes, then those in pages: at most 17 parts, or 45 in kernels that are built
+ * for more.
  */
 static __always_inline void add_bytes(struct scratch *s, uint32_t slot, struct sk_buff *skb)
 {
@@ -138,7 +143,9 @@ static __always_inline void add_bytes(struct scratch *s, uint32_t slot, struct s
                                i * sizeof(struct fragment))) return;
 }
 
-/* Who sent it: as the buffer says, where the receiver asked for that; else who made the other end.
+/*
+ * Records the sender: as noted in the buffer, if the receiver asked for that; else the process that
+ * made the other end.
  */
 static __always_inline void add_sender(struct fdfollow_event *e, struct sk_buff *skb,
                                        struct sock *receiver)
@@ -154,8 +161,8 @@ static __always_inline void add_sender(struct fdfollow_event *e, struct sk_buff 
 }
 
 /*
- * A datagram's sender need not be connected: then the receiver is the socket that the running call
- * names as its first argument, if that is one of the same type.
+ * A datagram's sender need not be connected. Then the receiver is the socket that the running call
+ * has as its first argument, if that socket has the same type.
  */
 static __always_inline struct sock *receiver_of_call(uint32_t type)
 {
@@ -187,7 +194,7 @@ static __always_inline struct sock *receiver_of_call(uint32_t type)
                : NULL;
 }
 
-/* A wake-up costs more than all else here. */
+/* A wake-up costs more than everything else here. */
 static __always_inline uint64_t wake_flag(uint64_t now)
 {
     if (now - last_wake < FDFOLLOW_LATENCY_NS &&
@@ -215,7 +222,7 @@ static __always_inline int record(struct sk_buff *skb, uint32_t kind)
     e->pid = own_pid();
     e->length = BPF_CORE_READ(skb, len);
     e->type = BPF_CORE_READ(sender, sk_type);
-    /* What a listener hands to accept(2) is a buffer without bytes. */
+    /* The buffer by which a listener passes a connection to accept(2) has no bytes. */
     if (e->pid == config.own_pid || (!e->length && e->type == 1))
         return 0;
     receiver = BPF_CORE_READ((struct unix_sock *)sender, peer);

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Walks the receive queue of a unix socket, or the ring of a pipe, without its lock, twice, for the
- * caller to compare.
+ * Walks the receive queue of a unix socket, or the ring of a pipe, twice without its lock; the
+ * caller compares both results.
  *
- * The walk is a state machine, one step a buffer, a part of one, or a passed descriptor. Its state
- * is a global: verifiers before the end of 2023 know a caller's stack too well and delete branches.
+ * The walk is a state machine with a step for each buffer, part of a buffer, or passed descriptor.
+ * Its state is a global variable: verifiers before the end of 2023 track a caller's stack too
+ * precisely and delete branches.
  */
 #include "calibrate.bpf.h"
 #include "peek_abi.h"
@@ -16,7 +17,10 @@ struct fdpeek_request req;
 /* Set before loading: the verifier needs a constant to bound what is written into the map. */
 const volatile uint64_t map_mask = 0; /* bytes of both halves - 1; a power of two - 1 */
 
-/* A value of both halves and, behind them, room for one chunk: sized before loading. */
+/*
+ * The only value of the map has both halves and, after them, room for one chunk; sized before
+ * loading.
+ */
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
     __uint(map_flags, BPF_F_MMAPABLE);
@@ -29,14 +33,14 @@ enum walk_state { WALK_BUFFER, WALK_PASSED, WALK_COPY, WALK_FRAGMENT, WALK_RING 
 
 static struct {
     enum walk_state state;
-    uint64_t base; /* of this collection in the map */
+    uint64_t base; /* offset of this collection in the map */
     /* A socket's queue. */
     uint64_t head;
     uint64_t buffer;
     uint64_t oob;
     uint64_t shared; /* struct skb_shared_info of the buffer */
     uint32_t fragments, fragment;
-    uint64_t skip; /* bytes of the buffer that were read before, and are not passed yet */
+    uint64_t skip; /* bytes of the buffer that were read before and still have to be skipped */
     uint64_t passed;
     uint32_t n_passed, next_passed;
     /* A pipe's ring. */
@@ -47,10 +51,10 @@ static struct {
     struct fdpeek_collection got;
 } walk;
 
-/* A struct sk_buff, read in one call: calls cost more than bytes. */
+/* A struct sk_buff, read in one call, because calls cost more than bytes. */
 static char skb[512];
 
-/* A struct pipe_buffer, likewise. */
+/* A struct pipe_buffer, read in one call too. */
 static char slot[64];
 
 #define SLOT(type, field) (*(type *)(void *)(slot + KOFFSET(pipe_buffer, field)))
@@ -65,7 +69,7 @@ static char slot[64];
         1;                     \
     })
 
-/* Where the map has room for one chunk at the collection's end. */
+/* Address in the map at @offset, where there is room for one chunk. */
 static __always_inline char *map_at(uint64_t offset)
 {
     uint32_t zero = 0;
@@ -77,7 +81,9 @@ static __always_inline char *map_at(uint64_t offset)
     return map + (offset & map_mask);
 }
 
-/* The record of a message of @length bytes with @n_fds descriptors; NULL when it does not fit. */
+/*
+ * Adds the record of a message of @length bytes with @n_fds descriptors; NULL when it does not fit.
+ */
 static __always_inline struct fdpeek_record *add_record(uint64_t address, uint64_t length,
                                                         uint32_t n_fds)
 {
@@ -125,7 +131,7 @@ static __always_inline int step_copy(void)
     return 0;
 }
 
-/* Behind a message's payload: zeros up to the next multiple of 8. */
+/* Adds zeros after a message's payload up to the next multiple of 8. */
 static __always_inline int pad(void)
 {
     uint64_t over = walk.got.bytes & 7;
@@ -192,7 +198,7 @@ static __always_inline int step_passed(void)
     return 0;
 }
 
-/* What the sender was, from the buffer or, at a listener, from the connection. */
+/* Records the sender, from the buffer or, for a listener, from the connection. */
 static __always_inline void add_sender(struct fdpeek_record *record, struct pid *pid)
 {
     record->pid = known_pid(pid);
@@ -202,7 +208,7 @@ static __always_inline void add_sender(struct fdpeek_record *record, struct pid 
         record->flags |= FDPEEK_CREDS;
 }
 
-/* How many descriptors came with it; their list is remembered. */
+/* Returns how many descriptors the message has, and remembers their list. */
 static __always_inline uint32_t passed_with(void)
 {
     struct scm_fp_list *list = CB(struct scm_fp_list *, fp);
@@ -304,7 +310,7 @@ REPEAT(steps_1k, steps_32)
 REPEAT(steps_32k, steps_1k)
 REPEAT(steps_1m, steps_32k)
 
-/* One collection, from what walk.head or walk.bufs say, into the map from @base on. */
+/* Makes one collection, beginning at walk.head or walk.bufs, in the map from @base on. */
 __noinline int collect(uint64_t base)
 {
     uint32_t begin = walk.ring_at;
@@ -325,7 +331,7 @@ __noinline int collect(uint64_t base)
     return 0;
 }
 
-/* What is behind it is not read before what is in front, on processors that would. */
+/* Keeps a processor from reading what comes after this before what comes before it. */
 static __always_inline void fence(void)
 {
     bpf_ktime_get_ns();
@@ -351,11 +357,11 @@ static __always_inline uint32_t lock_word(struct sock *sk)
     return word;
 }
 
-/* Where in a listener's queue of connections. */
+/* Position in a listener's queue of connections. */
 struct {
     uint64_t head;
     uint64_t at;
-    uint32_t left; /* connections still to be passed over */
+    uint32_t left; /* connections still to be skipped */
 } child;
 
 __noinline int next_child(void)
@@ -373,7 +379,7 @@ REPEAT(next_32, next_child)
 REPEAT(next_1k, next_32)
 REPEAT(next_32k, next_1k)
 
-/* The connection that is to be the listener's @nth to be accepted. */
+/* Finds the connection that the listener will accept as its @nth. */
 __noinline uint64_t child_of(uint64_t sk, uint32_t nth)
 {
     struct sk_buff *buffer;
@@ -460,7 +466,7 @@ static __always_inline void init(void)
     req.type = 0;
 }
 
-/* The descriptor was opened with O_PATH: only its inode leads to the socket. */
+/* The descriptor was opened with O_PATH, so only its inode leads to the socket. */
 SEC("syscall")
 int peek(void *ctx)
 {

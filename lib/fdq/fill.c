@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * How full queues are, where sock_diag(7) does not tell: by BPF where it can be used. Without, a
- * pipe is asked through a duplicate of somebody's descriptor, for the moment of two calls: an open
- * of its own would add a reader or a writer.
+ * Finds out how full queues are where sock_diag(7) does not tell: by BPF if it can be used.
+ * Otherwise a pipe is queried through a duplicate of an existing descriptor, for the time of two
+ * calls, because opening it would add a reader or a writer.
  */
 #include <fcntl.h>
 #include <sys/ioctl.h>
@@ -38,7 +38,7 @@ static void ask_pipes(struct fdq_set *s)
     }
 }
 
-/* What is known exactly already need not be looked at. */
+/* Queues whose numbers are known exactly are skipped. */
 static bool is_open_question(const struct fdq_queue *q)
 {
     return !q->bytes_complete || q->depth == FDQ_UNKNOWN;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Following: two programs on the tracepoints where buffers are freed, and the reader of their ring.
+/*
+ * Following: loads two programs for the tracepoints at which buffers are freed, and reads their
+ * ring buffer.
  */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -31,8 +33,8 @@ struct fdq_follow {
     struct kring *ring;
     struct kclock clock;
     struct fdq_follow_totals totals;
-    uint64_t missed;  /* runs that the kernel skipped, up to now */
-    uint64_t no_room; /* events that found no room in the ring, up to now */
+    uint64_t missed;  /* total number of runs that the kernel skipped */
+    uint64_t no_room; /* total number of events for which the ring buffer had no room */
     fdq_event_fn visit;
     void *ctx;
     int stopped;
@@ -61,7 +63,7 @@ static int prepare(struct fdq_follow *f)
         .all = f->opts.all,
         .capture = (uint32_t)MIN(f->opts.capture, (uint64_t)FDFOLLOW_CAPTURE - 1),
         .ring_wake = kring_size(f->opts.ring_bytes) / 4,
-        /* libbpf does not try helpers in tracing programs; those of kprobes have the same. */
+        /* libbpf cannot probe helpers of tracing programs; kprobes have the same helpers. */
         .has_registers = libbpf_probe_bpf_helper(BPF_PROG_TYPE_KPROBE, BPF_FUNC_task_pt_regs,
                                                  NULL) == 1,
     };
@@ -119,7 +121,7 @@ int fdq_follow_new(const struct fdq_follow_opts *opts, struct fdq_follow **ret, 
     return 0;
 }
 
-/* Loads what would be loaded: nothing less tells whether the kernel takes it. */
+/* Loads all programs: only that shows whether the kernel accepts them. */
 int fdq_follow_probe(struct err *e)
 {
     const struct fdq_follow_opts opts = {.all = true, .ring_bytes = 1};
@@ -161,7 +163,9 @@ int fdq_follow_pid(struct fdq_follow *f, pid_t pid)
 
 /* ---- losses ---- */
 
-/* Runs that the kernel skipped, since one was at work on that processor already. */
+/*
+ * Number of runs that the kernel skipped because the program was already running on that processor.
+ */
 static uint64_t skipped_runs(const struct bpf_program *prog)
 {
     struct bpf_prog_info info = {0};
@@ -218,7 +222,7 @@ static int deliver(struct fdq_follow *f, const struct fdq_event *ev)
     return r;
 }
 
-/* Tells how far one of the two counters of losses has moved. */
+/* Reports how much one of the two counters of losses has grown. */
 static int deliver_lost(struct fdq_follow *f, uint64_t *before, uint64_t now, uint64_t time)
 {
     struct fdq_event ev = {.kind = FDQ_EVENT_LOST, .time = time};
@@ -265,7 +269,7 @@ static int on_record(void *ctx, void *data, size_t size)
     memcpy(ev.comm, r->comm, sizeof(ev.comm));
     ev.comm[sizeof(ev.comm) - 1] = '\0';
     f->totals.events++;
-    /* A visit that stops at the loss would otherwise miss the event itself. */
+    /* If the visit stops at the loss, the event itself must not be missed. */
     stop = deliver_lost(f, &f->no_room, r->lost, ev.time);
     return deliver(f, &ev) || stop;
 }
@@ -284,7 +288,10 @@ int fdq_follow_read(struct fdq_follow *f, fdq_event_fn visit, void *ctx, struct 
     r = kring_read(f->ring, e);
     if (r < 0)
         return r;
-    /* What was lost when all that was read had been written: no later record need come to tell. */
+    /*
+     * Report the losses up to the end of what was read now: there may be no later record to report
+     * them with.
+     */
     if (r == 0)
         deliver_lost(f, &f->no_room, no_room, timefmt_now(CLOCK_REALTIME));
     if (r == 0)

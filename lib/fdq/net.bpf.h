@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The kernel's structures of unix sockets, their buffers, and pipes, as far as programs of this
- * folder read them; and from a struct page to the address of its bytes.
+ * The kernel's structures of unix sockets, their buffers, and pipes, as far as the programs of this
+ * directory read them; and the conversion of a struct page to the address of its bytes.
  */
 #pragma once
 
@@ -11,7 +11,7 @@
 #define MODE_FIFO    0010000
 #define SOCKFS       0x534F434B /* SOCKFS_MAGIC of include/uapi/linux/magic.h */
 #define FAMILY_UNIX  1
-#define STATE_LISTEN 10 /* TCP_LISTEN, which unix sockets share */
+#define STATE_LISTEN 10 /* TCP_LISTEN, a value that unix sockets use too */
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
@@ -125,7 +125,7 @@ static __always_inline uint64_t page_address(uint64_t page)
     return page * page_factor + page_base;
 }
 
-/* The number by which the user knows a process; 0 for one that the user cannot see. */
+/* The number by which the user knows a process; 0 for a process that the user cannot see. */
 static __always_inline uint32_t known_pid(struct pid *pid)
 {
     return in_kernel((uint64_t)pid) ? pid_for_user(pid) : 0;
@@ -133,13 +133,16 @@ static __always_inline uint32_t known_pid(struct pid *pid)
 
 /* A part of a buffer that lies in pages: struct skb_frag_t has had this shape since 5.4. */
 struct fragment {
-    uint64_t page; /* the lowest bit: a device's memory */
+    uint64_t page; /* the lowest bit marks memory of a device */
     uint32_t length;
     uint32_t offset;
 };
 
-/* Repeats a global function 32 times, or until it is not 0. A global function is verified once; not
- * unrolled, since the verifier goes down every call there is when it adds up the stack. */
+/*
+ * Calls a global function 32 times, or until it returns another value than 0. A global function is
+ * verified only once. The calls are not unrolled, because the verifier would follow each of them
+ * when it adds up the stack.
+ */
 #define REPEAT(name, one)                                                                       \
     __noinline int name(void)                                                                   \
     {                                                                                           \

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A build without BPF: what needs it says so. */
+/* Replacements for a build without BPF: each function that needs it fails with a reason. */
 #include <errno.h>
 
 #include "backend.h"
@@ -33,7 +33,7 @@ int fdq_follow_new(const struct fdq_follow_opts *opts _unused_, struct fdq_follo
     return probe_lacking(e);
 }
 
-/* No follower was ever made. */
+/* No follower can have been made. */
 void fdq_follow_free(struct fdq_follow *f _unused_)
 {
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The gate: whose queues may be looked into. */
+/* Decides whose queues may be read. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -10,7 +10,7 @@
 #include "cleanup.h"
 #include "realuser.h"
 
-/* Whether the user may trace the process, as the kernel says. Return: 0 or -errno. */
+/* Tells whether the kernel permits the user to trace the process. Return: 0 or -errno. */
 static int may_trace(pid_t pid)
 {
     _cleanup_(closep) int fd = -1;
@@ -40,7 +40,7 @@ static int open_one(const struct fdq_queue *q, const struct fdq_holder *h, bool 
     fd = duplicate ? proc_fd_take(h->pid, h->fd, NULL) : open(path, O_PATH | O_CLOEXEC);
     if (fd < 0)
         return duplicate ? fd : -errno;
-    return same(fd, q) ? TAKE_FD(fd) : -ESRCH; /* closed, and its number used again */
+    return same(fd, q) ? TAKE_FD(fd) : -ESRCH; /* it was closed, and its number used again */
 }
 
 int fdq_open_holder(const struct fdq_queue *q, const struct fdq_holders *h, bool duplicate,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Which backend looks into a queue, and from its records to messages. */
+/* Chooses the backend that reads a queue, and turns its records into messages. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +11,7 @@ static const struct fdq_ops *const all_ops[] = {&fdq_bpf_ops, &fdq_recv_ops, &fd
 
 const char *const fdq_backends[] = {"bpf", "recv", "tee", NULL};
 
-/* A backend, opened when it is first wanted. */
+/* A backend, which is opened when it is first needed. */
 struct way {
     bool tried;
     int error;
@@ -22,9 +22,9 @@ struct way {
 struct fdq_peeker {
     struct fdq_peek_opts opts;
     struct way ways[ARRAY_SIZE(all_ops)];
-    struct fdq_passed *fds; /* of one message */
+    struct fdq_passed *fds; /* the descriptors in one message */
     size_t fds_room;
-    struct fdq_catch found; /* of the last look */
+    struct fdq_catch found; /* result of the last fdq_peek() */
 };
 
 static const struct fdq_ops *ops_named(const char *name)
@@ -90,7 +90,7 @@ void fdq_add_record(struct buf *records, const void *data, size_t n, uint32_t fl
     buf_add_repeat(records, '\0', -n & 7);
 }
 
-/* Copies what is told of passed descriptors. Return: where, or NULL. */
+/* Copies the description of the descriptors in a message. Return: the copy, or NULL. */
 static const struct fdq_passed *passed_of(struct fdq_peeker *p, const char *from, size_t n)
 {
     if (n > p->fds_room) {
@@ -112,7 +112,7 @@ static const struct fdq_passed *passed_of(struct fdq_peeker *p, const char *from
     return p->fds;
 }
 
-/* The record at @at. Return: where the next one begins; 0 when this one is not whole. */
+/* Parses the record at @at. Return: offset of the next one; 0 when this one is incomplete. */
 static uint64_t read_record(const struct fdq_catch *c, uint64_t at, bool heads,
                             struct fdpeek_record *record)
 {
@@ -128,7 +128,7 @@ static uint64_t read_record(const struct fdq_catch *c, uint64_t at, bool heads,
     return need > left ? 0 : at + need;
 }
 
-/* Whether all records are whole, and as many as was said; their bytes. */
+/* Checks that all records are complete and that their number is right; adds up their bytes. */
 static bool adds_up(const struct fdq_catch *c, bool heads, uint64_t *bytes)
 {
     struct fdpeek_record record;
@@ -214,7 +214,7 @@ static int look(struct fdq_peeker *p, size_t i, const struct fdq_queue *q,
     return 0;
 }
 
-/* One backend's answer. Return: 0, or why not. */
+/* Tries one backend. Return: 0, or the reason of its failure. */
 static int try_way(struct fdq_peeker *p, size_t i, const struct fdq_queue *q,
                    struct fdq_peek_info *info, struct err *e)
 {
@@ -247,7 +247,7 @@ int fdq_peek(struct fdq_peeker *p, const struct fdq_queue *q, struct fdq_peek_in
         r = try_way(p, i, q, info, &why);
         if (r == 0)
             return 0;
-        /* The preferred backend's reason helps most. */
+        /* The reason of the preferred backend is the most helpful one. */
         if (!best) {
             best = r;
             first = why;

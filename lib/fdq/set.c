@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A set of queues: looking up, names, release. */
+/* A set of queues: finding one, naming it, releasing the set. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -85,7 +85,9 @@ void fdq_target_of(const struct fdq_queue *q, char out[FDQ_TARGET_SIZE])
     const struct fdq_holders *h = q->readers.n ? &q->readers : &q->writers;
     bool socket = fdq_is_socket(q->kind);
 
-    /* A socket that nobody visible has open is not named by the other end's descriptor. */
+    /*
+     * A socket that no visible process has open cannot be named by a descriptor of the other end.
+     */
     if (h->n && (!socket || q->readers.n))
         snprintf(out, FDQ_TARGET_SIZE, "%d:%d", (int)h->v[0].pid, h->v[0].fd);
     else

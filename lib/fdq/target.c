@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* From what a user writes to queues. */
+/* Finds the queues that an operand names. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -132,7 +132,10 @@ static int find_pid(const struct fdq_target *t, const struct fdq_set *s, struct 
     return err_set(e, -ENOENT, NULL, "process %d has no unix socket and no pipe open", (int)t->pid);
 }
 
-/* A socket's file is known by its inode: the path may be relative to the server's folder. */
+/*
+ * The file of a socket is compared by inode, because the path may be relative to the server's
+ * working directory.
+ */
 static bool at_path(const struct fdq_queue *q, const char *path, const struct stat *st)
 {
     if (st && S_ISFIFO(st->st_mode))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Whether the kernel will let the queues be made, with the figures when it will not. */
+/* Checks whether the kernel will allow the queues, and gives the figures when it will not. */
 #include <errno.h>
 #include <inttypes.h>
 #include <linux/capability.h>
@@ -10,7 +10,7 @@
 
 #include "plan_internal.h"
 
-/* Past these limits a process with CAP_SYS_RESOURCE may go; past RLIMIT_MSGQUEUE none. */
+/* A process with CAP_SYS_RESOURCE may exceed these limits, but not RLIMIT_MSGQUEUE. */
 static bool may_exceed(void)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
@@ -32,7 +32,7 @@ static int check_one(const struct msgdump_item *item, const struct pmq_limits *l
     return 0;
 }
 
-/* What the queues of one owner cost, new and old ones. */
+/* The charge of one owner for all queues, new and existing ones. */
 static uint64_t charge_of(const struct msgdump_plan *p, const struct pmq_set *set, uint32_t uid,
                           uint64_t *new)
 {
@@ -52,7 +52,7 @@ static uint64_t charge_of(const struct msgdump_plan *p, const struct pmq_set *se
 
         if (!info->known || info->attr.uid != uid)
             continue;
-        /* A queue that is replaced stays charged as long as somebody has it open. */
+        /* A replaced queue stays charged while a process has it open. */
         for (size_t k = 0; k < p->n && !freed; k++)
             freed = p->items[k].action == MSGDUMP_REPLACE && info->n_holders == 0 &&
                     info->ns_pid == 0 && strcmp(p->items[k].name, info->attr.name) == 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Creating a queue for its owner: nobody may use it until it is whole. */
+/* Creates a queue for its owner. Its mode keeps everybody out until it is complete. */
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -19,7 +19,7 @@
 
 #include "plan_internal.h"
 
-/* The limit that counts is the caller's hard one. */
+/* The kernel checks the caller's soft limit: raise it to the hard one. */
 static void raise_limit(void)
 {
     struct rlimit l;
@@ -38,7 +38,7 @@ static int create(const char *name, const struct msgdump_queue *q)
     return fd < 0 ? -errno : fd;
 }
 
-/* Keeps what lets root pass msg_max and queues_max, in the owner's name. */
+/* Keeps the capabilities that let root exceed msg_max and queues_max when it acts as the owner. */
 static void keep_capabilities(void)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
@@ -52,8 +52,8 @@ static void keep_capabilities(void)
 }
 
 /*
- * A child of @parent, with which it ends: what it makes belongs to the journal of that. Without a
- * @name it only finds out whether it could.
+ * Runs in a child of @parent and ends with it, because its queue is in the journal of the parent.
+ * Without a @name it only finds out whether it could create queues for the owner.
  */
 static int create_as_owner(const char *name, const struct msgdump_queue *q, pid_t parent)
 {
@@ -61,15 +61,15 @@ static int create_as_owner(const char *name, const struct msgdump_queue *q, pid_
         setresgid(q->gid, q->gid, q->gid) < 0 || setresuid(q->uid, q->uid, q->uid) < 0)
         return -errno;
     keep_capabilities();
-    /* Only now: a change of ids clears it. */
+    /* Not earlier, because a change of ids clears it. */
     if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || getppid() != parent)
         return -ESRCH;
     return name ? create(name, q) : 0;
 }
 
 /*
- * The charge follows the real uid of who creates it, so a child takes the owner's ids on. It shares
- * the table of descriptors: what it opens is open here.
+ * The kernel charges the real uid of the process that creates a queue, so a child takes the owner's
+ * ids. It shares the table of descriptors: a queue that it opens is open here too.
  */
 static int create_by_child(const char *name, const struct msgdump_queue *q)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Recorded traffic, sent again with its timing. */
+/* Sends recorded traffic again, with its timing. */
 #pragma once
 
 #include "msgdump.h"
@@ -24,11 +24,12 @@ struct msgdump_replay_opts {
 };
 
 /**
- * struct msgdump_replay_result - what was done
- * @sent, @received, @bytes: messages, and payload sent; of a dry run what would be
+ * struct msgdump_replay_result - totals of a replay
+ * @sent, @received, @bytes: messages, and payload sent; in a dry run those that would be
  * @skipped: events that were left out
- * @span: from the first to the last, ns
- * @late_median, @late_p99, @late_worst: behind the recorded times, ns; the first two within 2 %
+ * @span: time from the first to the last event, ns
+ * @late_median, @late_p99, @late_worst: delay against the recorded times, ns; the first two within
+ *   2 %
  */
 struct msgdump_replay_result {
     uint64_t sent;
@@ -52,7 +53,7 @@ int msgdump_replay_new(struct dump_reader *r, const struct msgdump_replay_opts *
                        struct msgdump_replay **ret, struct err *e);
 
 /**
- * msgdump_replay_run() - send all of it once; may be called again
+ * msgdump_replay_run() - send the whole recording once; may be called again
  *
  * Return: 0; -ETIMEDOUT, -EMSGSIZE, …
  */

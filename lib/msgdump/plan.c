@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a restore would do, and whether it can: nothing is changed here. */
+/* Finds out what a restore would do, and whether it can. Nothing is changed here. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -12,7 +12,8 @@
 #include "array.h"
 #include "plan_internal.h"
 
-enum { ITEMS_MAX = 16384 }; /* a dump is hostile: its queues are kept in memory */
+/* a limit, because a dump may be hostile and its queues are kept in memory */
+enum { ITEMS_MAX = 16384 };
 
 const char *msgdump_action_name(enum msgdump_action a)
 {
@@ -24,7 +25,7 @@ const char *msgdump_action_name(enum msgdump_action a)
     return names[a];
 }
 
-/* Whether a person's @word is the queue: the slash may be missing. */
+/* Tells whether the user's @word names the queue: the slash may be missing. */
 static bool is_name(const char *word, const char *name)
 {
     return strcmp(word, name + (word[0] != '/')) == 0;
@@ -40,7 +41,10 @@ static bool is_wanted(const struct msgdump_opts *o, const struct msgdump_queue *
     return o->n_only == 0;
 }
 
-/* Behind the "=" of OLD=NEW when OLD is @name, else NULL; a name may hold a "=" itself. */
+/*
+ * Returns the text after the "=" of OLD=NEW when OLD is @name, else NULL. A name may contain a "="
+ * itself.
+ */
 static const char *new_name(const char *rename, const char *name)
 {
     size_t n;
@@ -62,7 +66,7 @@ static char *renamed(const struct msgdump_opts *o, const char *name)
     return asprintf(&full, "/%s", new) < 0 ? NULL : full;
 }
 
-/* What to call a queue: a new name, its own, or one that nobody else has for a while. */
+/* Chooses the name of a queue: a new name, its own, or a temporary one that no other queue has. */
 static char *choose_name(const struct msgdump_opts *o, const struct msgdump_queue *q, size_t index)
 {
     char *name;
@@ -162,7 +166,9 @@ static int compare_names(const void *a, const void *b)
     return strcmp((*x)->name, (*y)->name);
 }
 
-/* The same name twice: from several namespaces, a rename, or a merge. */
+/*
+ * Refuses a name that occurs twice: from several namespaces, through a rename, or in merged dumps.
+ */
 static int check_twice(const struct msgdump_plan *p, struct err *e)
 {
     const struct msgdump_item **v = calloc(p->n + 1, sizeof(const struct msgdump_item *));
@@ -185,7 +191,7 @@ static int check_twice(const struct msgdump_plan *p, struct err *e)
     return r;
 }
 
-/* ---- what exists ---- */
+/* ---- existing queues ---- */
 
 static int check_append(const struct msgdump_item *item, int fd, struct err *e)
 {
@@ -203,7 +209,7 @@ static int check_append(const struct msgdump_item *item, int fd, struct err *e)
     return 0;
 }
 
-/* Return: 1 when the queue is kept or left, 0 when it has to be made, or -errno. */
+/* Return: 1 when the queue is kept or left, 0 when it has to be created, or -errno. */
 static int check_keep(struct msgdump_plan *p, struct msgdump_item *item, struct err *e)
 {
     int r = msgdump_is_equal(p, item, e);

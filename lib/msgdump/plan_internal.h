@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Inside a restore: the plan, and what making queues shares. */
+/* Private to a restore: the plan, and the functions that its files share. */
 #pragma once
 
 #include <stddef.h>
@@ -12,36 +12,39 @@ struct msgdump_plan {
     const struct msgdump_opts *opts;
     struct msgdump_item *items; /* in the order of the dump */
     size_t n;
-    uint32_t crc; /* of the dump when it was checked */
+    uint32_t crc; /* checksum of the dump when it was checked */
     struct pmq_restoring *journal;
-    char failed[PMQ_NAME_MAX + 2]; /* the queue at which it failed */
-    int signals;                   /* readable when it is to stop */
+    char failed[PMQ_NAME_MAX + 2]; /* the queue at which the restore failed */
+    int signals;                   /* readable when the restore is to stop */
 };
 
 /**
  * msgdump_make() - create a queue with mode 0000
- * @owned: it belongs to its owner, as it should
+ * @owned: set to whether it belongs to its owner, as it should
  *
- * As root it is created by a child with the owner's ids, to whose account it is charged.
+ * As root it is created by a child with the owner's ids, so that the owner's account is charged.
  *
  * Return: a descriptor (O_RDWR, O_NONBLOCK) or -errno with a reason.
  */
 int msgdump_make(const char *name, const struct msgdump_queue *q, bool *owned, struct err *e);
 
-/* Whether the queues can be made for their owners: in a user namespace some may not exist. */
+/*
+ * Checks whether the queues can be created for their owners: some ids may not exist in a user
+ * namespace.
+ */
 int msgdump_check_owners(const struct msgdump_plan *p, struct err *e);
 
-/* Saves what is there and unlinks it; @item->saved is where. */
+/* Saves the existing queue and unlinks it; @item->saved is set to the file. */
 int msgdump_replace(struct msgdump_plan *p, struct msgdump_item *item, struct err *e);
 
-/* Creates again what msgdump_replace() saved to @path. */
+/* Creates the queue again that msgdump_replace() saved to @path. */
 int msgdump_put_back(const char *path, struct err *e);
 
-/* Continues a digest: equal for the same messages in the same order. A first @crc is 0. */
+/* Continues a digest, which is equal for the same messages in the same order. Begin with @crc 0. */
 uint32_t msgdump_digest(uint32_t crc, const struct msgq_message *m);
 
-/* Whether the queue that exists is what the dump says. Return: 1, 0 or -errno with a reason. */
+/* Compares the existing queue with the dump. Return: 1 if equal, 0, or -errno with a reason. */
 int msgdump_is_equal(const struct msgdump_plan *p, const struct msgdump_item *item, struct err *e);
 
-/* The checks against the kernel's limits. */
+/* Checks the plan against the kernel's limits. */
 int msgdump_check_limits(const struct msgdump_plan *p, struct err *e);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Records of queues and messages: written, and walked with every check. */
+/* Records of queues and messages: writes them, and reads them with every check. */
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -125,7 +125,7 @@ static int get_queue(const struct dump_record *rec, struct msgdump_queue *q, str
         r = dump_get_bool(rec, "consistent", &consistent, e);
     if (r == 0 && dump_has(rec, "ipc_namespace"))
         r = dump_get_u64(rec, "ipc_namespace", UINT64_MAX, &q->ipc_ns, e);
-    else if (r == 0 && dump_has(rec, "ipc_ns")) /* as earlier releases call it */
+    else if (r == 0 && dump_has(rec, "ipc_ns")) /* the name in dumps of earlier releases */
         r = dump_get_u64(rec, "ipc_ns", UINT64_MAX, &q->ipc_ns, e);
     if (r < 0)
         return r;
@@ -229,7 +229,7 @@ int msgdump_walk(struct dump_reader *r, const struct msgdump_visitor *v, void *c
         if (k != 0)
             return k == -ENOENT ? -EBADMSG : k;
     }
-    /* Of a damaged dump the last queue still ends, for who shows it. */
+    /* In a damaged dump the last queue gets its end too, for callers that show it. */
     if (k < 0)
         (void)end_queue(&w, NULL);
     return k < 0 ? k : end_queue(&w, e);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* After a kill: a restore whose queues were all full is finished, any other is undone. */
+/* Recovers after a kill: a restore whose queues were all full is finished, any other is undone. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -18,8 +18,8 @@
 #include "proc.h"
 
 enum {
-    DONE = 1 << 0, /* of a journal: at least one queue was seen to */
-    KEPT = 1 << 1, /* one has to be tried again */
+    DONE = 1 << 0, /* at least one queue of the journal was handled */
+    KEPT = 1 << 1, /* a queue has to be tried again later */
 };
 
 struct recovery {
@@ -37,7 +37,10 @@ static void tell(const struct recovery *rc, const struct pmq_unfinished *u, cons
         rc->tell(rc->ctx, &told);
 }
 
-/* What has the name now, as a path that chmod() takes: its owner cannot open it with mode 0000. */
+/*
+ * Finds the queue that has the name now, as a path for chmod(): with mode 0000 even its owner
+ * cannot open it.
+ */
 static int find_now(const char *name, char path[64 + PMQ_NAME_MAX], int *fd, struct stat *st)
 {
     _cleanup_(closep) int at = -1;
@@ -54,7 +57,7 @@ static int find_now(const char *name, char path[64 + PMQ_NAME_MAX], int *fd, str
     return at >= 0 && pmq_fd_is_queue(at) == 0 && fstat(at, st) == 0 ? 0 : -EACCES;
 }
 
-/* Whether another restore has it: as its own, or while that runs maybe so. */
+/* Tells whether another restore has it: as its own, or possibly while that restore is running. */
 static bool is_of_another(const struct recovery *rc, const struct pmq_unfinished *u,
                           const struct stat *st)
 {
@@ -70,7 +73,9 @@ static bool is_of_another(const struct recovery *rc, const struct pmq_unfinished
     return false;
 }
 
-/* Whether it is what the restore made: by identity, or before that was noted by its lack of mode.
+/*
+ * Tells whether the restore created it: by its identity, or, if that was not noted yet, because it
+ * has no mode.
  */
 static bool is_ours(const struct recovery *rc, const struct pmq_unfinished *u,
                     const struct stat *st)
@@ -80,7 +85,10 @@ static bool is_ours(const struct recovery *rc, const struct pmq_unfinished *u,
     return u->planned && (st->st_mode & 07777) == 0 && !is_of_another(rc, u, st);
 }
 
-/* What became of a queue, and where the one is that it replaced; @why: it did not work out. */
+/*
+ * Reports the result for a queue, and the file of the queue that it replaced; @why: the reason if
+ * it failed.
+ */
 static void tell_with_saved(const struct recovery *rc, const struct pmq_unfinished *u,
                             const char *what, const char *why)
 {
@@ -92,7 +100,7 @@ static void tell_with_saved(const struct recovery *rc, const struct pmq_unfinish
     tell(rc, u, what, detail ? detail : u->replaces);
 }
 
-/* Return: whether there is nothing more to be done. */
+/* Return: whether nothing is left to be done. */
 static bool finish(const struct recovery *rc, const struct pmq_unfinished *u)
 {
     char path[64 + PMQ_NAME_MAX];
@@ -114,7 +122,7 @@ static bool finish(const struct recovery *rc, const struct pmq_unfinished *u)
     return r == 0;
 }
 
-/* Return: whether there is nothing more to be done. */
+/* Return: whether nothing is left to be done. */
 static bool put_back(const struct recovery *rc, const struct pmq_unfinished *u)
 {
     struct err e = ERR_INIT;
@@ -127,7 +135,10 @@ static bool put_back(const struct recovery *rc, const struct pmq_unfinished *u)
     return r == 0;
 }
 
-/* Whether it is what @u replaced, put back by a restore that was killed at its very end. */
+/*
+ * Tells whether it is the queue that @u replaced, put back by a restore that was killed at its very
+ * end.
+ */
 static bool is_put_back(const struct recovery *rc, const struct pmq_unfinished *u,
                         const struct stat *st)
 {
@@ -141,14 +152,19 @@ static bool is_put_back(const struct recovery *rc, const struct pmq_unfinished *
     return false;
 }
 
-/* @r is why the name is not free, @st of what has it. Return: whether nothing more is to be done.
+/*
+ * @r is the reason why the name is not free, @st describes the queue that has it. Return: whether
+ * nothing is left to be done.
  */
 static bool leave_saved(const struct recovery *rc, const struct pmq_unfinished *u, int r,
                         const struct stat *st)
 {
     bool is_old = u->old_ino && st->st_ino == u->old_ino && st->st_dev == u->old_dev;
 
-    /* Killed before it was unlinked, or when it was there again: there is but a copy too many. */
+    /*
+     * The restore was killed before the old queue was unlinked, or after it was put back: the saved
+     * file is a superfluous copy.
+     */
     if (r == 0 && (is_old || is_put_back(rc, u, st))) {
         unlink(u->replaces);
         return true;
@@ -158,7 +174,7 @@ static bool leave_saved(const struct recovery *rc, const struct pmq_unfinished *
     return false;
 }
 
-/* Return: whether there is nothing more to be done. */
+/* Return: whether nothing is left to be done. */
 static bool remove_made(const struct recovery *rc, const struct pmq_unfinished *u)
 {
     char path[64 + PMQ_NAME_MAX];
@@ -167,11 +183,11 @@ static bool remove_made(const struct recovery *rc, const struct pmq_unfinished *
     bool ours;
     int r;
 
-    /* An earlier recovery has come so far: what has the name is what was replaced. */
+    /* An earlier recovery came this far: the queue with this name is the one that was replaced. */
     if (u->replaces && access(u->replaces, F_OK) < 0 && errno == ENOENT)
         return true;
     r = find_now(u->name, path, &fd, &st);
-    /* Not to be opened and not to be seen: only a queue without a mode is both, to its owner. */
+    /* A queue that can be neither opened nor inspected by its owner has mode 0000. */
     ours = r == 0 ? is_ours(rc, u, &st) : u->planned && r == -EACCES && geteuid() != 0;
 
     if (ours) {
@@ -215,7 +231,7 @@ static bool recover_one(const struct recovery *rc, const struct pmq_unfinished *
 
 struct search {
     uint64_t ipc_ns;
-    bool found; /* or it may be there: a process may not be looked at */
+    bool found; /* it is there, or may be: some process cannot be inspected */
 };
 
 static int look_at_process(pid_t pid, void *ctx)
@@ -233,8 +249,9 @@ static int look_at_process(pid_t pid, void *ctx)
 }
 
 /*
- * Whether no process is in the namespace, and no mount keeps it. Only who sees every process can
- * tell: root in the first user namespace and the first pid namespace, which has a fixed number.
+ * Tells whether no process is in the namespace, and no mount keeps it. Only a caller that sees
+ * every process can know: root in the first user namespace and the first pid namespace, which has a
+ * fixed number.
  */
 static bool is_gone(uint64_t ipc_ns)
 {
@@ -254,7 +271,10 @@ static bool is_gone(uint64_t ipc_ns)
            !s.found;
 }
 
-/* Its queues went with it; a saved queue that was replaced is the user's, and stays. */
+/*
+ * The queues ended with their namespace. A saved queue that was replaced belongs to the user and
+ * stays.
+ */
 static void give_up(const struct recovery *rc, const struct pmq_unfinished *u)
 {
     if (u->replaces)
@@ -288,8 +308,8 @@ int msgdump_recover(void (*told)(void *ctx, const struct msgdump_recovered *what
         return r;
     state = calloc(rc.set.n_journals + 1, sizeof(*state));
     /*
-     * What replaced something comes last: when putting that back was killed too, the half of it,
-     * which another journal has, must be gone first.
+     * Restores that replaced a queue are handled last: if putting that queue back was killed too,
+     * its incomplete copy, which is in another journal, must be removed first.
      */
     for (int replaced = 0; state && replaced < 2; replaced++) {
         for (size_t i = 0; i < rc.set.n; i++) {

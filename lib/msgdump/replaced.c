@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A queue that is replaced: saved to a file that is read back, unlinked, and looked at once more,
- * because somebody may have sent to it in between.
+ * Replaces a queue: saves it to a file, which is read back to check it, unlinks the queue, and
+ * inspects it once more, because a process may have sent to it in between.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -82,7 +82,9 @@ static int digest_now(struct msgq_peeker *peeker, const struct pmq_queue *q, uin
     return r == 0 ? msgq_snapshot_visit(s, digest_peeked, crc, e) : r;
 }
 
-/* The queue that has the name now, and a peeker for it; @opts must outlive that. */
+/*
+ * Finds the queue that has the name now, and makes a peeker for it; @opts must outlive the peeker.
+ */
 static int look(const struct msgdump_plan *p, const char *name, struct msgq_peek_opts *opts,
                 struct pmq_queue **q, struct msgq_peeker **peeker, struct err *e)
 {
@@ -117,7 +119,10 @@ int msgdump_is_equal(const struct msgdump_plan *p, const struct msgdump_item *it
     return r < 0 ? r : crc == item->digest;
 }
 
-/* A file name that tells a person what it is; a queue's name may hold anything but a slash. */
+/*
+ * Chooses a file name that tells the user what it is; a queue's name may contain any byte but a
+ * slash.
+ */
 static int choose_path(const char *name, char **ret, struct err *e)
 {
     char dir[PATH_MAX], plain[64];

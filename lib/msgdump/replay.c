@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Recorded traffic, sent again. Each event has a time at which it is due; a queue that is full
- * delays it and all behind it, which the lateness shows.
+ * Sends recorded traffic again. Each event has a time at which it is due; a queue that is full
+ * delays it and all later events, which the lateness shows.
  */
 #include "msgdump_replay.h"
 
@@ -22,21 +22,21 @@
 enum {
     QUEUES_MAX = 1024,
     SPOOL_BUFFER = 1 << 20,
-    WINDOW = 128 << 10, /* of the spool: stays in the processor's cache */
-    SUB_BITS = 6,       /* steps of a power of two in the histogram: 1.6 % */
+    WINDOW = 128 << 10, /* for reading the spool: it fits into the processor's cache */
+    SUB_BITS = 6,       /* steps for each power of two in the histogram: a precision of 1.6 % */
     BUCKETS = 64 << SUB_BITS,
 };
 
 struct target {
     char name[PMQ_NAME_MAX + 2];
-    int fd; /* -1 in a dry run, and of System V */
+    int fd; /* -1 in a dry run, and for System V queues */
     struct mqio *sysv;
     uint64_t msgsize;
 };
 
 /*
- * What is left of an event that was checked, followed by its payload, for full speed: then the
- * recording is read only once, and what was to be said of it has been said.
+ * The part of a checked event that sending needs, followed by its payload. At full speed these are
+ * kept in a file, so that the recording is read and checked only once.
  */
 struct spooled {
     uint32_t target;
@@ -46,7 +46,7 @@ struct spooled {
     bool send;
 };
 
-/* What has been read of the spool; start..stop is not yet used. */
+/* The part of the spool that is in memory; start..stop has not been used yet. */
 struct window {
     char *data;
     size_t cap, start, stop;
@@ -55,17 +55,17 @@ struct window {
 struct msgdump_replay {
     struct dump_reader *reader;
     const struct msgdump_replay_opts *opts;
-    char to[PMQ_NAME_MAX + 2]; /* "": to where it was recorded */
+    char to[PMQ_NAME_MAX + 2]; /* "": send to the queue that was recorded */
     struct target *targets;
     size_t n;
-    char *buffer; /* for what is received: the largest message of any queue */
+    char *buffer; /* buffer for received messages: as large as the largest message of any queue */
     size_t buffer_size;
     uint64_t first; /* time of the first event */
     uint64_t start; /* CLOCK_MONOTONIC */
     bool started;
     struct msgdump_replay_result result;
     uint64_t lateness[BUCKETS];
-    FILE *spool; /* at full speed: all events */
+    FILE *spool; /* at full speed: the file with all events */
     struct window window;
 };
 
@@ -74,13 +74,13 @@ struct event {
     uint64_t time;
     char queue[PMQ_NAME_MAX + 2];
     uint32_t priority;
-    int64_t mtype; /* 0: not said */
+    int64_t mtype; /* 0: not recorded */
     struct dump_payload payload;
 };
 
 /* ---- events ---- */
 
-/* Return: 1 for one that is to be replayed, 0 for another, or -errno. */
+/* Return: 1 for an event that is to be replayed, 0 for any other, or -errno. */
 static int take_event(const struct msgdump_replay *p, struct dump_record *rec, struct event *ev,
                       struct err *e)
 {
@@ -170,7 +170,7 @@ static int open_target(struct msgdump_replay *p, struct target *t, struct err *e
     return 0;
 }
 
-/* A queue that can be sent to by its name: of this IPC namespace. */
+/* Parses the name of a queue that can be sent to: one of this IPC namespace. */
 static int parse_target(const char *name, struct mqio_ref *ref, char out[PMQ_NAME_MAX + 2],
                         struct err *e)
 {
@@ -266,7 +266,7 @@ static int spool_event(struct msgdump_replay *p, const struct event *ev, struct 
     return spool_failed(e);
 }
 
-/* What can be known before the first message is sent. */
+/* Checks what can be checked before the first message is sent. */
 static int check_event(struct msgdump_replay *p, const struct dump_record *rec,
                        const struct event *ev, struct err *e)
 {
@@ -288,7 +288,7 @@ static int check_event(struct msgdump_replay *p, const struct dump_record *rec,
 
 /* ---- lateness ---- */
 
-/* Exact below 2^7; then 64 steps a power of two. */
+/* Exact below 2^7; above, 64 steps for each power of two. */
 static size_t bucket_of(uint64_t ns)
 {
     unsigned int shift;
@@ -318,9 +318,9 @@ static uint64_t percentile(const struct msgdump_replay *p, uint64_t part)
     return 0;
 }
 
-/* ---- doing ---- */
+/* ---- sending and receiving ---- */
 
-/* Sleeps until the event is due. Return: when that was, on CLOCK_MONOTONIC. */
+/* Sleeps until the event is due. Return: the time at which it was due, on CLOCK_MONOTONIC. */
 static uint64_t wait_until_due(const struct msgdump_replay *p, const struct event *ev)
 {
     uint64_t since = ev->time > p->first ? ev->time - p->first : 0;
@@ -341,12 +341,15 @@ static void count_lateness(struct msgdump_replay *p, uint64_t due)
     p->result.late_worst = MAX(p->result.late_worst, late);
 }
 
-/* One call that sleeps at most until @deadline, on CLOCK_REALTIME; NULL: for ever. 0 or -errno. */
+/*
+ * Makes one call, which sleeps at most until @deadline, on CLOCK_REALTIME; NULL: no limit. Return:
+ * 0 or -errno.
+ */
 static int call_until(const struct msgdump_replay *p, const struct target *t,
                       const struct event *ev, const struct timespec *deadline)
 {
     const char *data = ev->payload.data ? ev->payload.data : "";
-    unsigned int priority; /* asked for so that whoever records this replay can see it */
+    unsigned int priority; /* asked for, so that a recording of this replay contains it */
     ssize_t n;
 
     if (ev->send && deadline)
@@ -360,7 +363,10 @@ static int call_until(const struct msgdump_replay *p, const struct target *t,
     return n < 0 ? -errno : 0;
 }
 
-/* Sleeps in the call itself, a second at a time: the wall clock, by which it sleeps, may jump. */
+/*
+ * Sleeps in the call itself, for a second at a time, because its deadline is on the wall clock,
+ * which may be set.
+ */
 static int call_patiently(const struct msgdump_replay *p, const struct target *t,
                           const struct event *ev)
 {
@@ -385,8 +391,10 @@ static int call_patiently(const struct msgdump_replay *p, const struct target *t
     }
 }
 
-/* A message of the recorded type is received, of POSIX the first. Return: -ETIMEDOUT for full or
- * empty. */
+/*
+ * Sends; or receives a message of the recorded type, or the first one if a POSIX queue was
+ * recorded. Return: -ETIMEDOUT when the queue is full or empty.
+ */
 static int call_sysv(const struct target *t, const struct event *ev, bool wait, struct err *e)
 {
     const struct mqio_want want = {.type = ev->mtype};
@@ -400,7 +408,10 @@ static int call_sysv(const struct target *t, const struct event *ev, bool wait, 
     return r == -EAGAIN ? -ETIMEDOUT : r;
 }
 
-/* msgsnd() and msgrcv() have no time limit: with one, the queue is tried again and again. */
+/*
+ * msgsnd() and msgrcv() have no time limit: when there is one, the call is repeated until it
+ * succeeds.
+ */
 static int call_sysv_patiently(const struct msgdump_replay *p, const struct target *t,
                                const struct event *ev, struct err *e)
 {
@@ -420,7 +431,7 @@ static int call_sysv_patiently(const struct msgdump_replay *p, const struct targ
     }
 }
 
-/* One try. Return: 0, -ETIMEDOUT (full or empty), or -errno with a reason. */
+/* Tries once. Return: 0, -ETIMEDOUT (full or empty), or -errno with a reason. */
 static int call_once(const struct msgdump_replay *p, const struct target *t, const struct event *ev,
                      struct err *e)
 {
@@ -435,7 +446,7 @@ static int do_event(struct msgdump_replay *p, const struct target *t, const stru
     struct err why = ERR_INIT;
     int r = -ETIMEDOUT;
 
-    /* Who wants to hear of a full queue costs one more call there. */
+    /* Only when the caller wants to be told of a full queue, the first call does not wait. */
     if (p->opts->blocked)
         r = call_once(p, t, ev, &why);
     if (r == -ETIMEDOUT || r == -EINTR) {
@@ -455,7 +466,7 @@ static int do_event(struct msgdump_replay *p, const struct target *t, const stru
     return 0;
 }
 
-/* Moves what is left to the front and reads on behind it. Return: bytes, or -errno. */
+/* Moves the unused part to the front and reads more after it. Return: bytes, or -errno. */
 static ssize_t window_fill(struct window *w, int fd, size_t need)
 {
     ssize_t n;
@@ -482,7 +493,7 @@ static ssize_t window_fill(struct window *w, int fd, size_t need)
     return n;
 }
 
-/* The next @n bytes of the spool, together. Return: 1; 0 when there are none; or -errno. */
+/* Returns the next @n bytes of the spool in one piece. Return: 1; 0 at the end; or -errno. */
 static int spool_take(struct msgdump_replay *p, size_t n, char **at, struct err *e)
 {
     struct window *w = &p->window;
@@ -492,7 +503,7 @@ static int spool_take(struct msgdump_replay *p, size_t n, char **at, struct err 
 
         if (r == -ENOMEM || (r == 0 && !w->stop))
             return (int)r;
-        errno = r < 0 ? (int)-r : EIO; /* it ends within an event */
+        errno = r < 0 ? (int)-r : EIO; /* the spool ends within an event */
         if (r <= 0)
             return spool_failed(e);
     }
@@ -501,7 +512,7 @@ static int spool_take(struct msgdump_replay *p, size_t n, char **at, struct err 
     return 1;
 }
 
-/* The next event of the spool, with what it is sent to. Return: as spool_take(). */
+/* Reads the next event of the spool and finds its target. Return: as spool_take(). */
 static int next_spooled(struct msgdump_replay *p, struct event *ev, struct target **t,
                         struct err *e)
 {
@@ -519,13 +530,13 @@ static int next_spooled(struct msgdump_replay *p, struct event *ev, struct targe
     ev->mtype = s.mtype;
     ev->payload = (struct dump_payload){at, s.length, s.length};
     *t = &p->targets[s.target];
-    errno = EIO; /* for an event that was cut */
+    errno = EIO; /* the event was cut off */
     return r ? r : spool_failed(e);
 }
 
 /*
- * Sends all of them. Time between two messages is paid for more than once: the receiver finds the
- * queue empty, sleeps, and has to be woken.
+ * Sends all events of the spool without a pause. A pause between two messages would cost more than
+ * itself: the receiver finds the queue empty, sleeps, and has to be woken.
  */
 static int send_spooled(struct msgdump_replay *p, struct err *e)
 {
@@ -564,7 +575,7 @@ static int replay_event(struct msgdump_replay *p, const struct event *ev, struct
     return r;
 }
 
-/* Reads the recording once, to check it or to replay it. */
+/* Reads the recording once, either to check it or to replay it. */
 static int walk(struct msgdump_replay *p, bool check, struct err *e)
 {
     struct dump_record *rec;

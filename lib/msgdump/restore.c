@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Carrying out a plan. Each kind of action is one more pass over the dump, the least reversible
- * last: create, replace, append; then all modes at once.
+ * Carries out a plan. Each kind of action is a separate pass over the dump, the least reversible
+ * last: create, replace, append. Then all queues get their modes.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -24,7 +24,7 @@ static const char still_there[] = "what was appended stays; the rest is still in
 struct pass {
     struct msgdump_plan *plan;
     enum msgdump_action action;
-    size_t next; /* item of the next queue record */
+    size_t next; /* the item that belongs to the next queue record */
 };
 
 static bool of_pass(const struct pass *p, const struct msgdump_item *item)
@@ -40,7 +40,10 @@ static int make_item(struct msgdump_plan *p, struct msgdump_item *item, struct e
     bool owned;
     int r;
 
-    /* What "make" names may be removed after a kill, so the old one must be gone by then. */
+    /*
+     * A recovery may remove the queue that "make" names in the journal, so the old one must be
+     * unlinked before that is written.
+     */
     r = item->action == MSGDUMP_REPLACE ? msgdump_replace(p, item, e) : 0;
     if (r == 0 && p->opts->puts_back)
         r = pmq_restoring_from(p->journal, item->name, p->opts->puts_back);
@@ -92,7 +95,7 @@ static bool is_interrupted(const struct msgdump_plan *p)
     return poll(&signals, 1, 0) > 0;
 }
 
-/* Waits until there is room. Return: 0, -ETIMEDOUT, -EINTR or -errno. */
+/* Waits until the queue has room. Return: 0, -ETIMEDOUT, -EINTR or -errno. */
 static int wait_for_room(const struct msgdump_plan *plan, int fd)
 {
     uint64_t deadline;
@@ -207,7 +210,7 @@ static int run_pass(struct msgdump_plan *p, enum msgdump_action action, struct e
     return 0;
 }
 
-/* ---- the end, one way or the other ---- */
+/* ---- publishing, or undoing ---- */
 
 static int publish(struct msgdump_plan *p, struct err *e)
 {
@@ -225,7 +228,7 @@ static int publish(struct msgdump_plan *p, struct err *e)
     return r;
 }
 
-/* What had no name loses it again; the descriptors keep it. */
+/* Removes the names of queues that had none; the descriptors keep the queues. */
 static void hide_unlinked(struct msgdump_plan *p)
 {
     for (size_t i = 0; i < p->n; i++)
@@ -238,7 +241,9 @@ static bool is_made(const struct msgdump_item *item)
     return (item->action == MSGDUMP_CREATE || item->action == MSGDUMP_REPLACE) && item->fd >= 0;
 }
 
-/* Removes what was made: a queue that still has its name is the one we made. */
+/*
+ * Removes the queue that was created: if the descriptor's queue still has a name, it is that one.
+ */
 static int unmake(const struct msgdump_item *item)
 {
     struct stat st;
@@ -252,12 +257,18 @@ static int unmake(const struct msgdump_item *item)
     return 0;
 }
 
-/* Return: whether all is as it was; what is not is said in @e, and is for a recovery to do. */
+/*
+ * Return: whether the old state is restored completely; otherwise @e says what a recovery has to
+ * do.
+ */
 static bool undo(struct msgdump_plan *p, struct err *e)
 {
     bool all = true;
 
-    /* Half undone with a journal that says it is full, it would be taken for done. */
+    /*
+     * If this fails, stop: a recovery would take half undone work for complete, as the journal says
+     * that it is full.
+     */
     if (pmq_restoring_undo(p->journal) < 0) {
         snprintf(e->remedy, sizeof(e->remedy), "run: mqdump restore --recover");
         return false;
@@ -289,8 +300,8 @@ static bool undo(struct msgdump_plan *p, struct err *e)
 }
 
 /*
- * Signals that would end the process wait until all is done or undone. Return: a descriptor of
- * them; negative: they are not held.
+ * Signals that would end the process are blocked until all is done or undone. Return: a descriptor
+ * from which they are read; negative: they are not blocked.
  */
 static int hold_signals(sigset_t *before)
 {
@@ -304,7 +315,7 @@ static int hold_signals(sigset_t *before)
     return fd;
 }
 
-/* Those that came have been obeyed, or came too late. */
+/* Signals that came meanwhile have been handled, or came too late: drop them. */
 static void release_signals(int fd, const sigset_t *before)
 {
     struct signalfd_siginfo info;
@@ -348,7 +359,10 @@ int msgdump_plan_run(struct msgdump_plan *p, struct err *e)
         hide_unlinked(p);
     if (r < 0 && e)
         *e = why;
-    /* As long as the journal says what has been put back, or it would seem to be another queue. */
+    /*
+     * Removed before the journal, which says that this file has been put back: after it, the file
+     * would seem to hold another queue.
+     */
     if (r == 0 && p->opts->puts_back)
         unlink(p->opts->puts_back);
     if (over)

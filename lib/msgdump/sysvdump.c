@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Records of System V queues: written, and walked with every check. */
+/* Records of System V queues: writes them, and reads them with every check. */
 #include "sysvdump.h"
 
 #include <errno.h>

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The journal of a restore of System V queues. It begins with all that is to be made, in one write:
- * a queue of that id and key that has no permission bits yet was made by that restore, since id and
- * key were free before. A last line without its newline was never finished, and says nothing.
+ * The journal of a restore of System V queues. It begins with all queues that are to be created, in
+ * one write. Their ids and keys were free at that time, so a queue with one of these ids and keys
+ * that has no permission bits yet was created by the restore. A last line without a newline was not
+ * written completely and is ignored.
  */
 #include "sysvjournal.h"
 
@@ -69,7 +70,10 @@ static void add_plan(struct buf *b, const struct sysvdump_plan *p)
     }
 }
 
-/* Between making and locking a recovery may take it for a leftover and remove it. */
+/*
+ * Creates the file and locks it. Between the two, a recovery may take it for a leftover and remove
+ * it: then another is made.
+ */
 static int make_file(struct sysvjournal *j)
 {
     struct stat st;
@@ -99,7 +103,7 @@ static int write_plan(struct sysvjournal *j, const struct sysvdump_plan *p,
     char boot[40] = "";
     int r = journal_boot_id(boot);
 
-    if (r == 0 && ipc_ns == 0) /* nobody could tell whose queues these are */
+    if (r == 0 && ipc_ns == 0) /* a recovery could not tell which namespace the queues are in */
         r = -EIO;
     if (r < 0)
         return r;
@@ -158,10 +162,10 @@ void sysvjournal_end(struct sysvjournal *j)
 struct recovery {
     void (*tell)(void *ctx, const struct msgdump_recovered *what);
     void *ctx;
-    bool elsewhere; /* it is of another IPC namespace */
+    bool elsewhere; /* it belongs to another IPC namespace */
     bool filled;
-    bool posix; /* the POSIX queues are there */
-    bool kept;  /* something has to be tried again */
+    bool posix; /* the POSIX queues exist */
+    bool kept;  /* a queue has to be tried again later */
 };
 
 static void tell(const struct recovery *rc, int id, const char *what, const char *detail)
@@ -174,7 +178,10 @@ static void tell(const struct recovery *rc, int id, const char *what, const char
     rc->tell(rc->ctx, &told);
 }
 
-/* A wish for an id that a kill has left would be the next queue's, of whoever. */
+/*
+ * Removes the wish for an id in kernel.msg_next_id that a killed restore has left: otherwise the
+ * next queue that any process creates would get it.
+ */
 static void take_wish(int id)
 {
     _cleanup_(buf_done) struct buf b = BUF_INIT;
@@ -188,14 +195,14 @@ static void take_wish(int id)
         (void)msgctl(q, IPC_RMID, NULL);
 }
 
-/* A queue of the journal: @a is what it was to be. */
+/* Recovers one queue of the journal; @a are its attributes as planned. */
 static void recover_queue(struct recovery *rc, const struct sysv_attr *a)
 {
     struct msqid_ds ds;
     int r = 0;
 
     take_wish(a->id);
-    /* One that is gone, or that has its mode already, is done with. */
+    /* A queue that is gone, or that already has its mode, needs nothing. */
     if (msgctl(a->id, IPC_STAT, &ds) < 0 || (uint32_t)ds.msg_perm.__key != a->key ||
         (ds.msg_perm.mode & 0777) != 0)
         return;
@@ -232,7 +239,7 @@ static bool posix_is_there(const char *text)
     return fd >= 0 || errno == EACCES;
 }
 
-/* Looks at all lines for what is true of the whole. */
+/* Reads all lines for what applies to the whole restore. */
 static void read_state(struct recovery *rc, char *text)
 {
     char *line, *save;
@@ -264,7 +271,7 @@ static void recover_queues(struct recovery *rc, char *text)
     }
 }
 
-/* Of a journal that nobody holds. Return: whether it is done with. */
+/* Recovers a journal that no process has locked. Return: whether it is finished. */
 static bool recover_text(struct recovery *rc, struct buf *b)
 {
     _cleanup_(freep) char *copy = NULL;
@@ -273,7 +280,7 @@ static bool recover_text(struct recovery *rc, struct buf *b)
 
     if (!end || sscanf(b->data, "sysv-restore 1 %36s %" SCNu64, boot, &ipc_ns) != 2 ||
         journal_boot_id(now) < 0 || strcmp(boot, now) != 0)
-        return true; /* of an earlier boot, or not even begun */
+        return true; /* from before a reboot, or nothing was begun */
     *end = '\0';
     copy = strdup(b->data);
     if (!copy)
@@ -295,7 +302,7 @@ static int recover_file(struct recovery *rc, int dir, const char *name)
     if (fd < 0)
         return errno == ENOENT ? 0 : -errno;
     if (flock(fd, LOCK_EX | LOCK_NB) < 0)
-        return 0; /* that restore runs */
+        return 0; /* that restore is still running */
     r = file_read(dir, name, JOURNAL_MAX, &b);
     if (r == 0 && recover_text(rc, &b))
         (void)unlinkat(dir, name, 0);

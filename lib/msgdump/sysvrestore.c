@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Making System V queues under the id that they had. The next msgget() of the IPC namespace takes
- * the wish in kernel.msg_next_id: when that call fails, the wish stays, and anybody's next queue
- * would get it; so it is checked first whether the call can fail.
+ * Creates System V queues with the ids that they had. The wished id is written to
+ * kernel.msg_next_id, and the next msgget() in the IPC namespace takes it. If that call fails, the
+ * wish stays, and the next queue of any process would get the id. Therefore it is checked first
+ * whether the call can fail.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -20,7 +21,8 @@
 #include "privileges.h"
 #include "sysvdump_walk.h"
 
-enum { ITEMS_MAX = 32768 }; /* a dump is hostile: its queues are kept in memory */
+/* a limit, because a dump may be hostile and its queues are kept in memory */
+enum { ITEMS_MAX = 32768 };
 
 static const char next_id_path[] = "/proc/sys/kernel/msg_next_id";
 
@@ -86,7 +88,10 @@ static int choose(struct sysvdump_plan *p, char *const *only, size_t n_only, boo
     return 0;
 }
 
-/* The room that the queue needs, at the moment when it holds the most. */
+/*
+ * The size limit that the queue needs while it is being filled: its own limit may be smaller than
+ * its content.
+ */
 static uint64_t limit_of(const struct sysv_attr *a)
 {
     uint64_t need = MAX(a->bytes, a->depth);
@@ -174,7 +179,10 @@ static int wish(int id)
     return fd < 0 ? -errno : file_write_all(fd, text, strlen(text));
 }
 
-/* The creator is who calls msgget(). The process goes back to who it was. */
+/*
+ * Creates a queue with its creator's ids, because the caller of msgget() becomes the creator; then
+ * returns to the ids of before.
+ */
 static int get_as(const struct sysv_attr *a)
 {
     uid_t uid = geteuid();
@@ -189,7 +197,7 @@ static int get_as(const struct sysv_attr *a)
         id = id < 0 ? -errno : id;
     }
     if (seteuid(uid) < 0 || setegid(gid) < 0)
-        abort(); /* it was so a moment ago */
+        abort(); /* these ids were in use a moment ago */
     return id;
 }
 
@@ -212,7 +220,7 @@ static int make(struct sysvdump_item *item, struct err *e)
         return err_set(e, r, NULL, "cannot choose the id of sysv:%d: %s", a->id, err_text(NULL, r));
     id = get_as(a);
     if (id < 0) {
-        /* A queue of our own takes the wish, and goes with it. */
+        /* Create a queue to use up the wish, and remove that queue. */
         r = msgget(IPC_PRIVATE, IPC_CREAT);
         if (r >= 0)
             (void)msgctl(r, IPC_RMID, NULL);
@@ -270,7 +278,9 @@ static int fill_item(void *ctx, const struct msgq_message *m, struct err *e)
     return 0;
 }
 
-/* That nobody else has used it meanwhile, whom mode 0000 keeps out unless privileged. */
+/*
+ * Checks that nobody else has used it meanwhile; mode 0000 keeps all but privileged processes out.
+ */
 static int check_filled(const struct sysvdump_plan *p, struct err *e)
 {
     struct sysv_attr now;

@@ -44,7 +44,7 @@ static int parent_of(int proc, pid_t pid, pid_t *parent)
     r = file_read(proc, path, 4096, &b);
     if (r < 0)
         return r;
-    /* The name before it may hold anything, but nothing behind it holds a parenthesis. */
+    /* The name before it may contain any byte, but no parenthesis follows it. */
     after = strrchr(buf_str(&b), ')');
     return after && sscanf(after + 1, " %*c %d", parent) == 1 ? 0 : -EBADMSG;
 }
@@ -67,7 +67,10 @@ static int add_process(pid_t pid, void *ctx)
     return 0;
 }
 
-/* Marks the descendants: a child may come before its parent, so until nothing changes. */
+/*
+ * Marks the descendants. A child may come before its parent, so this is repeated until nothing
+ * changes.
+ */
 static bool mark_tree(struct family *f, pid_t root)
 {
     bool found = false, again = true;
@@ -229,7 +232,9 @@ struct tree_save {
     void *ctx;
 };
 
-/* In a child that has entered the namespace: its limits, as the content of a file. */
+/*
+ * In a child that has entered the namespace: reads its limits, returned as the content of a file.
+ */
 static int limits_inside(const void *ctx)
 {
     int fd = memfd_create("limits", MFD_CLOEXEC);
@@ -259,7 +264,7 @@ static int read_limits(const struct msgdump_tree *t, struct pmq_limits *out)
     return pread(fd, out, sizeof(*out), 0) == sizeof(*out) ? 0 : -EIO;
 }
 
-/* msg_max and so on of the tree's namespace: what a new one must have. */
+/* Writes msg_max and the other limits of the tree's namespace, which a new one must get. */
 static int put_tree(struct tree_save *s, struct err *e)
 {
     struct pmq_limits l;
@@ -277,7 +282,7 @@ static int put_tree(struct tree_save *s, struct err *e)
     return 0;
 }
 
-/* The backend is chosen by the first queue; a tree without queues needs none. */
+/* The first queue decides the backend; a tree without queues needs none. */
 static int begin(struct tree_save *s, const struct pmq_queue *q, struct err *e)
 {
     int r = 0;
@@ -333,7 +338,10 @@ static int save_open(struct tree_save *s, struct err *e)
     return 0;
 }
 
-/* Queues of the tree's own namespace that none of its processes has open: they go with it. */
+/*
+ * Saves queues of the tree's own namespace that none of its processes has open: they end with the
+ * namespace.
+ */
 static int save_closed(struct tree_save *s, struct err *e)
 {
     _cleanup_(pmq_set_freep) struct pmq_set *set = NULL;
@@ -381,7 +389,7 @@ int msgdump_tree_save(const struct msgdump_tree *t, const struct msgq_peek_opts 
 
 static int take_tree(struct msgdump_checkpoint *c, const struct dump_record *rec, struct err *e)
 {
-    /* Images of earlier releases have the shorter name. */
+    /* Earlier releases wrote another name. */
     const char *own = dump_has(rec, "own_ipc_ns") ? "own_ipc_ns" : "own_ipc_namespace";
     int r = dump_get_bool(rec, own, &c->own_ipc_ns, e);
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What makes up a struct msgdump_tree. */
+/* Parts of reading a struct msgdump_tree. */
 #pragma once
 
 #include "msgdump_criu.h"
 
-/* Whether a process is in another namespace of that kind than the caller. */
+/* Tells whether a process is in another namespace of that kind than the caller. */
 bool msgdump_other_namespace(int proc, pid_t pid, const char *kind);
 
 /* Fills in the mounts of a tree. Return: 0 or -errno with a reason. */

@@ -21,7 +21,10 @@ struct collect {
     struct err *e;
 };
 
-/* A configuration file of criu separates words by blanks, and its key ends at a bracket. */
+/*
+ * A configuration file of criu separates words by blanks, and a key ends at a bracket: such a mount
+ * point cannot be written there.
+ */
 static bool has_no_key(const char *point)
 {
     for (const char *p = point; *p; p++)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * System V queues in an IPC namespace that is checkpointed with its processes: criu makes them
- * again itself, as root with the limit of a new queue, and with messages of 8192 bytes at most.
- * What comes out otherwise than it was is refused here.
+ * System V queues in an IPC namespace that is checkpointed with its processes. criu itself restores
+ * them: as root, with the limit of a new queue, and with messages of 8192 bytes at most. Queues
+ * that would not be restored as they were are refused here.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,13 +23,13 @@
 
 enum { MESSAGE_MAX = 8192 }; /* MSGMAX of criu's ipc_ns.c */
 
-/* What the child that enters the namespace tells, in shared memory. */
+/* Results of the child that enters the namespace, in shared memory. */
 struct seen {
     struct msgdump_tree_sysv sysv;
     struct err e;
 };
 
-/* Looks at copies: a message that does not fit is not copied. */
+/* Reads copies of the messages (MSG_COPY): a message that does not fit is not copied. */
 static int check_messages(const struct sysv_attr *a, struct err *e)
 {
     struct {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Other IPC namespaces. setns() concerns the whole thread, so a child goes there, does what is
- * wanted and hands the result back.
+ * Access to other IPC namespaces. setns() would move the calling thread, so a child enters the
+ * namespace, does the work and hands back the result.
  */
 #include "ipcns.h"
 
@@ -44,7 +44,7 @@ int ipcns_open_path(const char *path)
     char self[64];
     struct statfs fs;
 
-    /* Looked at before it is opened: to open a pipe or a device is to act on it. */
+    /* Checked before it is opened, because opening a pipe or a device has effects. */
     if (at < 0)
         return -errno;
     if (fstatfs(at, &fs) < 0 || fs.f_type != NSFS_MAGIC)
@@ -56,7 +56,7 @@ int ipcns_open_path(const char *path)
     return ioctl(ns, NS_GET_NSTYPE) == CLONE_NEWIPC ? TAKE_FD(ns) : -EINVAL;
 }
 
-/* An errno as payload, the descriptor beside it. */
+/* Sends an errno as the payload, with the descriptor attached. */
 static void send_result(int sock, int fd)
 {
     int code = MIN(fd, 0);
@@ -112,7 +112,7 @@ int ipcns_run(int ns, int (*inside)(void *ctx), void *ctx)
 
     if (result == MAP_FAILED)
         return -errno;
-    *result = -EIO; /* what is told of a child that is killed */
+    *result = -EIO; /* the result if the child is killed */
     child = fork();
     if (child == 0) {
         r = ipcns_enter(ns);
@@ -127,7 +127,7 @@ int ipcns_run(int ns, int (*inside)(void *ctx), void *ctx)
     return r;
 }
 
-/* Whether a namespace is the one that this process is in. */
+/* Tells whether the namespace is that of this process. */
 static bool is_own(int ns)
 {
     struct stat own, other;

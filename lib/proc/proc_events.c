@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The process connector. A subscription that the kernel does not like is not refused but ignored,
- * so the acknowledgement is waited for. Where somebody outside of a pid namespace has subscribed,
- * their events and acknowledgements come here, too: of other processes, under other numbers.
+ * The process connector. The kernel ignores a subscription that it does not accept instead of
+ * refusing it, so we wait for the acknowledgement. If a process outside of our pid namespace has
+ * subscribed too, its events and acknowledgements arrive here as well, with process numbers of
+ * another namespace.
  */
 #include "proc_events.h"
 
@@ -23,17 +24,17 @@
 
 enum { ACK_TIMEOUT_MS = 1000, DATA_SIZE = 8192 };
 
-/* Room for many processes that end while nobody reads. */
+/* Room for the events of many processes that end while nobody reads. */
 enum { RECEIVE_BUFFER = 4 * 1024 * 1024 };
 
-/* Processes whose first thread has ended and others not, as many as are remembered. */
+/* How many processes are remembered whose first thread has ended before the others. */
 enum { PENDING = 64 };
 
 struct proc_events {
     struct mnl_socket *nl;
     int proc;
     pid_t pending[PENDING];
-    size_t n_pending; /* counts on; modulo PENDING */
+    size_t n_pending; /* a running count; its index is modulo PENDING */
 };
 
 static int send_op(struct mnl_socket *nl, enum proc_cn_mcast_op op)
@@ -51,7 +52,7 @@ static int send_op(struct mnl_socket *nl, enum proc_cn_mcast_op op)
     return mnl_socket_sendto(nl, h, h->nlmsg_len) < 0 ? -errno : 0;
 }
 
-/* The event in a netlink message, or NULL when it is something else. */
+/* Returns the event in a netlink message, or NULL when it is another message. */
 static const struct cn_msg *message_of(const struct nlmsghdr *h)
 {
     const struct cn_msg *cn = mnl_nlmsg_get_payload(h);
@@ -62,7 +63,7 @@ static const struct cn_msg *message_of(const struct nlmsghdr *h)
     return cn;
 }
 
-/* Kernels of different age have events of different length: take what is there. */
+/* Copies the event. Its length depends on the kernel, so only the bytes that exist are copied. */
 static bool event_of(const struct nlmsghdr *h, struct proc_event *out)
 {
     const struct cn_msg *cn = message_of(h);
@@ -74,14 +75,19 @@ static bool event_of(const struct nlmsghdr *h, struct proc_event *out)
     return true;
 }
 
-/* Whether a message lies in the @left bytes at @h: libmnl takes a length above INT_MAX for one
- * below 0. */
+/*
+ * Tells whether a message lies within the @left bytes at @h: libmnl takes a length above INT_MAX
+ * for a negative one.
+ */
 static bool is_whole(const struct nlmsghdr *h, int left)
 {
     return mnl_nlmsg_ok(h, left) && h->nlmsg_len <= (uint32_t)left;
 }
 
-/* One datagram. Return: its length, 0 when there is none, -errno. Only the kernel's are taken. */
+/*
+ * Receives one datagram of the kernel; others are dropped. Return: its length, 0 when there is
+ * none, -errno.
+ */
 static ssize_t receive(struct mnl_socket *nl, char data[DATA_SIZE])
 {
     struct sockaddr_nl from = {0};
@@ -97,7 +103,7 @@ static ssize_t receive(struct mnl_socket *nl, char data[DATA_SIZE])
     return n;
 }
 
-/* Return: 1 the kernel has said yes, 0 nothing yet, -errno. */
+/* Return: 1 the kernel has acknowledged, 0 nothing yet, -errno. */
 static int look_for_ack(struct mnl_socket *nl)
 {
     char data[DATA_SIZE] __attribute__((aligned(NLMSG_ALIGNTO)));
@@ -111,7 +117,7 @@ static int look_for_ack(struct mnl_socket *nl)
              h = mnl_nlmsg_next(h, &left)) {
             if (!event_of(h, &ev))
                 continue;
-            /* Another event can only have come to one who is subscribed. */
+            /* Any other event shows that we are subscribed. */
             if (ev.what != (__typeof__(ev.what))0)
                 return 1;
             return ev.event_data.ack.err ? -(int)ev.event_data.ack.err : 1;
@@ -159,7 +165,7 @@ static int explain(int r, struct err *e)
     }
 }
 
-/* The numbers in events are those of the first pid namespace, and must be those of this /proc. */
+/* The numbers in events are those of the first pid namespace: this /proc must belong to it. */
 static int check_namespace(int proc)
 {
     struct proc_view view;
@@ -185,7 +191,7 @@ int proc_events_open(struct proc_events **ret, struct err *e)
         return explain(r, e);
     }
     ev->proc = proc_open(NULL);
-    /* Beyond what the system allows it is cut, which costs nothing but lost events, reported. */
+    /* The system's limit may reduce it; then more events may be lost, which is reported. */
     (void)setsockopt(mnl_socket_get_fd(ev->nl), SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
     r = ev->proc < 0 ? ev->proc : check_namespace(ev->proc);
     if (r == 0)
@@ -208,7 +214,7 @@ void proc_events_close(struct proc_events *ev)
 {
     if (!ev)
         return;
-    /* The kernel counts listeners and does not notice a closed socket before 6.6. */
+    /* Before 6.6 the kernel counts listeners and does not notice a closed socket. */
     (void)send_op(ev->nl, PROC_CN_MCAST_IGNORE);
     mnl_socket_close(ev->nl);
     closep(&ev->proc);
@@ -233,7 +239,7 @@ static pid_t *find_pending(struct proc_events *ev, pid_t pid)
     return NULL;
 }
 
-/* Whether the end of a thread is that of its process: each process ends once. */
+/* Tells whether the end of a thread is also the end of its process, which must be reported once. */
 static bool is_last(struct proc_events *ev, const struct proc_event *got)
 {
     pid_t pid = got->event_data.exit.process_tgid;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The descriptors of a process, of all the tables that its threads use. Nearly every process has
- * one table, which costs one stat() more to know than to visit it alone.
+ * The descriptors of a process, in all tables that its threads use. Nearly every process has one
+ * table; finding that out costs one stat().
  */
 #include <dirent.h>
 #include <errno.h>
@@ -20,16 +20,16 @@
 #include "proc.h"
 #include "proc_numbers.h"
 
-/* Descriptors of one process that are compared where kcmp() is refused, before that is given up. */
+/* How many descriptors of one process are compared where kcmp() is refused, before giving up. */
 enum { COMPARED_MAX = 100000 };
 
 /**
- * struct walk - a process while its tables are visited
- * @tables, @n_tables: a thread for each table that has been visited, in the order of kcmp(2)
- * @kcmp: the numbers of this /proc are good for kcmp()
- * @first: descriptor of the first table's directory, with which others are compared without kcmp()
- * @compared: how many descriptors were
- * @denied: a table may not be looked at
+ * struct walk - a process whose tables are being visited
+ * @tables, @n_tables: one thread for each table that has been visited, in the order of kcmp(2)
+ * @kcmp: the numbers of this /proc can be passed to kcmp()
+ * @first: directory of the first table, with which others are compared without kcmp()
+ * @compared: how many descriptors have been compared
+ * @denied: a table may not be read
  */
 struct walk {
     int proc;
@@ -59,7 +59,7 @@ static int visit_table(struct walk *w, pid_t tid, proc_fd_fn visit, void *ctx)
 
         if (n < 0 && (errno == EACCES || errno == EPERM)) {
             r = -errno;
-        } else if (n >= 0) { /* else it was closed meanwhile */
+        } else if (n >= 0) { /* otherwise it was closed meanwhile */
             link[n] = '\0';
             r = visit(&f, ctx);
         }
@@ -71,8 +71,8 @@ static int visit_table(struct walk *w, pid_t tid, proc_fd_fn visit, void *ctx)
 /* ---- which threads share a table ---- */
 
 /*
- * Looks a thread's table up among those that were visited. Return: true when it is there; else *@at
- * is its place. *@r: -errno where the kernel does not tell.
+ * Searches the visited tables for a thread's table. Return: true if it was visited; otherwise *@at
+ * is set to its place. *@r: -errno where the kernel does not tell.
  */
 static bool find_table(const struct walk *w, pid_t tid, size_t *at, int *r)
 {
@@ -110,7 +110,7 @@ static int add_table(struct walk *w, pid_t tid, size_t at)
     return 0;
 }
 
-/* Without kcmp(): leaves out what the first table has under the same number and name. */
+/* Without kcmp(): skips a descriptor that the first table has under the same number and name. */
 static int visit_if_new(const struct proc_fd *f, void *ctx)
 {
     struct walk *w = ctx;
@@ -165,7 +165,7 @@ static int see_thread(pid_t tid, void *ctx)
 
 /* ---- the process ---- */
 
-/* A directory has a link more for each of its folders. */
+/* A directory has one link more for each of its subdirectories. */
 bool proc_has_threads(int proc, pid_t pid)
 {
     struct stat st;
@@ -175,7 +175,7 @@ bool proc_has_threads(int proc, pid_t pid)
     return fstatat(proc, path, &st, 0) == 0 && st.st_nlink > 3;
 }
 
-/* A thread that has ended has no table, and its files belong to root. */
+/* A thread that has ended has no table, and its files in /proc belong to root. */
 static bool has_ended(int proc, pid_t pid)
 {
     char comm[PROC_COMM_SIZE], state;
@@ -214,7 +214,7 @@ int proc_visit_fds(int proc, pid_t pid, proc_fd_fn visit, void *ctx)
 
 struct open_search {
     int proc;
-    pid_t ended; /* a thread that has ended, 0 for none */
+    pid_t ended; /* a thread that has ended, 0 if there is none */
     int fd;
     int flags;
     int result;
@@ -242,7 +242,9 @@ int proc_fd_open(int proc, pid_t pid, int fd, int flags)
     struct open_search s = {.proc = proc, .fd = fd, .flags = flags};
     int r = open_of_thread(pid, &s);
 
-    /* Not in the table of that thread; or that has ended, and another user's process cannot tell.
+    /*
+     * Either that thread's table lacks the descriptor; or the thread has ended, which for another
+     * user's process looks like a refusal.
      */
     if (r == 1 && s.result == -EACCES && has_ended(proc, pid)) {
         s.ended = pid;

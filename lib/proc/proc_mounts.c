@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Mounts as /proc/PID/mountinfo tells them (proc(5)): the only parser of that file in this tree. */
+/* Parses /proc/PID/mountinfo (proc(5)): the only parser of that file in this repository. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,7 +15,9 @@
 /* A mount namespace has at most fs.mount-max mounts (100,000), each a line of some 100 bytes. */
 enum { MOUNTS_MAX = 64 * 1024 * 1024 };
 
-/* Undoes, in place, the \ooo that the kernel writes for a blank, a tab, a newline and a backslash.
+/*
+ * Replaces, in place, each \ooo that the kernel writes for a blank, a tab, a newline or a
+ * backslash.
  */
 static void unescape(char *s)
 {
@@ -33,7 +35,7 @@ static void unescape(char *s)
     *to = '\0';
 }
 
-/* Cuts the next word off. Return: NULL when there is none. */
+/* Cuts off the next word. Return: NULL when there is none. */
 static char *word(char **line)
 {
     char *w = strsep(line, " ");
@@ -87,7 +89,7 @@ int proc_visit_mounts(int proc, pid_t pid, proc_mount_fn visit, void *ctx)
     return r;
 }
 
-/* ---- what a /proc hides ---- */
+/* ---- which processes a /proc hides ---- */
 
 struct view {
     dev_t dev;
@@ -118,7 +120,7 @@ static int see_proc_mount(const struct proc_mount *m, void *ctx)
     return 0;
 }
 
-/* A /proc of another namespace knows the caller under more numbers, one for each level. */
+/* In a /proc of another namespace, the caller has several numbers, one for each level. */
 bool proc_numbers_are_own(int proc)
 {
     _cleanup_(buf_done) struct buf text = BUF_INIT;
@@ -131,7 +133,9 @@ bool proc_numbers_are_own(int proc)
     return at && sscanf(at, " NSpid: %d %d", &first, &more) == 1;
 }
 
-/* Whether it belongs to the machine's first pid namespace, in which every process has a number. */
+/*
+ * Tells whether this /proc belongs to the first pid namespace, in which every process has a number.
+ */
 static bool is_first_namespace(int proc)
 {
     const uint64_t first = UINT64_C(0xEFFFFFFC); /* PROC_PID_INIT_INO of the kernel */

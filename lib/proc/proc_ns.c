@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The namespaces of a process. A thread leaves them when it ends, the first thread too. */
+/*
+ * The namespaces of a process. A thread leaves them when it ends; this is also true of the first
+ * one.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -24,13 +27,13 @@ struct search {
     int result;
 };
 
-/* Ends the walk at a thread that has namespaces. */
+/* Ends the walk at a thread that still has namespaces. */
 static int ask_thread(pid_t tid, void *ctx)
 {
     struct search *s = ctx;
     char path[64];
 
-    path_of(tid, s->kind, path); /* /proc/TID is there, though it is not listed */
+    path_of(tid, s->kind, path); /* /proc/TID exists, though it is not listed */
     s->result = s->get(s->proc, path, s->kind, s->out);
     return s->result != -ESRCH;
 }

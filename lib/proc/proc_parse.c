@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The texts of /proc. Whatever they contain, the parsers stay inside them. */
+/* Parsers of files of /proc. They stay within the text whatever it contains. */
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 
 #include "proc.h"
 
-/* A number at *@p, in @base; moves *@p behind it. */
+/* Parses a number at *@p in @base, and moves *@p after it. */
 static int take_number(const char **p, int base, uint64_t *out)
 {
     const char *digits = base == 8 ? "01234567" : base == 10 ? "0123456789" : "0123456789abcdef";
@@ -83,7 +83,7 @@ int proc_parse_call(const char *text, struct proc_call *out)
 
 int proc_parse_thread_flags(const char *text, unsigned int *flags)
 {
-    enum { FLAGS = 7 }; /* behind the name, which may hold anything, also a parenthesis */
+    enum { FLAGS = 7 }; /* fields after the name, which may contain any byte, even a parenthesis */
     const char *p = strrchr(text, ')');
     uint64_t v;
 
@@ -103,7 +103,7 @@ int proc_parse_state(const char *text, char comm[PROC_COMM_SIZE], char *state)
     const char *open = strchr(text, '('), *close = strrchr(text, ')');
     size_t n;
 
-    /* The name may hold anything, also parentheses. */
+    /* The name may contain any byte, even parentheses. */
     if (!open || !close || close < open || close[1] != ' ' || !close[2] || close[3] != ' ')
         return -EBADMSG;
     n = MIN((size_t)(close - open - 1), (size_t)PROC_COMM_SIZE - 1);

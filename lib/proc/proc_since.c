@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * How long a thread has slept, without privilege: /proc/PID/task/TID/sched tells when it last ran,
- * by the clock of the processor that it ran on. Ours of the same processor tells how late it is
- * there now.
+ * How long a thread has slept, without privilege. /proc/PID/task/TID/sched says when it last ran,
+ * by the clock of the processor that it ran on. Our own file, read while we run on the same
+ * processor, gives the present time of that clock.
  */
 #include <errno.h>
 #include <sched.h>
@@ -33,7 +33,7 @@ int proc_parse_processor(const char *text, int *cpu)
 {
     const char *at = strrchr(text, ')');
 
-    /* The 39th field; the 3rd is the first behind the name. */
+    /* The 39th field; the first one after the name is the 3rd. */
     for (int field = 2; at && field < 39; field++) {
         at = strchr(at, ' ');
         at += at != NULL;
@@ -49,7 +49,7 @@ static int last_ran(int proc, const char *path, uint64_t *ns)
     return r < 0 ? r : proc_parse_last_ran(buf_str(&text), ns);
 }
 
-/* Goes to that processor for a moment. */
+/* Runs on that processor for a moment, to read its clock. */
 static int time_on(int proc, int cpu, uint64_t *now)
 {
     cpu_set_t all, one;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Another process's descriptor, duplicated into this one. */
+/* Duplicates another process's descriptor into this one. */
 #include <errno.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -11,7 +11,8 @@ static int explain(pid_t pid, int fd, int r, struct err *e)
 {
     switch (r) {
     case -ESRCH:
-    case -EINVAL: /* pidfd_open() on a thread that leads no process, or a bad number */
+    /* the number is invalid, or pidfd_open() was called on a thread that is not the first */
+    case -EINVAL:
         return err_set(e, -ESRCH, NULL, "there is no process %d", (int)pid);
     case -EBADF:
         return err_set(e, r, NULL, "process %d has no descriptor %d", (int)pid, fd);

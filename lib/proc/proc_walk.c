@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Processes, threads and small files of /proc. What vanishes meanwhile is skipped; what is
- * forbidden is told. */
+/*
+ * Processes, threads and small files of /proc. Entries that vanish meanwhile are skipped; a refused
+ * access is reported.
+ */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -136,7 +138,7 @@ int proc_comm(int proc, pid_t pid, pid_t tid, char out[PROC_COMM_SIZE])
     r = proc_read_text(proc, path, &text);
     if (r < 0)
         return r;
-    /* Only the last newline is not part of the name. */
+    /* Only the newline at the end does not belong to the name. */
     n = text.len && text.data[text.len - 1] == '\n' ? text.len - 1 : text.len;
     n = MIN(n, (size_t)PROC_COMM_SIZE - 1);
     memcpy(out, buf_str(&text), n);
@@ -171,17 +173,17 @@ struct ending {
     pid_t pid;
 };
 
-/* Ends the walk at a thread that goes on. */
+/* Ends the walk at a thread that is not exiting. */
 static int goes_on(pid_t tid, void *ctx)
 {
-    enum { PF_EXITING = 4 }; /* since before 2.6; set before anybody is told of the exit */
+    enum { PF_EXITING = 4 }; /* unchanged since before 2.6; set before the exit is reported */
     _cleanup_(buf_done) struct buf text = BUF_INIT;
     const struct ending *e = ctx;
     unsigned int flags;
 
     if (proc_read_stat(e->proc, e->pid, tid, &text) < 0 ||
         proc_parse_thread_flags(buf_str(&text), &flags) < 0)
-        return 0; /* it has gone */
+        return 0; /* it has ended */
     return !(flags & PF_EXITING);
 }
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Waits for messages of a served bus (b1ctl serve), whose clients poll files of its mount. The bus
- * tells in a file who has handles to whose nodes: a message, or the news of an end, comes to a peer
- * from those who have handles to its nodes, and from those to whose nodes it has handles.
+ * Waits for messages of a served bus (b1ctl serve), whose clients poll files of its mount. A file
+ * of the bus says which peers have handles to whose nodes. A message or a notification can come to
+ * a peer from the peers that have handles to its nodes, and from the peers to whose nodes it has
+ * handles.
  *
- * A server that is stopped answers nobody. The file is read by a thread of its own, which is left
- * behind when the answer does not come.
+ * A server that is stopped does not answer. Therefore the file is read by a separate thread, which
+ * is abandoned when the answer does not come.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -42,7 +43,7 @@ struct bus {
 
 /* ---- reading ---- */
 
-/* What is shared with the thread that reads; the last of the two frees it. */
+/* State shared with the reading thread; the last of the two to finish frees it. */
 struct reading {
     pthread_mutex_t lock;
     pthread_cond_t done_cond;
@@ -93,7 +94,7 @@ static struct reading *reading_new(const char *dir)
     return r;
 }
 
-/* Return: 0, -ETIMEDOUT, what the bus said, -ENOMEM. */
+/* Return: 0, -ETIMEDOUT, the error of the bus, or -ENOMEM. */
 static int read_in_time(const char *dir, struct buf *out)
 {
     struct reading *r = reading_new(dir);
@@ -191,7 +192,7 @@ static const struct bus *bus_of(struct graph *g, uint64_t dev)
     return NULL;
 }
 
-/* ---- who could send ---- */
+/* ---- who can send ---- */
 
 static const struct bus_peer *peer_by_ino(const struct bus *b, uint64_t ino)
 {
@@ -201,7 +202,7 @@ static const struct bus_peer *peer_by_ino(const struct bus *b, uint64_t ino)
     return NULL;
 }
 
-/* Everybody who has the peer's file open. */
+/* Adds every process that has the peer's file open. */
 static void add_peer(const struct look *l, const struct bus *b, uint64_t serial)
 {
     for (size_t i = 0; i < b->n_peers; i++) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * From a system call and its arguments to what the thread waits for, and to the processes that
- * could end that wait. Whatever is not understood for certain makes the thread live.
+ * Finds, from a system call and its arguments, what the thread waits for, and which processes could
+ * end that wait. If anything is not understood with certainty, the thread is taken to be live.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -30,7 +30,7 @@
 #include "macros.h"
 
 enum {
-    MOST_POLLED = 4096, /* descriptors of one poll(2) or select(2) that are looked at */
+    MOST_POLLED = 4096, /* descriptors of one poll(2) or select(2) that are examined */
     NESTED_EPOLLS = 5,  /* EP_MAX_NESTS of fs/eventpoll.c */
     TEXT_MAX = 16 << 20,
 };
@@ -74,7 +74,7 @@ static bool read_string(pid_t pid, uint64_t address, char *to, size_t size)
 /* ---- alternatives ---- */
 
 bool look_add(const struct look *l, enum wait_object_kind kind, uint64_t dev, uint64_t inode,
-                int fd)
+              int fd)
 {
     struct graph *g = l->g;
     struct alternative *a = ARRAY_MORE(g->alternatives, g->n_alternatives, g->alternatives_room);
@@ -128,7 +128,7 @@ static void add_waker_pid(const struct look *l, pid_t pid)
 
 enum side { ANY_SIDE, READERS, WRITERS };
 
-/* Everybody who has an object open becomes a waker. Return: whether there is any. */
+/* Adds every process that has an object open as a waker. Return: whether there is any. */
 static bool add_holders(const struct look *l, enum descriptor_kind kind, uint64_t dev,
                         uint64_t inode, enum side side)
 {
@@ -151,7 +151,10 @@ static bool add_holders(const struct look *l, enum descriptor_kind kind, uint64_
 
 static const char elsewhere[] = "the other end is held where it cannot be seen";
 
-/* Gives eventfds the numbers that tell them apart, when the first thread waits for one. */
+/*
+ * Finds the ids of eventfds, which tell them apart; done when the first thread that waits for one
+ * is met.
+ */
 static void number_events(struct graph *g)
 {
     if (g->events_read)
@@ -172,7 +175,10 @@ static void number_events(struct graph *g)
         d->dev = id != NULL; /* 0: this kernel does not number them */
         d->inode = id ? strtoull(id + 11, NULL, 10) : 0;
     }
-    /* Nothing else has become another object, so descriptors found before stay where they are. */
+    /*
+     * Only eventfds have changed, so the positions of other descriptors in the index are still
+     * right.
+     */
     for (size_t i = 0; i < g->n_fds; i++)
         if (g->fds[i].kind == FD_EVENTFD && !g->fds[i].dev)
             g->fds[i].kind = FD_OTHER;
@@ -212,7 +218,10 @@ static void wait_for_socket(const struct look *l, const struct descriptor *d, bo
 
 static void wait_for_epoll(const struct look *l, const struct descriptor *d, int depth);
 
-/* What a thread waits for that reads or writes a descriptor, or polls for that. */
+/*
+ * Adds what a thread waits for that reads or writes a descriptor, or polls it for reading or
+ * writing.
+ */
 static void wait_for_fd(const struct look *l, struct descriptor *d, bool reads, int depth)
 {
     enum side side = reads ? WRITERS : READERS;
@@ -222,7 +231,7 @@ static void wait_for_fd(const struct look *l, struct descriptor *d, bool reads, 
     case FD_FIFO:
         if (look_add(l, d->kind == FD_PIPE ? WAIT_PIPE : WAIT_FIFO, d->dev, d->inode, d->fd) &&
             !add_holders(l, d->kind, d->dev, d->inode, side))
-            look_live(l, elsewhere); /* without another end it would not wait */
+            look_live(l, elsewhere); /* the other end must exist, or the call would not wait */
         break;
     case FD_QUEUE:
         if (look_add(l, WAIT_MQ, d->dev, d->inode, d->fd))
@@ -246,7 +255,7 @@ static void wait_for_fd(const struct look *l, struct descriptor *d, bool reads, 
     }
 }
 
-/* Waits for one of the events of poll(2) or epoll(7), whose numbers are the same. */
+/* Adds the waits for the events of poll(2) or epoll(7), which have the same numbers. */
 static void wait_for_events(const struct look *l, struct descriptor *d, unsigned int events,
                             int depth)
 {
@@ -256,7 +265,7 @@ static void wait_for_events(const struct look *l, struct descriptor *d, unsigned
     }
     if (events & POLLOUT)
         wait_for_fd(l, d, false, depth);
-    /* The other end's hanging up is always told. */
+    /* POLLHUP, when the other end is closed, is always reported. */
     if (events & POLLIN || !(events & POLLOUT))
         wait_for_fd(l, d, true, depth);
 }
@@ -282,7 +291,10 @@ static void wait_for_epoll(const struct look *l, const struct descriptor *d, int
         if (sscanf(line, "tfd: %d events: %x", &fd, &events) != 2)
             continue;
         watched = graph_fd(l->g, l->t, (uint64_t)fd);
-        /* The number may lead elsewhere in this process. Anonymous inodes are all one. */
+        /*
+         * In this process the number may now be another file. All anonymous inodes have the same
+         * number.
+         */
         if (watched && ino && sscanf(ino, "ino:%lx", &inode) == 1 && watched->inode != inode &&
             watched->kind != FD_EPOLL && watched->kind != FD_EVENTFD && watched->kind != FD_OTHER)
             watched = NULL;
@@ -290,7 +302,7 @@ static void wait_for_epoll(const struct look *l, const struct descriptor *d, int
     }
 }
 
-/* Whether a blocking call on a socket ends by itself, which only the socket tells. */
+/* Notes if a blocking call on a socket has a time limit, which only the socket itself tells. */
 static void check_timeout(const struct look *l, const struct descriptor *d, bool reads)
 {
     struct timeval limit = {0};
@@ -471,9 +483,9 @@ static void accepts(const struct look *l)
 }
 
 /*
- * Opens a path as the process sees it, from what the kernel has in memory: a file system whose
- * server does not answer would hold us as it holds the thread that is being looked at. Whoever
- * waits for the other end of a FIFO keeps its path in memory. Return: a descriptor, or -1.
+ * Opens a path as the process sees it, using only what the kernel has cached: a file system whose
+ * server does not answer would block us as it blocks the thread that is examined. The path of a
+ * FIFO whose opener waits for the other end is always cached. Return: a descriptor, or -1.
  */
 static int open_cached(const struct look *l, int dirfd, const char *path)
 {
@@ -500,21 +512,22 @@ static int open_cached(const struct look *l, int dirfd, const char *path)
     return openat(from, path + strspn(path, "/"), O_PATH | O_CLOEXEC);
 }
 
-/* The number of the file that a path leads to for the process; 0 where it cannot be told. */
+/* Inode number of the file that a path leads to for the process; 0 where that is not known. */
 static uint64_t file_of(const struct look *l, int dirfd, const char *path, bool *fifo,
                         uint64_t *dev)
 {
     _cleanup_(closep) int fd = open_cached(l, dirfd, path);
     struct statx st;
 
-    if (fd < 0 || statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_INO, &st) < 0)
+    if (fd < 0 ||
+        statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_INO, &st) < 0)
         return 0;
     *fifo = S_ISFIFO(st.stx_mode);
     *dev = makedev(st.stx_dev_major, st.stx_dev_minor);
     return st.stx_ino;
 }
 
-/* Waits for whoever receives at a unix address. */
+/* Adds the sockets that receive at a unix address as what the thread waits for. */
 static void wait_for_address(const struct look *l, uint64_t address, uint64_t n, int fd)
 {
     struct sockaddr_un un = {0};
@@ -578,7 +591,7 @@ static void sends_message(const struct look *l)
         writes(l);
 }
 
-/* A thread of the process, or with @any of any process. */
+/* Finds a thread of the process, or with @any of any process. */
 static size_t thread_of(const struct look *l, pid_t tid, bool any)
 {
     for (size_t i = 0; i < l->p->n_threads; i++)
@@ -596,7 +609,7 @@ struct glibc_mutex {
     int32_t kind;
 };
 
-/* The thread that a mutex of glibc belongs to; 0 when it is none, or none can be told. */
+/* The thread that owns a glibc mutex; 0 when it is not a mutex, or the owner is not known. */
 static pid_t mutex_owner(const struct look *l, bool private)
 {
     enum { ROBUST = 16, SHARED = 128, KINDS = 512 };
@@ -629,7 +642,7 @@ static void locks_futex(const struct look *l)
     else if (op == FUTEX_WAIT || op == FUTEX_WAIT_BITSET)
         owner = mutex_owner(l, private);
     thread = owner > 0 && owner != l->t->tid && look_same_numbers(l) ? thread_of(l, owner, !private)
-                                                                : NO_THREAD;
+                                                                     : NO_THREAD;
     if (!look_add(l, WAIT_FUTEX, 0, a[0], -1))
         return;
     if (thread == NO_THREAD) {
@@ -642,7 +655,9 @@ static void locks_futex(const struct look *l)
 
 /* ---- file locks ---- */
 
-/* Whether two descriptors of two processes are one open file; unknown counts as yes. */
+/*
+ * Tells whether two descriptors of two processes are one open file; if unknown, the answer is yes.
+ */
 static bool same_open_file(const struct descriptor *x, const struct descriptor *y,
                            const struct graph *g)
 {
@@ -650,7 +665,9 @@ static bool same_open_file(const struct descriptor *x, const struct descriptor *
                    x->fd, y->fd) <= 0;
 }
 
-/* A lock of flock(2) belongs to an open file, which its owner may share with others. */
+/*
+ * Adds the processes that share the open file: a lock of flock(2) belongs to it, not to a process.
+ */
 static void add_sharers(const struct look *l, const struct descriptor *file,
                         const struct process *owner)
 {
@@ -725,7 +742,7 @@ static void open_at(const struct look *l, int dirfd, uint64_t address)
     inode = read_string(l->p->pid, address, path, sizeof(path))
                 ? file_of(l, dirfd, path, &fifo, &dev)
                 : 0;
-    /* It waits until somebody opens the other end: nobody has. */
+    /* open(2) of a FIFO waits until another process opens its other end. */
     if (!inode || !fifo || !look_add(l, WAIT_FIFO, dev, inode, -1))
         look_live(l, "a file system");
 }
@@ -827,7 +844,7 @@ static const struct known_call calls[] = {
     {SYS_msgrcv, "msgrcv", WAIT_RECV, wait_for_sysv},
 };
 
-/* Whether the process catches SIGCHLD: the end of a child then interrupts its threads. */
+/* Tells whether the process catches SIGCHLD: then the end of a child interrupts its threads. */
 static bool catches_sigchld(const struct look *l)
 {
     enum { SIGCHLD_BIT = 16 };
@@ -842,7 +859,7 @@ static bool catches_sigchld(const struct look *l)
     return !caught || strtoull(caught + 8, NULL, 16) >> SIGCHLD_BIT & 1;
 }
 
-/* Programs of another word size have other numbers and structures. */
+/* Tells whether the process has our word size: others have other call numbers and structures. */
 static bool has_our_format(const struct look *l)
 {
     unsigned char head[5] = {0};

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Waits in embedded channels: futexes in the shared memory of a channel's two files, which name
- * those who may send and receive. Everything is read in the waiting process's own memory.
+ * Waits in embedded channels: futexes in the shared memory of a channel's two files, whose tables
+ * name the processes that may send and receive. Everything is read from the waiting process's
+ * memory.
  *
- * Whoever waits there has a timeout: it looks several times a second whether the channel still
- * exists. Its entry says whether it goes on waiting, and counts what it has got.
+ * Each wait of a channel has a timeout, because the waiter checks several times a second whether
+ * the channel still exists. The waiter's entry says whether it goes on waiting, and counts the
+ * messages that it has sent or received.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -30,7 +32,7 @@ struct place {
     struct chan_ext ext;
 };
 
-/* A line of maps: "START-END PERMS OFFSET DEV INODE   PATH". */
+/* A line of /proc/PID/maps: "START-END PERMS OFFSET DEV INODE   PATH". */
 struct map_line {
     unsigned long start, end, offset, inode;
     const char *path;
@@ -48,7 +50,7 @@ static bool parse_line(const char *line, struct map_line *m)
     return true;
 }
 
-/* The control file that the futex lies in. */
+/* Finds the mapping of the control file that contains the futex. */
 static bool find_control(const struct look *l, char *maps, struct place *p)
 {
     uint64_t word = l->t->call.args[0];
@@ -73,7 +75,7 @@ static bool find_control(const struct look *l, char *maps, struct place *p)
     return false;
 }
 
-/* The senders' table ends the data file, at a page of its own. */
+/* Finds the table of senders, which begins at a page of its own at the end of the data file. */
 static bool find_senders(const struct look *l, char *maps, struct place *p)
 {
     uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
@@ -122,9 +124,9 @@ static bool is_receiver(const struct place *p, pid_t pid)
 }
 
 /*
- * The entry that the thread sleeps for, told by its bit. Each of its process that it may be must
- * wait without an end. Return: what they have got so far, or UINT64_MAX when one of them has a
- * timeout, or cannot be told.
+ * Finds the entry that the thread sleeps for, by its bit. Several entries of its process may match;
+ * each of them must wait without a time limit. Return: the sum of what these have sent or received
+ * so far, or UINT64_MAX when one of them has a time limit, or when they cannot be found.
  */
 static uint64_t progress_of(const struct look *l, const struct place *p, bool receives)
 {
@@ -136,8 +138,8 @@ static uint64_t progress_of(const struct look *l, const struct place *p, bool re
         const struct chan_sender *sender = &p->ext.senders[i];
         bool forever = receives ? sub->forever : sender->forever;
 
-        if ((receives ? sub->pid : sender->pid) != (uint32_t)l->p->pid ||
-            !(bits >> (i % 32) & 1) || (receives && !sub->id))
+        if ((receives ? sub->pid : sender->pid) != (uint32_t)l->p->pid || !(bits >> (i % 32) & 1) ||
+            (receives && !sub->id))
             continue;
         if (!forever)
             return UINT64_MAX;
@@ -147,7 +149,10 @@ static uint64_t progress_of(const struct look *l, const struct place *p, bool re
     return sum;
 }
 
-/* All who have it open, but for those who only do what the thread does, too. */
+/*
+ * Adds all processes that have the channel open as wakers, except those that only do the same as
+ * the thread.
+ */
 static void add_others(const struct look *l, const struct place *p, bool receives)
 {
     const struct graph *g = l->g;
@@ -157,7 +162,8 @@ static void add_others(const struct look *l, const struct place *p, bool receive
         pid_t pid = g->processes[d->process].pid;
         bool sends = is_sender(p, pid), gets = is_receiver(p, pid);
 
-        if (d->kind == FD_FILE && d->inode == p->inode && (receives ? sends || !gets : gets || !sends))
+        if (d->kind == FD_FILE && d->inode == p->inode &&
+            (receives ? sends || !gets : gets || !sends))
             look_add_waker(l, d->process);
     }
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A thread's wait in words: names and fill of what it waits for, and who could wake it. */
+/*
+ * Describes a thread's wait: name and fill level of the object, and which processes could wake the
+ * thread.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -42,7 +45,7 @@ const char *wait_direction_name(enum wait_direction direction)
     return names[direction];
 }
 
-/* What a descriptor's link says; "" when it has gone. */
+/* Reads the link of a descriptor; "" when the process or the descriptor is gone. */
 static void link_of(const struct graph *g, pid_t table, int fd, char *out, size_t size)
 {
     char path[64];
@@ -53,7 +56,7 @@ static void link_of(const struct graph *g, pid_t table, int fd, char *out, size_
     out[MAX(n, (ssize_t)0)] = '\0';
 }
 
-/* Some descriptor that leads to an object; NULL when there is none. */
+/* Finds some descriptor of an object; NULL when there is none. */
 static const struct descriptor *any_descriptor(const struct graph *g, enum descriptor_kind kind,
                                                const struct alternative *a)
 {
@@ -78,7 +81,7 @@ static char *linked_name(const struct graph *g, const struct descriptor *d, cons
     return buf_steal(&name);
 }
 
-/* Below whatever mount the queue was opened: its last component. */
+/* Name of a queue: the last component of its path, wherever the file system is mounted. */
 static char *queue_name(const struct graph *g, const struct descriptor *d, uint64_t inode)
 {
     char *name = linked_name(g, d, "mq", inode), *last = name ? strrchr(name, '/') : NULL;
@@ -116,7 +119,7 @@ static char *futex_name(uint64_t address)
     return buf_steal(&name);
 }
 
-/* The FIFO that a thread is about to open. */
+/* Path of the FIFO that a thread is opening. */
 static char *opened_path(const struct graph *g, const struct thread *t, const struct alternative *a)
 {
     char *path = graph_opened_path(g, t);
@@ -154,7 +157,9 @@ static char *name_of(const struct graph *g, const struct thread *t, const struct
     }
 }
 
-/* A pipe is asked through a duplicate of somebody's descriptor: an open would add a reader. */
+/*
+ * A pipe is queried through a duplicate of an existing descriptor: opening it would add a reader.
+ */
 static void fill_pipe(const struct graph *g, const struct alternative *a, struct wait_object *out)
 {
     const struct descriptor *d = any_descriptor(g, a->kind == WAIT_PIPE ? FD_PIPE : FD_FIFO, a);
@@ -167,7 +172,7 @@ static void fill_pipe(const struct graph *g, const struct alternative *a, struct
     out->limit = (uint64_t)size;
 }
 
-/* Opening a message queue changes nothing, and the kernel checks that it may be read. */
+/* Opening a message queue does not change it, and the kernel checks that the user may read it. */
 static void fill_queue(const struct graph *g, const struct alternative *a, struct wait_object *out)
 {
     const struct descriptor *d = any_descriptor(g, FD_QUEUE, a);
@@ -195,7 +200,7 @@ static void fill_sysv(const struct graph *g, const struct alternative *a, struct
         }
 }
 
-/* The kernel says behind the name of what is unlinked that it is. */
+/* The kernel adds " (deleted)" to the name of an unlinked file: the suffix becomes a flag. */
 static void cut_deleted(struct wait_object *o)
 {
     static const char mark[] = " (deleted)";
@@ -231,7 +236,7 @@ static int describe_object(const struct graph *g, const struct thread *t,
     return 0;
 }
 
-/* Everybody who could wake the thread, over all its alternatives. */
+/* Collects the processes that could wake the thread, over all its alternatives. */
 static int collect_wakers(const struct graph *g, const struct thread *t, struct wait_thread *out)
 {
     size_t most = 0;
@@ -257,7 +262,10 @@ static int collect_wakers(const struct graph *g, const struct thread *t, struct 
     return 0;
 }
 
-/* The kernel forgets when a sleeper last ran that it moves to another processor. */
+/*
+ * How long the thread has waited. The kernel loses the time of its last run in /proc when it moves
+ * the sleeping thread to another processor; then the time that BPF has read is used.
+ */
 static uint64_t waited_for(const struct graph *g, const struct thread *t)
 {
     uint64_t ns;
@@ -286,11 +294,14 @@ int graph_describe(const struct graph *g, const struct thread *t, struct wait_th
         .cgroup = strcmp(cgroup, g->own_cgroup) ? strdup(cgroup) : NULL,
     };
     memcpy(out->comm, p->comm, sizeof(out->comm));
-    /* Whoever waits in a channel wakes up several times a second, to see whether it still exists. */
+    /*
+     * A wait in a channel is interrupted several times a second, to check whether the channel still
+     * exists, so the time since the thread last ran says nothing.
+     */
     out->since_ns = first && first->kind != WAIT_CHANNEL ? waited_for(g, t) : WAIT_UNKNOWN;
     if (first && describe_object(g, t, first, &out->object) < 0)
         return -ENOMEM;
-    /* Of epoll_wait(2) it is the set that is waited for; its name tells the first of it. */
+    /* In epoll_wait(2) the thread waits for the whole set; the name is that of its first member. */
     if (first && t->name && !strncmp(t->name, "epoll", 5))
         out->object.kind = WAIT_EPOLL;
     return collect_wakers(g, t, out);

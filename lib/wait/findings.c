@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What is stuck falls into strongly connected sets of threads (Tarjan's algorithm, without
- * recursion). A set of several threads is a deadlock. A single thread that waits for no other stuck
- * one is the end of a chain: a stopped thread, or an orphan. Everybody who waits for such a set,
- * directly or not, is told with it.
+ * Stuck threads form strongly connected sets (Tarjan's algorithm, without recursion). A set of
+ * several threads is a deadlock. A single thread that waits for no other stuck thread is the end of
+ * a chain: a stopped thread, or an orphan. The threads that wait for such a set, directly or not,
+ * are reported with it.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -25,16 +25,16 @@ const char *wait_finding_name(enum wait_finding_kind kind)
     return names[kind];
 }
 
-/* Stuck threads and whom each waits for, among the stuck. */
+/* The stuck threads, and for each the stuck threads that it waits for. */
 struct net {
     const struct graph *g;
-    size_t *stuck; /* threads */
+    size_t *stuck; /* thread numbers */
     size_t n;
-    size_t *place; /* of a thread in stuck; NO_THREAD */
-    size_t *next;  /* successors of all, one after the other */
+    size_t *place; /* for each thread its index in stuck, or NO_THREAD */
+    size_t *next;  /* the successors of all threads, one list after the other */
     size_t n_next, next_room;
-    size_t *first; /* of each one's successors */
-    size_t *set;   /* the strongly connected set that each is in */
+    size_t *first; /* for each thread the index of its first successor */
+    size_t *set;   /* for each thread the strongly connected set that it belongs to */
     size_t n_sets;
 };
 
@@ -106,7 +106,7 @@ static int net_make(struct net *n, const struct graph *g)
 
 struct visit {
     size_t thread;
-    size_t at; /* which successor comes next */
+    size_t at; /* the next successor to visit */
 };
 
 struct tarjan {
@@ -245,11 +245,13 @@ struct finder {
     const struct net *n;
     struct wait_report *out;
     size_t room;
-    const pid_t *pids; /* only findings that one of them is in; none: all */
+    const pid_t *pids; /* report only findings with a thread of one of these; none: all */
     size_t n_pids;
 };
 
-/* Makes the finding of a set: its own threads (a stopped one does not wait), then those behind it.
+/*
+ * Makes the finding of a set: first its own threads (but not a stopped one, which does not wait),
+ * then the threads that wait for them.
  */
 static int make_finding(const struct finder *f, struct wait_finding *out, size_t set,
                         const bool *marked)
@@ -282,7 +284,7 @@ static bool wanted(const struct finder *f, const bool *marked)
     return !f->n_pids;
 }
 
-/* Threads of one stopped process are one finding. */
+/* Tells whether the stopped process has been reported already: its threads are one finding. */
 static bool is_told(const struct finder *f, pid_t stopped)
 {
     for (size_t i = 0; i < f->out->n_findings; i++)
@@ -315,7 +317,10 @@ static int add_finding(struct finder *f, size_t set, enum wait_finding_kind kind
     return make_finding(f, at, set, marked);
 }
 
-/* A set is told when it waits for no other stuck thread: else it stands behind that one's. */
+/*
+ * Reports the sets that wait for no other stuck thread. The others are reported with the set that
+ * they wait for.
+ */
 static int look_at_sets(struct finder *f)
 {
     const struct net *n = f->n;
@@ -354,7 +359,7 @@ static int by_threads(const void *a, const void *b)
 
 /* ---- the chain of one process ---- */
 
-/* The thread that @t waits for next: a stuck one before a live one. */
+/* The thread that @t waits for next: preferably a stuck one. */
 static size_t next_thread(const struct graph *g, size_t t, const bool *seen)
 {
     const struct thread *from = &g->threads[t];
@@ -377,7 +382,7 @@ static size_t next_thread(const struct graph *g, size_t t, const bool *seen)
     return found;
 }
 
-/* Where the chain begins: a thread of the process that is stuck, else its first. */
+/* Where the chain begins: at a stuck thread of the process, else at its first thread. */
 static size_t first_of(const struct graph *g, const struct process *p)
 {
     for (size_t i = 0; i < p->n_threads; i++)
@@ -405,7 +410,7 @@ static int make_chain(const struct graph *g, size_t t, size_t *room, struct wait
         if (!at || graph_describe(g, &g->threads[t], at) < 0)
             return -ENOMEM;
         seen[t] = true;
-        /* What is taken as live needs nobody to go on. */
+        /* A thread that is live for a reason of its own waits for no other. */
         t = g->threads[t].outside && !g->threads[t].n_alternatives ? NO_THREAD
                                                                    : next_thread(g, t, seen);
     }

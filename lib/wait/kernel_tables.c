@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Two tables of the kernel that name processes: file locks, and System V queues of our namespace.
+/*
+ * Two tables of the kernel that name processes: file locks, and System V queues of our namespace.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -27,7 +28,10 @@ static void each_line(struct graph *g, const char *path, void (*add)(struct grap
         add(g, line);
 }
 
-/* "1: FLOCK  ADVISORY  WRITE 4711 fe:00:1234 0 EOF"; a lock that somebody waits for has "->". */
+/*
+ * Parses "1: FLOCK  ADVISORY  WRITE 4711 fe:00:1234 0 EOF". A lock that is still waited for has
+ * "->".
+ */
 static void add_lock(struct graph *g, const char *line)
 {
     const char *at = strchr(line, ':');
@@ -60,7 +64,7 @@ void graph_read_locks(struct graph *g)
     g->locks_read = true;
 }
 
-/* key msqid perms cbytes qnum lspid lrpid …, below a line of headings */
+/* Parses "key msqid perms cbytes qnum lspid lrpid …". The first line has headings. */
 static void add_queue(struct graph *g, const char *line)
 {
     unsigned long bytes, messages;

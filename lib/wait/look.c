@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* One look, and where it finds something a second one: only what both show is told. */
+/*
+ * Reads the machine once, and again if something is stuck: only what both readings show is
+ * reported.
+ */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -96,7 +99,7 @@ static int look(const struct wait_opts *opts, const struct graph_bpf *bpf, struc
     return r;
 }
 
-/* Chooses where threads and descriptors come from. @bpf stays NULL for /proc. */
+/* Chooses the source of threads and descriptors. @bpf stays NULL for /proc. */
 static int choose(const struct wait_opts *opts, struct graph_bpf **bpf, struct wait_report *out,
                   struct err *e)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The thread that is being explained, for the files that know what a call waits for. */
+/* For the files that find out what a call waits for: the thread that is being explained. */
 #pragma once
 
 #include "graph.h"
@@ -10,26 +10,26 @@ struct look {
     struct process *p;
 };
 
-/* Takes the thread as live. Its first reason stays. */
+/* Takes the thread to be live. The first reason that is given stays. */
 void look_live(const struct look *l, const char *why);
 
-/* Reads the thread's memory; false when not all of it can be read. */
+/* Reads the thread's memory. Return: false when not all of it can be read. */
 bool look_memory(const struct look *l, uint64_t address, void *to, size_t n);
 
-/* One more way in which the wait can end. Return: false without memory. */
+/* Adds an alternative: one more event that can end the wait. Return: false when memory is out. */
 bool look_add(const struct look *l, enum wait_object_kind kind, uint64_t dev, uint64_t inode,
               int fd);
 struct alternative *look_latest(const struct look *l);
 
-/* One more process that could end the latest alternative. */
+/* Adds a process that could end the latest alternative. */
 void look_add_waker(const struct look *l, size_t process);
 
-/* Whether numbers of processes mean the same to the thread as to us. */
+/* Tells whether process numbers mean the same to the thread as to us. */
 bool look_same_numbers(const struct look *l);
 
-/* channel_waits.c: a futex of an embedded channel. Return: whether it is one. */
+/* channel_waits.c: explains a futex of an embedded channel. Return: whether it is one. */
 bool look_channel(const struct look *l);
 
-/* bus_waits.c: a file of a served bus that is polled. Return: whether it is one. */
+/* bus_waits.c: explains the polling of a file of a served bus. Return: whether it is one. */
 bool look_bus(const struct look *l, const struct descriptor *d);
 void graph_buses_done(struct graph *g);

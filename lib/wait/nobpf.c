@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A build without BPF: /proc tells all. */
+/* A build without BPF: /proc is the only source. */
 #include <errno.h>
 
 #include "macros.h"

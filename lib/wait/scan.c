@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What there is: processes with their threads and descriptors, then the unix sockets of each
- * network namespace that was met. What vanishes meanwhile is left out; what may not be looked into
- * is hidden.
+ * Reads the machine: processes with their threads and descriptors, then the unix sockets of each
+ * network namespace that was found. Processes that end meanwhile are left out; those that may not
+ * be inspected are marked as hidden.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -42,7 +42,7 @@ static bool is_frozen(const struct graph *g, const char *cgroup)
     return strstr(buf_str(&text), "frozen 1") != NULL;
 }
 
-/* The path of the unified hierarchy ("0::/…"), else of the first line; "" where there is none. */
+/* The path in the unified hierarchy ("0::/…"), else in the first line; "" where there is none. */
 static char *cgroup_of(const struct graph *g, pid_t pid)
 {
     _cleanup_(buf_done) struct buf text = BUF_INIT;
@@ -59,7 +59,7 @@ static char *cgroup_of(const struct graph *g, pid_t pid)
     return at ? strndup(at, strcspn(at, "\n")) : strdup("");
 }
 
-/* Processes follow one another in few control groups. */
+/* Consecutive processes are often in the same control group. */
 int scan_add_cgroup(struct graph *g, pid_t pid, uint64_t key, uint32_t *out)
 {
     char *path;
@@ -111,7 +111,7 @@ static int on_mount(const struct proc_mount *m, void *ctx)
     return s->g->cgroup_mount ? 0 : -ENOMEM;
 }
 
-/* Notes the network namespace of a process, to list its sockets later. */
+/* Notes the network namespace of a process, whose sockets are listed later. */
 int scan_add_net(struct scan *s, pid_t pid, uint64_t inode)
 {
     uint64_t *seen;
@@ -140,7 +140,7 @@ int scan_add_net(struct scan *s, pid_t pid, uint64_t inode)
 
 /* ---- sockets ---- */
 
-/* The name as a string: zero bytes of an abstract one become '@'. */
+/* Returns the name as a string: zero bytes of an abstract name become '@'. */
 static char *name_of(const struct diag_socket *d)
 {
     bool abstract = d->name_len && !d->name[0];
@@ -190,7 +190,10 @@ static int scan_sockets(struct scan *s, struct err *e)
     uint64_t own = 0;
 
     (void)proc_ns(s->g->proc, PROC_SELF, "net", &own);
-    /* Sockets of a namespace that cannot be entered are not found, and so count as live. */
+    /*
+     * Sockets of a namespace that may not be entered are not found; those who wait for them count
+     * as live.
+     */
     for (size_t i = 0; r == 0 && i < s->n_fds; i++) {
         struct stat st;
 
@@ -328,9 +331,11 @@ struct descriptor *graph_fd(const struct graph *g, const struct thread *t, uint6
     return found;
 }
 
-/* ---- all of it ---- */
+/* ---- the whole scan ---- */
 
-/* The order of /proc is nearly that of the numbers; a number that was used again may break it. */
+/*
+ * /proc lists processes nearly in the order of their numbers; a reused number may break the order.
+ */
 static void sort_processes(struct graph *g)
 {
     bool sorted = true;

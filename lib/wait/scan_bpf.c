@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Threads and descriptors from two BPF iterators: all of the machine's in some milliseconds, where
- * /proc takes a call or two for each of them. They come in the order of thread numbers, and are
- * put in that of processes here.
+ * /proc takes a system call or two for each. They come in the order of thread numbers and are
+ * sorted by process here.
  */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -110,7 +110,7 @@ static int on_file(const void *record, void *ctx)
     return 0;
 }
 
-/* By process, in each its first thread in front. */
+/* Sorts by process; the first thread of each comes first. */
 static int by_thread(const void *a, const void *b)
 {
     const struct waitscan_thread *x = a, *y = b;
@@ -133,9 +133,12 @@ static int by_process(const void *a, const void *b)
     return (x->fd > y->fd) - (x->fd < y->fd);
 }
 
-/* ---- from a record to the graph ---- */
+/* ---- from records to the graph ---- */
 
-/* The letter that ps(1) shows. Bits of include/linux/sched.h that have never changed. */
+/*
+ * The letter that ps(1) shows for the state. These bits of include/linux/sched.h have never
+ * changed.
+ */
 static char letter_of(const struct waitscan_thread *t)
 {
     enum { STOPPED = 4, TRACED = 8, DEAD = 16, ZOMBIE = 32 };
@@ -165,7 +168,10 @@ static int add_call(const struct graph *g, const struct waitscan_thread *from, s
     return 0;
 }
 
-/* @alone: the process has no other thread. One that others outlive does nothing any more. */
+/*
+ * @alone: the process has no other thread. A zombie whose process has other threads does nothing
+ * any more.
+ */
 static int add_thread(struct graph *g, uint32_t process, const struct waitscan_thread *from,
                       bool alone)
 {
@@ -193,8 +199,8 @@ static int add_thread(struct graph *g, uint32_t process, const struct waitscan_t
 static int add_file(struct graph *g, uint32_t process, const struct waitscan_file *f)
 {
     static const enum descriptor_kind kinds[] = {
-        [WAITSCAN_OTHER] = FD_OTHER,   [WAITSCAN_PIPE] = FD_PIPE,   [WAITSCAN_FIFO] = FD_FIFO,
-        [WAITSCAN_SOCKET] = FD_SOCKET, [WAITSCAN_QUEUE] = FD_QUEUE, [WAITSCAN_FILE] = FD_FILE,
+        [WAITSCAN_OTHER] = FD_OTHER,   [WAITSCAN_PIPE] = FD_PIPE,       [WAITSCAN_FIFO] = FD_FIFO,
+        [WAITSCAN_SOCKET] = FD_SOCKET, [WAITSCAN_QUEUE] = FD_QUEUE,     [WAITSCAN_FILE] = FD_FILE,
         [WAITSCAN_EPOLL] = FD_EPOLL,   [WAITSCAN_EVENTFD] = FD_EVENTFD,
     };
     struct descriptor *d = ARRAY_MORE(g->fds, g->n_fds, g->fds_room);
@@ -217,7 +223,7 @@ static int add_file(struct graph *g, uint32_t process, const struct waitscan_fil
     return 0;
 }
 
-/* One process: its @n threads, and the files from @file on. */
+/* Adds one process: its @n threads, and its files from @file on. */
 static int add_process(struct scan *s, const struct records *all, size_t first, size_t n,
                        size_t *file)
 {

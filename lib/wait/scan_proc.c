@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Processes with their threads and descriptors, as /proc tells them. What vanishes meanwhile is
- * left out; what may not be looked into is hidden.
+ * Processes with their threads and descriptors, from /proc. Processes that end meanwhile are left
+ * out; those that may not be inspected are marked as hidden.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -25,7 +25,7 @@ enum {
 
 /* ---- threads ---- */
 
-/* The fields of a stat file behind the name. Return: how many of them were read. */
+/* Parses the fields of a stat file after the name. Return: how many were read. */
 static int parse_stat(const char *text, char *state, int *parent, unsigned int *flags, int *threads)
 {
     const char *end = strrchr(text, ')');
@@ -42,7 +42,7 @@ static int add_thread(struct scan *s, uint32_t process, pid_t tid, char state, b
     struct thread *t;
     int r;
 
-    /* The first thread of a process that goes on without it does nothing and wakes nobody. */
+    /* When the first thread has ended before the others, it does nothing and wakes nobody. */
     if (state == 'Z' && !alone)
         return 0;
     t = ARRAY_MORE(g->threads, g->n_threads, g->threads_room);
@@ -80,7 +80,10 @@ static int on_thread(pid_t tid, void *ctx)
 
 /* ---- descriptors ---- */
 
-/* What is mounted here is known already: whoever serves a FUSE may be stopped, and not answer. */
+/*
+ * Mounts in our own namespace are known already; asking a FUSE file could block, because its server
+ * may be stopped.
+ */
 static bool on_mqueue(struct scan *s, const struct proc_fd *f, uint64_t dev)
 {
     char path[64];
@@ -97,7 +100,7 @@ static bool on_mqueue(struct scan *s, const struct proc_fd *f, uint64_t dev)
     return fs.f_type == MQUEUE_MAGIC;
 }
 
-/* Fills in kind, device and inode. Return: whether anybody could wait for it. */
+/* Fills in kind, device and inode. Return: whether a thread could wait for such a descriptor. */
 static bool identify(struct scan *s, const struct proc_fd *f, struct descriptor *d)
 {
     struct statx st;
@@ -141,7 +144,7 @@ static int on_fd(const struct proc_fd *f, void *ctx)
         return 0;
     if (d.kind != FD_SOCKET && d.kind != FD_FILE && d.kind != FD_OTHER &&
         fstatat(f->dir, f->entry, &st, AT_SYMLINK_NOFOLLOW) == 0) {
-        /* The link's own permission bits tell how the descriptor was opened. */
+        /* The permission bits of the link itself tell how the descriptor was opened. */
         d.reads = st.st_mode & S_IRUSR;
         d.writes = st.st_mode & S_IWUSR;
     }

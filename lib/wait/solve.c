@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Who is live: first those that wait for nothing in the graph, then everybody whom a live thread
- * could wake, until nothing changes. Each thread and each edge is visited once.
+ * Finds the live threads: first those that do not wait for an object of the graph, then every
+ * thread that a live thread could wake, until nothing changes. Each thread and each edge is visited
+ * once.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -25,7 +26,7 @@ struct solver {
     struct graph *g;
     struct edge *edges; /* sorted by process */
     size_t n, room;
-    size_t *first; /* of each process's edges */
+    size_t *first; /* for each process the index of its first edge */
     size_t *todo;
     size_t n_todo;
 };
@@ -99,7 +100,9 @@ static void solver_done(struct solver *s)
     free(s->todo);
 }
 
-/* Makes live whoever has a reason of its own, or is in @moved (may be NULL), and whom those wake.
+/*
+ * Makes those threads live that have a reason of their own, or are in @moved (may be NULL), and all
+ * threads that these can wake.
  */
 static void solve(struct graph *g, const bool *moved)
 {
@@ -168,7 +171,7 @@ int graph_confirm(struct graph *g, const struct graph *before)
         moved[i] = !t->live && !same_wait(g, t, before);
         t->stopped = t->stopped && !moved[i];
     }
-    /* Those that are live already are not visited again, so all starts anew. */
+    /* Threads that are live already would not be visited again, so the solution starts anew. */
     for (size_t i = 0; i < g->n_threads; i++)
         g->threads[i].live = false;
     solve(g, moved);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Every thread with its system call, and every descriptor, of all processes: two iterators, which
- * the kernel runs while their files are read. It passes tasks and files that it holds.
+ * Reports every thread with its system call, and every descriptor, of all processes. These are two
+ * iterators, which the kernel runs while their files are read. It holds references to the tasks and
+ * files that it passes.
  */
 #include "pids.bpf.h"
 #include "waitscan_abi.h"
@@ -9,14 +10,14 @@
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 /* include/uapi/linux/magic.h, include/linux/fs.h, include/linux/sched.h */
-#define SOCKFS      0x534F434B
-#define PIPEFS      0x50495045
-#define ANON_INODES 0x09041934
-#define MODE_TYPE    0170000
-#define MODE_REGULAR 0100000
-#define MODE_FIFO    0010000
-#define FILE_READS   1
-#define FILE_WRITES  2
+#define SOCKFS        0x534F434B
+#define PIPEFS        0x50495045
+#define ANON_INODES   0x09041934
+#define MODE_TYPE     0170000
+#define MODE_REGULAR  0100000
+#define MODE_FIFO     0010000
+#define FILE_READS    1
+#define FILE_WRITES   2
 #define KERNEL_THREAD 0x00200000
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
@@ -47,7 +48,7 @@ struct task_struct___wait {
     void *cgroups;
 };
 
-struct task_struct___old { /* before Linux 5.14 */
+struct task_struct___old { /* the name before Linux 5.14 */
     long state;
 };
 
@@ -65,7 +66,7 @@ struct pt_regs {
 
 #pragma clang attribute pop
 
-/* What the kernel passes: each member takes eight bytes. */
+/* The context that the kernel passes: each member takes eight bytes. */
 struct seq_file;
 
 struct iterator {
@@ -81,7 +82,7 @@ struct task_at {
 struct file_at {
     struct iterator *meta;
     struct task_struct *task;
-    uint64_t fd; /* of which the lower half is set */
+    uint64_t fd; /* only the lower half is set */
     struct file *file;
 };
 
@@ -90,7 +91,7 @@ static __always_inline int number_of(struct task_struct *task)
     return pid_for_user(BPF_CORE_READ(task, thread_pid));
 }
 
-/* Not static: libbpf would not map the variables of a program that has no other. */
+/* Not static: libbpf would not map the variables of a program that has only static ones. */
 uint32_t numbers_known;
 
 static __always_inline void numbers_init(void)
@@ -110,7 +111,7 @@ static __always_inline bool is_text(const char *text, const char *what)
     return same;
 }
 
-/* What an anonymous inode is stands in its name only. */
+/* The kind of an anonymous inode can only be read from its name. */
 static __always_inline void classify_anonymous(struct file *file, struct waitscan_file *out)
 {
     const unsigned char *name = BPF_CORE_READ(file, f_path.dentry, d_name.name);
@@ -158,7 +159,10 @@ int files(struct file_at *at)
     if (!task || !file)
         return 0;
     leader = BPF_CORE_READ(task, group_leader);
-    /* Old kernels tell what threads share for each of them. */
+    /*
+     * Old kernels report a table that threads share once for each of them: report it for the leader
+     * only.
+     */
     if (task != leader && BPF_CORE_READ(task, files) == BPF_CORE_READ(leader, files))
         return 0;
     numbers_init();

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Between waitscan.bpf.c and scan_bpf.c: the records that the two iterators write. */
+/* The records that the two iterators of waitscan.bpf.c write and scan_bpf.c reads. */
 #pragma once
 
 #include <stdint.h>
@@ -17,9 +17,10 @@ enum waitscan_kind {
 
 /**
  * struct waitscan_file - a descriptor
- * @inode: what it leads to; of an eventfd the kernel's number of it
- * @dev: the file system, as the kernel keeps the number
- * @pid, @table: process, and the thread whose table it is in; 0 for those without a number here
+ * @inode: of the open file; for an eventfd its id, which the kernel gives it
+ * @dev: the file system, numbered as in the kernel
+ * @pid, @table: the process, and the thread whose table has the descriptor; 0 for those that have
+ *   no number in our pid namespace
  * @kind: enum waitscan_kind
  */
 struct waitscan_file {
@@ -34,18 +35,18 @@ struct waitscan_file {
 };
 
 enum {
-    WAITSCAN_RUNS = 1,    /* it was not blocked, or did not stay so while it was looked at */
+    WAITSCAN_RUNS = 1,    /* it was not blocked, or not throughout the reading */
     WAITSCAN_NO_REGS = 2, /* this kernel does not give its registers (before Linux 5.15) */
 };
 
 /**
  * struct waitscan_thread - a thread
- * @nr, @args: its system call; @nr is -1 when it is in none
+ * @nr, @args: its system call; @nr is -1 when it is not in one
  * @switches: how often it has slept
  * @ran: when it last got a processor, ns of the scheduler's clock; 0: not known
  * @groups: an address that threads of the same control groups share
  * @net: inode number of its network namespace
- * @state, @exit_state, @flags: as the kernel has them
+ * @state, @exit_state, @flags: as in the kernel's struct task_struct
  */
 struct waitscan_thread {
     int64_t nr;

@@ -18,7 +18,8 @@
 enum {
     DATA_START = 64 * 1024,
     DATA_MAX = 1024 * 1024 * 1024,
-    TRANSFERS = 16384, /* in an array that ends at a page that cannot be written */
+    /* room for transfers, in an array whose end adjoins a page that cannot be written */
+    TRANSFERS = 16384,
 };
 
 struct known_id {
@@ -30,7 +31,7 @@ struct b1_client {
     struct b1_device dev;
     int fd;
     bool single;
-    bool knows; /* all of its ids */
+    bool knows; /* all ids of the peer are known */
     struct known_id *ids;
     size_t n_ids;
     size_t ids_cap;
@@ -91,7 +92,10 @@ int b1_probe(const struct b1_device *dev, bool *single)
     return 0;
 }
 
-/* The array for received transfers, as the RFC's code ignores how long it is. */
+/*
+ * Makes the array for received transfers. The RFC's code ignores its length, so the page after it
+ * cannot be written.
+ */
 static int guarded_new(struct b1_client *c)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
@@ -166,7 +170,7 @@ int b1_client_fd(const struct b1_client *c)
     return c->fd;
 }
 
-/* Room for @n more ids, so that keeping them cannot fail later. */
+/* Makes room for @n more ids, so that adding them cannot fail later. */
 static int ids_reserve(struct b1_client *c, size_t n)
 {
     size_t cap = MAX(c->ids_cap * 2, c->n_ids + n);
@@ -195,8 +199,10 @@ static struct known_id *id_find(const struct b1_client *c, uint64_t id)
     return NULL;
 }
 
-/* Tells whether an id may go along with a message: the RFC's code crashes on unknown ids and on
- * those of nodes. */
+/*
+ * Tells whether a message may carry an id: the RFC's code crashes on unknown ids and on ids of
+ * nodes.
+ */
 static bool id_may_go_along(const struct b1_client *c, uint64_t id)
 {
     const struct known_id *known = c->knows ? id_find(c, id) : NULL;
@@ -204,7 +210,7 @@ static bool id_may_go_along(const struct b1_client *c, uint64_t id)
     return known && !known->is_node;
 }
 
-/* Tells whether an id may be given to the bus: the RFC's code crashes on unknown ids in places. */
+/* Tells whether an id may be passed to the bus: in places the RFC's code crashes on unknown ids. */
 static bool id_usable(const struct b1_client *c, uint64_t id)
 {
     return !c->knows || id_find(c, id);
@@ -213,7 +219,7 @@ static bool id_usable(const struct b1_client *c, uint64_t id)
 static int transfer_one(struct b1_client *c, struct b1_client *to, struct bus1_transfer *src,
                         uint64_t *ret)
 {
-    /* A served bus may answer without an id. */
+    /* A server may answer without setting the id. */
     struct bus1_transfer dst = {.id = BUS1_INVALID};
     struct bus1_cmd_transfer cmd = {
         .to = to == c ? BUS1_INVALID : (uint64_t)to->fd,
@@ -253,7 +259,10 @@ int b1_client_give(struct b1_client *c, struct b1_client *to, uint64_t handle, u
     return id_usable(c, handle) ? transfer_one(c, to, &src, ret) : -EBADRQC;
 }
 
-/* Refuses what the RFC's code cannot do in one transaction: several would not be the same. */
+/*
+ * Refuses several ids where the RFC's code cannot take them in one transaction: several calls would
+ * have another effect.
+ */
 static int check_single(const struct b1_client *c, size_t n, const char *what, struct err *e)
 {
     if (!c->single || n <= 1)
@@ -282,7 +291,10 @@ int b1_client_release(struct b1_client *c, const uint64_t *ids, size_t n, struct
     return r < 0 ? r : 0;
 }
 
-/* Names the destination that made a SEND fail. A conforming bus writes an int32 for each. */
+/*
+ * Names the destination that made a SEND fail. A conforming bus writes an int32 for each
+ * destination.
+ */
 static void name_culprit(const struct b1_client *c, const uint64_t *to, size_t n,
                          const uint64_t *errors, int r, struct err *e)
 {
@@ -341,7 +353,7 @@ int b1_client_send(struct b1_client *c, const uint64_t *to, size_t n, const void
     return r < 0 ? r : 0;
 }
 
-/* Room for @n bytes of data. */
+/* Makes room for @n bytes of data. */
 static int data_reserve(struct b1_client *c, size_t n)
 {
     char *p;
@@ -373,7 +385,10 @@ static int recv_once(struct b1_client *c, struct bus1_message *msg, struct bus1_
     return call(c, BUS1_CMD_RECV, &cmd);
 }
 
-/* Keeps what came with the message. An array that was written by bytes holds one id, the last. */
+/*
+ * Keeps the handles that the message carried. The RFC's code writes the array by bytes: then only
+ * the last id in it is intact.
+ */
 static int recv_keep(struct b1_client *c, const struct bus1_message *msg, struct b1_received *m)
 {
     size_t n = (size_t)msg->n_transfers;
@@ -417,7 +432,7 @@ int b1_client_recv(struct b1_client *c, struct b1_received *m, struct err *e)
             return err_set(e, -EMSGSIZE, NULL, "a message carries more than %d handles", TRANSFERS);
         if (c->data_cap >= DATA_MAX)
             return err_set(e, -EMSGSIZE, NULL, "a message is larger than %d bytes", DATA_MAX);
-        /* The document's bus has said how long it is; the RFC's code has not. */
+        /* A conforming bus has returned the length of the message; the RFC's code has not. */
         want = MAX(c->data_cap * 2, (size_t)msg.n_data);
         r = data_reserve(c, MIN(want, (size_t)DATA_MAX));
     }
@@ -454,7 +469,7 @@ int b1_client_wait(struct b1_client *c, int timeout_ms, struct b1_received *m, s
         r = c->dev.poll(c->dev.ctx, c->fd, left);
         if (r < 0)
             return r;
-        /* A POLLIN that is stuck, as the RFC's code has it, must not make this spin. */
+        /* With the RFC's code POLLIN may stay set, which must not make this loop spin. */
         r = b1_client_recv(c, m, e);
         if (r != -EAGAIN)
             return r;

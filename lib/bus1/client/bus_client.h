@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A client of bus1 that lives with the document's bus and with the RFC's code, whose differences it
- * probes or avoids. It speaks the four ioctls only, through a device that is either a file or a bus
- * in this process.
+ * A client of bus1 that works both with the bus of the document and with the RFC's code, whose
+ * differences it detects or avoids. It uses only the four ioctls, on a device that is either a file
+ * or a bus in this process.
  */
 #pragma once
 
@@ -15,11 +15,12 @@
 #include "errinfo.h"
 
 /**
- * struct b1_device - where peers come from
- * @open: a new peer: a descriptor, or -errno
- * @ioctl: 0 or more, or -errno
- * @poll: whether it may be worth to receive: 1, 0 after @timeout_ms (-1: none), or -errno
- * @close: ends a descriptor
+ * struct b1_device - the device that peers are opened on
+ * @open: opens a peer. Return: a descriptor, or -errno
+ * @ioctl: Return: 0 or more, or -errno
+ * @poll: tells whether a message may be waiting. Return: 1, 0 after @timeout_ms (-1: no limit), or
+ *   -errno
+ * @close: closes a descriptor
  */
 struct b1_device {
     int (*open)(void *ctx);
@@ -29,72 +30,75 @@ struct b1_device {
     void *ctx;
 };
 
-/* The device at @path, which must stay valid: /dev/bus1 or a served file. */
+/* Uses the file @path, which must stay valid: /dev/bus1 or a served file. */
 void b1_device_file(struct b1_device *dev, const char *path);
 
 struct b1_embedded;
 
-/* A bus in this process. b1_embedded_free() closes what is still open. */
+/* Makes a bus in this process. b1_embedded_free() closes peers that are still open. */
 int b1_embedded_new(const struct b1_config *cfg, struct b1_device *dev, struct b1_embedded **ret);
 void b1_embedded_free(struct b1_embedded *m);
 #ifdef BUS1_RFC_DEFECTS
-/* How many calls were made after which a kernel with the RFC's code would not have come back. */
+/* How many calls were made that would have crashed a kernel with the RFC's code. */
 unsigned int b1_embedded_oopses(const struct b1_embedded *m);
 #endif
-/* The peer behind a descriptor, for looking; NULL if there is none. */
+/* The peer behind a descriptor, for inspection; NULL if there is none. */
 struct b1_peer *b1_embedded_peer(const struct b1_embedded *m, int fd);
 
 /**
- * b1_probe() - ask a device which of the two it is
- * @single: set when arrays can hold one element only, which the RFC's code needs
+ * b1_probe() - find out whether a device behaves like the document or like the RFC's code
+ * @single: set when arrays can hold only one element, as in the RFC's code
  *
- * On a throw-away peer, with a TRANSFER that only a conforming bus takes.
+ * Opens a temporary peer, and calls a TRANSFER that only a conforming bus accepts.
  */
 int b1_probe(const struct b1_device *dev, bool *single);
 
-/* The meaning of a bus's error in words. @r: a negative errno of any call here. */
+/* Describes an error of the bus in words. @r: a negative errno that any call here returned. */
 const char *b1_client_error(int r);
 
 struct b1_client;
 
 /**
- * b1_client_open() - a peer of one's own
- * @dev: the device, which must outlive it
- * @single: of b1_probe()
+ * b1_client_open() - open a new peer
+ * @dev: the device, which must outlive the client
+ * @single: the result of b1_probe()
  */
 int b1_client_open(const struct b1_device *dev, bool single, struct b1_client **ret);
 
-/* A peer that somebody else opened: its ids are not known, so what is sent is not checked. */
+/*
+ * Uses a peer that somebody else opened. Its ids are not known, so ids that are sent are not
+ * checked.
+ */
 int b1_client_adopt(const struct b1_device *dev, bool single, int fd, struct b1_client **ret);
 
-/* Closes the descriptor too. NULL is fine. */
+/* Closes the descriptor too. NULL is allowed. */
 void b1_client_close(struct b1_client *c);
 int b1_client_fd(const struct b1_client *c);
 
-/* A new node of @c, with a handle in @to (which may be @c). */
+/* Makes a node of @c, with a handle in @to (which may be @c). */
 int b1_client_node(struct b1_client *c, struct b1_client *to, uint64_t *node, uint64_t *handle);
 
-/* A copy of @c's handle for @to. */
+/* Makes a copy of @c's handle in @to. */
 int b1_client_give(struct b1_client *c, struct b1_client *to, uint64_t handle, uint64_t *ret);
 
-/* Nodes and handles, in one transaction. @e: why not. */
+/* Releases nodes and handles in one transaction. @e: the reason of a failure. */
 int b1_client_release(struct b1_client *c, const uint64_t *ids, size_t n, struct err *e);
 
 /**
  * b1_client_send() - one message to several handles
- * @c: from
- * @to, @n: handles
- * @data, @len: what
- * @carry, @n_carry: handles that go along
- * @e: why not
+ * @c: the sender
+ * @to, @n: the destinations
+ * @data, @len: the data
+ * @carry, @n_carry: the handles that the message carries
+ * @e: the reason of a failure
  */
 int b1_client_send(struct b1_client *c, const uint64_t *to, size_t n, const void *data, size_t len,
                    const uint64_t *carry, size_t n_carry, struct err *e);
 
 /**
  * struct b1_received - a message; valid until the next one of the same client
- * @account: BUS1_INVALID when the bus does not say
- * @lost_ids: the bus garbled the ids of this many of the transfers, which are not in the array
+ * @account: BUS1_INVALID when the bus does not report it
+ * @lost_ids: how many ids of transfers the bus corrupted; they are not in the array
  */
 struct b1_received {
     uint64_t type;
@@ -107,8 +111,8 @@ struct b1_received {
     size_t lost_ids;
 };
 
-/* The next message. Return: 0; -EAGAIN when there is none. */
+/* Receives the next message. Return: 0; -EAGAIN when there is none. */
 int b1_client_recv(struct b1_client *c, struct b1_received *m, struct err *e);
 
-/* Waits up to @timeout_ms for a message and takes it. Return: also -ETIMEDOUT. */
+/* Waits up to @timeout_ms for a message and receives it. Return: also -ETIMEDOUT. */
 int b1_client_wait(struct b1_client *c, int timeout_ms, struct b1_received *m, struct err *e);

@@ -108,7 +108,7 @@ static struct entry *entry_find(struct peer *p, const char *name)
     return t;
 }
 
-/* The part after the dot of PEER.NAME, and its peer. */
+/* Splits PEER.NAME: finds the peer and returns the part after the dot. */
 static const char *split(struct b1_script *s, const char *word, struct peer **peer, struct err *e)
 {
     const char *dot = strchr(word, '.');
@@ -144,7 +144,7 @@ static struct entry *handle_get(struct b1_script *s, const char *word, struct pe
     return NULL;
 }
 
-/* A new, empty entry that is not in the list yet. */
+/* Allocates an empty entry, which is not in the list yet. */
 static struct entry *entry_new(struct peer *p, const char *name, struct err *e)
 {
     struct entry *t;
@@ -171,7 +171,7 @@ static void entry_add(struct peer *p, struct entry *t)
     p->entries = t;
 }
 
-/* Forgets what has neither node nor handle left. */
+/* Removes the entries that have neither a node nor a handle left. */
 static void entries_sweep(struct peer *p)
 {
     for (struct entry **at = &p->entries; *at;) {
@@ -262,7 +262,7 @@ static int cmd_give(struct b1_script *s, const struct b1_words *w, struct err *e
     return 0;
 }
 
-/* Handles of one peer, joined by commas. */
+/* Parses a list of handles of one peer, joined by commas. */
 static int handles_get(struct b1_script *s, char *word, struct peer **peer, uint64_t *ids,
                        size_t *n, struct err *e)
 {
@@ -305,7 +305,7 @@ static int cmd_send(struct b1_script *s, const struct b1_words *w, struct err *e
     return r < 0 ? fail(e, r, "cannot send") : 0;
 }
 
-/* Names what came along: by the user's list, else by id. */
+/* Names the received handles: as the user's list says, else after their ids. */
 static int name_received(struct peer *p, const struct b1_received *m, char **names,
                          struct buf *joined, struct err *e)
 {
@@ -346,7 +346,7 @@ static int recv_one(struct b1_script *s, struct peer *p, char **names, struct er
     out.target = target_name(p, &m);
     out.handles = joined.len ? buf_str(&joined) : NULL;
     out.m = &m;
-    /* The message is off the queue: it is shown even when its handles could not be named. */
+    /* The message is off the queue: it is shown even if its handles could not be named. */
     s->message(s->ctx, &out);
     return named;
 }
@@ -379,8 +379,8 @@ static int cmd_recv(struct b1_script *s, const struct b1_words *w, struct err *e
 }
 
 /*
- * Releases @ids at one instant. The RFC's code takes one id at a time: there a node and its own
- * handle, which have one name, go one after the other. Several names are refused.
+ * Releases @ids in one transaction. The RFC's code accepts one id at a time: there the node and the
+ * handle that share one name are released one after the other, and several names are refused.
  */
 static int release_ids(struct b1_script *s, struct peer *p, const uint64_t *ids, size_t n,
                        size_t n_names, struct err *e)
@@ -493,7 +493,7 @@ const struct b1_script_command b1_script_commands[] = {
     {NULL, NULL, NULL},
 };
 
-/* In the order of the table above. */
+/* In the order of b1_script_commands. */
 static const struct {
     size_t min_words;
     int (*run)(struct b1_script *s, const struct b1_words *w, struct err *e);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Devices: a file whose ioctls are the kernel's or a server's, and a bus in this process. */
+/*
+ * The two kinds of devices: a file, whose ioctls a kernel or a server runs, and a bus in this
+ * process.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -50,7 +53,7 @@ void b1_device_file(struct b1_device *dev, const char *path)
 
 struct b1_embedded {
     struct b1_bus *bus;
-    struct b1_peer **peers; /* by descriptor; NULL: closed */
+    struct b1_peer **peers; /* indexed by descriptor; NULL: closed */
     size_t n_peers;
 #ifdef BUS1_RFC_DEFECTS
     unsigned int oopses;
@@ -138,7 +141,7 @@ static int own_ioctl(void *ctx, int fd, unsigned int cmd, void *arg)
     return p ? b1_ioctl(p, cmd, arg, &own_ops, ctx) : -EBADF;
 }
 
-/* No other thread or process can send to a bus in this process: waiting would never end. */
+/* No other thread or process can send to a bus in this process, so a wait would never end. */
 static int own_poll(void *ctx, int fd, int timeout_ms _unused_)
 {
     struct b1_peer *p = b1_embedded_peer(ctx, fd);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A command line of the script language in words. */
+/* Splits a command of the script language into words. */
 #include "script_words.h"
 
 #include <ctype.h>
@@ -22,7 +22,7 @@ static int hex_digit(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Reads the characters behind a backslash. Return: the place behind them, or NULL. */
+/* Reads the characters after a backslash. Return: the position after them, or NULL. */
 static const char *read_escape(const char *p, struct buf *out)
 {
     static const char names[] = "ntr0\\\"", values[] = "\n\t\r\0\\\"";
@@ -38,7 +38,7 @@ static const char *read_escape(const char *p, struct buf *out)
     return p + 3;
 }
 
-/* Return: behind the closing quote, or NULL. */
+/* Return: the position after the closing quote, or NULL. */
 static const char *read_quoted(const char *p, struct buf *out, struct err *e)
 {
     char quote = *p++;

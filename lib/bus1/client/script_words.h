@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A command line of the script language in words. */
+/* Splits a command of the script language into words. */
 #pragma once
 
 #include <stddef.h>
@@ -9,7 +9,7 @@
 
 enum { B1_WORDS_MAX = 64 };
 
-/* A word may hold any byte, also a NUL, and is followed by one that @len does not count. */
+/* A word may hold any byte, even a NUL. It is followed by a NUL that @len does not count. */
 struct b1_word {
     char *s;
     size_t len;
@@ -24,10 +24,10 @@ struct b1_words {
 void b1_words_done(struct b1_words *w);
 
 /**
- * b1_words_next() - the words of the next command
- * @text: where it begins; set to where the following one does
- * @w: filled; release with b1_words_done()
- * @e: why not
+ * b1_words_next() - split the next command into words
+ * @text: its beginning; set to the beginning of the command after it
+ * @w: set to the words; release with b1_words_done()
+ * @e: the reason of a failure
  *
  * Words are separated by blanks. "…" knows \n \t \r \0 \\ \" and \xHH, '…' is taken as it is; a '#'
  * at the start of a word begins a comment.

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The bus itself: its peers, and the users that are charged for what they make. */
+/* The bus itself: its peers, and the users whose quotas are charged. */
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -23,7 +23,7 @@ void b1_bus_free(struct b1_bus *bus)
 {
     if (!bus)
         return;
-    /* Charges end with the peers and messages that they are for. */
+    /* Each charge is returned by the peer or message that it was made for, and none is left. */
     assert(!bus->peers && !bus->use.peers && !bus->use.nodes && !bus->use.handles &&
            !bus->use.messages && !bus->use.bytes);
     pthread_mutex_destroy(&bus->lock);

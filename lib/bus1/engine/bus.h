@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * bus1 as pure memory: peers, nodes, handles, and the messages between them. No I/O and no pointer
- * into a client: what a system call would copy is copied by the caller, before and after.
+ * bus1 in memory only: peers, nodes, handles, and the messages between them. There is no I/O, and
+ * no pointer into a client: the caller copies, before and after, what a system call would copy.
  *
- * Every function takes effect at one instant, under the lock of the bus, or not at all. Messages
- * are queued in the order of these instants, which is therefore one total order: it respects
+ * Every function takes effect completely or not at all, at one instant, under the lock of the bus.
+ * Messages are queued in the order of these instants, which is a total order. It respects
+ * causality, even where processes communicate by other means than the bus.
  * causality, also through channels that the bus does not see.
  */
 #pragma once
@@ -19,10 +20,10 @@ struct b1_peer;
 struct b1_packet;
 
 /**
- * struct b1_limits - most of each thing
+ * struct b1_limits - quotas, each a maximum
  * @peers: open peers of one user
  * @nodes: living nodes of one user
- * @handles: handles of one user, also those in waiting messages that the user sent
+ * @handles: handles of one user, including those in waiting messages that the user sent
  * @messages: waiting messages that one user sent, one for each destination
  * @bytes: memory of waiting messages that one user sent; a multicast counts once
  * @message_bytes: data of one message
@@ -38,7 +39,7 @@ struct b1_limits {
     uint64_t batch;
 };
 
-/* The limits of a bus that is made without others. */
+/* The default limits. */
 #define B1_LIMITS_DEFAULT                                                          \
     {                                                                              \
         .peers = 16384, .nodes = 1 << 18, .handles = 1 << 18, .messages = 1 << 18, \
@@ -47,11 +48,11 @@ struct b1_limits {
 
 /**
  * struct b1_config - how a bus is made
- * @limits: see there
+ * @limits: the quotas
  * @defects: B1_DEFECT_*; only in a build for tests (bus_defects.h)
  * @on_message: called when a message joined a peer's queue, with the peer's @data of b1_peer_new().
- *   Under the lock of the bus: must be quick and must not call back. May be NULL
- * @on_event: told of all that happens, in its order; as @on_message. May be NULL
+ *   It is called under the lock of the bus: it must be quick and must not call back. May be NULL
+ * @on_event: called for each event, in their order; under the same conditions. May be NULL
  * @ctx: first argument of both
  */
 struct b1_config {
@@ -66,14 +67,14 @@ struct b1_config {
 
 int b1_bus_new(const struct b1_config *cfg, struct b1_bus **ret);
 
-/* All peers must have been closed. NULL is fine. */
+/* Frees the bus. All peers must have been closed. NULL is allowed. */
 void b1_bus_free(struct b1_bus *bus);
 
 const struct b1_limits *b1_bus_limits(const struct b1_bus *bus);
 
 /**
  * b1_peer_new() - open a peer
- * @bus: where
+ * @bus: the bus to open it on
  * @uid: the user that is charged
  * @data: handed to the callbacks and the snapshot
  * @ret: the peer, with one reference
@@ -84,25 +85,27 @@ int b1_peer_new(struct b1_bus *bus, uint32_t uid, void *data, struct b1_peer **r
 
 /*
  * Releases the peer's nodes and handles in one transaction, drops its queue, and drops the
- * reference of b1_peer_new(). Whoever still holds another reference only gets -ESHUTDOWN.
+ * reference of b1_peer_new(). Callers that hold another reference get only -ESHUTDOWN from now on.
  */
 void b1_peer_close(struct b1_peer *peer);
 
 struct b1_peer *b1_peer_ref(struct b1_peer *peer);
 void b1_peer_unref(struct b1_peer *peer);
 
-/* Unique on its bus, never reused, from 1. */
+/* The serial number: unique on its bus, never reused, the first is 1. */
 uint64_t b1_peer_serial(const struct b1_peer *peer);
 struct b1_bus *b1_peer_bus(const struct b1_peer *peer);
 
-/* The user that is charged. */
+/* The user whose quota is charged. */
 uint32_t b1_peer_uid(const struct b1_peer *peer);
 
 /* Tells whether a message waits. */
 bool b1_peer_waiting(struct b1_peer *peer);
 
-/* What poll() says: as b1_peer_waiting(), but for B1_DEFECT_POLLIN. A hint for poll():
- * b1_recv_begin() decides. */
+/*
+ * The answer to poll(): as b1_peer_waiting(), except with B1_DEFECT_POLLIN. It is only a hint:
+ * b1_recv_begin() tells for certain.
+ */
 bool b1_peer_readable(struct b1_peer *peer);
 
 /* Tells whether an id is a handle of the peer. */
@@ -124,14 +127,14 @@ struct b1_transfer_op;
 
 /**
  * b1_transfer_begin() - prepare new nodes and handles
- * @from: whose handles are copied, whose nodes are made
- * @to: who gets the new handles; may be @from
+ * @from: the peer whose handles are copied, and which will own the new nodes
+ * @to: the peer that gets the new handles; may be @from
  * @v: the elements
- * @n: how many
+ * @n: number of elements
  * @ret: for b1_transfer_commit() or b1_transfer_abort(), one of which must follow
  *
- * The ids are final, but nothing exists before the commit: so that they can be written to a client
- * whose memory may fail.
+ * The ids are final, but nothing exists before the commit, so that the ids can be written to the
+ * memory of a client first: if that fails, nothing has to be undone.
  *
  * Return: 0; -EBADRQC for an unknown handle, or one whose node is gone; -EDQUOT; -ENOMEM; -EXDEV
  * for peers of two buses; -ESHUTDOWN.
@@ -139,44 +142,46 @@ struct b1_transfer_op;
 int b1_transfer_begin(struct b1_peer *from, struct b1_peer *to, struct b1_transfer *v, size_t n,
                       struct b1_transfer_op **ret);
 
-/* Makes the nodes and handles exist. Releases @op in every case. Return: as b1_transfer_begin(),
- * since things may have changed meanwhile. */
+/*
+ * Makes the nodes and handles exist. Releases @op in every case. Return: as b1_transfer_begin(),
+ * because the bus may have changed in between.
+ */
 int b1_transfer_commit(struct b1_transfer_op *op);
 void b1_transfer_abort(struct b1_transfer_op *op);
 
-/* b1_transfer_begin() and b1_transfer_commit() at once. */
+/* Calls b1_transfer_begin() and b1_transfer_commit(). */
 int b1_transfer(struct b1_peer *from, struct b1_peer *to, struct b1_transfer *v, size_t n);
 
 /**
  * b1_release() - release nodes and handles in one transaction
- * @peer: whose
+ * @peer: the owner of the ids
  * @ids: nodes and handles, in any order
- * @n: how many
+ * @n: number of ids
  *
- * Return: 0; -EBADRQC when an id is unknown or comes twice, and then nothing was released;
+ * Return: 0; -EBADRQC when an id is unknown or is given twice: then nothing was released;
  * -ENOMEM; -ESHUTDOWN.
  */
 int b1_release(struct b1_peer *peer, const uint64_t *ids, size_t n);
 
 /**
- * b1_packet_new() - room for a message
+ * b1_packet_new() - allocate a message
  * @n_data: bytes of data
- * @n_destinations: how many will get it
- * @n_transfers: handles it carries
+ * @n_destinations: how many destinations it will have
+ * @n_transfers: how many handles it carries
  * @ret: the packet, with undefined data
  */
 int b1_packet_new(size_t n_data, size_t n_destinations, size_t n_transfers, struct b1_packet **ret);
 void *b1_packet_data(struct b1_packet *p);
-/* For a packet that was not sent. NULL is fine. */
+/* Frees a packet that was not sent. NULL is allowed. */
 void b1_packet_free(struct b1_packet *p);
 
 /**
  * b1_send() - one message to all destinations, or to none
  * @peer: the sender
- * @p: the packet; belongs to the bus on success and stays the caller's on failure
+ * @p: the packet; the bus takes it over on success, the caller keeps it on failure
  * @destinations: handles of the sender, as many as the packet was made for
  * @transfers: handles of the sender, likewise; each destination gets its own copies
- * @errors: when not NULL: what each destination contributed, 0 or a negative errno
+ * @errors: when not NULL: set to the error of each destination, 0 or a negative errno
  *
  * Return: 0; -EBADRQC for an unknown handle or one whose node is gone; -EDQUOT; -ENOMEM;
  * -ESHUTDOWN.
@@ -187,13 +192,13 @@ int b1_send(struct b1_peer *peer, struct b1_packet *p, const uint64_t *destinati
 /**
  * struct b1_view - a waiting message, borrowed
  * @type: BUS1_MESSAGE_TYPE_*
- * @id: the node it came to, or the handle for NODE_RELEASE
- * @account: user of who caused it, or BUS1_INVALID
+ * @id: the receiver's node that it was sent to; for NODE_RELEASE the receiver's handle
+ * @account: the user who caused it, or BUS1_INVALID
  * @from: serial of the peer that caused it
- * @data: its bytes
- * @n_data: how many
+ * @data: its data
+ * @n_data: length of the data
  * @transfers: ids that the receiver will know after b1_recv_commit()
- * @n_transfers: how many
+ * @n_transfers: number of ids
  * @msg: private
  */
 struct b1_view {
@@ -210,7 +215,7 @@ struct b1_view {
 
 /**
  * b1_recv_begin() - look at the oldest message
- * @peer: whose queue
+ * @peer: the peer whose queue is read
  * @v: the message, valid until b1_recv_commit() or b1_recv_abort(), one of which must follow
  *
  * Return: 0; -EAGAIN when nothing waits; -ESHUTDOWN.
@@ -218,15 +223,15 @@ struct b1_view {
 int b1_recv_begin(struct b1_peer *peer, struct b1_view *v);
 
 /*
- * Takes it off the queue. Return: 0; -EAGAIN when another receiver of the same peer took it first:
- * begin again; -ESHUTDOWN. @v ends in every case.
+ * Takes the message off the queue. Return: 0; -EAGAIN when another thread took it first for the
+ * same peer: begin again; -ESHUTDOWN. @v is invalid afterwards in every case.
  */
 int b1_recv_commit(struct b1_peer *peer, struct b1_view *v);
 
-/* Leaves it where it is. */
+/* Leaves the message on the queue. */
 void b1_recv_abort(struct b1_peer *peer, struct b1_view *v);
 
-/* Totals, of one user or of the bus. */
+/* Totals of one user or of the whole bus. */
 struct b1_usage {
     uint64_t peers;
     uint64_t nodes;
@@ -237,20 +242,20 @@ struct b1_usage {
 
 void b1_bus_usage(struct b1_bus *bus, struct b1_usage *ret);
 
-/* Calls @fn between two transactions, under the lock of the bus: it must not call back. */
+/* Calls @fn between two transactions, under the lock of the bus. @fn must not call the engine. */
 void b1_bus_at_rest(struct b1_bus *bus, void (*fn)(void *ctx), void *ctx);
 
 /**
- * struct b1_visit - a look at the bus as it stands
- * @peer: a peer begins; false skips what it has
- * @node: a node of it: its id, and the living handles that refer to it
- * @handle: a handle of it: its id; serial of the node's owner and the node's id, or 0 and 0 when
- * the node is gone; whether it is still in a waiting message
+ * struct b1_visit - callbacks that are shown the state of the bus
+ * @peer: a peer; return false to skip its nodes, handles and messages
+ * @node: a node of that peer: its id, and the living handles that refer to it
+ * @handle: a handle of that peer: its id; the serial of the node's owner and the node's id, or 0
+ *   and 0 when the node has been released; whether the handle is still in a waiting message
  * @message: a waiting message, oldest first
- * @end: after all of that, before anything else happens
+ * @end: called last, before the lock is released
  * @ctx: first argument of all
  *
- * All are called under the lock of the bus and must not call back. A callback may be NULL.
+ * All are called under the lock of the bus and must not call the engine. Each may be NULL.
  */
 struct b1_visit {
     bool (*peer)(void *ctx, uint64_t serial, uint32_t uid, void *data, size_t n_messages,
@@ -262,14 +267,14 @@ struct b1_visit {
     void *ctx;
 };
 
-/* Every peer of the bus, at one instant. */
+/* Visits every peer of the bus; all that is shown is of one instant. */
 void b1_bus_visit(struct b1_bus *bus, const struct b1_visit *visit);
 
 /**
- * b1_queue_pin() - all that waits for a peer, oldest first, as it is now
- * @peer: whose queue
+ * b1_queue_pin() - get all messages that wait for a peer now, oldest first
+ * @peer: the peer whose queue is read
  * @ret: the messages, valid until b1_queue_unpin() even when they are received meanwhile
- * @n: how many
+ * @n: number of messages
  */
 int b1_queue_pin(struct b1_peer *peer, struct b1_view **ret, size_t *n);
 void b1_queue_unpin(struct b1_peer *peer, struct b1_view *v, size_t n);

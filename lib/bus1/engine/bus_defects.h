@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Ways in which the kernel code of the RFC differs from its document. The tests build the bus with
- * BUS1_RFC_DEFECTS: a bus made with some of these then misbehaves likewise, which shows whether a
- * client can live with it. In any other build no bus has a defect, and the compiler leaves out what
- * depends on one.
+ * Differences between the kernel code of the RFC and its document. The tests build the engine with
+ * BUS1_RFC_DEFECTS: a bus that is made with some of these defects then behaves like the RFC's code,
+ * which shows whether a client works with it. In any other build no bus has a defect, and the
+ * compiler removes the code that depends on one.
  */
 #pragma once
 

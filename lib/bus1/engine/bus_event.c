@@ -128,7 +128,10 @@ static int parse_list(char *value, uint64_t **v, size_t *cap, size_t *n)
     return 0;
 }
 
-/* @held: bytes of data; what the line says of that may stand before or behind */
+/*
+ * Parses one "key=value". @held is set to the number of decoded bytes when it is the data. Fields
+ * come in any order, so the length is checked when the line ends.
+ */
 static int parse_field(char *key, char *value, struct b1_event_lists *lists, struct b1_event *ev,
                        ssize_t *held)
 {

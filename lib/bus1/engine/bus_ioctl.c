@@ -13,7 +13,7 @@
 #include "cleanup.h"
 #include "macros.h"
 
-/* A client's iovec: two words, whatever the word of this process is. */
+/* A client's iovec: two 64-bit words, whatever the word size of this process is. */
 struct vec {
     uint64_t base;
     uint64_t len;
@@ -48,7 +48,7 @@ static int commit(const struct call *c)
     return c->ops->commit ? c->ops->commit(c->ctx) : 0;
 }
 
-/* Reads @n elements of @size bytes. */
+/* Reads an array of @n elements of @size bytes. */
 static int read_array(const struct call *c, uint64_t from, void *to, size_t n, size_t size)
 {
     _cleanup_(freep) char *raw = NULL;
@@ -76,7 +76,7 @@ static int write_array(const struct call *c, uint64_t to, void *from, size_t n, 
     return r;
 }
 
-/* @few if that is enough, else memory that the caller frees through @heap. */
+/* Returns @few if that is large enough, else memory that the caller frees through @heap. */
 static void *array_room(void *few, size_t n, size_t size, void *heap)
 {
     void *p = few;
@@ -148,7 +148,9 @@ static int do_transfer_to(const struct call *c, const struct bus1_cmd_transfer *
         creates |= t[i].create;
         src[i] = (struct bus1_transfer){.id = t[i].src};
     }
-    /* The ids are told before anything exists: if they cannot be, nothing needs undoing. */
+    /*
+     * The ids are written before anything exists, so that nothing has to be undone if that fails.
+     */
     if (creates)
         r = write_array(c, cmd->ptr_src, src, n, sizeof(*src));
     for (size_t i = 0; i < n; i++)
@@ -187,7 +189,7 @@ static int do_transfer(const struct call *c, const struct bus1_cmd_transfer *cmd
     return r == -EXDEV ? -EOPNOTSUPP : r;
 }
 
-/* A message that a client described, with room for what most of them need. */
+/* A message that a client described, with room on the stack for most messages. */
 struct send {
     struct bus1_message msg;
     uint64_t *destinations;
@@ -229,7 +231,7 @@ static int send_read_transfers(const struct call *c, struct send *s)
     return r;
 }
 
-/* Reads @n iovecs. */
+/* Reads an array of @n iovecs. */
 static int vecs_read(const struct call *c, uint64_t from, size_t n, struct vec *few, void *heap,
                      struct vec **ret)
 {
@@ -241,7 +243,7 @@ static int vecs_read(const struct call *c, uint64_t from, size_t n, struct vec *
     return client_read(c, from, *ret, n * sizeof(**ret));
 }
 
-/* Bytes in all of them, or UINT64_MAX. */
+/* The sum of their lengths, or UINT64_MAX if it overflows. */
 static uint64_t vecs_total(const struct vec *v, size_t n)
 {
     uint64_t total = 0;
@@ -252,7 +254,7 @@ static uint64_t vecs_total(const struct vec *v, size_t n)
     return total;
 }
 
-/* The ranges of the first @n bytes of the iovecs, for @data. Return: how many. */
+/* Splits @data into ranges for the first @n bytes of the iovecs. Return: number of ranges. */
 static size_t vecs_ranges(const struct vec *v, size_t n_vecs, void *data, size_t n,
                           struct vm_range *out)
 {
@@ -329,7 +331,7 @@ static int send_write_errors(const struct call *c, uint64_t to, const int32_t *e
     return write_array(c, to, v, n, size);
 }
 
-/* A bus with this defect crashes when a SEND fails before its destination was looked up. */
+/* With this defect the kernel crashes when a SEND fails before its destination was looked up. */
 static int send_defect(const struct call *c, const struct send *s, int r)
 {
     for (size_t i = 0; r == 0 && has(c, B1_DEFECT_SEND_OOPS) && i < s->msg.n_transfers; i++)
@@ -340,7 +342,7 @@ static int send_defect(const struct call *c, const struct send *s, int r)
     return r;
 }
 
-/* Sends what was read; where a destination was to blame, the client is told which. */
+/* Sends the message. If a destination made it fail, the client is told which one. */
 static int send_commit(const struct call *c, const struct bus1_cmd_send *cmd, struct send *s)
 {
     size_t n = cmd->n_destinations;
@@ -357,7 +359,7 @@ static int send_commit(const struct call *c, const struct bus1_cmd_send *cmd, st
     if (r == 0)
         TAKE_PTR(s->packet);
     if (r == -EBADRQC)
-        (void)send_write_errors(c, cmd->ptr_errors, errors, n); /* the call fails already */
+        (void)send_write_errors(c, cmd->ptr_errors, errors, n); /* the call has failed already */
     return r;
 }
 
@@ -380,7 +382,7 @@ static int do_send(const struct call *c, const struct bus1_cmd_send *cmd)
     s.destinations = array_room(s.few_destinations, n, sizeof(uint64_t), &s.heap[0]);
     if (!s.destinations)
         return -ENOMEM;
-    if (!has(c, B1_DEFECT_STRIDE)) /* most often both can be read at once */
+    if (!has(c, B1_DEFECT_STRIDE)) /* usually both can be read in one go */
         whole = c->ops->read(c->ctx,
                              (struct vm_range[]){
                                  {cmd->ptr_destinations, s.destinations, n * sizeof(uint64_t)},
@@ -414,7 +416,7 @@ static void recv_done(struct recv *rc)
     free(rc->heap[0]);
 }
 
-/* Reports the sizes of a message that does not fit. */
+/* Reports the sizes of a message for which the client's buffers are too small. */
 static int recv_too_small(const struct call *c, const struct bus1_cmd_recv *cmd, struct recv *rc,
                           const struct b1_view *v)
 {
@@ -459,7 +461,9 @@ static int recv_copy_out(const struct call *c, const struct bus1_cmd_recv *cmd, 
     return c->ops->write(c->ctx, ranges, k);
 }
 
-/* One attempt; -EAGAIN from @taken when another receiver of this peer was faster. */
+/*
+ * Receives once. Return: -EAGAIN, with @taken set, when another receiver of this peer was faster.
+ */
 static int recv_once(const struct call *c, const struct bus1_cmd_recv *cmd, const struct recv *in,
                      bool *taken)
 {

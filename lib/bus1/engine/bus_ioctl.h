@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The four ioctls, decoded: from the bytes that a client passes to the calls of the engine and
- * back. The client's memory is reached only through an ops structure, and never under the lock of
- * the bus, so that a page that does not answer stalls nobody but the one who asked.
+ * The four ioctls: decodes what a client passes, calls the engine, and writes the results back. The
+ * client's memory is reached only through an ops structure, and never under the lock of the bus, so
+ * that memory that does not answer delays only the client that it belongs to.
  */
 #pragma once
 
@@ -13,8 +13,8 @@
 #include "vmcopy.h"
 
 /**
- * struct b1_client_ops - what the codec asks of whoever runs it
- * @read: copies from the client, all ranges or an error: -EFAULT, or -EPERM, -ESRCH
+ * struct b1_client_ops - what the caller of b1_ioctl() provides
+ * @read: copies from the client, either all ranges or nothing: -EFAULT, -EPERM or -ESRCH
  * @write: copies to the client, likewise
  * @peer: the peer behind a file descriptor of the client, with a reference: 0, -EBADF, -EOPNOTSUPP
  * @commit: called right before anything takes effect; a negative errno gives up. May be NULL
@@ -30,12 +30,12 @@ struct b1_client_ops {
 
 /**
  * b1_ioctl() - one system call
- * @peer: on which peer
- * @cmd: BUS1_CMD_*; its size says how long @arg is
+ * @peer: the peer that the ioctl is called on
+ * @cmd: BUS1_CMD_*; the size in it is the length of @arg
  * @arg: the argument structure, already copied; NULL if there is none
- * @ops, @ctx: the client
+ * @ops, @ctx: access to the client
  *
- * The structure is never written back: all results go to where it points.
+ * The structure itself is not written back: results are written to the pointers that it holds.
  *
  * Return: 0 (1 from a bus with B1_DEFECT_RECV_ONE), or the negative errno that the ABI names;
  * -ENOTTY for an unknown @cmd.

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Messages: sending one to all of its destinations, waiting, and being taken off the queue. */
+/* Messages: sending one to all of its destinations, queueing it, and receiving it. */
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -137,7 +137,7 @@ bool b1_queue_add(struct b1_peer *to, struct b1_msg *m, const struct b1_peer *fr
     return true;
 }
 
-/* Takes the message at *@at off. The queue's reference goes too. */
+/* Removes the message at *@at from the queue, and drops the queue's reference. */
 static void queue_del(struct b1_peer *p, struct b1_msg **at)
 {
     struct b1_msg *m = *at;
@@ -160,7 +160,7 @@ void b1_queue_drop_all(struct b1_peer *p)
         queue_del(p, &p->head);
 }
 
-/* The handles that a message carries go with it. */
+/* Releases the handles that a dropped message carried. */
 static void transfers_drop(struct b1_peer *p, const struct b1_msg *m)
 {
     const struct b1_packet *pk = packet_of(m);
@@ -192,7 +192,9 @@ static bool send_vanishes(const struct b1_peer *p, const struct b1_handle *h)
     return h->node->vanished;
 }
 
-/* Finds the handles of all destinations; each stays in the message until that is queued. */
+/*
+ * Finds the handles of all destinations; each is kept in the message until the message is queued.
+ */
 static int send_lookup(struct b1_peer *p, struct b1_packet *pk, const uint64_t *destinations,
                        const uint64_t *transfers, int32_t *errors)
 {
@@ -228,7 +230,7 @@ static int send_admit(const struct b1_peer *p, const struct b1_packet *pk)
     for (size_t i = 0; pk->n_transfers && i < pk->n_msgs; i++) {
         const struct b1_handle *h = pk->msgs[i].home;
 
-        /* A user who already has too many handles is not given more. */
+        /* A user who already has too many handles is not sent more. */
         if (h->node && h->node->obj.owner != p &&
             !b1_within(bus, h->node->obj.owner->user, handles, 0))
             return -EDQUOT;
@@ -319,7 +321,7 @@ static int send_locked(struct b1_peer *p, struct b1_packet *pk, const uint64_t *
         b1_queue_add(h->node->obj.owner, m, p);
     }
     packet_unref(p->bus, pk);
-    while (chain) { /* what was for a destination that vanished */
+    while (chain) { /* what is left belonged to destinations that no longer exist */
         struct b1_obj *o = chain;
 
         chain = o->next;
@@ -376,7 +378,7 @@ int b1_recv_begin(struct b1_peer *peer, struct b1_view *v)
     return r;
 }
 
-/* The effects of receiving a message, besides taking it off the queue. */
+/* Applies the effects of receiving a message, other than removing it from the queue. */
 static void recv_effects(struct b1_peer *p, struct b1_view *v)
 {
     for (size_t i = 0; i < v->n_transfers; i++) {

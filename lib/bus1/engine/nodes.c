@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Nodes and handles: making, passing on, and releasing them, and what others are told of it. */
+/* Nodes and handles: making, passing on and releasing them, and the notifications that follow. */
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -160,10 +160,12 @@ static void handle_unlink(struct b1_handle *h)
     h->node = NULL;
 }
 
-/* Takes the object out of the world; its last reference may be a message that still waits. */
+/*
+ * Takes the object out of the peer's table. A message that still waits may keep the last reference.
+ */
 static void obj_remove(struct b1_peer *p, struct b1_obj *o)
 {
-    /* Nothing refers to it any more, and it to nothing. */
+    /* A node has no handles left here, and a handle no node. */
     assert(o->kind == B1_HANDLE ? !b1_obj_handle(o)->node : !b1_obj_node(o)->n_handles);
     b1_table_del(p, o);
     if (o->kind == B1_HANDLE) {
@@ -177,7 +179,9 @@ static void obj_remove(struct b1_peer *p, struct b1_obj *o)
     b1_obj_unref(o);
 }
 
-/* An extra notification, as the RFC's code sends one for each handle. Lost when memory is out. */
+/*
+ * An extra notification: the RFC's code sends one for each handle. It is lost when memory is out.
+ */
 static void defect_notify(struct b1_node *node, const struct b1_peer *from)
 {
     struct b1_packet *pk;
@@ -191,8 +195,8 @@ static void defect_notify(struct b1_node *node, const struct b1_peer *from)
 }
 
 /*
- * A handle goes. Its node joins @empty when that was the last one; whether to tell is decided when
- * all of the transaction is known.
+ * Releases a handle. If it was the last one of its node, the node is added to @empty; whether its
+ * owner is notified is decided when the whole transaction is known.
  */
 static void handle_release(struct b1_peer *p, struct b1_handle *h, struct b1_node **empty)
 {
@@ -229,7 +233,10 @@ void b1_release_marked(struct b1_peer *p, struct b1_obj **objs, size_t n)
 {
     struct b1_node *empty = NULL;
 
-    /* Handles first: a node that goes in the same transaction tells nobody of them. */
+    /*
+     * Handles go first, so that the release of a node sends no notification for a handle that is
+     * released in the same transaction.
+     */
     for (size_t i = 0; i < n; i++)
         if (objs[i]->kind == B1_HANDLE)
             handle_release(p, b1_obj_handle(TAKE_PTR(objs[i])), &empty);
@@ -246,7 +253,10 @@ void b1_release_all(struct b1_peer *p)
 {
     struct b1_node *empty = NULL;
 
-    /* In the order in which they were made: what others are told does not depend on the table. */
+    /*
+     * Objects are released in the order of their making, so that the order of notifications does
+     * not depend on the hash table.
+     */
     for (struct b1_obj *o = p->oldest; o; o = o->newer)
         o->marked = true;
     for (struct b1_obj *o = p->oldest, *next; o; o = next) {
@@ -315,7 +325,7 @@ struct b1_transfer_op {
     size_t n;
     struct {
         struct b1_node *node; /* a new one */
-        uint64_t src;         /* or the handle to copy */
+        uint64_t src;         /* otherwise the handle to copy */
         struct b1_handle *handle;
     } v[];
 };

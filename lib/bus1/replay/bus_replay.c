@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Doing a recording again. Notifications need no doing: they come of the releases, and are only
- * expected.
+ * Repeats a recording. Notifications are not sent: they follow from the releases, and are only
+ * compared with the recorded ones.
  */
 #include "replay_private.h"
 
@@ -48,7 +48,10 @@ int b1_replay_id_add(struct b1_replay_peer *p, uint64_t recorded, uint64_t id)
         p->ids = v;
         p->ids_cap = p->ids_cap ? p->ids_cap * 2 : 16;
     }
-    /* Ids grow, but for those that come with a message: others may overtake them. */
+    /*
+     * Ids are added in ascending order, except those of handles in messages: a newer id may be
+     * added before the message is received.
+     */
     while (at > 0 && v[at - 1].recorded > recorded)
         at--;
     memmove(v + at + 1, v + at, (p->n_ids++ - at) * sizeof(*v));
@@ -66,7 +69,9 @@ bool b1_replay_id_find(struct b1_replay_peer *p, uint64_t recorded, uint64_t *id
     return found;
 }
 
-/* The ids that @n recorded ones have now. Return: -ENOKEY for one that the recording lacks. */
+/*
+ * Maps @n recorded ids to the present ones. Return: -ENOKEY for an id that is not in the recording.
+ */
 static int ids_map(struct b1_replay_peer *p, const uint64_t *recorded, size_t n, uint64_t **ret,
                    struct err *e)
 {
@@ -168,7 +173,7 @@ void b1_replay_free(struct b1_replay *r)
     free(r);
 }
 
-/* ---- what is expected ---- */
+/* ---- expected messages ---- */
 
 int b1_replay_blob_new(const void *data, size_t len, struct b1_replay_blob **ret)
 {
@@ -220,7 +225,7 @@ static bool is_expected(struct b1_replay_peer *p, const struct b1_replay_expecte
            (!len || !memcmp(m->data, x->blob->data, len)) && m->n_transfers == x->n_handles;
 }
 
-/* The next message of a peer, which must be the one that was recorded. */
+/* Receives the next message of a peer and checks that it is the recorded one. */
 static int receive(struct b1_replay *r, struct b1_replay_peer *p, bool waited, struct err *e)
 {
     struct b1_replay_expected *x = p->expected;
@@ -254,7 +259,7 @@ static int receive(struct b1_replay *r, struct b1_replay_peer *p, bool waited, s
     return k;
 }
 
-/* ---- doing ---- */
+/* ---- repeating events ---- */
 
 static int do_close(struct b1_replay *r, struct b1_replay_peer *p)
 {
@@ -365,7 +370,7 @@ int b1_replay_event(struct b1_replay *r, const struct b1_event *ev, struct err *
     if (k < 0 && e && !e->code)
         err_set(e, k, NULL, "%s of peer %" PRIu64 ": %s", b1_event_names[ev->kind], ev->peer,
                 b1_client_error(k));
-    /* The order of what overlapped is not known, and may be another one. */
+    /* The order of calls that overlapped is not known, and may have been different. */
     if (!ev->outside || (k != -EBADRQC && k != -EPROTO && k != -ENOKEY))
         return k == -ENOKEY ? -EBADMSG : k;
     if (k == -EBADRQC && (ev->kind == B1_EVENT_SEND || ev->kind == B1_EVENT_RELEASE)) {

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Replaying a recording of the calls on a bus. Each RECV has the content of its message. The order
- * of SENDs that overlapped is not known: a message that comes too early is kept until its turn.
- * Notifications are shown as they come and not compared, for buses differ in them: of the RFC's
- * code each release of a handle makes one. What was not recorded whole is left out and counted.
+ * Replays a recording of the calls on a bus. Each RECV has the content of its message. The order of
+ * SENDs that overlapped is not known: a message that arrives too early is kept until its turn.
+ * Notifications are shown as they arrive and are not compared, because buses differ in them: the
+ * RFC's code sends one for each release of a handle. Events that were not recorded completely are
+ * skipped and counted.
  */
 #include "replay_private.h"
 
@@ -33,7 +34,7 @@ void b1_replay_early_drop(struct b1_replay_early **at)
     free(x);
 }
 
-/* Keeps a message for later, behind the others. */
+/* Appends a message to those that are kept. */
 static int keep(struct b1_replay_peer *p, const struct b1_received *m)
 {
     struct b1_replay_early **at = &p->early,
@@ -90,7 +91,7 @@ static int take(struct b1_replay *r, struct b1_replay_peer *p, struct b1_replay_
     return k;
 }
 
-/* The recorded id of one that there is now. */
+/* The recorded id for an id on the new bus. */
 static uint64_t recorded_id(const struct b1_replay_peer *p, uint64_t id)
 {
     for (size_t i = p->n_ids; i-- > 0;)
@@ -99,7 +100,7 @@ static uint64_t recorded_id(const struct b1_replay_peer *p, uint64_t id)
     return BUS1_INVALID;
 }
 
-/* Takes the next message off the queue: a user's is kept, a notification shown. */
+/* Takes the next message off the queue: keeps a message of a user, shows a notification. */
 static int fetch(struct b1_replay *r, struct b1_replay_peer *p, bool waited, struct err *e)
 {
     struct b1_received m;
@@ -161,7 +162,7 @@ int b1_replay_end_outside(struct b1_replay *r, struct b1_replay_peer *p, struct 
     return k == -EAGAIN ? 0 : k;
 }
 
-/* Maps those of @n recorded ids that the replay has to @v. Return: how many. */
+/* Maps those of @n recorded ids that the replay knows to @v. Return: their number. */
 static size_t ids_known(struct b1_replay_peer *p, const uint64_t *recorded, size_t n, uint64_t *v)
 {
     size_t known = 0;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What there was before a recording began. A peer of our own, the helper, gets a handle to every
- * node and passes copies to those who had one; it sends the messages that waited, and what it
- * releases makes the notifications that waited.
+ * Builds the state before a recording began. A peer of our own, the helper, gets a handle to every
+ * node and passes copies to the peers that had one; it sends the messages that waited, and its
+ * releases cause the notifications that waited.
  *
- * What was gone already but still shows makes no difference afterwards: a node that was released
- * while messages to it waited is made, used and released; of a handle whose node was gone the
- * helper has the node.
+ * Objects that were already released but still had effects are imitated. A node that was released
+ * while messages to it waited is made, used and released. The node of a handle whose node was
+ * released is owned by the helper.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -20,17 +20,19 @@
 
 /* A node, and the helper's handle to it. */
 struct node {
-    uint64_t owner; /* 0: the helper's own, for handles whose node was gone */
-    uint64_t id;    /* as recorded; of the helper's own nodes the id now */
+    uint64_t owner; /* 0: owned by the helper, for handles whose node was released */
+    uint64_t id;    /* as recorded; for the helper's own nodes the present id */
     uint64_t now;
     uint64_t handle;
-    uint64_t dropped; /* the handle that its owner has dropped before it is told; 0: none */
-    bool alive;       /* in the recording */
-    bool wanted;      /* somebody has a handle, or waits for the notification that nobody has */
+    /* the handle that its owner has released, but whose notification still waits; 0: none */
+    uint64_t dropped;
+    bool alive; /* it still exists in the recording */
+    /* some peer has a handle, or the notification that none has any more is still waiting */
+    bool wanted;
 };
 
 struct b1_replay_past {
-    struct b1_event *events; /* NODE, HANDLE, WAITING; what they point to is ours */
+    struct b1_event *events; /* NODE, HANDLE, WAITING; we own what they point to */
     size_t n;
     size_t cap;
     struct b1_client *helper;
@@ -123,7 +125,7 @@ static int node_add(struct b1_replay_past *p, struct node n)
     return 0;
 }
 
-/* A node of a recorded peer. */
+/* Makes a node of a recorded peer. */
 static int node_make(struct b1_replay *r, uint64_t owner, uint64_t id, bool alive)
 {
     struct node n = {.owner = owner, .id = id, .alive = alive};
@@ -138,7 +140,10 @@ static int node_make(struct b1_replay *r, uint64_t owner, uint64_t id, bool aliv
     return k < 0 ? k : node_add(r->past, n);
 }
 
-/* A node of the helper for a handle whose node was gone; to be released when that is told. */
+/*
+ * Makes a node of the helper for a handle whose node was released. Its release causes the
+ * notification.
+ */
 static int stand_in(struct b1_replay_past *p, uint64_t *handle, uint64_t *node)
 {
     struct node n = {0};
@@ -149,7 +154,7 @@ static int stand_in(struct b1_replay_past *p, uint64_t *handle, uint64_t *node)
     return k;
 }
 
-/* Takes a notification off a queue that only we have caused. */
+/* Receives and drops a notification that only the building has caused. */
 static int discard(struct b1_replay *r, uint64_t peer)
 {
     struct b1_replay_peer *p = b1_replay_peer_find(r, peer);
@@ -181,7 +186,7 @@ static bool has_handle(const struct b1_replay_past *p, uint64_t peer, uint64_t i
     return false;
 }
 
-/* Makes all nodes, also those that were gone already but to which a message waits. */
+/* Makes all nodes, including released ones to which a message still waits. */
 static int build_nodes(struct b1_replay *r)
 {
     struct b1_replay_past *p = r->past;
@@ -200,7 +205,7 @@ static int build_nodes(struct b1_replay *r)
     return k;
 }
 
-/* A handle whose node was gone: of that the peer knows, or will be told. */
+/* Makes a handle whose node was released: the peer has been notified of that, or will be. */
 static int build_dead_handle(struct b1_replay *r, const struct b1_event *ev)
 {
     struct b1_replay_peer *peer = b1_replay_peer_find(r, ev->peer);
@@ -219,7 +224,7 @@ static int build_dead_handle(struct b1_replay *r, const struct b1_event *ev)
     return k < 0 ? k : discard(r, ev->peer);
 }
 
-/* The same where the peer has released the handle, and is still to be told. */
+/* Makes such a handle where the peer has released it, but has not received the notification yet. */
 static int build_dropped(struct b1_replay *r)
 {
     struct b1_replay_past *p = r->past;
@@ -240,7 +245,7 @@ static int build_dropped(struct b1_replay *r)
     return k;
 }
 
-/* Handles whose node was gone, and which nodes somebody has a handle to. */
+/* Makes the handles whose node was released, and notes which nodes are referred to. */
 static int build_dead_handles(struct b1_replay *r)
 {
     struct b1_replay_past *p = r->past;
@@ -263,7 +268,10 @@ static int build_dead_handles(struct b1_replay *r)
     return k;
 }
 
-/* Nodes to which nobody has a handle any more, and whose owner knows. */
+/*
+ * Releases the helper's handles to nodes that no peer refers to any more, where the owner has
+ * received the notification.
+ */
 static int build_orphans(struct b1_replay *r)
 {
     struct b1_replay_past *p = r->past;
@@ -283,9 +291,9 @@ static int build_orphans(struct b1_replay *r)
     return k;
 }
 
-/* ---- what waited ---- */
+/* ---- waiting messages ---- */
 
-/* The helper's handle that a waiting message carries as @id. */
+/* Finds the helper's handle for a handle that a waiting message carries as @id. */
 static int carried(struct b1_replay *r, uint64_t peer, uint64_t id, uint64_t *handle)
 {
     struct b1_replay_past *p = r->past;
@@ -354,7 +362,10 @@ static int build_waiting(struct b1_replay *r, const struct b1_event *ev, struct 
     return k;
 }
 
-/* The message that carries a handle; a handle that none does counts as in the first event. */
+/*
+ * Finds the message that carries a handle; a handle that is in no message belongs to the first
+ * event.
+ */
 static size_t carrier_of(const struct b1_event *v, size_t from, size_t to, uint64_t id)
 {
     for (size_t i = from; i < to; i++)
@@ -365,14 +376,14 @@ static size_t carrier_of(const struct b1_event *v, size_t from, size_t to, uint6
 }
 
 /*
- * What events @from to @to say of one peer: its handles in their order, those that wait with their
- * messages. Who later releases a node tells its handles in this order.
+ * Builds one peer from events @from to @to: its handles in their order, those in waiting messages
+ * together with their messages. A release of a node later notifies its handles in this order.
  */
 static int build_peer(struct b1_replay *r, size_t from, size_t to, struct err *e)
 {
     const struct b1_event *v = r->past->events;
     struct b1_replay_peer *peer = b1_replay_peer_find(r, v[from].peer);
-    size_t next = from; /* of the queue */
+    size_t next = from; /* next message of the queue */
     int k = 0;
 
     for (size_t i = from; i < to && k == 0; i++) {
@@ -412,7 +423,9 @@ static int build_peers(struct b1_replay *r, struct err *e)
     return k;
 }
 
-/* Releases the nodes that were gone, now that the messages that wait for them are sent. */
+/*
+ * Releases the nodes that were released before, now that the messages that wait for them are sent.
+ */
 static int release_gone(struct b1_replay *r)
 {
     struct b1_replay_past *p = r->past;
@@ -424,7 +437,9 @@ static int release_gone(struct b1_replay *r)
 
         uint64_t id;
 
-        /* A stand-in has no handle here. */
+        /*
+         * Only nodes of recorded peers are released here: those of the helper have no handle here.
+         */
         if (!n->alive && n->handle && peer)
             k = b1_client_release(peer->client, &n->now, 1, NULL);
         if (n->dropped && b1_replay_id_find(peer, n->dropped, &id))
@@ -459,7 +474,10 @@ int b1_replay_past_build(struct b1_replay *r, struct err *e)
     if (k < 0)
         return err_set(e, k, NULL, "cannot make what there was at the beginning: %s",
                        err_text(e, k));
-    /* The helper's handles go with it: each node has another, or nobody is to know. */
+    /*
+     * The helper's handles are released too. Each node has another handle, or nobody is to be
+     * notified.
+     */
     b1_replay_past_free(TAKE_PTR(r->past));
     return 0;
 }

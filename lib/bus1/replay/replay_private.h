@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The insides of a replay, shared by its files only. */
+/* Declarations that only the files of the replay share. */
 #pragma once
 
 #include "bus1_abi.h"
@@ -9,10 +9,10 @@ enum { B1_REPLAY_BUCKETS = 1024 };
 
 struct b1_replay_id {
     uint64_t recorded;
-    uint64_t id; /* now */
+    uint64_t id; /* its id on the new bus */
 };
 
-/* The data of a message, of which a multicast makes several. */
+/* The data of a message, which a multicast shares. */
 struct b1_replay_blob {
     size_t refs;
     size_t len;
@@ -28,14 +28,14 @@ struct b1_replay_expected {
     uint64_t handles[];
 };
 
-/* A message of a recording of calls that was received before its turn. */
+/* In a recording of calls: a message that was received before its turn. */
 struct b1_replay_early;
 
 struct b1_replay_peer {
     struct b1_replay_peer *next;
     uint64_t serial;
     struct b1_client *client;
-    struct b1_replay_id *ids; /* of all that it ever had, by @recorded */
+    struct b1_replay_id *ids; /* all ids that the peer ever had, sorted by @recorded */
     size_t n_ids;
     size_t ids_cap;
     struct b1_replay_expected *expected;
@@ -52,8 +52,8 @@ struct b1_replay {
     void *ctx;
     struct b1_replay_peer *peers[B1_REPLAY_BUCKETS];
     struct b1_replay_past *past;
-    struct b1_replay_blob *sent; /* by the last SEND */
-    bool outside;                /* it was recorded from outside */
+    struct b1_replay_blob *sent; /* data of the last SEND */
+    bool outside;                /* the recording was made from outside */
     uint64_t unseen;
     uint64_t failed;
     uint64_t refused;
@@ -65,18 +65,22 @@ struct b1_replay_peer *b1_replay_peer_find(struct b1_replay *r, uint64_t serial)
 int b1_replay_id_add(struct b1_replay_peer *p, uint64_t recorded, uint64_t id);
 bool b1_replay_id_find(struct b1_replay_peer *p, uint64_t recorded, uint64_t *id);
 
-/* A message that will be received; refers to @blob if it is a user's. */
+/*
+ * Adds a message that the peer is to receive; takes a reference to @blob for a message of a user.
+ */
 int b1_replay_expect(struct b1_replay_peer *p, const struct b1_event *ev,
                      struct b1_replay_blob *blob);
 int b1_replay_blob_new(const void *data, size_t len, struct b1_replay_blob **ret);
 
-/* What there was before the recording began: kept until it is known whole, then made. */
+/* Collects the state before the recording until it is complete, then builds it. */
 int b1_replay_past_add(struct b1_replay *r, const struct b1_event *ev);
 int b1_replay_past_build(struct b1_replay *r, struct err *e);
 void b1_replay_past_free(struct b1_replay_past *p);
 
-/* Of a recording from outside: what a peer receives, what is left when it ends, and what can be
- * done of an event that is not known whole. */
+/*
+ * For a recording made from outside: receives a message, receives what is left when a peer ends,
+ * and repeats what is possible of an event that was not recorded completely.
+ */
 int b1_replay_receive_outside(struct b1_replay *r, struct b1_replay_peer *p,
                               const struct b1_event *ev, struct err *e);
 int b1_replay_end_outside(struct b1_replay *r, struct b1_replay_peer *p, struct err *e);

@@ -5,10 +5,10 @@
  *
  * A directory PATH.d beside it becomes a FUSE mount that holds
  *     bus1     what clients open; PATH is a symbolic link to it
- *     debug    who has what, as lines of text: everything for root and the server's user, for
- *              others their own peers
- *     traffic  all that happens on the bus from now on, for root and the server's user
- *     record   the same after what is there already, with the data of the messages
+ *     debug    the peers, nodes, handles and messages, as lines of text: everything for root and
+ *              the server's user, for others only their own peers
+ *     traffic  all events of the bus from now on, for root and the server's user
+ *     record   the same, preceded by what exists already, and with the data of the messages
  *     peer-N   the messages that wait for the peer whose file has inode number N
  */
 #pragma once
@@ -21,11 +21,12 @@
 
 /**
  * struct b1_serve_config - how to serve
- * @path: what clients open; must not exist
- * @limits: of the bus
+ * @path: the file that clients open; it must not exist
+ * @limits: the limits of the bus
  * @defects: B1_DEFECT_*; only in a build for tests (bus_defects.h)
- * @all_users: whether other users may open it
- * @note: told of what goes wrong on the way, in words; may be called by any thread. May be NULL
+ * @all_users: whether other users may open the file
+ * @note: called with a message when something goes wrong while serving; any thread may call it. May
+ *   be NULL
  * @ctx: first argument of @note
  */
 struct b1_serve_config {
@@ -41,14 +42,14 @@ struct b1_serve_config {
 
 struct b1_serve;
 
-/* Mounts. Return: 0 or -errno, with the reason in @e. */
+/* Mounts the file system. Return: 0 or -errno, with the reason in @e. */
 int b1_serve_open(const struct b1_serve_config *cfg, struct b1_serve **ret, struct err *e);
 
 /*
- * Serves until @stop_fd is readable, or until somebody else unmounts it. Clients that are left then
- * get ENOTCONN. Return: 0 or -errno.
+ * Serves until @stop_fd is readable, or until somebody else unmounts it. Clients that still have it
+ * open then get ENOTCONN. Return: 0 or -errno.
  */
 int b1_serve_run(struct b1_serve *s, int stop_fd);
 
-/* Unmounts, and removes what b1_serve_open() made. NULL is fine. */
+/* Unmounts, and removes what b1_serve_open() made. NULL is allowed. */
 void b1_serve_close(struct b1_serve *s);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* An ioctl of a client: its memory, its file descriptors, and the answer. */
+/* Runs an ioctl of a client: reaches its memory and its file descriptors, and answers. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -14,7 +14,9 @@
 #include "serve_private.h"
 #include "vmcopy.h"
 
-/* The errno for the client when its memory could not be reached; notes the cause where that helps.
+/*
+ * The errno that the client gets when its memory could not be reached. Notes the cause where that
+ * helps the user.
  */
 static int access_error(struct b1_call *c, int error)
 {
@@ -44,7 +46,7 @@ static int call_write(void *ctx, const struct vm_range *v, size_t n)
     return r < 0 ? access_error(c, -r) : 0;
 }
 
-/* An fd opened with O_PATH is no open file to an ioctl. */
+/* ioctl() does not accept a descriptor that was opened with O_PATH. */
 static bool is_path_only(pid_t pid, uint64_t fd)
 {
     _cleanup_(buf_done) struct buf b = BUF_INIT;
@@ -66,7 +68,7 @@ static int call_peer(void *ctx, uint64_t fd, struct b1_peer **ret)
     char name[64];
 
     snprintf(name, sizeof(name), "/proc/%d/fd/%llu", (int)c->pid, (unsigned long long)fd);
-    /* Whatever file system it is on is not asked: it may be ours, or one that never answers. */
+    /* The file system of the file is not asked: it may be our own, or one that never answers. */
     if (statx(AT_FDCWD, name, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_INO, &st) < 0)
         return errno == ENOENT ? -EBADF : access_error(c, errno);
     if (is_path_only(c->pid, fd))
@@ -147,6 +149,6 @@ bool b1_client_dying(pid_t tid)
     if (file_read(AT_FDCWD, name, 65536, &b) < 0)
         return false;
     pending = strstr(buf_str(&b), "\nSigPnd:");
-    /* Every thread of a process that is being killed has a SIGKILL of its own pending. */
+    /* When a process is being killed, each of its threads has its own SIGKILL pending. */
     return pending && strtoull(pending + strlen("\nSigPnd:"), NULL, 16) & (1u << (9 - 1));
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The files "traffic" and "record": what happens on the bus, as it happens, for the server's user
- * and root. Who opens one has a buffer of his own; what does not fit is counted and told.
+ * The files "traffic" and "record": the events of the bus as they happen, for the server's user and
+ * root. Each open file has its own buffer; events that do not fit are counted, and the reader is
+ * told the number.
  *
- * The engine tells of an event under the lock of the bus, so that the order is exact. A read never
- * waits: it ends where there is no more, and poll() says when there is.
+ * The engine reports an event under the lock of the bus, so that the order is exact. A read never
+ * waits: it returns what is there, and poll() says when there is more.
  */
 #include <errno.h>
 #include <poll.h>
@@ -21,10 +22,10 @@ enum { TAP_MAX = 64 << 20, TAP_COMPACT = 1 << 20 };
 struct b1_tap {
     struct b1_tap *next;
     struct b1_serve *s;
-    bool whole; /* with what was there before, and with data */
+    bool whole; /* with what existed before, and with the data */
     struct buf text;
-    size_t start; /* of what has not been read */
-    size_t end;   /* of what may be read: the end of a transaction */
+    size_t start; /* of the text that has not been read */
+    size_t end;   /* of the text that may be read: the end of a transaction */
     uint64_t lost;
     struct fuse_pollhandle *ph;
 };
@@ -51,7 +52,7 @@ static void tap_write(struct b1_tap *t, const struct b1_event *ev)
         t->text.data[t->text.len] = '\0';
 }
 
-/* Adds the file number and the process of a peer, by which a person can find it. */
+/* Adds the file number and the process of a peer, by which a user can identify it. */
 static void add_identity(struct b1_event *ev)
 {
     const struct b1_file *f = ev->private;
@@ -99,7 +100,7 @@ void b1_taps_wake(struct b1_serve *s)
     }
 }
 
-/* ---- what is there already; the lock of the bus is held ---- */
+/* ---- what exists at the opening; the lock of the bus is held ---- */
 
 struct snapshot {
     struct b1_tap *tap;
@@ -231,7 +232,7 @@ void b1_tap_read(struct b1_tap *t, fuse_req_t req, size_t size)
     fuse_reply_buf(req, n ? t->text.data + t->start : NULL, n);
     t->start += n;
     if (t->start == t->text.len) {
-        /* The memory that a burst of events needed is given back. */
+        /* Gives back the memory that a burst of events needed. */
         if (t->text.cap > TAP_COMPACT)
             buf_done(&t->text);
         buf_clear(&t->text);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The served file system: looking up, opening, polling, and the debug files. */
+/* The operations of the served file system: looking up, opening, polling, and the debug files. */
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -15,12 +15,15 @@
 #include "parse.h"
 #include "serve_private.h"
 
-/* Attributes never change, and a name is looked up each time: each open() is a peer of its own. */
+/*
+ * Attributes never change and may be cached. A name is looked up each time, because each open() is
+ * a new peer.
+ */
 #define FOREVER 1e9
 
 static __thread struct b1_waiter *woken;
 
-/* Inode numbers: a peer has an even one, its messages the next. */
+/* Inode numbers: the file of a peer has an even one, the file with its messages the next. */
 static bool ino_is_bus(fuse_ino_t ino)
 {
     return ino > B1_INO_PEERS && ino % 2 == 0;
@@ -167,7 +170,8 @@ static int file_new(struct b1_serve *s, fuse_ino_t ino, const struct fuse_ctx *c
     b1_peer_ref(f->peer);
     pthread_mutex_lock(&s->lock);
     if (file_lookup(s, ino)) {
-        r = -ESTALE; /* the same file again, through /proc/PID/fd: a peer has one file */
+        /* the same file was opened again, through /proc/PID/fd: a peer has one file only */
+        r = -ESTALE;
     } else {
         f->next = *bucket_of(s, ino);
         *bucket_of(s, ino) = f;
@@ -221,12 +225,12 @@ static void debug_close(struct buf *b)
     free(b);
 }
 
-/* A file whose content is made for who opens it, or comes as things happen. */
+/* Opens a file whose content is made at its opening, or grows with the events of the bus. */
 static void op_open_tap(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     struct b1_serve *s = fuse_req_userdata(req);
     struct b1_tap *t;
-    /* A capability to open files is none to listen. */
+    /* CAP_DAC_OVERRIDE lets a process open the file, but does not entitle it to listen. */
     int r = b1_sees_all(s, fuse_req_ctx(req)->uid) ? 0 : -EACCES;
 
     if (r == 0)
@@ -267,7 +271,7 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     fi->direct_io = 1;
     fi->noflush = 1;
     fi->nonseekable = f != NULL;
-    /* An open() that was interrupted is not followed by a release. */
+    /* An open() that was interrupted is not followed by a release request. */
     if (fuse_reply_open(req, fi) == -ENOENT) {
         if (f)
             file_end(s, f);
@@ -404,7 +408,7 @@ static void op_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi,
     if (w) {
         w->ph = ph;
         waiter_free(atomic_exchange(&f->waiter, w));
-        /* A message may have come before there was anybody to tell. */
+        /* A message may have come before the waiter was registered. */
         if (!readable && b1_peer_readable(f->peer)) {
             readable = true;
             w = atomic_exchange(&f->waiter, NULL);

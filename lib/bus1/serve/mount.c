@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The embedded bus behind a file: mounting it, and taking it away without a trace. */
+/* Mounts the file system of a served bus, and removes it without leaving anything behind. */
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -50,7 +50,7 @@ static bool is_dead_mount(const char *dir)
 {
     struct statfs st;
 
-    /* Attributes may be cached; this always asks. */
+    /* stat() may answer from a cache; statfs() always asks the server. */
     return statfs(dir, &st) < 0 && errno == ENOTCONN;
 }
 
@@ -73,7 +73,9 @@ static int absolute(const char *path, char **ret)
     return 0;
 }
 
-/* Makes room: what a dead server left is cleared away, anything else is not touched. */
+/*
+ * Makes room for the mount: the remains of a dead server are removed, anything else is left alone.
+ */
 static int claim(struct b1_serve *s, struct err *e)
 {
     struct stat st;
@@ -123,12 +125,14 @@ static int session_mount(struct b1_serve *s, struct err *e)
     return 0;
 }
 
-/* The device number of the mount, without asking it. */
+/* Finds the device number of the mount without a request to the server. */
 static int find_dev(struct b1_serve *s)
 {
     struct statx st;
 
-    /* The root's attributes would be a request to ourselves: its device number is not. */
+    /*
+     * Asking for the root's attributes would be a request to ourselves; its device number is not.
+     */
     if (statx(AT_FDCWD, s->dir, AT_STATX_DONT_SYNC, 0, &st) < 0)
         return -errno;
     s->dev = makedev(st.stx_dev_major, st.stx_dev_minor);
@@ -195,9 +199,10 @@ int b1_serve_open(const struct b1_serve_config *cfg, struct b1_serve **ret, stru
 }
 
 /*
- * While it serves: into the memory and descriptors of clients (CAP_SYS_PTRACE), and finally its
- * link out of any directory. What takes the mount away is kept back until then. A user's server
- * runs fusermount3 for that, which is set-user-ID.
+ * Keeps only the privileges that serving needs: access to the memory and descriptors of clients
+ * (CAP_SYS_PTRACE), and removing its link from any directory at the end. The privilege to unmount
+ * is set aside until then. The server of an ordinary user unmounts through fusermount3, which is
+ * set-user-ID.
  */
 static int keep_privileges(const struct b1_serve *s)
 {
@@ -248,7 +253,7 @@ void b1_serve_close(struct b1_serve *s)
 
     if (!s)
         return;
-    /* Whoever answers at once still has the mount for it. */
+    /* Threads that can answer at once do so while the mount still exists. */
     ended = pool_close(s->pool, 0, NSEC_PER_SEC / 10);
     if (s->made_link)
         unlink(s->path);
@@ -256,7 +261,10 @@ void b1_serve_close(struct b1_serve *s)
         fuse_session_unmount(s->se);
     if (s->made_dir)
         rmdir(s->dir);
-    /* A thread that a client's memory holds up uses the server until that or this process ends. */
+    /*
+     * A thread that waits for a client's memory uses the server until it returns or the process
+     * ends.
+     */
     if (!ended && !pool_close(s->pool, 0, NSEC_PER_SEC))
         return;
     assert(!s->stuck && !s->parked);

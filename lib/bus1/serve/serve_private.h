@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The insides of the server, shared by its files only. */
+/* Declarations that only the files of the server share. */
 #pragma once
 
 #define FUSE_USE_VERSION 314
@@ -22,16 +22,17 @@ enum {
     B1_INO_DEBUG = 2,
     B1_INO_TRAFFIC = 3,
     B1_INO_RECORD = 4,
-    B1_INO_PEERS = 6,        /* behind it: of each peer two, its file and its messages */
-    B1_STUCK_PER_USER = 128, /* ioctls of one user that may wait for client memory at once */
+    B1_INO_PEERS = 6,        /* from here on each peer has two numbers: its file and its messages */
+    B1_STUCK_PER_USER = 128, /* how many ioctls of one user may wait for client memory at once */
 };
 
-/* Looking this up wakes the leader when it is to stop. */
+/* A look-up of this name wakes the leader when it is to stop. */
 #define B1_STOP_NAME ".stop"
 
 /*
- * Somebody polls a file. The kernel is told once; it then polls again, which makes a new waiter. A
- * poll is always answered at once: a program may wait for other files too, or not at all.
+ * A poll of a file that waits for a message. The kernel is notified once; it then polls again,
+ * which makes a new waiter. A poll request is answered at once in any case: the program may poll
+ * other files too, or not wait at all.
  */
 struct b1_waiter {
     struct b1_waiter *next;
@@ -61,9 +62,9 @@ struct b1_call {
     unsigned int cmd;
     uint64_t arg[5];
     _Atomic enum b1_call_state state;
-    bool answered;        /* by the keeper, since the client is being killed */
-    bool stuck;           /* is on the list */
-    struct b1_call *next; /* of the stuck, or of the parked */
+    bool answered;        /* it was answered early, because the client is being killed */
+    bool stuck;           /* is on the list of stuck calls */
+    struct b1_call *next; /* in the list of stuck or of parked calls */
 };
 
 struct b1_serve {
@@ -75,26 +76,26 @@ struct b1_serve {
     bool made_dir;
     bool made_link;
     bool mounted;
-    int fd;     /* of the session */
-    int end_fd; /* readable once nobody leads any more */
+    int fd;     /* of the FUSE session */
+    int end_fd; /* readable once no thread is the leader any more */
     dev_t dev;
     uid_t uid;
 
-    struct pool *pool; /* NULL: it does not run */
+    struct pool *pool; /* NULL: the server is not running */
     pthread_mutex_t lock;
     struct b1_file *files[B1_FILE_BUCKETS];
     uint64_t last_open;
     struct b1_call *stuck;
     struct b1_call *parked;
-    pthread_mutex_t tap_lock; /* after the bus's */
+    pthread_mutex_t tap_lock; /* taken after the lock of the bus */
     struct b1_tap *taps;
     atomic_uint n_taps;
-    atomic_bool stop;      /* wanted */
-    atomic_bool stop_seen; /* by the leader */
+    atomic_bool stop;      /* the server is to stop */
+    atomic_bool stop_seen; /* the leader has noticed it */
     _Atomic uint64_t note_after;
 };
 
-/* Says it through the configuration, at most once a second. */
+/* Reports a problem through the note callback of the configuration, at most once a second. */
 void b1_serve_note(struct b1_serve *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* Files. The lock is not held. */
@@ -103,7 +104,7 @@ void b1_file_unref(struct b1_serve *s, struct b1_file *f);
 
 /* Operations of the file system. */
 extern const struct fuse_lowlevel_ops b1_serve_ops;
-/* Tells those whom the thread's last call to the engine gave a message. */
+/* Notifies the pollers of the peers that got a message in the thread's last call of the engine. */
 void b1_wake_flush(struct b1_serve *s);
 void b1_wake_collect(void *ctx, void *peer_data);
 
@@ -112,26 +113,28 @@ void b1_call_run(struct b1_call *c);
 void b1_call_answer(struct b1_call *c, int r);
 /* Tells whether the thread @tid is being killed. */
 bool b1_client_dying(pid_t tid);
-/* Takes over an ioctl: runs it, or lets it wait until its file and user have fewer stuck ones. */
+/* Takes over an ioctl: runs it, or parks it until its file and user have fewer stuck ones. */
 void b1_loop_ioctl(struct b1_serve *s, struct b1_call *c);
-/* Until @stop_fd is readable, or the mount is gone. */
+/* Answers requests until @stop_fd is readable, or the mount is gone. */
 int b1_loop_run(struct b1_serve *s, int stop_fd);
 
-/* A reader of "traffic", or with @whole of "record", which begins with what was there before and
- * has data. */
+/*
+ * An open file "traffic", or with @whole "record", which begins with what existed before and has
+ * data.
+ */
 struct b1_tap;
 int b1_tap_open(struct b1_serve *s, bool whole, struct b1_tap **ret);
 void b1_tap_close(struct b1_tap *t);
 void b1_tap_read(struct b1_tap *t, fuse_req_t req, size_t size);
-/* Keeps @ph. */
+/* Takes ownership of @ph. */
 void b1_tap_poll(struct b1_tap *t, fuse_req_t req, struct fuse_pollhandle *ph);
-/* For the engine. */
+/* The on_event callback of the engine. */
 void b1_tap_event(void *ctx, const struct b1_event *ev);
-/* Tells those who poll. No lock is held. */
+/* Notifies those who poll event files. No lock is held. */
 void b1_taps_wake(struct b1_serve *s);
 
-/* Root and the server's user see everything. */
+/* Tells whether the user sees everything: root and the server's user do. */
 bool b1_sees_all(const struct b1_serve *s, uid_t uid);
-/* The text of "debug", as @uid may see it, or of "peer-INO". */
+/* Writes the text of "debug", as @uid may see it, or of "peer-INO". */
 int b1_debug_bus(struct b1_serve *s, uid_t uid, struct buf *out);
 int b1_debug_peer(struct b1_serve *s, uint64_t ino, uid_t uid, struct buf *out);

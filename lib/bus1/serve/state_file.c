@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The debug files: one record a line, "kind key=value …"; after a peer come its nodes, its handles
- * and its messages. trace/served_bus.h reads it.
+ * The debug files: one record a line, "kind key=value …". After each peer come its nodes, its
+ * handles and its messages. trace/served_bus.h reads these files.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -11,7 +11,7 @@
 #include "macros.h"
 #include "serve_private.h"
 
-/* Data of one peer's messages beyond this is left out, and said to be. */
+/* The data of one peer's messages that exceeds this size is left out, and the file says so. */
 #define DATA_MAX (UINT64_C(64) << 20)
 
 struct debug {

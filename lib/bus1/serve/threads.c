@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Requests are read and answered by a pool of threads (pool.h). An ioctl that takes long, since its
- * client's memory does not answer, is stuck: its thread loses the lead. Of each file one ioctl may
- * be stuck, and of each user so many; further ones are parked until one of these ends.
+ * Requests are read and answered by a pool of threads (pool.h). An ioctl that takes long, because
+ * its client's memory does not answer, is called stuck: its thread stops being the leader. At most
+ * one ioctl of each file and B1_STUCK_PER_USER of each user may be stuck; further ones are parked
+ * until one of these ends.
  */
 #include <errno.h>
 #include <limits.h>
@@ -21,10 +22,10 @@
 enum { THREADS_IDLE = 2, THREADS_MAX = 1024 };
 
 /**
- * struct worker - what a thread of the pool has
- * @request: the last one that it read
+ * struct worker - the state of a thread of the pool
+ * @request: the last request that it read
  * @call: the ioctl that it answers; guarded by the server's lock
- * @passed: another thread leads while this one still answers; likewise
+ * @passed: another thread has become the leader while this one still answers; guarded likewise
  */
 struct worker {
     struct fuse_buf request;
@@ -53,7 +54,10 @@ static void stuck_add(struct b1_serve *s, struct b1_call *c)
     s->stuck = c;
 }
 
-/* Ends a call that was stuck. Our reference keeps its file, which may have been closed. */
+/*
+ * Ends a call that was stuck. The reference of the call keeps its file valid, even if it was
+ * closed.
+ */
 static void stuck_del(struct b1_serve *s, struct b1_call *c)
 {
     struct b1_call **at = &s->stuck;
@@ -84,7 +88,10 @@ static struct b1_file *file_ref(struct b1_file *f)
     return f;
 }
 
-/* Runs the calls that waited for a stuck one to end, in its thread, which leads no more. */
+/*
+ * Runs the parked calls that may run now, in the thread of a stuck call that has ended, which is no
+ * longer the leader.
+ */
 static void run_parked(struct b1_serve *s)
 {
     for (;;) {
@@ -109,7 +116,7 @@ static void run_parked(struct b1_serve *s)
     }
 }
 
-/* Lets a copy of the call wait. The lock is held. */
+/* Parks a copy of the call. The lock is held. */
 static int park(struct b1_serve *s, const struct b1_call *c)
 {
     struct b1_call *copy = malloc(sizeof(*copy)), **at = &s->parked;
@@ -135,8 +142,8 @@ void b1_loop_ioctl(struct b1_serve *s, struct b1_call *c)
     if (s->stuck && !may_run(s, c)) {
         parked = park(s, c);
     } else {
-        file_ref(f); /* the call's */
-        file_ref(f); /* ours */
+        file_ref(f); /* for the call */
+        file_ref(f); /* for this function */
         self->call = c;
         if (self->passed)
             stuck_add(s, c);
@@ -159,8 +166,8 @@ void b1_loop_ioctl(struct b1_serve *s, struct b1_call *c)
 }
 
 /*
- * Answers for clients that are being killed: their memory may never answer. Return: whether calls
- * are left that may have to be answered so.
+ * Answers the calls of clients that are being killed, because their memory may never answer.
+ * Return: whether calls are left that may have to be answered in this way.
  */
 static bool reap(void *ctx)
 {
@@ -215,7 +222,7 @@ static bool next_request(void *ctx, void *worker)
     struct worker *w = worker;
     int r = -EINTR;
 
-    w->passed = false; /* from its answer on another thread may set it */
+    w->passed = false; /* from here on its answer on another thread may set it */
     while (!atomic_load(&s->stop_seen) && (r == -EINTR || r == -EAGAIN))
         r = fuse_session_receive_buf(s->se, &w->request);
     if (r > 0)
@@ -232,7 +239,7 @@ static void answer(void *ctx, void *worker, uint64_t term _unused_)
     fuse_session_process_buf(s->se, &self->request);
 }
 
-/* The leader has been at one request for long: if it is an ioctl, that counts as stuck. */
+/* The leader has worked on one request for long: if that is an ioctl, it counts as stuck. */
 static void passed(void *ctx, void *worker)
 {
     struct b1_serve *s = ctx;
@@ -254,7 +261,7 @@ static const struct pool_ops pool_ops = {
     .tick = reap,
 };
 
-/* Wakes the leader with a request of our own, after which it reads no more. */
+/* Wakes the leader with a request of our own, after which it reads no more requests. */
 static void stop_leader(struct b1_serve *s)
 {
     char name[PATH_MAX];

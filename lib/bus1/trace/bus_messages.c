@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The served buses' own view. */
+/* Which message went from which peer to which, as the servers of buses report it. */
 #include "bus_messages.h"
 
 #include <errno.h>
@@ -27,9 +27,10 @@ struct bus {
     struct bus *next;
     char *dir;
     uint64_t dev;
-    struct b1_traffic *traffic; /* NULL: it does not tell, or has ended */
+    struct b1_traffic *traffic; /* NULL: we may not listen to it, or it has ended */
     struct peer *peers[BUCKETS];
-    uint64_t closed; /* serial number of who closes; what follows of it needs it still */
+    /* serial of the closing peer, which the events that follow its close still need */
+    uint64_t closed;
 };
 
 /* Messages that were read and not shown yet, oldest first. */
@@ -121,7 +122,7 @@ static int add_mount(void *ctx, const struct b1_mount *m)
     b->buses = bus;
     if (!bus->dir)
         return -ENOMEM;
-    /* Another user's bus, or one that ends now. */
+    /* The bus of another user, or one that is just ending. */
     if (b1_traffic_open(m->dir, false, &bus->traffic) < 0)
         return 0;
     return epoll_ctl(b->epoll, EPOLL_CTL_ADD, b1_traffic_fd(bus->traffic), &ev) < 0 ? -errno : 0;
@@ -295,7 +296,7 @@ int b1_messages_read(struct b1_messages *b)
             continue;
         b->reading = bus;
         r = b1_traffic_read(bus->traffic, on_event, b);
-        if (r < 0 && r != -ENOMEM) { /* its server has ended */
+        if (r < 0 && r != -ENOMEM) { /* the server of this bus has ended */
             bus_end(bus);
             r = 0;
         }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The served buses' own view, beside the calls: which message went from which peer to which. */
+/* Which message went from which peer to which, as the servers of buses report it. */
 #pragma once
 
 #include <stdbool.h>
@@ -10,17 +10,17 @@ struct b1_messages;
 
 /**
  * struct b1_delivery - a message that joined a queue, borrowed
- * @time: when, ns since 1970
+ * @time: when it joined the queue, ns since 1970
  * @bus: directory of the bus
  * @dev: its device number
  * @from, @from_pid: file number of the peer that caused it, and the process that opened that peer;
- *   UINT64_MAX where that peer was closed before we listened
- * @to, @to_pid: the same of the peer that gets it
+ *   UINT64_MAX where that peer was closed before listening began
+ * @to, @to_pid: the same of the receiving peer
  * @type: BUS1_MESSAGE_TYPE_*
- * @id: the node that it came to; of a NODE_RELEASE the handle
+ * @id: the receiver's node that it was sent to; for a NODE_RELEASE the receiver's handle
  * @account: the user that is charged for it, or BUS1_INVALID
  * @length: bytes of data
- * @handles, @n_handles: handles that come along, by their ids at the receiver
+ * @handles, @n_handles: the handles that it carries, by their ids at the receiver
  */
 struct b1_delivery {
     uint64_t time;
@@ -41,9 +41,9 @@ struct b1_delivery {
 /**
  * struct b1_messages_opts - what to listen to
  * @dev: only the bus with this device number; 0: all
- * @some: only messages from or to peers of b1_messages_peer()
- * @message: told of a message by b1_messages_show()
- * @lost: told at once that the server of a bus could not keep @count events for us
+ * @some: only messages from or to peers that were added with b1_messages_peer()
+ * @message: called for each message by b1_messages_show()
+ * @lost: called at once when the server of a bus had no room for @count of our events
  * @ctx: first argument of both
  */
 struct b1_messages_opts {
@@ -55,25 +55,28 @@ struct b1_messages_opts {
 };
 
 /*
- * Listens to the buses that there are, and to those that will be. A bus of another user does not
- * tell; that is no error. Return: 0 or -errno.
+ * Listens to the buses that exist, and to those that appear later. A bus of another user does not
+ * let us listen; that is not an error. Return: 0 or -errno.
  */
 int b1_messages_new(const struct b1_messages_opts *opts, struct b1_messages **ret);
 void b1_messages_free(struct b1_messages *b);
 
-/* Readable when b1_messages_read() should be called. */
+/* The descriptor is readable when b1_messages_read() should be called. */
 int b1_messages_fd(const struct b1_messages *b);
-/* POLLPRI, once a change, when b1_messages_look() should be called: there may be another bus. */
+/*
+ * The descriptor has POLLPRI, once a change, when b1_messages_look() should be called: a bus may
+ * have been mounted.
+ */
 int b1_messages_mounts_fd(const struct b1_messages *b);
 int b1_messages_look(struct b1_messages *b);
-/* Takes in what has happened. Return: 0 or -ENOMEM. */
+/* Reads the events that have happened. Return: 0 or -ENOMEM. */
 int b1_messages_read(struct b1_messages *b);
 
-/* With @some: a peer that counts. Return: 0 or -ENOMEM. */
+/* With @some: adds a peer whose messages are wanted. Return: 0 or -ENOMEM. */
 int b1_messages_peer(struct b1_messages *b, uint64_t dev, uint64_t ino);
 
-/* Tells of what was taken in and happened before @time. Return: how many messages were told. */
+/* Shows the messages that were read and happened before @time. Return: how many were shown. */
 uint64_t b1_messages_show(struct b1_messages *b, uint64_t time);
 
-/* How many events servers could not keep for us. */
+/* How many of our events servers had no room for. */
 uint64_t b1_messages_lost(const struct b1_messages *b);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Puts the records of monitor.bpf.c together: a call is visited when its end has come. */
+/* Joins the records of monitor.bpf.c to whole calls. A call is visited when its end was read. */
 #include "bus_monitor.h"
 
 #include <bpf/bpf.h>
@@ -29,7 +29,7 @@ _Static_assert((int)B1_PARTS == (int)MONITOR_SECTIONS &&
                    (int)B1_PART_ERRORS == (int)MONITOR_ERRORS,
                "the same for both sides");
 
-/* A call whose end has not come yet. */
+/* A call whose end has not been read yet. */
 struct call {
     struct call *next;
     uint32_t task;
@@ -43,16 +43,16 @@ struct b1_monitor {
     struct b1_monitor_opts opts;
     struct monitor_bpf *skel;
     struct klinks links;
-    uint64_t missed; /* calls for which a program was not run, as of the last reading */
+    uint64_t missed; /* calls for which the kernel did not run a program, as of the last reading */
     struct kring *ring;
     struct call *calls[BUCKETS];
     uint64_t begun, ended; /* CLOCK_MONOTONIC */
     struct b1_monitor_totals totals;
-    /* While reading. */
+    /* Valid during a reading. */
     struct kclock clock;
     b1_monitor_fn visit;
     void *ctx;
-    int stopped; /* what visit returned, or -errno */
+    int stopped; /* the first value other than 0 that visit returned, or -errno */
 };
 
 /* ---- loading ---- */
@@ -61,7 +61,9 @@ static struct bpf_program **programs(const struct b1_monitor *m)
 {
     static _Thread_local struct bpf_program *list[KLINKS_MAX + 1];
 
-    /* The programs that see calls end are attached first: no call may begin whose end is not seen.
+    /*
+     * The programs that see the end of a call are attached first, so that no call begins whose end
+     * is not seen.
      */
     list[0] = m->skel->progs.ioctl_exit;
     list[1] = m->skel->progs.task_exit;
@@ -139,7 +141,7 @@ int b1_monitor_new(const struct b1_monitor_opts *opts, struct b1_monitor **ret, 
     return 0;
 }
 
-/* Loads what would be loaded: nothing less tells whether the kernel takes it. */
+/* Loads all programs: only that shows whether the kernel accepts them. */
 int b1_monitor_probe(struct err *e)
 {
     const struct b1_monitor_opts opts = {.ring_bytes = 1};
@@ -225,8 +227,8 @@ static int deliver(struct b1_monitor *m, const struct b1_monitor_event *ev)
 }
 
 /*
- * What was lost since the last time: @lost that the programs counted, and at most as many as the
- * kernel did not run them for.
+ * Reports the calls that were lost since the last time: @lost calls that the programs counted, and
+ * at most as many as the kernel did not run the programs for.
  */
 static int deliver_lost(struct b1_monitor *m, uint64_t lost, uint64_t time)
 {
@@ -294,7 +296,7 @@ static int on_begin(struct b1_monitor *m, const struct monitor_begin *b)
 {
     struct call *c = call_take(m, b->head.task), **bucket = bucket_of(m, b->head.task);
 
-    /* The end of that one was lost, and counted. */
+    /* The end of the earlier call was lost, and its loss was counted. */
     if (c)
         call_free(c);
     c = calloc(1, sizeof(*c));
@@ -320,7 +322,7 @@ static int on_piece(struct b1_monitor *m, const struct monitor_piece *p, size_t 
     if (!c || c->seq != p->head.seq)
         return 0;
     b = &c->part[p->head.section];
-    /* A section that is read again at the end begins anew. */
+    /* Offset 0 of a section that already has data: it is read again at the end of the call. */
     if (p->offset == 0) {
         buf_clear(b);
         c->failed[p->head.section] = false;
@@ -393,7 +395,10 @@ int b1_monitor_read(struct b1_monitor *m, b1_monitor_fn visit, void *ctx, bool *
     if (whole)
         *whole = r == 0;
     m->missed = missed;
-    /* The count from before the reading: no later record need come to tell of these losses. */
+    /*
+     * Report the losses counted before the reading now: there may be no later record to report them
+     * with.
+     */
     if (r == 0)
         deliver_lost(m, lost, timefmt_now(CLOCK_REALTIME));
     return m->stopped;
@@ -414,7 +419,7 @@ bool b1_monitor_is_open(const struct b1_monitor *m, const struct b1_monitor_file
     struct monitor_file was = {.file = file->file, .object = file->object, .ino = file->ino};
 
     LIBBPF_OPTS(bpf_test_run_opts, once, .ctx_in = &was, .ctx_size_in = sizeof(was));
-    /* When the kernel does not answer, the file counts as open. */
+    /* If the kernel does not answer, the file is taken to be open. */
     return bpf_prog_test_run_opts(bpf_program__fd(m->skel->progs.monitor_is_open), &once) < 0 ||
            once.retval;
 }
@@ -428,7 +433,7 @@ int b1_monitor_unfinished(struct b1_monitor *m, b1_monitor_fn visit, void *ctx)
             struct b1_monitor_event ev;
 
             m->calls[i] = c->next;
-            /* With losses nobody knows whether it has ended. */
+            /* After losses it is unknown whether the call has ended. */
             if (!m->totals.lost) {
                 event_fill(m, c, &ev);
                 m->totals.calls++;

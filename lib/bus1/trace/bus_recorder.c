@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Sorts calls by when they can have taken effect, and tells of them as events. */
+/* Sorts calls by the time at which they can have taken effect, and reports them as events. */
 #include "bus_recorder.h"
 
 #include <assert.h>
@@ -14,26 +14,29 @@
 enum {
     BUCKETS = 1024,
     IDS_MIN = 16,
-    LATE_NS = 40 * 1000 * 1000,    /* a call may be visited this much after its end */
-    STUCK_NS = 1000 * 1000 * 1000, /* a call that hangs holds the others back so long */
+    LATE_NS = 40 * 1000 * 1000,    /* a call may be visited up to this long after its end */
+    STUCK_NS = 1000 * 1000 * 1000, /* a call that does not return delays the others this long */
     HELD_BYTES = 64 << 20,
 };
 
-/* A peer, by its file. */
+/* A peer, identified by its file. */
 struct peer {
     struct peer *next;
     struct b1_monitor_file file;
     uint64_t serial;
     bool closing;  /* its close is among the calls that are held back */
-    bool closed;   /* and was told of before its turn */
-    uint64_t *ids; /* that the peer was seen to get, ascending */
+    bool closed;   /* its close was reported before its turn */
+    uint64_t *ids; /* the ids that the peer was seen to get, ascending */
     size_t n_ids;
     size_t ids_cap;
-    uint64_t max_id;  /* the highest that a TRANSFER gave */
+    uint64_t max_id;  /* the highest id that a TRANSFER gave the peer */
     uint64_t max_end; /* end of that call, CLOCK_MONOTONIC */
 };
 
-/* A call that was not told of yet; its memory follows. Without a @cmd: the close of @closed. */
+/*
+ * A call that has not been reported yet; its memory follows. Without @cmd it is the close of
+ * @closed.
+ */
 struct held {
     struct held *prev;
     struct held *next;
@@ -50,10 +53,10 @@ struct b1_recorder {
     struct held *first;
     struct held *last;
     size_t held_bytes;
-    uint64_t latest; /* end of a call */
+    uint64_t latest; /* latest end of a call so far */
     uint64_t unseen[B1_UNSEENS];
-    struct b1_event_lists lists; /* for an event */
-    int result;                  /* the first of opts.event() that was not 0 */
+    struct b1_event_lists lists; /* lists of the event that is being reported */
+    int result;                  /* the first value other than 0 that opts.event() returned */
 };
 
 int b1_recorder_new(const struct b1_recorder_opts *opts, struct b1_recorder **ret)
@@ -72,7 +75,7 @@ uint64_t b1_recorder_unseen(const struct b1_recorder *r, enum b1_unseen why)
     return r->unseen[why];
 }
 
-/* ---- what is held back, by its key ---- */
+/* ---- calls that are held back, by their key ---- */
 
 static void held_add(struct b1_recorder *r, struct held *h)
 {
@@ -149,7 +152,7 @@ void b1_recorder_free(struct b1_recorder *r)
 
 /* ---- the caller's memory ---- */
 
-/* The @i-th element of a part, or false. */
+/* Copies the @i-th element of a part to @to. Return: false if there is none. */
 static bool element(const struct b1_monitor_event *ev, enum b1_part part, size_t i, void *to,
                     size_t size)
 {
@@ -185,7 +188,7 @@ static int list_room(uint64_t **v, size_t *cap, size_t n)
     return 0;
 }
 
-/* The ids of RELEASE, or the destinations of SEND. */
+/* Takes the ids of a RELEASE, or the destinations of a SEND. */
 static int take_ids(struct b1_recorder *r, const struct b1_monitor_event *ev, struct b1_event *out)
 {
     const struct b1_memory *m = &ev->part[B1_PART_IDS];
@@ -199,7 +202,7 @@ static int take_ids(struct b1_recorder *r, const struct b1_monitor_event *ev, st
     return 0;
 }
 
-/* The ids of the handles that go along with a message. */
+/* Takes the ids of the handles that a message carries. */
 static int take_handles(struct b1_recorder *r, const struct b1_monitor_event *ev, enum b1_part part,
                         struct b1_event *out)
 {
@@ -214,7 +217,7 @@ static int take_handles(struct b1_recorder *r, const struct b1_monitor_event *ev
     return 0;
 }
 
-/* ---- telling ---- */
+/* ---- reporting ---- */
 
 static void tell(struct b1_recorder *r, struct b1_event ev)
 {
@@ -234,7 +237,7 @@ static uint64_t time_of(const struct b1_monitor_event *ev)
 
 /* ---- peers ---- */
 
-/* The files of a served bus have numbers of their own; those of a device only addresses. */
+/* The files of a served bus have distinct inode numbers; files of a device have only addresses. */
 static struct peer **bucket_of(struct b1_recorder *r, const struct b1_monitor_file *f)
 {
     return &r->peers[(f->is_device ? f->file >> 8 : f->ino) % BUCKETS];
@@ -246,7 +249,10 @@ static bool is_same(const struct b1_monitor_file *a, const struct b1_monitor_fil
            (!a->is_device || (a->file == b->file && a->object == b->object));
 }
 
-/* The peer of a file, which is told of when it is new. @pid: who opened it; 0: not known. */
+/*
+ * Finds the peer of a file; a new one is reported first. @pid: the process that opened it; 0: not
+ * known.
+ */
 static int peer_of(struct b1_recorder *r, const struct b1_monitor_event *ev,
                    const struct b1_monitor_file *f, uint64_t pid, struct peer **ret)
 {
@@ -288,7 +294,7 @@ static void peer_close(struct b1_recorder *r, struct peer *p, uint64_t time)
         peer_free(p);
 }
 
-/* It is the turn of a close that was held back. */
+/* Reports a close that was held back. */
 static void close_held(struct b1_recorder *r, struct peer *p, uint64_t time)
 {
     assert(p->closing);
@@ -299,7 +305,7 @@ static void close_held(struct b1_recorder *r, struct peer *p, uint64_t time)
         peer_close(r, p, time);
 }
 
-/* The index at which an id is, or at which it is to be inserted. */
+/* The index of an id, or the index at which it is to be inserted. */
 static size_t id_place(const struct peer *p, uint64_t id)
 {
     size_t low = 0, high = p->n_ids;
@@ -315,7 +321,10 @@ static size_t id_place(const struct peer *p, uint64_t id)
     return low;
 }
 
-/* Tells whether the recording has seen a peer get an id. Ids that are older it has not seen. */
+/*
+ * Tells whether the recording has seen a peer get an id. It has not seen ids that are older than
+ * itself.
+ */
 static bool is_known(const struct peer *p, uint64_t id)
 {
     size_t at = id_place(p, id);
@@ -323,7 +332,7 @@ static bool is_known(const struct peer *p, uint64_t id)
     return at < p->n_ids && p->ids[at] == id;
 }
 
-/* A peer got an id. */
+/* Notes that a peer got an id. */
 static int peer_gets(struct peer *p, uint64_t id)
 {
     size_t at;
@@ -340,8 +349,9 @@ static int peer_gets(struct peer *p, uint64_t id)
 }
 
 /*
- * A TRANSFER gave a peer an id. These grow: one that is not above those of earlier calls belongs to
- * a new peer, whose file lies where that of a closed one lay. @known: it can be replayed.
+ * Notes that a TRANSFER gave a peer an id. Such ids grow: an id that is not above those of earlier
+ * calls belongs to a new peer, whose file has the address that a closed one had. @known: the id can
+ * be replayed.
  */
 static int peer_given(struct b1_recorder *r, const struct b1_monitor_event *ev, struct peer **peer,
                       uint64_t id, bool known)
@@ -384,7 +394,8 @@ static int do_transfer(struct b1_recorder *r, const struct b1_monitor_event *ev,
         if (out.create)
             k = peer_given(r, ev, &p, out.id, true);
         out.unseen = is_known(p, out.id) ? B1_UNSEEN_NOTHING : B1_UNSEEN_ID;
-        out.peer = p->serial; /* the next may close it, when the ids that we were told are lies */
+        /* the next call may close the peer, if the caller's memory held false ids */
+        out.peer = p->serial;
         if (k == 0)
             k = peer_of(r, ev, other, 0, &to);
         if (k == 0)
@@ -397,7 +408,7 @@ static int do_transfer(struct b1_recorder *r, const struct b1_monitor_event *ev,
     return k;
 }
 
-/* The reason why a RELEASE or SEND cannot be replayed as it is, if there is one. */
+/* Why a RELEASE or SEND cannot be replayed as it is, if there is a reason. */
 static enum b1_unseen is_unseen(const struct peer *p, const struct b1_monitor_event *ev,
                                 const struct b1_event *out, uint64_t n_ids, uint64_t n_handles)
 {
@@ -496,7 +507,7 @@ static int tell_call(struct b1_recorder *r, const struct b1_monitor_event *ev)
 
 /* ---- in order ---- */
 
-/* Tells of all with a key below @bound, and of the oldest while memory is short. */
+/* Reports all events with a key below @bound, and the oldest ones while memory is short. */
 static int tell_until(struct b1_recorder *r, uint64_t bound)
 {
     int k = 0;
@@ -536,7 +547,7 @@ int b1_recorder_call(struct b1_recorder *r, const struct b1_monitor_event *ev)
         return 0;
     if (succeeded(ev))
         return hold(r, ev, early ? ev->begun : end_of(ev));
-    /* It has no end: what it asked for is told, what came of it is not known. */
+    /* The call did not end: its arguments are recorded, its result is not known. */
     if (ev->arg_read && (ev->cmd == BUS1_CMD_SEND || ev->cmd == BUS1_CMD_RELEASE))
         return hold(r, ev, ev->begun);
     r->unseen[B1_UNSEEN_END]++;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Reading lines of a file that grows. */
+/* Reads the lines of a file that grows. */
 #include "bus_traffic.h"
 
 #include <errno.h>
@@ -16,7 +16,7 @@ struct b1_traffic {
     int fd;
     struct buf text;
     size_t start;   /* of the first line that was not visited */
-    size_t scanned; /* no newline before */
+    size_t scanned; /* there is no newline before this offset */
     struct b1_event_lists lists;
 };
 
@@ -56,7 +56,7 @@ int b1_traffic_fd(const struct b1_traffic *t)
     return t->fd;
 }
 
-/* Visits the whole lines that were read. */
+/* Visits the complete lines that were read. */
 static int visit_lines(struct b1_traffic *t, b1_traffic_fn visit, void *ctx)
 {
     int r = 0;
@@ -75,13 +75,13 @@ static int visit_lines(struct b1_traffic *t, b1_traffic_fn visit, void *ctx)
         if (r == 0)
             r = visit(&ev, ctx);
         else if (r > 0)
-            r = 0; /* of a newer server */
+            r = 0; /* an event of a newer server: skip it */
         t->start = t->scanned = (size_t)(end + 1 - t->text.data);
     }
     return r;
 }
 
-/* Drops what was visited. */
+/* Drops the lines that were visited. */
 static void compact(struct b1_traffic *t)
 {
     if (!t->start)

@@ -9,19 +9,23 @@ struct b1_traffic;
 /**
  * b1_traffic_open() - begin to listen
  * @dir: where the bus is mounted
- * @whole: also what is there already, and the data of the messages
+ * @whole: also report what existed before, and the data of the messages
  * @ret: release with b1_traffic_close()
  *
- * Return: 0; -EACCES for all but root and the server's user; -ENOTCONN when the server has died.
+ * Return: 0; -EACCES unless the caller is root or the server's user; -ENOTCONN when the server has
+ * died.
  */
 int b1_traffic_open(const char *dir, bool whole, struct b1_traffic **ret);
 void b1_traffic_close(struct b1_traffic *t);
 
-/* Readable when something has happened; POLLERR when the server is gone. */
+/* The descriptor is readable when an event can be read; it has POLLERR when the server is gone. */
 int b1_traffic_fd(const struct b1_traffic *t);
 
 /* A value other than 0 stops the reading after this event and is returned. */
 typedef int (*b1_traffic_fn)(const struct b1_event *ev, void *ctx);
 
-/* Visits what has happened, without waiting. Return: 0; -ENOTCONN at the end of the server; … */
+/*
+ * Visits the events that have happened, without waiting. Return: 0; -ENOTCONN when the server has
+ * ended; …
+ */
 int b1_traffic_read(struct b1_traffic *t, b1_traffic_fn visit, void *ctx);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* All buses and peers that can be seen. */
+/* Collects all buses and peers that can be seen. */
 #include "bus_view.h"
 
 #include <errno.h>
@@ -23,7 +23,7 @@ struct scan {
     int proc;
     const char *dir;
     dev_t dev;
-    size_t first; /* of this bus's peers */
+    size_t first; /* index of the first peer of this bus */
     bool whole;   /* this bus shows all of its peers */
     /* Indexes of the device's peers, in the order that kcmp(2) gives to their files. */
     size_t *ordered;
@@ -41,7 +41,7 @@ void view_done(struct view *v)
     free(v->peers);
 }
 
-/* Room for one more behind @n elements: the array doubles at each power of two. */
+/* Makes room for one more after @n elements: the array doubles at each power of two. */
 static void *grow(void *array, size_t n, size_t size)
 {
     if (n & (n - 1))
@@ -127,7 +127,7 @@ static int add_bus(void *ctx, const struct b1_mount *m)
     int r = b1_debug_read(m->dir, 0, &text);
 
     s->v->hidden_buses += r == -EACCES;
-    /* The server is dead, ends just now, or is another user's. */
+    /* The server is dead, is just ending, or belongs to another user. */
     if (r == -ENOTCONN || r == -ECONNABORTED || r == -ENOENT || r == -EACCES)
         return 0;
     s->dir = m->dir;
@@ -147,7 +147,7 @@ static int add_bus(void *ctx, const struct b1_mount *m)
     return 0;
 }
 
-/* How a descriptor's file compares with that of a peer. Return: as kcmp(2), or -errno. */
+/* Compares a descriptor's file with that of a peer. Return: as kcmp(2), or -errno. */
 static int compare_files(const struct scan *s, const struct proc_fd *fd, size_t i)
 {
     const struct view_peer *p = &s->v->peers[s->ordered[i]];
@@ -158,7 +158,7 @@ static int compare_files(const struct scan *s, const struct proc_fd *fd, size_t 
 }
 
 /*
- * The device's peer behind a descriptor: one that is there already when another process shares its
+ * Finds the device's peer behind a descriptor: an existing one when another process shares its
  * file, else a new one.
  */
 static int device_peer(struct scan *s, const struct proc_fd *fd, struct view_peer **ret)
@@ -193,7 +193,7 @@ static int device_peer(struct scan *s, const struct proc_fd *fd, struct view_pee
     return 0;
 }
 
-/* The peer behind a descriptor, or NULL. Return: 0 or -ENOMEM. */
+/* Finds the peer behind a descriptor, or NULL. Return: 0 or -ENOMEM. */
 static int holder_peer(struct scan *s, const struct proc_fd *fd, struct view_peer **ret)
 {
     dev_t dev;
@@ -228,7 +228,7 @@ static int add_holder(const struct proc_fd *fd, void *ctx)
     p->holders = h;
     h += p->n_holders++;
     *h = (struct view_holder){.pid = (uint32_t)fd->pid, .fd = (uint32_t)fd->fd, .comm = "?"};
-    (void)proc_comm(s->proc, fd->pid, fd->pid, h->comm); /* it may have gone: "?" */
+    (void)proc_comm(s->proc, fd->pid, fd->pid, h->comm); /* the process may be gone: then "?" */
     return 0;
 }
 
@@ -238,7 +238,7 @@ static int add_process(pid_t pid, void *ctx)
     int r = proc_visit_fds(s->proc, pid, add_holder, s);
 
     s->v->hidden_processes += r == -EACCES || r == -EPERM;
-    return r == -ENOMEM ? r : 0; /* a process may have gone meanwhile */
+    return r == -ENOMEM ? r : 0; /* the process may have ended meanwhile */
 }
 
 int view_read(struct view *v, struct err *e)

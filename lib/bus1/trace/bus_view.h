@@ -10,7 +10,7 @@
 #include "errinfo.h"
 #include "proc.h"
 
-/* A handle of a peer, and what it refers to: index of the peer, or -1 when that is not known. */
+/* A handle of a peer, and the peer that owns its node: its index, or -1 when that is not known. */
 struct view_handle {
     uint64_t id;
     ssize_t to;
@@ -26,11 +26,11 @@ struct view_holder {
 };
 
 /**
- * struct view_peer - a peer; of a bus that does not tell, one for each open file
+ * struct view_peer - a peer; for a bus that does not describe itself, one for each open file
  * @bus: where it is mounted, or the device
  * @dev, @ino: identity of its file on a served bus
- * @known: the counts and arrays below are
- * @holders: the descriptors that are open on it
+ * @known: the bus has reported the counts and arrays below
+ * @holders: the descriptors that are open on the peer
  */
 struct view_peer {
     char *bus;
@@ -53,12 +53,12 @@ struct view_peer {
 /**
  * struct view - all peers that can be seen
  * @peers, @n: the peers
- * @hidden_processes: how many processes the caller may not look at: what they hold is not seen
+ * @hidden_processes: how many processes the caller may not inspect: their descriptors are not seen
  * @hidden_buses: how many served buses do not answer the caller, for another user's server offers
  *   them to that user alone
  * @partial_buses: how many served buses show the caller its own peers only
  * @cannot_compare: the kernel does not tell whether two descriptors share a file (kcmp(2)): a peer
- *   of the device that several descriptors share is there once for each
+ *   of the device that several descriptors share is listed once for each
  */
 struct view {
     struct view_peer *peers;
@@ -69,6 +69,6 @@ struct view {
     bool cannot_compare;
 };
 
-/* Looks. Return: 0 or -errno. */
+/* Collects all buses and peers. Return: 0 or -errno. */
 int view_read(struct view *v, struct err *e);
 void view_done(struct view *v);

@@ -23,7 +23,8 @@ _noreturn_ static void child(const int go[2], const int failed[2], char *const a
     signal(SIGPIPE, SIG_DFL);
     execvp(argv[0], argv);
     error = errno;
-    (void)!write(failed[1], &error, sizeof(error)); /* if nobody listens, nobody cares */
+    /* nobody may be reading any more: then the failure does not matter */
+    (void)!write(failed[1], &error, sizeof(error));
     _exit(127);
 }
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * Records every ioctl on a bus1 peer, of the kernel's device or of a served file, with the memory
- * that its argument points to: at its beginning, and what the call has written at its end.
+ * that its argument points to: as it is at the beginning, and what the call has written at its end.
  *
- * Memory that is not there yet at the beginning (a constant that nobody has touched) is read again
- * at the end. What is under way is kept with the task. A record that does not fit makes its call a
- * lost one: each call is either recorded whole or counted.
+ * Memory that is not resident at the beginning (a constant that nobody has touched) is read again
+ * at the end. The state of a call is kept with its task. When a record does not fit, the whole call
+ * counts as lost: each call is either recorded completely or counted.
  */
 #include "../../xlat/bus1_abi.h"
 #include "files.bpf.h"
@@ -20,9 +20,9 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 const volatile struct monitor_config config = {0};
 
-/* Read by the user. */
+/* Read by user space. */
 uint64_t lost = 0;
-uint32_t can_check = 0; /* whose a process is can be told */
+uint32_t can_check = 0; /* this kernel lets visible() decide whose process it is */
 
 static uint64_t last_seq;
 static uint64_t last_wake;
@@ -40,7 +40,7 @@ struct file___monitor {
     void *private_data;
 };
 
-/* Linux 6.13: a count of references that is negative once the last has gone. */
+/* Linux 6.13: a reference count that is negative once the last reference is gone. */
 struct long_count {
     long counter;
 };
@@ -76,7 +76,7 @@ struct {
 
 /* A call in progress. */
 struct flight {
-    uint64_t seq; /* 0: none */
+    uint64_t seq; /* 0: no call */
     uint64_t arg;
     struct bus1_message message;
     union {
@@ -99,7 +99,7 @@ struct {
     __type(value, struct flight);
 } flights SEC(".maps");
 
-/* With config.command: tasks to follow. */
+/* With config.command: the tasks to record. */
 struct {
     __uint(type, BPF_MAP_TYPE_TASK_STORAGE);
     __uint(map_flags, BPF_F_NO_PREALLOC);
@@ -107,14 +107,14 @@ struct {
     __type(value, uint32_t);
 } followed SEC(".maps");
 
-/* Two for each CPU, one a direction: a program cannot be interrupted by itself. */
+/* Two for each CPU, one for each direction: a program is not interrupted by itself. */
 struct scratch {
     /* The copy in progress. */
     uint64_t from;
     uint64_t left;
     uint64_t offset;
     uint64_t vecs;
-    uint64_t vecs_left; /* bytes of data that are still wanted */
+    uint64_t vecs_left; /* bytes of data still to be copied */
     uint32_t compat;
     uint32_t failed;
     uint32_t broken;
@@ -139,8 +139,10 @@ int monitor_setup(void *ctx)
     return 0;
 }
 
-/* Whether an open file is still the one that it was: 1, or 0. Its memory may have been given to
- * another. */
+/*
+ * Tells whether an open file is still the same: 1 or 0. Its memory may have been given to another
+ * file.
+ */
 SEC("syscall")
 int monitor_is_open(struct monitor_file *was)
 {
@@ -150,7 +152,7 @@ int monitor_is_open(struct monitor_file *was)
     struct file___monitor *m = (void *)file;
     long count;
 
-    if (was->file >> 63 == 0) /* not in the kernel's half of the addresses */
+    if (was->file >> 63 == 0) /* not an address in the kernel's half */
         return 0;
     if (bpf_core_field_exists(ref->f_ref))
         count = BPF_CORE_READ(ref, f_ref.refcnt.counter) + 1; /* 0 means one reference */
@@ -160,7 +162,7 @@ int monitor_is_open(struct monitor_file *was)
            BPF_CORE_READ(file, f_inode, i_ino) == was->ino;
 }
 
-/* ---- whose ---- */
+/* ---- whose process ---- */
 
 static __always_inline bool wanted(void)
 {
@@ -198,13 +200,13 @@ static __always_inline bool is_served(struct super_block *sb)
            name_is(BPF_CORE_READ(m, s_subtype), (union name){"b1ctl"});
 }
 
-/* The device by its name: its number is the kernel's choice. */
+/* Recognises the device by its name, because the kernel chooses its number. */
 static __always_inline bool is_device(struct file *file, struct inode *inode, uint32_t rdev)
 {
     if ((BPF_CORE_READ(inode, i_mode) & MODE_TYPE) != MODE_CHAR || rdev >> 20 != MISC_MAJOR)
         return false;
     if (config.dev)
-        return true; /* its number is known */
+        return true; /* the number was found before */
     return name_is((const char *)BPF_CORE_READ(file, f_path.dentry, d_name.name),
                    (union name){"bus1"});
 }
@@ -256,7 +258,9 @@ static __always_inline struct scratch *scratch_get(uint32_t *slot)
     return bpf_map_lookup_elem(&scratches, slot);
 }
 
-/* One piece. Its state is in the map: on a caller's stack old verifiers would take it as constant.
+/*
+ * Copies one piece. Its state is in the map: old verifiers would take a state on the caller's stack
+ * for constant.
  */
 static long copy_chunk(uint32_t i, void *ctx)
 {
@@ -288,7 +292,7 @@ static long copy_chunk(uint32_t i, void *ctx)
     return 0;
 }
 
-/* The piece of one iovec. */
+/* Copies a piece of one iovec. */
 static long copy_vec(uint32_t i, void *ctx)
 {
     struct scratch *s = scratch_get(ctx);
@@ -338,7 +342,7 @@ static __always_inline void copy_ended(const struct scratch *s, struct flight *f
         f->broken = 1;
 }
 
-/* @n bytes at @from. */
+/* Copies @n bytes at @from. */
 static __noinline int copy(struct flight *f, uint32_t slot, uint32_t section, uint64_t from,
                            uint64_t n)
 {
@@ -354,7 +358,7 @@ static __noinline int copy(struct flight *f, uint32_t slot, uint32_t section, ui
     return 0;
 }
 
-/* The first @n bytes of what the iovecs of a message describe. */
+/* Copies the first @n bytes that the iovecs of a message describe. */
 static __noinline int copy_data(struct flight *f, uint32_t slot, uint32_t section, uint64_t n)
 {
     struct scratch *s = scratch_get(&slot);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* A build without BPF: what needs it says so. */
+/* Replacements for a build without BPF: each function that needs it fails with a reason. */
 #include <errno.h>
 
 #include "bus_monitor.h"
@@ -15,7 +15,7 @@ int b1_monitor_new(const struct b1_monitor_opts *opts _unused_, struct b1_monito
     return b1_monitor_probe(e);
 }
 
-/* There is never a monitor to give to these. */
+/* No monitor can be created, so these are never called with one. */
 
 void b1_monitor_free(struct b1_monitor *m _unused_)
 {

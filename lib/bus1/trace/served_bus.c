@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Looking at served buses from outside. */
 #include "served_bus.h"
 
 #include <errno.h>
@@ -15,14 +14,14 @@
 #include "macros.h"
 #include "parse.h"
 
-/* Name of the file system in /proc/self/mountinfo: serve/mount.c mounts it so. */
+/* Name of the file system in /proc/self/mountinfo; serve/mount.c chooses it. */
 #define FSTYPE "fuse.b1ctl"
 
 enum { MOUNTS_MAX = 16 << 20 };
-/* A debug file may hold 64 MiB of data in base 64, and much else. */
+/* A debug file may hold 64 MiB of data in base 64, and many other records. */
 #define DEBUG_MAX ((size_t)256 << 20)
 
-/* Replaces \ooo, as mountinfo writes blanks, by the byte; in place. */
+/* Replaces each \ooo, which mountinfo writes for a blank, by its byte, in place. */
 static void unescape(char *s)
 {
     char *to = s;
@@ -98,7 +97,10 @@ int b1_fd_identity(pid_t pid, int fd, dev_t *dev, uint64_t *ino)
     return 0;
 }
 
-/* @held: bytes of data; what the line says of that may stand before or behind */
+/*
+ * Parses one "key=value". @held is set to the number of decoded bytes when it is the data. Fields
+ * come in any order, so the length is checked when the line ends.
+ */
 static int record_field(struct b1_record *r, const char *key, char *value, ssize_t *held)
 {
     const struct {

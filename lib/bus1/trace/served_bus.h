@@ -11,7 +11,7 @@
 /**
  * struct b1_mount - a served bus in this mount namespace
  * @dir: where it is mounted; borrowed
- * @dev: its device number, which stat() of its files tells too
+ * @dev: its device number, as stat() of its files returns it
  *
  * The callback returns 0 to go on; anything else ends the walk and is returned.
  */
@@ -22,7 +22,7 @@ struct b1_mount {
 
 int b1_mounts_visit(int (*visit)(void *ctx, const struct b1_mount *m), void *ctx);
 
-/* The peer behind a descriptor of a process: device and inode number of its file. */
+/* Finds the peer behind a descriptor of a process: device and inode number of its file. */
 int b1_fd_identity(pid_t pid, int fd, dev_t *dev, uint64_t *ino);
 
 enum b1_record_kind {
@@ -31,11 +31,11 @@ enum b1_record_kind {
     B1_RECORD_NODE,
     B1_RECORD_HANDLE,
     B1_RECORD_MESSAGE,
-    B1_RECORD_USAGE, /* only for those who may see the whole bus */
+    B1_RECORD_USAGE, /* only for callers who may see the whole bus */
 };
 
 /**
- * struct b1_record - one line of a debug file; what a line does not have is 0 or NULL
+ * struct b1_record - one line of a debug file; fields that the line does not have are 0 or NULL
  * @data: of a message, decoded; NULL when it was left out
  * @transfers: ids, joined by commas
  */
@@ -49,7 +49,7 @@ struct b1_record {
 };
 
 /**
- * b1_debug_parse() - the records of a debug file
+ * b1_debug_parse() - visit the records of a debug file
  * @text: its content, overwritten
  *
  * Return: 0, what @visit returned when that is not 0, or -EBADMSG.

@@ -41,14 +41,14 @@ struct task_struct___visible {
 
 #define DUMPABLE 3 /* MMF_DUMPABLE_MASK, include/linux/sched/coredump.h */
 
-static uint64_t user_ns; /* of the user: the address of its user namespace */
+static uint64_t user_ns; /* address of the user namespace of the user who asks */
 
 static __always_inline bool flags_are_word(void)
 {
     return bpf_core_field_exists(struct mm_struct___before_6_18, flags);
 }
 
-/* Finds out whether visible() can tell that on this kernel. Runs as the user. */
+/* Tells whether visible() can decide on this kernel. Runs as the user who asks. */
 static __always_inline bool visible_init(void)
 {
     struct task_struct___visible *task = (void *)bpf_get_current_task();
@@ -58,7 +58,7 @@ static __always_inline bool visible_init(void)
            bpf_core_field_exists(task->real_cred->cap_permitted);
 }
 
-/* Tells whether the user owns a user namespace, or one of those that it is nested in. */
+/* Tells whether the user owns a user namespace, or one of its ancestors. */
 static __always_inline bool owns(struct user_namespace *ns, uint32_t uid)
 {
     for (int i = 0; i < 8 && ns; i++) {
@@ -71,8 +71,10 @@ static __always_inline bool owns(struct user_namespace *ns, uint32_t uid)
     return false;
 }
 
-/* As ptrace(2) has it, for a user without capabilities: the same user in all respects, who has not
- * gained any privilege. */
+/*
+ * Applies the rule of ptrace(2) for a user without capabilities: all ids are those of the user, and
+ * the process has not gained any privilege.
+ */
 static __always_inline bool visible(uint32_t uid, uint32_t gid)
 {
     struct task_struct___visible *task = (void *)bpf_get_current_task();
