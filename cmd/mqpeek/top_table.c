@@ -27,7 +27,7 @@ struct layout {
 };
 
 static const unsigned int least_width[N_COLS] = {
-    [COL_NAME] = 12, [COL_BAR] = 8,  [COL_DEPTH] = 9,   [COL_SPARK] = 10,    [COL_IN] = 7,
+    [COL_NAME] = 12, [COL_BAR] = 5,  [COL_DEPTH] = 9,   [COL_SPARK] = 6,     [COL_IN] = 7,
     [COL_OUT] = 7,   [COL_HELD] = 4, [COL_SENDERS] = 3, [COL_RECEIVERS] = 3, [COL_WAIT] = 7,
 };
 
@@ -82,7 +82,9 @@ static struct layout make_layout(unsigned int cols, unsigned int longest_name,
     for (size_t i = 0; i < ARRAY_SIZE(spare) && total(&l) > cols; i++)
         l.width[spare[i]] = 0;
     l.width[COL_NAME] = MIN(l.width[COL_NAME], cols);
+    /* Whole names come first: two that are cut may look the same. */
     grow(&l, COL_NAME, longest_name, cols);
+    grow(&l, COL_BAR, 8, cols);
     grow(&l, COL_SPARK, PMQ_WATCH_SECONDS, cols);
     grow(&l, COL_BAR, 20, cols);
     grow(&l, COL_NAME, cols, cols);

@@ -378,7 +378,7 @@ filter: $q  Esc clears"
     screen_start 80 24 "$IPCBOX mqpeek top --filter $q -d 0.2"
     see "rates: counted in the kernel (BPF, "
     exact() { screen | grep -qE "^/$q-c .* 0/8 .* 0 +0 +[0-9]+\+? +0\+? +0\+? +-\$"; }
-    within 30 exact
+    within 30 exact || { screen; false; }
     keys q
     see "status=0"
     mkfifo "$BATS_TEST_TMPDIR/in"
