@@ -5,13 +5,13 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* Bytes of text, without a NUL, for @n bytes of data. */
+/* Length of the text for @n bytes of data, without a NUL. */
 static inline size_t b64_encoded_size(size_t n)
 {
     return (n + 2) / 3 * 4;
 }
 
-/* Most bytes of data that @n bytes of text hold. */
+/* Upper limit for the data in @n bytes of text. */
 static inline size_t b64_decoded_max(size_t n)
 {
     return n / 4 * 3;
@@ -21,12 +21,12 @@ static inline size_t b64_decoded_max(size_t n)
 void b64_encode(char *out, const void *data, size_t n);
 
 /**
- * b64_decode() - back to bytes
+ * b64_decode() - decode text
  * @out: room for b64_decoded_max(@n) bytes; may be @text itself
  * @text: the characters
- * @n: how many
+ * @n: number of characters
  *
- * Only the canonical form is taken: no white space, full padding, unused bits zero.
+ * Only the canonical form is accepted: no white space, full padding, unused bits zero.
  *
  * Return: bytes written, or -EINVAL.
  */

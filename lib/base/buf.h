@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A growing run of bytes. The first failed allocation latches: later calls do nothing, and the user
- * asks once, at the end, with buf_error().
+ * A growing array of bytes. After the first failed allocation all further calls do nothing, so the
+ * caller needs to check only once, at the end, with buf_error().
  */
 #pragma once
 
@@ -13,12 +13,12 @@
 
 /**
  * struct buf - bytes that grow
- * @data: the bytes, followed by a NUL that @len does not count; NULL while nothing was written
+ * @data: the bytes, followed by a NUL that @len does not count; NULL if nothing was written yet
  * @len: bytes in use
  * @cap: bytes allocated
  * @error: 0, or -ENOMEM once an allocation has failed
  *
- * All zero is an empty buffer. Release with buf_done() (or _cleanup_(buf_done)).
+ * An all-zero structure is an empty buffer. Release with buf_done() (or _cleanup_(buf_done)).
  */
 struct buf {
     char *data;
@@ -34,7 +34,7 @@ struct buf {
 
 void buf_done(struct buf *b);
 
-/* Forgets the content, keeps the memory and the error. */
+/* Empties the buffer, but keeps its memory and the error. */
 void buf_clear(struct buf *b);
 
 /**
@@ -42,12 +42,12 @@ void buf_clear(struct buf *b);
  * @b: the buffer
  * @n: bytes that will be written
  *
- * Return: where to write @n bytes, which already count as content (undefined until written), or
+ * Return: where to write @n bytes, which count as content already (undefined until written), or
  * NULL when memory is out.
  */
 char *buf_extend(struct buf *b, size_t n);
 
-/* As buf_add(), for what needs more room. */
+/* The slow path of buf_add(): allocates more room. */
 void buf_add_more(struct buf *b, const void *data, size_t n);
 
 static inline void buf_add(struct buf *b, const void *data, size_t n)
@@ -80,7 +80,7 @@ const char *buf_str(const struct buf *b);
 /* The content as a string that the caller frees, or NULL when memory ran out; @b is empty then. */
 char *buf_steal(struct buf *b);
 
-/* 0, or -ENOMEM when anything was lost. */
+/* 0, or -ENOMEM when anything is missing. */
 int buf_error(const struct buf *b);
-/* What was made with the help of @from is incomplete when that is. */
+/* Takes over the error of @from, for content that was made from it. */
 void buf_inherit_error(struct buf *b, const struct buf *from);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Release functions for _cleanup_(): each takes the address of the variable that goes out of scope.
- */
+/* Functions for _cleanup_(): each gets the address of the variable whose scope ends. */
 #pragma once
 
 #include <dirent.h>
@@ -10,13 +9,13 @@
 
 #include "macros.h"
 
-/* The variable is a pointer from malloc(). */
+/* Frees a pointer from malloc(). */
 static inline void freep(void *p)
 {
     free(*(void **)p);
 }
 
-/* The variable is a file descriptor, or negative for none. errno is kept. */
+/* Closes a file descriptor, unless it is negative. errno is preserved. */
 void closep(const int *fd);
 
 static inline void fclosep(FILE **f)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Numbers in decimal where printf() would be most of the work: rows come by the million. */
+/* Formats decimal numbers faster than printf(), for output of millions of rows. */
 #pragma once
 
 #include <stddef.h>
@@ -7,14 +7,14 @@
 
 enum { DECIMAL_MAX = 20 }; /* digits of a u64 */
 
-/* Exactly @width digits, with zeros in front; what does not fit is cut off there. */
+/* Writes exactly @width digits, with leading zeros; higher digits are dropped. */
 static inline void decimal_padded(char *out, uint64_t v, size_t width)
 {
     for (; width; v /= 10)
         out[--width] = (char)('0' + v % 10);
 }
 
-/* Return: how many digits were written, without a NUL. */
+/* Return: number of digits written; no NUL is added. */
 static inline size_t decimal_u64(char out[DECIMAL_MAX], uint64_t v)
 {
     size_t n = 1;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Errors in words. Functions return 0 or a negative errno; where a number does not tell a user what
- * is wrong, the function also takes a struct err, in which it writes why, and what to do about it.
+ * Reasons and remedies of errors. Functions return 0 or a negative errno; where a number does not
+ * tell the user what is wrong, the function also fills in a struct err with the reason, and with
+ * what the user can do about it.
  */
 #pragma once
 
@@ -10,7 +11,7 @@
 /**
  * struct err - why something failed
  * @code: a negative errno, or 0 when nothing has been set
- * @why: the reason, without a full stop; "" when the errno says it all
+ * @why: the reason, without a full stop; "" when the errno is sufficient
  * @remedy: what the user can do, e.g. "run as root"; "" when nothing is known to help
  *
  * Start with ERR_INIT (all zero). The texts are cut at their size, never allocated.
@@ -27,10 +28,10 @@ struct err {
     }
 
 /**
- * err_set() - record why
- * @e: where to, or NULL when the caller does not want to know
+ * err_set() - set the reason
+ * @e: the structure, or NULL when the caller does not need the reason
  * @code: negative errno
- * @remedy: what helps, or NULL
+ * @remedy: what the user can do, or NULL
  * @fmt: the reason
  *
  * Return: @code, so that a function can end with `return err_set(e, -EPERM, "run as root", …)`.
@@ -38,9 +39,9 @@ struct err {
 int err_set(struct err *e, int code, const char *remedy, const char *fmt, ...) _printf_(4, 5);
 
 /**
- * err_text() - the reason as one string
+ * err_text() - get the reason as a string
  * @e: may be NULL
- * @code: negative errno, used when @e says nothing
+ * @code: negative errno, used when @e has no reason
  *
  * Return: @e's reason, or the C library's words for @code. Valid until @e changes.
  */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A device's number as the kernel keeps it (linux/kdev_t.h), which is not how user space does. */
+/* A device number as the kernel stores it (linux/kdev_t.h), which differs from user space. */
 #pragma once
 
 #include <stdint.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The few words that every file may use. */
+/* The macros that every file may use. */
 #pragma once
 
 #include <stddef.h>
@@ -32,7 +32,7 @@
         (type *)(void *)((char *)container_of_p_ - offsetof(type, member)); \
     })
 
-/* Hands a pointer on: the value is returned, the variable forgets it. */
+/* Moves a pointer out of a variable: returns its value and sets the variable to NULL. */
 #define TAKE_PTR(p)                  \
     ({                               \
         __typeof__(p) take_p_ = (p); \

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Doing recorded things again with their pauses, faster, slower, or without. */
+/* Repeats recorded events with their pauses: faster, slower, or without any. */
 #pragma once
 
 #include <stdint.h>
 
 /**
- * struct pace - how fast
- * @speed: times as fast as recorded; 0: without pauses
+ * struct pace - the timing of a repetition
+ * @speed: factor to the recorded speed; 0: without pauses
  * @first: the first recorded time
- * @begun: when that was done again, CLOCK_MONOTONIC
- * @late: how late the latest was, ns
+ * @begun: when the first event was repeated, CLOCK_MONOTONIC
+ * @late: how late the latest event was, ns
  */
 struct pace {
     double speed;
@@ -18,8 +18,8 @@ struct pace {
     uint64_t late;
 };
 
-/* "2", "0.5", "max"; NULL: 1. Return: 0 or -EINVAL. */
+/* Parses "2", "0.5", "max"; NULL: 1. Return: 0 or -EINVAL. */
 int pace_parse(const char *text, double *speed);
 
-/* Waits until it is time for what was recorded at @time; 0: it was not recorded. */
+/* Waits until an event that was recorded at @time is due; 0: its time was not recorded. */
 void pace_wait(struct pace *p, uint64_t time);

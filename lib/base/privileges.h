@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The calling thread's capabilities, by capget(2) and capset(2) themselves: reading and writing
- * three sets of bits does not need a library.
+ * The calling thread's capabilities, through capget(2) and capset(2): no library is needed to read
+ * and write three sets of bits.
  */
 #pragma once
 
@@ -17,14 +17,17 @@
 /* The bit of a capability in a set. */
 #define PRIVILEGE(c) (UINT64_C(1) << (c))
 
-/* What looking into other users' processes in /proc and opening any queue for reading takes. */
+/*
+ * The capabilities for inspecting other users' processes in /proc and for opening any queue for
+ * reading.
+ */
 #define PRIVILEGES_LOOK (PRIVILEGE(CAP_DAC_READ_SEARCH) | PRIVILEGE(CAP_SYS_PTRACE))
 
 /**
  * struct privileges - capability sets
- * @effective: what the kernel looks at
- * @permitted: what can be made effective
- * @inheritable: what a program with file capabilities can be handed
+ * @effective: the capabilities that the kernel checks
+ * @permitted: those that can be made effective
+ * @inheritable: those that a program with file capabilities can inherit
  */
 struct privileges {
     uint64_t effective;
@@ -37,20 +40,24 @@ int privileges_get(struct privileges *out);
 int privileges_set(const struct privileges *p);
 
 /**
- * privileges_keep() - give up for ever what is not needed any more
- * @now: what stays effective, as far as it is
- * @later: what stays permitted besides, to be made effective when it is needed
+ * privileges_keep() - give up privileges for ever
+ * @now: capabilities that stay effective, if they are
+ * @later: further ones that stay permitted, to be made effective when they are needed
  *
- * For a thread that goes on for long, once it has what it took privilege to get. Threads that it
- * starts later, and children, have no more.
+ * For a long-running thread that has done what needed more privilege. Threads and child processes
+ * that it starts later do not have more either.
  *
  * Return: 0 or -errno, with nothing changed.
  */
 int privileges_keep(uint64_t now, uint64_t later);
 
-/* Whether root here can have all of these capabilities: a container's bounding set may lack some.
+/*
+ * Tells whether root can have all of these capabilities here: a container's bounding set may lack
+ * some.
  */
 bool privileges_can_have(uint64_t caps);
 
-/* Whether they count for what belongs to the whole machine: not inside a user namespace. */
+/*
+ * Tells whether capabilities apply to resources of the whole machine: not inside a user namespace.
+ */
 bool privileges_of_machine(void);

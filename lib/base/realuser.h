@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Privilege that the program was given (file capabilities, set-user-ID) is for loading BPF, not for
- * looking at what its user may not see. Whatever decides what a user may open runs between
+ * Privilege that the program was given (file capabilities, set-user-ID) serves to load BPF, not to
+ * show its user what that user may not see. Code that decides what a user may open runs between
  * realuser_enter() and realuser_leave(). For root both do nothing.
  */
 #pragma once
@@ -11,9 +11,9 @@
 #include <sys/types.h>
 
 /**
- * struct realuser - what the calling thread had before
- * @active: something was laid down
- * @euid, @egid: effective ids, and with them those of the file system
+ * struct realuser - the state of the calling thread before realuser_enter()
+ * @active: privilege has been suspended
+ * @euid, @egid: effective ids, which are also those for the file system
  * @effective: capabilities
  */
 struct realuser {
@@ -29,15 +29,15 @@ struct realuser {
     }
 
 /**
- * realuser_enter() - go on with the rights of the real user only
- * @saved: what to go back to
+ * realuser_enter() - continue with only the rights of the real user
+ * @saved: set to the state to return to
  *
- * Concerns the calling thread: its effective capabilities and effective ids; a child that is
- * forked inside starts so. errno is kept by neither function.
+ * Changes the effective capabilities and effective ids of the calling thread; a child that is
+ * forked in between inherits these. Neither function preserves errno.
  *
  * Return: 0 or -errno, with nothing changed.
  */
 int realuser_enter(struct realuser *saved);
 
-/* Goes back; harmless when nothing was entered. */
+/* Restores the state; does nothing if nothing was suspended. */
 void realuser_leave(struct realuser *saved);

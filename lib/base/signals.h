@@ -5,8 +5,9 @@
 #include <signal.h>
 
 /**
- * signals_hold() - block them, to be waited for
- * @held: those that are blocked now. One that is ignored is not among them: blocked it would count
- * @before: the mask as it was; or NULL
+ * signals_hold() - block them, so that they can be waited for
+ * @held: set to the signals that are now blocked. An ignored signal is left out: if it were
+ *   blocked, it would be received
+ * @before: set to the previous mask; may be NULL
  */
 void signals_hold(sigset_t *held, sigset_t *before);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Times in words. A time is nanoseconds in a u64: since 1970 (realtime) or a span. */
+/* Formats and parses times. A time is nanoseconds in a u64: since 1970, or a duration. */
 #pragma once
 
 #include <stddef.h>
@@ -29,20 +29,23 @@ static inline struct timespec timefmt_to_timespec(uint64_t ns)
     };
 }
 
-/* Now, by the clock (CLOCK_REALTIME, CLOCK_MONOTONIC, …), in ns. */
+/* The present time of a clock (CLOCK_REALTIME, CLOCK_MONOTONIC, …), in ns. */
 uint64_t timefmt_now(clockid_t clock);
 
-/* "2026-11-22T22:33:22.123456789Z", always in UTC, always nine decimals. Return: its length. */
+/* Formats a time as "2026-11-22T22:33:22.123456789Z": UTC, nine decimals. Return: its length. */
 size_t timefmt_rfc3339(char out[TIMEFMT_RFC3339_SIZE], uint64_t realtime_ns);
 
 /*
- * The same back: "T" and "Z" upper case, up to nine decimals, no time before 1970 and no leap
- * second. Return: 0 or -EINVAL.
+ * Parses that format: "T" and "Z" in upper case, up to nine decimals; times before 1970 and leap
+ * seconds are refused. Return: 0 or -EINVAL.
  */
 int timefmt_parse_rfc3339(const char *s, uint64_t *realtime_ns);
 
-/* A span as decimal seconds, "0.000000850", always nine decimals. Return: its length. */
+/* Formats a duration as decimal seconds, "0.000000850", with nine decimals. Return: its length. */
 size_t timefmt_seconds(char out[TIMEFMT_SECONDS_SIZE], uint64_t ns);
 
-/* A span for eyes, two units at most: "0s", "850ns", "12.3ms", "42s", "3m12s", "5h02m", "12d3h". */
+/*
+ * Formats a duration for people, in at most two units: "0s", "850ns", "12.3ms", "42s", "3m12s",
+ * "5h02m", "12d3h".
+ */
 void timefmt_span(char out[TIMEFMT_SPAN_SIZE], uint64_t ns);

@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Names of users and groups. A static program reads /etc/passwd and /etc/group itself: the C
- * library would load the modules that /etc/nsswitch.conf names, which are of another C library and
- * make it crash.
+ * library would load the modules that /etc/nsswitch.conf names, which are built for another C
+ * library and would crash the program.
  */
 #pragma once
 
 #include <stddef.h>
 #include <stdint.h>
 
-/* Writes the user's name, or the number where there is none, into @out of @size bytes. */
+/* Writes the user's name, or the number if the user has none, to @out of @size bytes. */
 void user_name(uint32_t uid, char *out, size_t size);
 
 /**
  * user_by_name() - look up a user
- * @name: what the system calls it; numbers are not understood
- * @ret: receives the id
+ * @name: its name; numbers are not accepted
+ * @ret: set to its id
  *
  * Return: 0 or -ENOENT.
  */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The memory of another process. */
+/* Access to the memory of another process. */
 #pragma once
 
 #include <stddef.h>
@@ -7,10 +7,10 @@
 #include <sys/types.h>
 
 /**
- * struct vm_range - some bytes of another process, and where they go to or come from here
- * @remote: their address there
- * @local: their address here
- * @n: how many
+ * struct vm_range - a range of bytes in another process, and its counterpart here
+ * @remote: address in the other process
+ * @local: address in this process
+ * @n: number of bytes
  */
 struct vm_range {
     uint64_t remote;
@@ -23,12 +23,12 @@ struct vm_range {
  * @pid: the process or one of its threads
  * @v, @n: what to copy
  *
- * It can take as long as the other process likes, which may answer page faults itself.
+ * It can take arbitrarily long, because the other process may handle its page faults itself.
  *
- * Return: 0; -EFAULT when not all of it is there, with some of it copied; -EPERM when the caller
- * may not trace the process; -ESRCH; -ENOMEM.
+ * Return: 0; -EFAULT when some of the memory does not exist: then a part may have been copied;
+ * -EPERM when the caller may not trace the process; -ESRCH; -ENOMEM.
  */
 int vm_read(pid_t pid, const struct vm_range *v, size_t n);
 
-/* The same to another process. */
+/* The same in the other direction. */
 int vm_write(pid_t pid, const struct vm_range *v, size_t n);
