@@ -132,8 +132,8 @@ void cli_help(struct buf *b, const struct cli_applet *applet, const struct cli_v
 
 /*
  * SIGINT, SIGTERM and SIGHUP make a descriptor readable from now on, but for those that are
- * ignored. A second one does what it did before: the first may wait for a reader that has stopped
- * reading. Once a process. Return: the descriptor, which stays open, or -errno.
+ * ignored. A second one does what it did before, for the first may wait for a reader that has stopped
+ * reading; within 300 ms it is taken for the same one. Once a process. Return: the descriptor, which stays open, or -errno.
  */
 int cli_catch_signals(void);
 

@@ -320,10 +320,11 @@ static int deliver_lost(struct msgq_follow *f, uint64_t lost, uint64_t time)
 /* The queue of an event. Return: false for an index that no queue has. */
 static bool fill_target(const struct msgq_follow *f, uint32_t index, struct msgq_event *ev)
 {
-    const struct msgq_target *t = f->targets + index;
+    const struct msgq_target *t;
 
     if (index >= f->n_targets)
         return false;
+    t = f->targets + index;
     ev->dev = f->ops->sysv ? t->key.dev : kdev_for_user(t->key.dev);
     ev->ino = t->key.ino;
     ev->label = t->label;

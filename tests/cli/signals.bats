@@ -102,6 +102,27 @@ with_goal() {
     with_goal mqctl send "/$q" x
 }
 
+@test "signals: two at once are one, and a later one ends what is stuck" {
+    # timeout signals the process and then its group.
+    for _ in {1..10}; do
+        expect 0 timeout --preserve-status -s INT 0.3 "$IPCBOX" mqctl recv --follow "/$q"
+    done
+    "$HELPERS/mqmake" "/$q-large" 10 8192
+    for _ in {1..10}; do head -c 8192 /dev/zero | mqctl send "/$q-large" --file -; done
+    mkfifo "$BATS_TEST_TMPDIR/fifo"
+    exec 7<>"$BATS_TEST_TMPDIR/fifo"
+    "$IPCBOX" mqctl recv --follow "/$q-large" >"$BATS_TEST_TMPDIR/fifo" 2>"$BATS_TEST_TMPDIR/stream.err" 3>&- &
+    pid=$!
+    writes() { grep -q '^1 ' "/proc/$pid/syscall"; }
+    within 60 writes
+    kill -TERM "$pid"
+    sleep 0.4
+    kill -TERM "$pid"
+    ends_with 143 "mqctl recv --follow that is stuck"
+    exec 7>&-
+    "$HELPERS/mqmake" -u "/$q-large"
+}
+
 @test "signals: fdpeek follow" {
     endless fdpeek follow --path "$BATS_TEST_TMPDIR/no-socket"
     signals=TERM
