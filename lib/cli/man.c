@@ -294,8 +294,8 @@ int cli_write_man(FILE *f, const struct cli_applet *applet)
           "ends with 0 on SIGINT, SIGTERM and SIGHUP, after it has written what it has;\n"
           "unless it had a goal, a count or a message to wait for, and has not reached it.\n"
           "A second such signal, 0.3 seconds later or more, ends it at once. One that was\n"
-          "ignored when it was started stays ignored: a shell does so with SIGINT for what it runs "
-          "in the background.\n",
+          "ignored when it was started stays ignored: a shell does so with SIGINT for what\n"
+          "it runs in the background.\n",
           f);
     section(f, "ENVIRONMENT", applet->environment);
     section(f, "FILES", applet->files);
