@@ -151,7 +151,7 @@ static int recv_messages(struct cli_ctx *ctx, const struct peer_args *args, stru
                               .account = m.account,
                               .length = m.len,
                               .handles = join_ids(&ids, m.transfers, m.n_transfers),
-                              .content = {m.data, m.len},
+                              .content = {.data = m.data, .len = m.len},
                           });
     }
     return 0;

@@ -264,7 +264,7 @@ static int show_sysv_message(void *ctx, const struct msgq_message *m, struct err
         .priority = OUT_UNKNOWN_U32,
         .mtype = m->type,
         .length = m->length,
-        .content = {m->data, m->length},
+        .content = {.data = m->data, .len = m->length},
     };
 
     (void)e;

@@ -55,7 +55,7 @@ static const struct row one = {
     .at = UINT64_C(1795386802000000001),
     .age = 1500000000,
     .size = 9,
-    .data = {"hi\033[31m\n", 8},
+    .data = {.data = "hi\033[31m\n", .len = 8},
 };
 
 static const struct row unknown = {
@@ -360,7 +360,8 @@ static void test_table(void)
     check_render(&plain, fill_none, "");
 }
 
-/* The beginning of longer contents: text, bytes, nothing at all. JSON has the bytes that are there. */
+/* The beginning of longer contents: text, bytes, nothing at all. JSON has the bytes that are there.
+ */
 static void fill_cut(struct out *o)
 {
     struct row row = unknown;
