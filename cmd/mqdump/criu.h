@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What the commands of mqdump criu share. */
+/* Functions that the commands of mqdump criu share. */
 #pragma once
 
 #include <stdbool.h>
@@ -39,7 +39,8 @@ struct criu_lines {
 void criu_lines_add(struct criu_lines *l, const char *fmt, ...) _printf_(2, 3);
 void criu_lines_done(struct criu_lines *l);
 
-/* What criu dump needs for the descriptors of a tree, and for its mounts. */
+/* Adds the lines that criu dump needs for the descriptors of a tree and, with @mounts, its mounts.
+ */
 void criu_tree_lines(const struct msgdump_tree *t, bool mounts, struct criu_lines *l);
 
 /**

@@ -175,7 +175,7 @@ static const struct pmq_waiter *first_of(const struct pmq_waiter *v, size_t n)
     return NULL;
 }
 
-/* What has gone on in the meantime waits for nobody. */
+/* A thread that has ended since it was found blocked has no chain: @ret stays as it is. */
 static int look_at_chain(const struct pmq_waiter *w, struct wait_report **ret, struct err *e)
 {
     const struct wait_opts opts = {.pids = &w->pid, .threads = &w->tid, .n = 1};

@@ -57,8 +57,8 @@ void queue_row_fill(struct queue_row *row, const struct pmq_set *set, const stru
                     uint64_t now);
 
 /*
- * The same for a System V queue; @attr gets what both kinds have. @msgmax: limit of its IPC
- * namespace.
+ * Fills @row from a System V queue; @attr gets the attributes that both kinds of queue have.
+ * @msgmax: the largest message that its IPC namespace allows, in bytes.
  */
 void queue_row_fill_sysv(struct queue_row *row, const struct sysv_set *set,
                          const struct sysv_info *q, uint64_t msgmax, uint64_t now);

@@ -67,7 +67,7 @@ int qcmd_peeker(struct cli_ctx *ctx, const struct qcmd_common *common,
                 const struct pmq_queue *sample, struct msgq_peek_opts *opts,
                 struct msgq_peeker **ret);
 
-/* The same for a System V queue: see sysv_open(). The thread is in its namespace until
+/* Opens a System V queue operand: see sysv_open(). The thread is in its namespace until
  * sysv_leave(). */
 int qcmd_open_sysv(struct cli_ctx *ctx, const char *operand, struct sysv_queue *q,
                    struct sysv_there *there);

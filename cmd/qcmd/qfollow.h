@@ -36,5 +36,5 @@ int qfollow_start(const struct qfollow *f, struct err *e);
 void qfollow_stop(const struct qfollow *f);
 void qfollow_cut(const struct qfollow *f);
 
-/* Of both together. */
+/* Adds up the totals of both followers, of POSIX and of System V queues. */
 void qfollow_totals(const struct qfollow *f, struct msgq_follow_totals *out);

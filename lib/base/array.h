@@ -16,7 +16,8 @@
  */
 void *array_more(void *array, size_t *n, size_t *room, size_t size);
 
-/* The same for a pointer @v with the counts @n and @room. */
+/* ARRAY_MORE() calls array_more() for a pointer variable @v whose count and room are @n and @room.
+ */
 #define ARRAY_MORE(v, n, room) array_more(&(v), &(n), &(room), sizeof(*(v)))
 
 /**

@@ -60,8 +60,8 @@ struct file_out;
 int file_out_open(const char *path, mode_t mode, struct file_out **ret);
 
 /*
- * The same for output that takes long: until the commit it is written to PATH.partial, so that it
- * survives if the process is killed.
+ * file_out_open_long() is file_out_open() for output that takes long: it is written to PATH.partial
+ * until the commit, so that it survives if the process is killed.
  */
 int file_out_open_long(const char *path, mode_t mode, struct file_out **ret);
 

@@ -21,5 +21,5 @@ void user_name(uint32_t uid, char *out, size_t size);
  */
 int user_by_name(const char *name, uint32_t *ret);
 
-/* The same for a group. */
+/* group_by_name() looks up a group as user_by_name() does a user. */
 int group_by_name(const char *name, uint32_t *ret);

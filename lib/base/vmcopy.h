@@ -30,5 +30,6 @@ struct vm_range {
  */
 int vm_read(pid_t pid, const struct vm_range *v, size_t n);
 
-/* The same in the other direction. */
+/* vm_write() copies from this process to the other one; arguments and errors are those of
+ * vm_read(). */
 int vm_write(pid_t pid, const struct vm_range *v, size_t n);

@@ -132,10 +132,11 @@ void cli_help(struct buf *b, const struct cli_applet *applet, const struct cli_v
 
 /*
  * SIGINT, SIGTERM and SIGHUP make a descriptor readable from now on, but for those that are
- * ignored. A second one does what it did before, for the first may wait for a reader that has stopped
- * reading; within 300 ms it is taken for the same one. Once a process. Return: the descriptor, which stays open, or -errno.
+ * ignored. A second one does what it did before, for the first may wait for a reader that has
+ * stopped reading; within 300 ms it is taken for the same one. Once a process. Return: the
+ * descriptor, which stays open, or -errno.
  */
 int cli_catch_signals(void);
 
-/* What the signal's handler does besides, at once: only async-signal-safe things. NULL: nothing. */
+/* Makes the signal handler call @fn at once, too; @fn must be async-signal-safe. NULL ends that. */
 void cli_at_interrupt(void (*fn)(void *ctx), void *ctx);

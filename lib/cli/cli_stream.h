@@ -78,7 +78,7 @@ bool cli_interrupted(void);
  * and the signal. */
 int cli_interrupted_status(void);
 
-/* What is left of its time, but no more than @most: ns. */
+/* Returns the nanoseconds until the stream's deadline, but at most @most. */
 uint64_t cli_stream_left(const struct cli_stream *s, uint64_t most);
 
 /* Whether the time is over. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What monitor.bpf.c sends to bus_monitor.c. A call is several records in the ring buffer with the
- * same @seq: its beginning, pieces of the caller's memory at its beginning and at its end, its end.
+ * The records that monitor.bpf.c sends to bus_monitor.c. A call is several records in the ring
+ * buffer with the same @seq: its beginning, pieces of the caller's memory at its beginning and at
+ * its end, its end.
  */
 #pragma once
 
